@@ -1,0 +1,26 @@
+# make demo: every table and figure at scale demo.   make test: all tests.   make lint, make clean.
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+# One thread a job, several jobs side by side: fastest for many small trainings.
+export OMP_NUM_THREADS ?= 1
+# A mirror folder beside the checkout is used where there is one; any other goes into HEADSCARP_MIRROR or config.yaml.
+export HEADSCARP_MIRROR ?= $(abspath $(wildcard ../shared/mirror))
+
+.PHONY: demo test lint clean
+demo: .venv/installed
+	$(BIN)/snakemake --cores $(CORES)
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow/rules && $(BIN)/snakemake --lint
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+clean:
+	rm -rf .venv .snakemake results/sites results/runs results/tables results/figures results/logs results/benchmarks

@@ -1,0 +1,172 @@
+"""The whole chain through Snakemake at scale tiny, and what Snakemake plans after a change."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from ..conftest import REPOSITORY, shared_folder
+
+TIDY = ["row", "metric", "protocol", "value", "sd", "ci_low", "ci_high", "n_seeds", "published", "difference", "data", "note"]
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run Snakemake in `folder` as a user would, with this Python's environment."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder), "--cores", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
+    if check and result.returncode:
+        raise AssertionError(f"{' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-5000:]}\n{result.stderr[-10000:]}")
+    return result
+
+
+def configure(folder: Path, **changes) -> None:
+    config = {"cards": ["gao2021", "iburi2018"], "scale": "tiny", "mirror": None}
+    mirror = shared_folder() / "mirror"
+    if mirror.exists():
+        config["mirror"] = str(mirror)
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
+
+
+def planned(result: subprocess.CompletedProcess) -> dict[str, int]:
+    """Jobs by rule that a dry run announces."""
+    text = result.stdout + result.stderr
+    stats = re.search(r"^job\s+count\n[-\s]+\n(.*?)^total", text, flags=re.MULTILINE | re.DOTALL)
+    return {name: int(count) for name, count in re.findall(r"^(\S+)\s+(\d+)$", stats.group(1), flags=re.MULTILINE)} if stats else {}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A folder in which every exhibit was made at scale tiny; iburi2018 only where its files are at hand."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    configure(folder)
+    snakemake(folder)
+    return folder
+
+
+def test_every_exhibit_of_gao2021_is_made(finished):
+    tables = {path.stem for path in (finished / "results/tables/gao2021").glob("*.csv")}
+    figures = {path.stem for path in (finished / "results/figures/gao2021").glob("*.png")}
+    assert figures == {"fig1", "fig2", "fig7", "fig8", "fig9", "fig10"}
+    assert tables == figures | {"table1", "table2", "table7", "table8", "table9", "audit"}
+
+
+def test_every_exhibit_of_iburi2018_is_made(finished, real_data):
+    real_data("mirror")
+    assert {path.stem for path in (finished / "results/figures/iburi2018").glob("*.png")} >= {"fig_site", "fig_maps", "fig_comparison"}
+    comparison = pd.read_csv(finished / "results/tables/iburi2018/comparison.csv")
+    assert set(comparison["data"]) == {"real"} and set(comparison["protocol"]) == {"blocked"}
+    assert comparison["row"].nunique() == 18
+
+
+def test_tables_are_tidy_and_say_that_the_sites_are_simulated(finished):
+    for path in (finished / "results/tables/gao2021").glob("*.csv"):
+        table = pd.read_csv(path)
+        assert list(table.columns) == TIDY, path
+        assert len(table), path
+        assert set(table["data"]) <= {"twin", "published"}, path
+
+
+def test_accuracy_table_has_both_protocols_and_the_published_values(finished):
+    table = pd.read_csv(finished / "results/tables/gao2021/table7.csv").set_index(["row", "metric", "protocol"])
+    assert len(table) == 6 * 6 * 2
+    assert table.loc[("fc_densenet+factors", "kappa", "published"), "published"] == 94.72
+    scored = table[table["value"].notna()]
+    assert ((scored["value"] >= -100) & (scored["value"] <= 100)).all()
+    assert (table["value"].notna() | table["note"].notna()).all()
+
+
+def test_parameters_equal_the_published_counts(finished):
+    table = pd.read_csv(finished / "results/tables/gao2021/table9.csv")
+    parameters = table[table["metric"] == "parameters"]
+    assert len(parameters) and (parameters["difference"] == 0).all()
+
+
+def test_a_second_call_has_nothing_to_do(finished):
+    result = snakemake(finished)
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_one_table_trains_its_own_rows_only(tmp_path):
+    configure(tmp_path / "run", scale="demo")
+    result = snakemake(tmp_path / "run", "--dry-run", "results/tables/gao2021/table7.csv")
+    jobs = planned(result)
+    assert jobs["train_network"] == 6 * 2 * 2
+    assert jobs["simulate_twin"] == 1 and jobs["build_table"] == 1 and "draw_figure" not in jobs
+
+
+def test_a_new_caption_redoes_that_exhibit_only(finished):
+    folder = finished
+    configure(folder, overlay={"gao2021": {"exhibits": {"table8": {"caption": "Another caption."}}}})
+    try:
+        assert set(planned(snakemake(folder, "--dry-run"))) == {"all", "build_table"}
+    finally:
+        configure(folder)
+
+
+def test_a_new_seed_adds_its_trainings_only(finished):
+    configure(finished, seeds=[0, 1])
+    try:
+        jobs = planned(snakemake(finished, "--dry-run", "results/tables/gao2021/table7.csv"))
+    finally:
+        configure(finished)
+    assert jobs["train_network"] == 6 * 2
+    assert "simulate_twin" not in jobs and "sample_windows" not in jobs
+
+
+@pytest.mark.parametrize("scale", ["demo", "full"])
+def test_the_recipe_of_every_exhibit_holds_at_every_scale(tmp_path, scale):
+    configure(tmp_path / "run", scale=scale)
+    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021"))
+    assert jobs["draw_figure"] == 6 and jobs["build_table"] == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scale": "dmo"}, "scale 'dmo' does not exist; did you mean 'demo'?"),
+        ({"sedes": [1]}, "unknown key 'sedes'; did you mean 'seeds'?"),
+    ],
+)
+def test_a_bad_configuration_is_one_clear_line(tmp_path, change, message):
+    configure(tmp_path / "run", **change)
+    result = snakemake(tmp_path / "run", "--dry-run", check=False)
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_without_mirror_and_network_the_card_is_named_and_the_rest_planned(tmp_path):
+    copy = tmp_path / "repository"
+    shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__"))
+    table = copy / "workflow/cards/archive/iburi2018.csv"
+    table.write_text(table.read_text().replace("https://", "http://127.0.0.1:9/"))
+    folder = tmp_path / "run"
+    configure(folder, mirror=None)
+    environment = {key: value for key, value in os.environ.items() if key != "HEADSCARP_MIRROR"}
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(copy / "Snakefile"), "--directory", str(folder), "--dry-run"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    text = result.stdout + result.stderr
+    assert "Card iburi2018 is skipped" in text and "HEADSCARP_MIRROR" in text
+    assert planned(result)["draw_figure"] == 6
+
+
+def test_a_failing_job_names_the_file_and_leaves_nothing(finished, tmp_path):
+    folder = tmp_path / "run"
+    raw = folder / "results/sites/zigui/raw"
+    configure(folder)
+    shutil.copytree(finished / "results/sites/zigui/raw", raw)
+    shutil.copytree(finished / ".snakemake", folder / ".snakemake")
+    (raw / "dem.tif").write_bytes((raw / "dem.tif").read_bytes()[:2000])
+    result = snakemake(folder, "results/sites/zigui/terrain", "--rerun-triggers", "mtime", check=False)
+    assert result.returncode != 0
+    assert "dem.tif" in result.stderr and "truncated" in result.stderr
+    assert not (folder / "results/sites/zigui/terrain").exists()
+    assert not list((folder / "results/sites/zigui").glob(".*"))

@@ -1,0 +1,39 @@
+# Station source: raw rasters and vectors of a study area, simulated or fetched.
+
+
+rule simulate_twin:
+    output:
+        [f"{SITE}/raw/{name}" for name in TWIN_FILES],
+    log:
+        "results/logs/simulate_twin/{site}.log",
+    benchmark:
+        "results/benchmarks/simulate_twin/{site}.tsv"
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if site.source == "twin"),
+    params:
+        record=lambda wildcards: plan.sites[wildcards.site].twin,
+        seed=lambda wildcards: plan.sites[wildcards.site].seed,
+        size=lambda wildcards: plan.card_of(wildcards.site).size,
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Simulating the study area {wildcards.site}"
+    script:
+        "../scripts/simulate_twin.py"
+
+
+rule fetch_file:
+    output:
+        SITE + "/raw/{name}",
+    log:
+        "results/logs/fetch_file/{site}/{name}.log",
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if site.source == "archive"),
+    params:
+        table=lambda wildcards: str(plan.card_of(wildcards.site).archive),
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Fetching {wildcards.name} of {wildcards.site}"
+    script:
+        "../scripts/fetch_file.py"

@@ -1,0 +1,34 @@
+# What several stages share: wildcards and the files that stations hand on.
+import re
+import shutil
+
+from headscarp.plan import BLOCKED, CUBE_FILES, FOREST, SAMPLE_FILES, TWIN_FILES
+
+SITE = "results/sites/{site}"
+SAMPLES = SITE + "/samples/{card}/{protocol}"
+RUN = "results/runs/{card}/{site}/{experiment}/{protocol}/seed{seed}"
+RUN_LOG = "results/logs/{rule}/{{card}}/{{site}}/{{experiment}}/{{protocol}}/seed{{seed}}.log"
+RUN_BENCHMARK = RUN_LOG.replace("/logs/", "/benchmarks/").replace(".log", ".tsv")
+
+
+def either(names):
+    """A regular expression for one of the names, or for nothing where there are none."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+wildcard_constraints:
+    card=either(plan.cards),
+    site=either(plan.sites),
+    experiment=either(plan.names_of_experiments(forest=False) + plan.names_of_experiments(forest=True)),
+    protocol="published|blocked",
+    seed=r"\d+",
+
+
+CUBE = [f"{SITE}/cube/{name}" for name in CUBE_FILES]
+SAMPLE = [f"{SAMPLES}/{name}" for name in SAMPLE_FILES]
+
+
+def get_gpus(wildcards):
+    """GPUs of one job: 1 where the device is CUDA, so that a profile can cap them."""
+    wants = plan.device.startswith("cuda") or (plan.device == "auto" and shutil.which("nvidia-smi"))
+    return 1 if wants else 0

@@ -1,0 +1,63 @@
+# Station exhibit: one tidy table or one figure, from scores, maps and layers only.
+
+
+def get_exhibit(wildcards):
+    return plan.exhibit(wildcards.card, wildcards.exhibit)
+
+
+rule build_table:
+    input:
+        lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
+        module=str(LIBRARY / "headscarp" / "exhibits" / "tables.py"),
+    output:
+        csv="results/tables/{card}/{exhibit}.csv",
+        markdown="results/tables/{card}/{exhibit}.md",
+        html=report(
+            "results/tables/{card}/{exhibit}.html",
+            caption="../report/table.rst",
+            category="{card}",
+            labels={"exhibit": "{exhibit}", "kind": "table"},
+        ),
+    log:
+        "results/logs/build_table/{card}/{exhibit}.log",
+    benchmark:
+        "results/benchmarks/build_table/{card}/{exhibit}.tsv"
+    wildcard_constraints:
+        exhibit=either(plan.names_of_exhibits(tables=True)),
+    params:
+        record=lambda wildcards: plan.exhibit_record(get_exhibit(wildcards)),
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "Building {wildcards.exhibit} of {wildcards.card}"
+    script:
+        "../scripts/build_table.py"
+
+
+rule draw_figure:
+    input:
+        lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
+        module=str(LIBRARY / "headscarp" / "exhibits" / "figures.py"),
+    output:
+        png=report(
+            "results/figures/{card}/{exhibit}.png",
+            caption="../report/figure.rst",
+            category="{card}",
+            labels={"exhibit": "{exhibit}", "kind": "figure"},
+        ),
+        pdf="results/figures/{card}/{exhibit}.pdf",
+        csv="results/tables/{card}/{exhibit}.csv",
+    log:
+        "results/logs/draw_figure/{card}/{exhibit}.log",
+    benchmark:
+        "results/benchmarks/draw_figure/{card}/{exhibit}.tsv"
+    wildcard_constraints:
+        exhibit=either(plan.names_of_exhibits(tables=False)),
+    params:
+        record=lambda wildcards: plan.exhibit_record(get_exhibit(wildcards)),
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "Drawing {wildcards.exhibit} of {wildcards.card}"
+    script:
+        "../scripts/draw_figure.py"

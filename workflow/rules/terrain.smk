@@ -1,0 +1,18 @@
+# Station site, first half: derivatives of the elevation model on its own metric grid.
+
+
+rule derive_terrain:
+    input:
+        dem=lambda wildcards: f"{SITE}/raw/{plan.sites[wildcards.site].dem}",
+    output:
+        directory(SITE + "/terrain"),
+    log:
+        "results/logs/derive_terrain/{site}.log",
+    benchmark:
+        "results/benchmarks/derive_terrain/{site}.tsv"
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Deriving slope, aspect, curvature and wetness of {wildcards.site}"
+    script:
+        "../scripts/derive_terrain.py"

@@ -1,0 +1,11 @@
+"""Rule align_layers: every layer of a site on one grid, with units, source and no data."""
+
+from pathlib import Path
+
+from headscarp.files import atomic_path
+from headscarp.job import job
+from headscarp.site.layers import build_layers
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]), atomic_path(snakemake.output[0]) as folder:
+        build_layers(snakemake.params.record, Path(snakemake.input.raw[0]).parent, snakemake.input.terrain, folder)

@@ -1,0 +1,5 @@
+"""Errors that a user can act on."""
+
+
+class HeadscarpError(Exception):
+    """Bad input, configuration or environment: the message names the file or key and the remedy."""

@@ -1,0 +1,1 @@
+"""Station `exhibits`: tables and figures, drawn from scores, maps and layers only."""

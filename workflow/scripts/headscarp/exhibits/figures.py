@@ -1,0 +1,33 @@
+"""The figures: one function of an `ExhibitSpec` for each kind, in `FIGURES`, gives a figure and the tidy numbers behind it, if any."""
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from headscarp.exhibits import charts, maps, style
+from headscarp.exhibits.spec import ExhibitSpec
+
+Drawing = Callable[[ExhibitSpec], tuple[Figure, pd.DataFrame | None]]
+
+
+def in_style(draw: Drawing) -> Drawing:
+    """Draw inside the house style."""
+
+    def styled(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
+        with style.look():
+            return draw(spec)
+
+    return styled
+
+
+FIGURES: dict[str, Drawing] = {
+    "site_map": in_style(maps.site_map),
+    "confusion_maps": in_style(maps.confusion_maps),
+    "factor_importance": in_style(charts.factor_importance),
+    "landslide_frequency": in_style(charts.landslide_frequency),
+    "score_chart": in_style(charts.score_chart),
+    "reliability": in_style(charts.reliability),
+    "curves": in_style(charts.curves),
+    "probability_maps": in_style(maps.probability_maps),
+}

@@ -1,0 +1,94 @@
+"""Scores of an exhibit's runs: read, checked against each other, and averaged over seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headscarp.errors import HeadscarpError
+from headscarp.exhibits.spec import ExhibitSpec, RunFiles
+from headscarp.exhibits.tidy import record
+from headscarp.files import read_json
+from headscarp.scoring.bootstrap import Cells, intervals
+
+BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A run with the record of its scores.json."""
+
+    run: RunFiles
+    scores: dict[str, Any]
+
+    def cells(self) -> Cells:
+        """Histograms of probability (cells, 256) of the evaluated region."""
+        path = self.run.folder / "cells.npz"
+        if not path.exists():
+            raise HeadscarpError(f"{path} does not exist; score the run again")
+        with np.load(path) as stored:
+            return Cells(stored["positive"], stored["negative"], self.scores["threshold"])
+
+
+def scored_runs(spec: ExhibitSpec) -> list[Scored]:
+    """The runs of an exhibit with their scores.
+
+    Raises:
+        HeadscarpError: runs of one protocol were scored on different data, pixels or by another threshold rule; the message names two.
+    """
+    runs = [Scored(run, read_json(run.folder / "scores.json")) for run in spec.runs]
+    site = spec.only_site()
+    for one in runs:
+        for key, expected in (("data", site.data), ("protocol", one.run.protocol)):
+            if one.scores[key] != expected:
+                raise HeadscarpError(
+                    f"{one.run.folder / 'scores.json'} says {key} '{one.scores[key]}' where '{expected}' is expected; score it again"
+                )
+    for protocol in spec.protocols:
+        refuse_inconsistent([one for one in runs if one.run.protocol == protocol])
+    return runs
+
+
+def refuse_inconsistent(runs: Sequence[Scored]) -> None:
+    """Runs of one protocol must be scored on the same pixels; under `published`, at the same threshold too."""
+    for one in runs[1:]:
+        for key in ("n_pixels", "landslide_share", *(["threshold"] if one.run.protocol == "published" else [])):
+            if one.scores[key] != runs[0].scores[key]:
+                raise HeadscarpError(
+                    f"runs cannot be compared: {key} is {runs[0].scores[key]} in {runs[0].run.folder / 'scores.json'} "
+                    f"but {one.scores[key]} in {one.run.folder / 'scores.json'}; delete both and score them again on the same samples"
+                )
+
+
+def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> list[dict[str, Any]]:
+    """Tidy records of pixel metrics: mean and sd over seeds, and a 95 % interval by bootstrap over blocks and seeds.
+
+    Values are `scale` times the fractions of scores.json. A metric that is undefined for a seed is left out of the mean, with a note.
+    """
+    runs = scored_runs(spec)
+    lines = []
+    for protocol in spec.protocols:
+        for row in spec.rows:
+            group = [one for one in runs if (one.run.row, one.run.protocol) == (row, protocol)]
+            if not group:
+                continue
+            bounds = intervals([one.cells() for one in group], BOOTSTRAP_SEED)
+            for metric in metrics:
+                value = mean_of([one.scores["metrics"].get(metric) for one in group], scale)
+                if value["value"] is not None and bounds.get(metric):
+                    value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
+                if value["n_seeds"] < len(group):
+                    value["note"] = f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under {protocol}"
+                lines.append(record(spec, row, metric, protocol=protocol, data=spec.only_site().data, **value))
+    return lines
+
+
+def mean_of(values: Sequence[float | None], scale: float = 1.0) -> dict[str, Any]:
+    """Mean and (n - 1) standard deviation of the defined values, times `scale`; None where there are too few."""
+    defined = np.array([value for value in values if value is not None], float) * scale
+    return {
+        "value": float(defined.mean()) if defined.size else None,
+        "sd": float(defined.std(ddof=1)) if defined.size > 1 else None,
+        "n_seeds": int(defined.size),
+    }

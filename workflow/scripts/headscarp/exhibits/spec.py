@@ -1,0 +1,102 @@
+"""What an exhibit is made of: its sites, its runs and the published values that stand beside ours."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headscarp.errors import HeadscarpError
+
+TWIN = "twin"
+
+
+@dataclass(frozen=True)
+class SiteFiles:
+    """A study area on disk: `folder` holds layers/, layers.json, cube/ (and raw/); `samples` maps a protocol to its folder."""
+
+    name: str
+    title: str
+    folder: Path
+    data: str
+    samples: dict[str, Path]
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "SiteFiles":
+        samples = {protocol: Path(folder) for protocol, folder in record.get("samples", {}).items()}
+        return cls(record["name"], record["title"], Path(record["folder"]), record["data"], samples)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """One trained and mapped network: its row in the exhibit, the label people read, and the folder of its files."""
+
+    row: str
+    label: str
+    experiment: str
+    protocol: str
+    seed: int
+    folder: Path
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "RunFiles":
+        keys = ("row", "label", "experiment", "protocol")
+        return cls(*(record[key] for key in keys), int(record["seed"]), Path(record["folder"]))
+
+
+@dataclass(frozen=True)
+class ExhibitSpec:
+    """One table or figure. `published` holds records {row, metric, value, unit}; runs stand in the order in which they are shown."""
+
+    card: str
+    name: str
+    kind: str
+    title: str
+    caption: str
+    sites: tuple[SiteFiles, ...]
+    runs: tuple[RunFiles, ...]
+    options: dict[str, Any]
+    published: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "ExhibitSpec":
+        return cls(
+            *(record[key] for key in ("card", "name", "kind", "title", "caption")),
+            sites=tuple(SiteFiles.from_record(site) for site in record["sites"]),
+            runs=tuple(RunFiles.from_record(run) for run in record.get("runs", [])),
+            options=dict(record.get("options", {})),
+            published=tuple(record.get("published", [])),
+        )
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What people read for each row: the labels of runs, the titles of sites."""
+        return {site.name: site.title for site in self.sites} | {run.row: run.label for run in self.runs}
+
+    @property
+    def rows(self) -> list[str]:
+        """Rows of the runs, in order, each once."""
+        return list(dict.fromkeys(run.row for run in self.runs))
+
+    @property
+    def protocols(self) -> list[str]:
+        """Protocols of the runs, in order, each once."""
+        return list(dict.fromkeys(run.protocol for run in self.runs))
+
+    def runs_of(self, row: str, protocol: str) -> list[RunFiles]:
+        """Runs of one row under one protocol, one for each seed, in the order of seeds."""
+        return sorted((run for run in self.runs if (run.row, run.protocol) == (row, protocol)), key=lambda run: run.seed)
+
+    def only_site(self) -> SiteFiles:
+        """The site of an exhibit of runs.
+
+        Raises:
+            HeadscarpError: the exhibit names none or several.
+        """
+        if len(self.sites) != 1:
+            names = ", ".join(site.name for site in self.sites) or "none"
+            raise HeadscarpError(f"exhibit '{self.name}' of card '{self.card}' ({self.kind}) needs exactly one site but names {names}")
+        return self.sites[0]
+
+    def published_value(self, row: str, metric: str) -> float | None:
+        """The printed value of a row and metric, if the paper prints one."""
+        values = [float(record["value"]) for record in self.published if (record["row"], record["metric"]) == (row, metric)]
+        return values[0] if values else None

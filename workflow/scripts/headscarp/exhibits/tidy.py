@@ -1,0 +1,190 @@
+"""The tidy form of every table, and the Markdown and HTML that people read."""
+
+import html as html_module
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headscarp.exhibits.spec import TWIN, ExhibitSpec
+from headscarp.files import atomic_path
+
+COLUMNS = ["row", "metric", "protocol", "value", "sd", "ci_low", "ci_high", "n_seeds", "published", "difference", "data", "note"]
+NUMBERS = ["value", "sd", "ci_low", "ci_high", "published", "difference"]
+SIMULATED = "simulated site (twin)"
+UNIT = "unit "  # how a note begins that states a row's unit: shown behind the row's name
+
+METRIC_LABELS = {
+    "accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1", "kappa": "Kappa", "iou": "IoU", "miou": "mIoU",
+    "average_precision": "Average precision", "auc": "AUC", "mcc": "MCC", "brier": "Brier", "ece": "ECE",
+    "rows": "Rows", "cols": "Columns", "resolution_m": "Resolution (m)", "landslides": "Landslides",
+    "landslide_area_km2": "Landslide area (km²)", "study_area_km2": "Study area (km²)", "min": "Minimum", "max": "Maximum",
+    "object_recall": "Object recall", "object_precision": "Object precision", "object_f1": "Object F1", "parameters": "Parameters", "model_ram_mb": "Model (MiB)", "test_time_s": "Test time (s)",
+}  # fmt: skip
+
+
+def metric_label(metric: str) -> str:
+    """What people read for a metric."""
+    return METRIC_LABELS.get(metric, metric.replace("_", " ").capitalize())
+
+
+def record(spec: ExhibitSpec, row: str, metric: str, value: float | None, **rest: Any) -> dict[str, Any]:
+    """One line of a tidy table, with the published value and the difference beside our value (None or NaN: not scored)."""
+    line = dict.fromkeys(COLUMNS, "") | dict.fromkeys(NUMBERS) | {"row": row, "metric": metric, "value": value}
+    line |= {"published": spec.published_value(row, metric)} | rest
+    if line["published"] is not None and value is not None:
+        line["difference"] = value - line["published"]
+    return line
+
+
+def frame_of(lines: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Tidy records as a frame with the columns of every table, numbers as floats and seeds as nullable integers."""
+    frame = pd.DataFrame(list(lines), columns=COLUMNS)
+    frame[NUMBERS] = frame[NUMBERS].astype(float)
+    frame["n_seeds"] = pd.to_numeric(frame["n_seeds"].replace("", None)).astype("Int64")
+    return frame
+
+
+def write_table(
+    frame: pd.DataFrame, csv: str | Path, md: str | Path, html: str | Path, title: str, notes: Sequence[str], labels: Mapping[str, str]
+) -> None:
+    """Write a tidy table as CSV, and its pivot (rows x metrics, one block per protocol) as Markdown and HTML, each atomically.
+
+    `labels` gives what people read for a row id; the CSV keeps ids.
+    """
+    write_csv(frame, csv)
+    notes = [*notes, *notes_of(frame, labels)]
+    for path, text in ((md, to_markdown(frame, title, notes, labels)), (html, to_html(frame, title, notes, labels))):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(frame: pd.DataFrame, csv: str | Path) -> None:
+    """Write a tidy frame as CSV, atomically; ten significant digits, empty where there is no value."""
+    with atomic_path(csv) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.10g")
+
+
+def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
+    """Each distinct note of a frame once, with the rows it belongs to where it is not about all of them."""
+    noted = frame[(frame["note"] != "") & ~frame["note"].str.startswith(UNIT)]
+    lines = []
+    for note, group in noted.groupby("note", sort=False):
+        rows = list(dict.fromkeys(row_label(row, labels) for row in group["row"]))
+        lines.append(note if len(rows) == frame["row"].nunique() else f"{', '.join(rows)}: {note}")
+    return lines
+
+
+def row_label(row: str, labels: Mapping[str, str]) -> str:
+    """What people read for a row id such as `unet`, `zigui` or `zigui:distance_to_river`."""
+    if row in labels:
+        return labels[row]
+    head, *rest = row.split(":")
+    if not rest:
+        return row
+    return ": ".join([labels.get(head, head), *(labels.get(part, part.replace("_", " ")) for part in rest)])
+
+
+def unit_text(note: str) -> str:
+    """' (m)' of the note 'unit m'; nothing for other notes and pure numbers."""
+    unit = note.removeprefix(UNIT)
+    return f" ({unit})" if unit not in (note, "", "1", "-", "index") else ""
+
+
+def digits_for(values: Iterable[float]) -> int:
+    """Decimals that show a column's values to about four significant digits: none for whole numbers and thousands."""
+    finite = [abs(value) for value in values if math.isfinite(value)]
+    if not finite or max(finite) >= 10000 or all(value == round(value) for value in finite):
+        return 0
+    return 2 if max(finite) > 1.5 else 3
+
+
+def cell_text(line: Any, digits: int) -> str:
+    """'value ± sd [low, high]' of one tidy line; an en dash where there is no value."""
+    if not math.isfinite(line.value):
+        return "–"
+    text = f"{line.value:,.{digits}f}"
+    if math.isfinite(line.sd):
+        text += f" ± {line.sd:,.{digits}f}"
+    if math.isfinite(line.ci_low):
+        text += f" [{line.ci_low:,.{digits}f}, {line.ci_high:,.{digits}f}]"
+    return text
+
+
+def blocks_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[tuple[str, list[str], list[list[tuple[str, str]]]]]:
+    """The pivot of a tidy frame: (heading, column heads, lines of (ours, published)) for each protocol, in the frame's order.
+
+    The first column of a line is the row's label, the second says whether the site is simulated.
+    """
+    digits = {metric: digits_for(np.r_[group["value"], group["published"]]) for metric, group in frame.groupby("metric", sort=False)}
+    blocks = []
+    for protocol, part in frame.groupby("protocol", sort=False):
+        metrics = list(dict.fromkeys(part["metric"]))
+        lines = []
+        for row, group in part.groupby("row", sort=False):
+            cells = {line.metric: line for line in group.itertuples()}
+            data = SIMULATED if (group["data"] == TWIN).any() else group["data"].iloc[0]
+            lines.append(
+                [(row_label(row, labels) + unit_text(group["note"].iloc[0]), ""), (data, "")]
+                + [pair_of(cells.get(metric), digits[metric]) for metric in metrics]
+            )
+        heading = f"Protocol: {protocol}" if protocol else ""
+        blocks.append((heading, ["", "Data", *map(metric_label, metrics)], lines))
+    return blocks
+
+
+def pair_of(line: Any, digits: int) -> tuple[str, str]:
+    """Our value and the published one as text; the second is empty where the paper prints none."""
+    if line is None:
+        return "", ""
+    return cell_text(line, digits), f"{line.published:,.{digits}f}" if math.isfinite(line.published) else ""
+
+
+def to_markdown(frame: pd.DataFrame, title: str, notes: Sequence[str], labels: Mapping[str, str]) -> str:
+    """The pivot as Markdown; published values stand in parentheses."""
+    parts = [f"# {title}", ""]
+    for heading, heads, lines in blocks_of(frame, labels):
+        if heading:
+            parts += [f"## {heading}", ""]
+        parts += [markdown_line(heads), "|" + " --- |" * len(heads)]
+        parts += [markdown_line([f"{ours} (published {printed})" if printed else ours for ours, printed in line]) for line in lines] + [""]
+    parts += [f"- {note}" for note in notes]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def markdown_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
+table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .35em .9em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+th { border-bottom: 2px solid #555; } th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+.printed { display: block; color: #666; font-size: .85em; } .simulated { color: #8a4b00; font-size: .85em; white-space: nowrap; }
+ul { color: #444; font-size: .9em; }
+""".strip()
+
+
+def to_html(frame: pd.DataFrame, title: str, notes: Sequence[str], labels: Mapping[str, str]) -> str:
+    """The pivot as one self-contained page; published values stand below ours, simulated sites are marked."""
+    escape = html_module.escape
+    parts = [f"<h1>{escape(title)}</h1>"]
+    for heading, heads, lines in blocks_of(frame, labels):
+        if heading:
+            parts.append(f"<h2>{escape(heading)}</h2>")
+        parts.append("<table>\n<thead><tr>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + "</tr></thead>\n<tbody>")
+        parts += ["<tr>" + "".join(html_cell(*pair) for pair in line) + "</tr>" for line in lines]
+        parts.append("</tbody>\n</table>")
+    if notes:
+        parts.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul>")
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
+
+
+def html_cell(ours: str, printed: str) -> str:
+    text = f'<span class="simulated">{SIMULATED}</span>' if ours == SIMULATED else html_module.escape(ours)
+    return f"<td>{text}" + (f'<span class="printed">published {html_module.escape(printed)}</span>' if printed else "") + "</td>"

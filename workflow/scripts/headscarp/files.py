@@ -1,0 +1,93 @@
+"""Writing files whole or not at all, and reading small JSON records."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from headscarp.errors import HeadscarpError
+
+
+class DiskFullError(HeadscarpError):
+    """There is no room for a file."""
+
+
+@contextmanager
+def atomic_path(target: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target` (same suffix) that becomes `target` when the block succeeds.
+
+    The block may create a file or a folder. When it fails, nothing is left and an existing `target` is untouched.
+
+    Raises:
+        DiskFullError: the disk is full or the quota is used up.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    try:
+        yield temporary
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    except BaseException as error:
+        remove(temporary)
+        if is_disk_full(error, target.parent):
+            raise DiskFullError(
+                f"the disk is full: {target} could not be written and nothing was left of it; "
+                f"free some space on the disk of {target.parent} and run the same command again"
+            ) from error
+        raise
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file or a folder, whichever it is, if it is there."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def is_disk_full(error: BaseException, folder: Path) -> bool:
+    """Whether `error` comes from a full disk; GDAL reports it as text, often only in the cause, so words and free space are asked too."""
+    if isinstance(error, DiskFullError):
+        return True
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return True
+    if not type(error).__module__.startswith("rasterio"):
+        return False
+    words = f"{error} {error.__cause__}".lower()
+    told = any(word in words for word in ("no space left", "write failed", "write error", "seek error"))
+    return told or shutil.disk_usage(folder).free < 1 << 20
+
+
+def write_json(path: str | Path, record: Any) -> None:
+    """Write `record` as indented JSON, atomically."""
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        HeadscarpError: the file is missing or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
+    except json.JSONDecodeError as error:
+        raise HeadscarpError(f"{path} is not valid JSON ({error}); delete it and run the rule that makes it again") from None
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

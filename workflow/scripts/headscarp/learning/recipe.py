@@ -1,0 +1,114 @@
+"""How a network is trained: loss, optimiser, schedule, lengths."""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from headscarp.errors import HeadscarpError
+from headscarp.vocabulary import require_known
+
+# Each choice with its parameters and their defaults. Focal: Lin et al. 2017. Step: xia2021's "x0.1 every 15,000 steps".
+LOSSES: dict[str, dict[str, float]] = {
+    "bce": {},
+    "cross_entropy": {},
+    "focal": {"alpha": 0.25, "gamma": 2.0},
+    "mse_bce": {},
+}
+SCHEDULES: dict[str, dict[str, float]] = {
+    "constant": {},
+    "step": {"every": 15000, "factor": 0.1},
+    "cosine": {"minimum": 0.0},
+    "one_cycle": {"warm_up": 0.3},
+}
+OPTIMISERS = ("adam", "sgd")
+INITIALISATIONS = ("default", "positive_unit_ball")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+AT_LEAST_ONE = ("batch", "epochs", "steps_per_epoch", "patience")
+ABOVE_ZERO = ("learning_rate", "positive_weight")
+NOT_NEGATIVE = ("weight_decay", "momentum")
+OPTIONAL = ("steps_per_epoch", "patience", "positive_weight")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training recipe, checked when made.
+
+    Attributes:
+        loss: bce, cross_entropy, focal or mse_bce (MSE/2 + BCE); `loss_params`: alpha and gamma of focal.
+        optimiser: adam or sgd (`momentum` is sgd's).
+        schedule: constant, step (`every` steps times `factor`), cosine (down to `minimum`), one_cycle (`warm_up` share); `schedule_params`.
+        batch: windows per step.
+        steps_per_epoch: None is one pass over the training windows.
+        patience: epochs without a lower validation loss before training stops and the best weights come back; None is never, last weights.
+        augment: random flips and quarter turns.
+        positive_weight: factor on the loss of pixels whose label is not 0.
+        precision: auto is bfloat16 where the device is fast in it.
+
+    Raises:
+        HeadscarpError: an unknown choice or a value out of range.
+    """
+
+    loss: str = "bce"
+    loss_params: dict[str, float] = field(default_factory=dict)
+    optimiser: str = "adam"
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    schedule: str = "constant"
+    schedule_params: dict[str, float] = field(default_factory=dict)
+    batch: int = 2
+    epochs: int = 100
+    steps_per_epoch: int | None = None
+    patience: int | None = None
+    augment: bool = False
+    initialisation: str = "default"
+    precision: str = "auto"
+    positive_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        for key, known in (
+            ("loss", LOSSES),
+            ("optimiser", OPTIMISERS),
+            ("schedule", SCHEDULES),
+            ("initialisation", INITIALISATIONS),
+            ("precision", PRECISIONS),
+        ):
+            require_known(getattr(self, key), known, f"recipe.{key}:")
+        if not isinstance(self.augment, bool):
+            raise HeadscarpError(f"recipe.augment must be true or false, not {self.augment!r}")
+        for key in AT_LEAST_ONE + ABOVE_ZERO + NOT_NEGATIVE:
+            self._check_number(key)
+        for key, known in (("loss", LOSSES), ("schedule", SCHEDULES)):
+            self._complete(f"{key}_params", getattr(self, key), known[getattr(self, key)])
+
+    def _check_number(self, key: str) -> None:
+        value = getattr(self, key)
+        if value is None and key in OPTIONAL:
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            # YAML 1.1 reads 1e-4, without a point, as text.
+            raise HeadscarpError(f"recipe.{key} must be a number, not {value!r}; in YAML write 1.0e-4, with the point")
+        if key in AT_LEAST_ONE and (value < 1 or value != int(value)):
+            raise HeadscarpError(f"recipe.{key} must be a whole number from 1 on, not {value}")
+        if (key in ABOVE_ZERO and value <= 0) or value < 0:
+            raise HeadscarpError(f"recipe.{key} must not be {value}; give a positive number")
+
+    def _complete(self, key: str, choice: str, defaults: dict[str, float]) -> None:
+        given = getattr(self, key)
+        for name in given:
+            require_known(name, defaults, f"recipe.{key}: parameter of {choice}")
+        object.__setattr__(self, key, defaults | given)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Recipe":
+        """Make a recipe from the keys of a card; what is not given takes its default.
+
+        Raises:
+            HeadscarpError: an unknown key (the nearest one is named), an unknown choice or a value out of range.
+        """
+        for key in record:
+            require_known(key, [f.name for f in fields(cls)], "recipe: key")
+        return cls(**record)
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)

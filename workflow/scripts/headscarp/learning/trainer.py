@@ -1,0 +1,300 @@
+"""The trainer of all networks: one loop, a checkpoint after every epoch, and a resume that changes nothing.
+
+Order of windows, augmentation, dropout and learning rate of an epoch are functions of (seed, epoch). So weights, optimiser state and
+history at the end of an epoch are all that a resumed run needs to end, on a CPU with as many threads, with the same bits as one left alone.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headscarp import __version__
+from headscarp.errors import HeadscarpError
+from headscarp.files import atomic_path, read_json, remove, write_json
+from headscarp.learning.devices import autocast, choose_device, choose_precision, device_name
+from headscarp.learning.losses import make_loss, masked_mean
+from headscarp.learning.progress import Progress
+from headscarp.learning.recipe import Recipe
+from headscarp.learning.schedules import learning_rate_at
+from headscarp.learning.weights import build_network, save_weights
+from headscarp.learning.windows import Batch, Batches, open_samples
+from headscarp.networks import count_parameters, count_trainable
+from headscarp.networks.initialise import positive_unit_ball_
+
+HISTORY_TAIL = 5
+
+
+class BatchSource(Protocol):
+    """What the trainer asks of its batches; `windows.Batches` is one."""
+
+    steps: int
+
+    def count(self, split: str) -> int: ...
+    def training(self, epoch: int) -> Iterator[Batch]: ...
+    def validation(self) -> Iterator[Batch]: ...
+
+
+@dataclass
+class State:
+    """What changes from epoch to epoch beside weights and optimiser: one line of history each; the best weights, with patience."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Tensor] | None = None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Epoch (from 1) of the lowest validation loss; None where nothing was validated."""
+        validated = [record for record in self.history if record["validation_loss"] is not None]
+        return min(validated, key=lambda record: record["validation_loss"])["epoch"] if validated else None
+
+    def is_out_of(self, patience: int | None) -> bool:
+        return patience is not None and bool(self.history) and self.history[-1]["epoch"] - self.best_epoch >= patience
+
+
+def train(
+    model: nn.Module,
+    batches: BatchSource,
+    recipe: Recipe,
+    folder: str | Path,
+    seed: int,
+    device: torch.device,
+    fingerprint: str,
+    progress: bool = True,
+) -> State:
+    """Train `model` in place; write `model.safetensors` and `history.csv` into `folder`.
+
+    A `checkpoint.pt` in `folder` with the same `fingerprint` is taken up where it stopped; any other is ignored. With patience the best
+    weights come back at the end, else the last ones stay.
+
+    Raises:
+        HeadscarpError: there are no windows to train on (or none to validate on, with patience), or the loss is no longer a finite number.
+    """
+    folder = Path(folder)
+    require_windows(batches, recipe, folder)
+    for leftover in folder.glob(".*.partial*"):  # of a run killed while it wrote
+        remove(leftover)
+    model.to(device, memory_format=torch.channels_last)
+    optimiser = make_optimiser(recipe, model)
+    checkpoint = folder / "checkpoint.pt"
+    state = load_checkpoint(checkpoint, fingerprint, model, optimiser, device)
+    loop = Loop(model, optimiser, batches, recipe, device, seed)
+    shown = Progress("/".join(folder.parts[-5:]), len(state.history) * batches.steps, recipe.epochs * batches.steps, progress)
+    with closing(shown):
+        while len(state.history) < recipe.epochs and not state.is_out_of(recipe.patience):
+            record = loop.run_epoch(len(state.history), shown)
+            require_sound(record, recipe, folder)
+            state.history.append(record)
+            if recipe.patience is not None and state.best_epoch == record["epoch"]:
+                state.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            save_checkpoint(checkpoint, fingerprint, model, optimiser, state)
+            shown.epoch(record, recipe.epochs)
+    if state.best is not None:
+        model.load_state_dict(state.best)
+    write_history(folder / "history.csv", state.history)
+    save_weights(folder / "model.safetensors", model.state_dict())
+    remove(checkpoint)
+    return state
+
+
+def require_windows(batches: BatchSource, recipe: Recipe, folder: Path) -> None:
+    if not batches.count("train"):
+        raise HeadscarpError(f"{folder}: there are no training windows; use smaller windows or blocks in the card's `sampling`")
+    if recipe.patience is not None and not batches.count("validation"):
+        raise HeadscarpError(
+            f"{folder}: early stopping needs validation windows and there are none; set `patience: null` or use smaller blocks"
+        )
+
+
+def require_sound(record: dict[str, Any], recipe: Recipe, folder: Path) -> None:
+    for key, needed in (("train_loss", True), ("validation_loss", recipe.patience is not None)):
+        if record[key] is None and needed:
+            raise HeadscarpError(
+                f"{folder}: no pixel counted in {key}: all are unmapped or outside their region; check the labels and the blocks"
+            )
+        if record[key] is not None and not math.isfinite(record[key]):
+            raise HeadscarpError(
+                f"{folder}: {key} became {record[key]} in epoch {record['epoch']}; lower `learning_rate` (now {recipe.learning_rate:g}) "
+                f"or set `precision: float32`, and run the same command again"
+            )
+
+
+def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
+    return torch.optim.Adam(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+class Loop:
+    """One epoch at a time: a pass over training batches, then one over validation batches."""
+
+    def __init__(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, batches: BatchSource, recipe: Recipe, device: torch.device, seed: int
+    ) -> None:
+        self.model = model
+        self.optimiser = optimiser
+        self.batches = batches
+        self.recipe = recipe
+        self.device = device
+        self.seed = seed
+        self.loss = make_loss(recipe)
+        self.precision = choose_precision(recipe.precision, device)
+
+    def run_epoch(self, epoch: int, shown: Progress) -> dict[str, Any]:
+        """Train and validate epoch `epoch` (from 0); return its line of history."""
+        began = time.perf_counter()
+        torch.manual_seed(seed_of(self.seed, epoch))
+        self.model.train()
+        losses = MeanLoss()
+        for number, batch in enumerate(self.batches.training(epoch)):
+            rate = learning_rate_at(self.recipe, epoch * self.batches.steps + number, self.recipe.epochs * self.batches.steps)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            pixel_losses, mask = self._forward(batch)
+            self.optimiser.zero_grad()
+            masked_mean(pixel_losses, mask).backward()
+            self.optimiser.step()
+            losses.add(pixel_losses.detach(), mask)
+            shown.step()
+        return {
+            "epoch": epoch + 1,
+            "train_loss": losses.value(),
+            "validation_loss": self._validate(),
+            "learning_rate": rate,
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+
+    def _validate(self) -> float | None:
+        self.model.eval()
+        losses = MeanLoss()
+        with torch.inference_mode():
+            for batch in self.batches.validation():
+                losses.add(*self._forward(batch))
+        return losses.value()
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        image, target, mask = (part.to(self.device, non_blocking=True) for part in batch)
+        with autocast(self.device, self.precision):
+            logits = self.model(image)
+        return self.loss(logits.float(), target), mask
+
+
+class MeanLoss:
+    """Mean loss over all pixels that count, kept on the device until asked for."""
+
+    def __init__(self) -> None:
+        self._sum: Tensor | float = 0.0
+        self._count: Tensor | float = 0.0
+
+    def add(self, pixel_losses: Tensor, mask: Tensor) -> None:
+        self._sum = self._sum + (pixel_losses * mask).sum(dtype=torch.float64)
+        self._count = self._count + mask.sum(dtype=torch.float64)
+
+    def value(self) -> float | None:
+        """None where no pixel counted."""
+        return float(self._sum / self._count) if float(self._count) else None
+
+
+def seed_of(seed: int, epoch: int) -> int:
+    """A seed for torch's generator, well mixed from both."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def save_checkpoint(path: Path, fingerprint: str, model: nn.Module, optimiser: torch.optim.Optimizer, state: State) -> None:
+    record = {
+        "fingerprint": fingerprint, "history": state.history, "best": state.best,
+        "model": model.state_dict(), "optimiser": optimiser.state_dict(),
+    }  # fmt: skip
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        torch.save(record, stream)
+
+
+def load_checkpoint(path: Path, fingerprint: str, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device) -> State:
+    """Put a checkpoint back into model and optimiser; a fresh state where there is none, it is another run's, or it cannot be read."""
+    try:
+        record = torch.load(path, map_location=device, weights_only=True)
+    except Exception:  # whatever torch makes of a damaged file, the answer is to start again
+        return State()
+    if record.get("fingerprint") != fingerprint:
+        return State()
+    model.load_state_dict(record["model"])
+    optimiser.load_state_dict(record["optimiser"])
+    return State(record["history"], record["best"])
+
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["epoch", "train_loss", "validation_loss", "learning_rate", "seconds"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def train_run(
+    cube_folder: str | Path,
+    samples_folder: str | Path,
+    run_folder: str | Path,
+    spec: dict[str, Any],
+    device: str = "auto",
+    threads: int = 1,
+    progress: bool = True,
+) -> None:
+    """Train the run that `spec` describes and record it in `run.json`, beside the weights and the history.
+
+    Args:
+        spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed}.
+
+    Raises:
+        HeadscarpError: an unknown channel, network, recipe key or device; no training windows; a loss that is not finite.
+    """
+    recipe = Recipe.from_record(spec["recipe"])
+    place = choose_device(device)
+    torch.set_num_threads(threads)
+    samples = open_samples(cube_folder, samples_folder, spec["channels"])
+    torch.manual_seed(spec["seed"])
+    model = build_network(spec)
+    if recipe.initialisation == "positive_unit_ball":
+        positive_unit_ball_(model)
+    batches = Batches(samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment)
+    fingerprint = fingerprint_of(spec, Path(cube_folder), Path(samples_folder))
+    state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress)
+    write_json(Path(run_folder) / "run.json", {
+        "spec": spec | {"recipe": recipe.to_record()},
+        "seed": spec["seed"],
+        "protocol": samples.protocol,
+        "versions": {"torch": torch.__version__, "numpy": np.__version__, "headscarp": __version__},
+        "device": device_name(place),
+        "precision": str(choose_precision(recipe.precision, place)).removeprefix("torch."),
+        "threads": threads,
+        "parameters": count_parameters(model),
+        "trainable": count_trainable(model),
+        "windows": {split: batches.count(split) for split in ("train", "validation")},
+        "epochs": len(state.history),
+        "steps": len(state.history) * batches.steps,
+        "seconds": round(sum(record["seconds"] for record in state.history), 3),
+        "best_epoch": state.best_epoch,
+        "weights": "best" if state.best is not None else "last",
+        "history": state.history[-HISTORY_TAIL:],
+    })  # fmt: skip
+
+
+def fingerprint_of(spec: dict[str, Any], cube_folder: Path, samples_folder: Path) -> str:
+    """A digest that changes with anything that training depends on; large files enter by size and time of change."""
+    arrays = [cube_folder / "cube.npy", cube_folder / "label.npy", samples_folder / "regions.npy"]
+    told = {
+        "spec": spec,
+        "cube": read_json(cube_folder / "cube.json"),
+        "samples": read_json(samples_folder / "samples.json"),
+        "windows": hashlib.sha256((samples_folder / "windows.csv").read_bytes()).hexdigest(),
+        "arrays": [[path.stat().st_size, path.stat().st_mtime_ns] for path in arrays],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

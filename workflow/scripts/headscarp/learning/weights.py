@@ -1,0 +1,41 @@
+"""Weights of a network on disk, and a trained network back from its run folder."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from headscarp import networks
+from headscarp.errors import HeadscarpError
+from headscarp.files import atomic_path, read_json
+
+
+def save_weights(path: str | Path, state: dict[str, Tensor]) -> None:
+    """Write a state dictionary as safetensors, atomically."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(plain))  # Python's own writing names a full disk as such
+
+
+def load_network(run_folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The trained network of a run, on the CPU, and its `run.json`.
+
+    Raises:
+        HeadscarpError: the run is not complete, or its weights do not fit its network.
+    """
+    record = read_json(Path(run_folder) / "run.json")
+    model = build_network(record["spec"])
+    path = Path(run_folder) / "model.safetensors"
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise HeadscarpError(f"{path} cannot be loaded ({error}); delete the folder {run_folder} and train the run again") from None
+    return model, record
+
+
+def build_network(spec: dict[str, Any]) -> nn.Module:
+    """The untrained network of a run's specification."""
+    network = spec["network"]
+    return networks.build(network["name"], len(spec["channels"]), classes=spec["classes"], width=network["width"], **network["params"])

@@ -1,0 +1,111 @@
+"""The baseline without context: a random forest on single pixels."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+from sklearn.ensemble import RandomForestClassifier
+
+from headscarp import __version__
+from headscarp.errors import HeadscarpError
+from headscarp.files import read_json, write_json
+from headscarp.learning.windows import BLOCKED, Samples, Scene, open_samples
+from headscarp.mapping.raster import write_probability
+from headscarp.mapping.scene import write_map_record
+from headscarp.samples.splits import LANDSLIDE, TRAIN, UNMAPPED, UNUSED
+from headscarp.site.grid import Grid
+from headscarp.vocabulary import require_known
+
+DEFAULTS = {"n_estimators": 100, "min_samples_leaf": 5, "max_features": "sqrt"}
+STRIP_PIXELS = 1 << 18
+
+
+def run_forest(
+    cube_folder: str | Path,
+    samples_folder: str | Path,
+    run_folder: str | Path,
+    spec: dict[str, Any],
+    threads: int = 1,
+    date: int = -1,
+    maximum_pixels: int = 50_000,
+) -> None:
+    """Train a forest and map its scene: `run.json` (with Gini importances by channel, adding up to 1), `probability.tif` and `map.json`.
+
+    Args:
+        spec: {network: {params: of scikit-learn's RandomForestClassifier}, channels: [names], seed}, as for `learning.trainer.train_run`.
+        maximum_pixels: size of the random sample of training pixels.
+
+    Raises:
+        HeadscarpError: an unknown channel or parameter, a missing file, or training pixels of one class only.
+    """
+    run_folder = Path(run_folder)
+    samples = open_samples(cube_folder, samples_folder, spec["channels"])
+    forest = make_forest(spec["network"]["params"], spec["seed"], threads)
+    began = time.perf_counter()
+    values, labels = sample_pixels(samples, date, maximum_pixels, spec["seed"])
+    if len(np.unique(labels)) < 2:
+        raise HeadscarpError(
+            f"{samples_folder}: the training pixels hold only landslides or only background; use other blocks or another seed"
+        )
+    forest.fit(values, labels)
+    write_json(run_folder / "run.json", {
+        "spec": spec,
+        "seed": spec["seed"],
+        "protocol": samples.protocol,
+        "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "headscarp": __version__},
+        "device": "cpu",
+        "threads": threads,
+        "pixels": len(labels),
+        "landslide_share": float(labels.mean()),
+        "importances": dict(zip(spec["channels"], forest.feature_importances_.tolist(), strict=True)),
+        "seconds": round(time.perf_counter() - began, 3),
+    })  # fmt: skip
+    began = time.perf_counter()
+    grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])
+    write_probability(
+        run_folder / "probability.tif", predict_strips(forest, samples.scene, date), grid, f"headscarp: random forest, seed {spec['seed']}"
+    )
+    write_map_record(run_folder, time.perf_counter() - began, samples.scene.shape, "cpu")
+
+
+def make_forest(params: dict[str, Any], seed: int, threads: int) -> RandomForestClassifier:
+    for name in params:
+        require_known(name, RandomForestClassifier().get_params(), "random forest: parameter")
+    return RandomForestClassifier(**DEFAULTS | params, random_state=seed, n_jobs=threads)
+
+
+def sample_pixels(samples: Samples, date: int, maximum: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A random sample of training pixels: standardised values (pixel, channel), no data as 0 (the mean), and whether each is landslide."""
+    pixels = np.flatnonzero(training_pixels(samples))
+    if len(pixels) > maximum:
+        pixels = np.sort(np.random.default_rng(seed).choice(pixels, maximum, replace=False))
+    rows, cols = np.unravel_index(pixels, samples.label.shape)
+    values = samples.scene.read_pixels(date, rows, cols)
+    some = ~np.isnan(values).all(1)
+    return np.nan_to_num(values[some]), samples.label[rows, cols][some] == LANDSLIDE
+
+
+def training_pixels(samples: Samples) -> np.ndarray:
+    """Mapped pixels (row, col) bool of the training region; under protocol published, which has none, those inside training windows."""
+    mapped = (samples.label != UNMAPPED) & (samples.regions != UNUSED)
+    if samples.protocol == BLOCKED:
+        return mapped & (samples.regions == TRAIN)
+    inside = np.zeros(samples.label.shape, bool)
+    for row, col, size, _ in samples.windows["train"]:
+        inside[row : row + size, col : col + size] = True
+    return mapped & inside
+
+
+def predict_strips(forest: RandomForestClassifier, scene: Scene, date: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Probability of landslides, strip by strip (first row, (rows, cols) float32); NaN where all channels are NaN."""
+    height, width = scene.shape
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        values = scene.read(date, slice(top, top + rows), slice(0, width))
+        nothing = np.isnan(values).all(0)
+        pixels = np.nan_to_num(values).reshape(len(values), -1).T
+        probability = forest.predict_proba(pixels)[:, 1].reshape(nothing.shape)
+        yield top, np.where(nothing, np.nan, probability).astype(np.float32)

@@ -1,0 +1,135 @@
+"""Probability of a whole scene from a network that sees one window at a time.
+
+Windows overlap. A window's outer `margin`, where the network lacks context, is discarded, but not at the scene's own border; over the
+rest of the overlap neighbours fade into each other with a raised cosine. The weights of all windows add up to 1 at every pixel. Windows
+start at multiples of `ALIGNMENT`, the coarsest stride of the networks, so their pooling grids lie on those of one forward pass over the
+scene: with a margin beyond the network's receptive radius the result is that of one pass. At the bottom and the right the scene is
+mirrored up to a multiple of `ALIGNMENT`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headscarp.errors import HeadscarpError
+from headscarp.learning.devices import autocast
+from headscarp.learning.windows import Scene
+
+ALIGNMENT = 32
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a scene is cut: side of the largest window (a multiple of 32), discarded margin and least width of the fade, in pixels.
+
+    Raises:
+        HeadscarpError: sizes that do not fit together.
+    """
+
+    window: int = 512
+    margin: int = 32
+    fade: int = 32
+
+    def __post_init__(self) -> None:
+        if self.window % ALIGNMENT or self.margin < 0 or self.fade < 1 or self.overlap >= self.window:
+            raise HeadscarpError(
+                f"mapping: window {self.window}, margin {self.margin} and fade {self.fade} do not fit; "
+                f"the window must be a multiple of {ALIGNMENT} and larger than two margins and the fade together ({self.overlap})"
+            )
+
+    @property
+    def overlap(self) -> int:
+        """Pixels that neighbouring windows share, at least; a multiple of the alignment."""
+        return round_up(2 * self.margin + self.fade)
+
+    def origins(self, length: int) -> tuple[int, list[int]]:
+        """Size and first pixels of the windows along one side of a scene: as few as possible, and then as small as possible."""
+        padded = round_up(length)
+        count = max(1, -(-(padded - self.overlap) // (self.window - self.overlap)))
+        size = min(padded, round_up(-(-(padded + (count - 1) * self.overlap) // count)))
+        return size, [min(k * (size - self.overlap), padded - size) for k in range(count)]
+
+    def weights(self, length: int) -> np.ndarray:
+        """Weights (window, pixel) float32 along one side; those of all windows add up to 1 at every pixel."""
+        size, origins = self.origins(length)
+        rise = cosine_ramp((np.arange(size) + 0.5 - self.margin) / (self.overlap - 2 * self.margin))
+        weights = np.ones((len(origins), size))
+        weights[1:] *= rise
+        weights[:-1] *= rise[::-1]
+        total = np.zeros(round_up(length))
+        for origin, weight in zip(origins, weights, strict=True):
+            total[origin : origin + size] += weight
+        return np.array([weight / total[o : o + size] for o, weight in zip(origins, weights, strict=True)], np.float32)
+
+
+def round_up(length: int) -> int:
+    return -(-length // ALIGNMENT) * ALIGNMENT
+
+
+def cosine_ramp(share: np.ndarray) -> np.ndarray:
+    """From 0 at `share` 0 to 1 at 1, flat outside."""
+    return (1 - np.cos(np.pi * np.clip(share, 0, 1))) / 2
+
+
+def predict_scene(
+    model: nn.Module,
+    scene: Scene,
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    date: int = -1,
+    tiling: Tiling | None = None,
+    batch: int = 1,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the map strip by strip from the top: (first row, probabilities of shape (classes, rows, cols) float32).
+
+    A single logit gives the sigmoid, several the softmax. NaN where all of the scene's channels are NaN. Memory holds one strip of windows,
+    whatever the height of the scene; `batch` windows go through the network at once.
+    """
+    tiling = tiling or Tiling()
+    height, width = scene.shape
+    tall, tops = tiling.origins(height)
+    wide, lefts = tiling.origins(width)
+    across = tiling.weights(width)
+    model.eval()
+    strip = empty = None
+    for top, down, below in zip(tops, tiling.weights(height), [*tops[1:], round_up(height)], strict=True):
+        for first in range(0, len(lefts), batch):
+            chosen = lefts[first : first + batch]
+            windows = [read_window(scene, date, top, left, tall, wide) for left in chosen]
+            probabilities = forward(model, np.stack([image for image, _ in windows]), device, precision)
+            if strip is None:
+                strip = np.zeros((probabilities.shape[1], tall, round_up(width)), np.float32)
+                empty = np.zeros(strip.shape[1:], bool)
+            for left, weights, probability, (_, nothing) in zip(chosen, across[first : first + batch], probabilities, windows, strict=True):
+                cols = slice(left, left + wide)
+                strip[:, :, cols] += probability * down[:, None] * weights
+                empty[:, cols] = nothing
+        done = below - top
+        rows = min(done, height - top)
+        yield top, np.where(empty[:rows, :width], np.float32(np.nan), strip[:, :rows, :width])
+        strip[:, :-done] = strip[:, done:]
+        strip[:, -done:] = 0
+
+
+def read_window(scene: Scene, date: int, top: int, left: int, tall: int, wide: int) -> tuple[np.ndarray, np.ndarray]:
+    """A window (channel, tall, wide), no data as 0, mirrored where it leaves the scene; and where (tall, wide) all channels are no data."""
+    values = scene.read(date, slice(top, top + tall), slice(left, left + wide))
+    beyond = ((0, tall - values.shape[1]), (0, wide - values.shape[2]))
+    nothing = np.pad(np.isnan(values).all(0), beyond)
+    np.nan_to_num(values, copy=False)
+    return np.pad(values, ((0, 0), *beyond), mode="reflect"), nothing
+
+
+def forward(model: nn.Module, images: np.ndarray, device: torch.device, precision: torch.dtype) -> np.ndarray:
+    """Probabilities (n, classes, row, col) float32 of images (n, channel, row, col)."""
+    image = torch.from_numpy(images).to(device).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode(), autocast(device, precision):
+        logits = model(image)
+    return to_probability(logits.float()).cpu().numpy()
+
+
+def to_probability(logits: Tensor) -> Tensor:
+    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)

@@ -1,0 +1,110 @@
+"""Station `networks`: segmentation networks, chosen by name.
+
+Adding a network is adding one file to this package: a builder decorated with `register("its_name")`. The builder takes
+`(in_channels, classes, width)` and, by keyword, parameters of its own, and returns a module that maps windows
+(N, in_channels, H, W) to logits (N, classes, H, W); see `blocks.SegmentationNetwork`.
+"""
+
+import difflib
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from headscarp.errors import HeadscarpError
+
+Builder = Callable[..., nn.Module]
+
+# Headers and names that HDF5 adds per array: h5py writes 1100-1270 bytes for the layouts of Table IX.
+HDF5_BYTES_PER_ARRAY = 1150
+
+_builders: dict[str, Builder] = {}
+
+
+def register(name: str) -> Callable[[Builder], Builder]:
+    """Give a builder function its name in configs and cards. Raises `HeadscarpError` when two builders claim one name."""
+
+    def add(builder: Builder) -> Builder:
+        if name in _builders:
+            raise HeadscarpError(
+                f'two networks are called "{name}": {_place(_builders[name])} and {_place(builder)}; rename one of them in its @register(...)'
+            )
+        _builders[name] = builder
+        return builder
+
+    return add
+
+
+def names() -> list[str]:
+    """Names of all networks, sorted."""
+    _discover()
+    return sorted(_builders)
+
+
+def build(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **params) -> nn.Module:
+    """A freshly initialised network: windows (N, in_channels, H, W) -> logits (N, classes, H, W).
+
+    `width` multiplies every channel width and growth rate (1 = as published); `params` are the network's own. Weights come from
+    PyTorch's global random generator: call `torch.manual_seed` before. Raises `HeadscarpError` for a name, parameter or size
+    that does not exist.
+    """
+    _discover()
+    if name not in _builders:
+        raise HeadscarpError(f'there is no network "{name}"{_nearest(name, _builders)}; networks: {", ".join(sorted(_builders))}')
+    if in_channels < 1 or classes < 1 or width <= 0:
+        raise HeadscarpError(
+            f'network "{name}": in_channels and classes must be at least 1 and width above 0, '
+            f"not in_channels={in_channels}, classes={classes}, width={width}"
+        )
+    own = list(inspect.signature(_builders[name]).parameters)[3:]
+    for param in params:
+        if param not in own:
+            raise HeadscarpError(f'network "{name}" has no parameter "{param}"{_nearest(param, own)}; it has: {", ".join(own) or "none"}')
+    return _builders[name](in_channels, classes, width, **params)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Parameters as Keras counts them: weights, biases and the running means and variances of batch norms (gao2021, Table IX)."""
+    return count_trainable(model) + sum(statistic.numel() for statistic in _running_statistics(model))
+
+
+def count_trainable(model: nn.Module) -> int:
+    """Parameters that an optimiser changes."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def model_mib(model: nn.Module) -> int:
+    """Size in MiB, rounded up, of a Keras file of the model with Adam's state: float32 weights, two moments per trainable weight,
+    running statistics, and HDF5's bookkeeping. Equals "RAM" of gao2021's Table IX for all five networks."""
+    trained, running = list(model.parameters()), _running_statistics(model)
+    numbers = 3 * count_trainable(model) + sum(statistic.numel() for statistic in running)
+    return math.ceil((4 * numbers + HDF5_BYTES_PER_ARRAY * (3 * len(trained) + len(running))) / 2**20)
+
+
+def describe(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **params) -> dict[str, int]:
+    """Complexity of a network, `{parameters, trainable, model_mib}`, worked out without allocating its weights."""
+    with torch.device("meta"):
+        model = build(name, in_channels, classes, width, **params)
+    return {"parameters": count_parameters(model), "trainable": count_trainable(model), "model_mib": model_mib(model)}
+
+
+def _running_statistics(model: nn.Module) -> list[torch.Tensor]:
+    return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+
+
+def _discover() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
+def _place(builder: Builder) -> str:
+    return f"{builder.__code__.co_filename}, line {builder.__code__.co_firstlineno}"
+
+
+def _nearest(word: str, known) -> str:
+    near = difflib.get_close_matches(word, known, n=3)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -1,0 +1,159 @@
+"""The samples of a site: window index, regions, bootstrap cells and the statistics that normalise the channels."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from headscarp.errors import HeadscarpError
+from headscarp.files import atomic_path, read_json, write_json
+from headscarp.samples.splits import (
+    LANDSLIDE,
+    TEST,
+    TRAIN,
+    UNMAPPED,
+    VALIDATION,
+    SamplingSpec,
+    Split,
+    blocked_split,
+    overlap_share,
+    published_split,
+)
+from headscarp.samples.windows import SPLITS, Window, footprint, write_windows
+from headscarp.vocabulary import require_known
+
+STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time
+
+SPLITTERS = {"published": published_split, "blocked": blocked_split}
+
+
+def build_samples(
+    cube_folder: str | Path, out_folder: str | Path, spec: SamplingSpec, protocol: str, seed: int, groups: Sequence[Sequence[str]] = ()
+) -> None:
+    """Write windows.csv, regions.npy, blocks.npy and samples.json of a cube under a protocol (`published` or `blocked`).
+
+    Where all channels of one of `groups` (lists of channel names) are NaN the pixel is not scored (region 0), so that all experiments on
+    a site are scored on the same pixels. The label belongs to the last date of the cube. Statistics for normalisation come from the
+    training region under `blocked` and from all scored pixels under `published` (Gao et al. 2021 standardise the whole image).
+
+    Raises:
+        HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, or no possible split.
+    """
+    require_known(protocol, SPLITTERS, "protocol")
+    cube_folder, out_folder = Path(cube_folder), Path(out_folder)
+    header = read_json(cube_folder / "cube.json")
+    cube = np.load(cube_folder / "cube.npy", mmap_mode="r")
+    label = np.load(cube_folder / "label.npy")
+    channels = [channel["name"] for channel in header["channels"]]
+    if not (label == LANDSLIDE).any():
+        raise HeadscarpError(f"{cube_folder / 'label.npy'} holds no landslide pixel (1); check the landslide polygons of the site")
+
+    seen = observed(cube, channels, groups)
+    unobserved = int(((label != UNMAPPED) & ~seen).sum())
+    label = np.where(seen, label, UNMAPPED).astype(np.uint8)
+    if not (label == LANDSLIDE).any():
+        raise HeadscarpError(
+            f"{cube_folder / 'cube.npy'} has no landslide pixel where all input groups have values; check that its layers cover the slides"
+        )
+    split = SPLITTERS[protocol](label, spec, seed, date=len(cube) - 1)
+    blocked = protocol == "blocked"
+    notes = [] if blocked else ["every mapped pixel is evaluated, those of the training windows included, as in the paper"]
+    if unobserved:
+        notes.append(f"{unobserved} mapped pixels lack all channels of an input group and are not scored")
+    record = {
+        "protocol": protocol,
+        "seed": seed,
+        "window": spec.window,
+        "stride": spec.stride,
+        "buffer": spec.buffer if blocked else None,
+        "kind": spec.kind if blocked else "random",
+        "normalisation": normalisation(cube, split.regions == (TRAIN if blocked else TEST), channels),
+        "counts": subset_counts(split, label, protocol),
+        "overlap": {"validation_windows_overlapping_training": overlap_share(split.windows)},
+        "notes": notes,
+    }
+    write_windows(out_folder / "windows.csv", split.windows)
+    write_array(out_folder / "regions.npy", split.regions)
+    write_array(out_folder / "blocks.npy", bootstrap_cells(label != UNMAPPED, spec.window))
+    write_json(out_folder / "samples.json", record)
+
+
+def observed(cube: np.ndarray, channels: Sequence[str], groups: Sequence[Sequence[str]]) -> np.ndarray:
+    """Mask (row, col) of pixels that have, in every group of channels, at least one value that is not NaN.
+
+    Raises:
+        HeadscarpError: a group names a channel that the cube lacks.
+    """
+    indices = [[channels.index(require_known(name, channels, "channel")) for name in group] for group in groups]
+    mask = np.ones(cube.shape[2:], dtype=bool)
+    for rows in row_strips(cube):
+        for group in indices:
+            missing = np.ones(mask[rows].shape, dtype=bool)
+            for channel in group:
+                missing &= np.isnan(cube[:, channel, rows]).all(axis=0)
+            mask[rows] &= ~missing
+    return mask
+
+
+def row_strips(cube: np.ndarray) -> Iterator[slice]:
+    """Slices of rows of which one (time, channel, row, col) strip fits in `STRIP_BYTES`."""
+    time, channel, height, width = cube.shape
+    step = max(1, STRIP_BYTES // (time * channel * width * cube.itemsize))
+    for first in range(0, height, step):
+        yield slice(first, min(first + step, height))
+
+
+def normalisation(cube: np.ndarray, mask: np.ndarray, channels: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of every channel of a (time, channel, row, col) cube over the pixels of `mask`, NaN left out.
+
+    A standard deviation of 0 becomes 1. Strips are merged by the update of Chan, Golub and LeVeque (1983), in float64.
+
+    Raises:
+        HeadscarpError: a channel has no value in `mask`.
+    """
+    count, mean, squares = (np.zeros(len(channels)) for _ in range(3))
+    for rows in row_strips(cube):
+        inside = mask[rows]
+        if not inside.any():
+            continue
+        for index in range(len(channels)):
+            values = cube[:, index, rows][:, inside].astype(np.float64)
+            values = values[~np.isnan(values)]
+            if not values.size:
+                continue
+            total = count[index] + values.size
+            shift = values.mean() - mean[index]
+            squares[index] += ((values - values.mean()) ** 2).sum() + shift**2 * count[index] * values.size / total
+            mean[index] += shift * values.size / total
+            count[index] = total
+    empty = [name for name, n in zip(channels, count, strict=True) if n == 0]
+    if empty:
+        raise HeadscarpError(f"channel '{empty[0]}' has no value (all NaN) in the training pixels; check that its layer covers the site")
+    sd = np.sqrt(squares / count)
+    sd[sd == 0] = 1.0
+    return {name: {"mean": float(mean[i]), "sd": float(sd[i])} for i, name in enumerate(channels)}
+
+
+def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, dict[str, float | None]]:
+    """Windows, scored pixels and landslide share of every subset; under `published` train and validation are what their windows cover."""
+    counts = {}
+    for code, name in zip((TRAIN, VALIDATION, TEST), SPLITS, strict=True):
+        windows: list[Window] = [window for window in split.windows if window.split == name]
+        area = split.regions == code
+        if protocol == "published" and code != TEST:
+            area = footprint(windows, label.shape) & (label != UNMAPPED)
+        pixels = int(area.sum())
+        landslides = int((label[area] == LANDSLIDE).sum())
+        counts[name] = {"windows": len(windows), "pixels": pixels, "landslide_share": landslides / pixels if pixels else None}
+    return counts
+
+
+def bootstrap_cells(scored: np.ndarray, size: int) -> np.ndarray:
+    """Id (row, col) int32 of the square of `size` pixels that a pixel lies in; -1 where nothing is scored."""
+    rows, cols = (np.arange(length, dtype=np.int32) // size for length in scored.shape)
+    return np.where(scored, rows[:, None] * (cols[-1] + 1) + cols[None, :], -1).astype(np.int32)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    with atomic_path(path) as temporary:
+        np.save(temporary, array)

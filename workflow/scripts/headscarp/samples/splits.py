@@ -1,0 +1,374 @@
+"""Which windows train, validate and test: the papers' random split, and spatial blocks with a buffer between the subsets."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from headscarp.errors import HeadscarpError
+from headscarp.samples.windows import (
+    SPLITS,
+    Window,
+    close_pairs,
+    counts_in_windows,
+    grid_corners,
+    integral_image,
+    squares,
+    starts,
+)
+from headscarp.vocabulary import require_known
+
+UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
+LANDSLIDE, UNMAPPED = 1, 255
+
+ASSIGNMENTS = 600  # random assignments of blocks that the seeded search compares
+TRIED = 60  # of these, how many are tried with buffer and windows before giving up
+DEFAULT_BLOCKS = (3, 2, 1)  # sides in windows, tried in this order
+FEW_BLOCKS = 6  # fewer than this are no choice, and smaller ones are tried
+BORDER_COST = 0.5  # weight of the share of the area that lies near a border between subsets
+
+
+@dataclass(frozen=True)
+class BlockSplit:
+    """Spatial blocks of about `block` pixels to train, validation and test by `fractions` of the scored area.
+
+    The default block is three windows, so that one between two buffers still holds a window; two or one where the scene is too small or
+    its slides too crowded for that.
+    """
+
+    block: int | None = None
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.block is not None:
+            check(is_whole(self.block) and self.block > 0, "sampling.split.block", self.block, "a number of pixels above 0, or null")
+        fine = are_numbers(self.fractions, 3) and min(self.fractions) > 0 and abs(sum(self.fractions) - 1) < 1e-6
+        check(fine, "sampling.split.fractions", self.fractions, "three numbers above 0 (train, validation, test) that sum to 1")
+        check_buffer(self.buffer)
+
+
+@dataclass(frozen=True)
+class StripSplit:
+    """Three strips along `axis`: train up to edges[0] (fraction of the scene's width or height), validation up to edges[1], then test."""
+
+    axis: str = "x"
+    edges: tuple[float, float] = (0.53, 0.667)
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self.axis in ("x", "y"), "sampling.split.axis", self.axis, "x (strips from west to east) or y (from north to south)")
+        fine = are_numbers(self.edges, 2) and 0 < self.edges[0] < self.edges[1] < 1
+        check(fine, "sampling.split.edges", self.edges, "two ascending fractions between 0 and 1")
+        check_buffer(self.buffer)
+
+
+SPLIT_KINDS = {"blocks": BlockSplit, "strips": StripSplit}
+
+
+@dataclass(frozen=True)
+class SamplingSpec:
+    """How windows are drawn: sizes in pixels; `background_ratio` windows without landslide are drawn per window with one."""
+
+    window: int = 64
+    stride: int = 32
+    seeded_on_landslides: bool = True
+    background_ratio: float = 0.0
+    train_fraction: float = 0.3
+    split: BlockSplit | StripSplit = field(default_factory=BlockSplit)
+
+    def __post_init__(self) -> None:
+        check(is_whole(self.window) and self.window >= 8, "sampling.window", self.window, "a whole number of pixels, 8 or more")
+        fine = is_whole(self.stride) and 1 <= self.stride <= self.window
+        check(fine, "sampling.stride", self.stride, f"a whole number of pixels from 1 to the window ({self.window})")
+        check(isinstance(self.seeded_on_landslides, bool), "sampling.seeded_on_landslides", self.seeded_on_landslides, "true or false")
+        fine = is_number(self.background_ratio) and self.background_ratio >= 0
+        check(fine, "sampling.background_ratio", self.background_ratio, "a number, 0 or more")
+        fine = is_number(self.train_fraction) and 0 < self.train_fraction < 1
+        check(fine, "sampling.train_fraction", self.train_fraction, "a number between 0 and 1")
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind of split in a card: blocks or strips."""
+        return next(name for name, kind in SPLIT_KINDS.items() if isinstance(self.split, kind))
+
+    @property
+    def buffer(self) -> int:
+        """Pixels kept free between windows of different subsets; half a window unless given."""
+        return self.window // 2 if self.split.buffer is None else self.split.buffer
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "SamplingSpec":
+        """Build the spec from a card's `sampling`, with defaults for what it leaves out.
+
+        Raises:
+            HeadscarpError: unknown key (the nearest valid one is named) or a value out of range.
+        """
+        record = dict(record)
+        split = record.pop("split", {})
+        check(isinstance(split, Mapping), "sampling.split", split, "a mapping with the key kind: blocks or strips")
+        split = dict(split)
+        kind = require_known(split.pop("kind", "blocks"), SPLIT_KINDS, "sampling.split.kind")
+        for key in record:
+            require_known(key, cls.__dataclass_fields__, "sampling key")
+        for key, value in split.items():
+            require_known(key, SPLIT_KINDS[kind].__dataclass_fields__, f"sampling.split key (of kind {kind})")
+            if isinstance(value, list):
+                split[key] = tuple(value)
+        return cls(**record, split=SPLIT_KINDS[kind](**split))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Windows of all subsets, and the region (row, col) uint8 of every pixel: 0 unused or buffer, 1 train, 2 validation, 3 evaluated."""
+
+    windows: list[Window]
+    regions: np.ndarray
+
+
+def check(fine: bool, key: str, value: Any, allowed: str) -> None:
+    if not fine:
+        raise HeadscarpError(f"{key} is {value!r}; it must be {allowed}")
+
+
+def check_buffer(buffer: Any) -> None:
+    check(buffer is None or (is_whole(buffer) and buffer >= 0), "sampling.split.buffer", buffer, "a number of pixels, 0 or more, or null")
+
+
+def is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def are_numbers(values: Any, length: int) -> bool:
+    return isinstance(values, tuple) and len(values) == length and all(is_number(value) for value in values)
+
+
+def published_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 0) -> Split:
+    """Windows split at random, train_fraction of them for training; the whole mapped area is evaluated.
+
+    As Gao et al. (2021), section III-A: windows of 64 pixels at a step of 32 seeded on landslide pixels, 3:7 train to validation, and
+    "the trained model is used to test the entire study area", training windows included.
+
+    Args:
+        label: (row, col) uint8, 1 landslide, 0 not, 255 never scored.
+
+    Raises:
+        HeadscarpError: the scene is smaller than a window, or fewer than two windows hold landslide pixels.
+    """
+    rng = np.random.default_rng(seed)
+    corners = drawn(grid_corners(label.shape, spec.window, spec.stride), label, spec, rng)
+    if len(corners) < 2:
+        raise HeadscarpError(
+            f"only {len(corners)} window of {spec.window} pixels can be drawn from a scene of {label.shape[0]} x {label.shape[1]} pixels, "
+            "too few to split; make sampling.window or sampling.stride smaller, or use a site with more landslides"
+        )
+    training = np.zeros(len(corners), dtype=bool)
+    n_training = int(np.clip(round(spec.train_fraction * len(corners)), 1, len(corners) - 1))
+    training[rng.permutation(len(corners))[:n_training]] = True
+    windows = as_windows(corners[training], spec.window, date, "train") + as_windows(corners[~training], spec.window, date, "validation")
+    return Split(windows, np.where(label == UNMAPPED, UNUSED, TEST).astype(np.uint8))
+
+
+def drawn(corners: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator) -> np.ndarray:
+    """Of the possible windows, those to learn from: with landslide pixels, and `background_ratio` times as many without."""
+    scored = counts_in_windows(label != UNMAPPED, corners, spec.window)
+    if not spec.seeded_on_landslides:
+        return corners[scored > 0]
+    slides = counts_in_windows(label == LANDSLIDE, corners, spec.window) > 0
+    # A background window that is mostly unmapped would teach next to nothing.
+    background = np.flatnonzero(~slides & (2 * scored >= spec.window**2))
+    wanted = min(len(background), round(spec.background_ratio * int(slides.sum())))
+    chosen = np.concatenate([np.flatnonzero(slides), rng.choice(background, wanted, replace=False)])
+    return corners[np.sort(chosen)]
+
+
+def as_windows(corners: np.ndarray, size: int, date: int, split: str) -> list[Window]:
+    return [Window(row, col, size, date, split) for row, col in corners.tolist()]
+
+
+def blocked_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 0) -> Split:
+    """Spatial subsets: windows lie wholly inside their own subset and stay at least `spec.buffer` pixels from those of other subsets.
+
+    The buffer is taken from the training side (towards validation and test) and from the validation side (towards test), so that the
+    test region stays whole. Windows of test tile its region at a stride of one window; regions are 0 where the label is 255.
+
+    Raises:
+        HeadscarpError: no split gives every subset landslide pixels and windows.
+    """
+    rng = np.random.default_rng(seed)
+    candidates = [strips(label.shape, spec.split)] if spec.kind == "strips" else block_assignments(label, spec, rng)
+    for subsets in candidates:
+        regions = with_buffer(subsets, spec.buffer)
+        windows = windows_of_regions(regions, label, spec, rng, date)
+        landslides = np.bincount(regions[label == LANDSLIDE], minlength=4)[TRAIN:]
+        if landslides.all() and {window.split for window in windows} == set(SPLITS):
+            guard(windows, spec.buffer, "blocked")
+            regions[label == UNMAPPED] = UNUSED
+            return Split(windows, regions)
+    raise HeadscarpError(
+        f"no {spec.kind} of the scene of {label.shape[0]} x {label.shape[1]} pixels give "
+        f"train, validation and test each a landslide and a window of {spec.window} pixels beside a buffer of {spec.buffer}; make "
+        "sampling.window, sampling.split.block or sampling.split.buffer smaller (or move sampling.split.edges), or use a larger site"
+    )
+
+
+def strips(shape: tuple[int, int], split: StripSplit) -> np.ndarray:
+    """Subset (row, col) of every pixel for strips along an axis, before the buffer."""
+    axis = 1 if split.axis == "x" else 0
+    along = np.digitize((np.arange(shape[axis]) + 0.5) / shape[axis], split.edges).astype(np.uint8) + TRAIN
+    return np.broadcast_to(along[None, :] if axis else along[:, None], shape).copy()
+
+
+def block_assignments(label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield subsets (row, col) of every pixel from the best of several hundred random assignments of blocks, best first.
+
+    An assignment costs the summed differences of the subsets' shares of scored area and of landslide area from the fractions, and the
+    share of area near borders, which the buffer would take. Half-random sweeps across the scene supply contiguous assignments.
+    """
+    for block in [spec.split.block] if spec.split.block else [windows * spec.window for windows in DEFAULT_BLOCKS]:
+        rows, cols = block_lines(label != UNMAPPED, block)
+        area = sums_of_blocks(label != UNMAPPED, rows, cols)
+        if np.count_nonzero(area) < FEW_BLOCKS and not spec.split.block:
+            continue
+        slides = sums_of_blocks(label == LANDSLIDE, rows, cols)
+        shares = np.stack([area.ravel() / max(area.sum(), 1), slides.ravel() / max(slides.sum(), 1)])
+        centres = np.stack(np.unravel_index(np.arange(area.size), area.shape), axis=1) / np.array(area.shape)
+        assignments = np.stack([random_assignment(centres, shares[0], spec.split.fractions, rng) for _ in range(ASSIGNMENTS)])
+        costs = np.array([assignment_cost(a, area, shares, spec.split.fractions, spec.buffer / block) for a in assignments])
+        for index in np.argsort(costs, kind="stable")[:TRIED]:
+            if np.isfinite(costs[index]):
+                blocks = np.where(area > 0, assignments[index].reshape(area.shape), UNUSED).astype(np.uint8)
+                yield np.repeat(np.repeat(blocks, np.diff(rows), axis=0), np.diff(cols), axis=1)
+
+
+def block_lines(scored: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column edges of blocks that divide the extent of the scored pixels evenly; the outer blocks reach the scene's border."""
+    edges = []
+    for axis in (0, 1):
+        inside = np.flatnonzero(scored.any(axis=1 - axis))
+        first, end = (inside[0], inside[-1] + 1) if len(inside) else (0, scored.shape[axis])
+        # At least two thirds of the block asked for, i.e. two windows at the default, remain of every block.
+        lines = np.linspace(first, end, max(1, round((end - first) / block)) + 1).round().astype(int)
+        lines[0], lines[-1] = 0, scored.shape[axis]
+        edges.append(lines)
+    return edges[0], edges[1]
+
+
+def sums_of_blocks(mask: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Number of true pixels in every block between the row and column edges."""
+    return np.diff(np.diff(integral_image(mask)[np.ix_(rows, cols)], axis=0), axis=1)
+
+
+def random_assignment(centres: np.ndarray, area: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Subset 1-3 of every block: cut, at the fractions of area, a sweep in a random direction that is disturbed by random noise."""
+    direction = rng.normal(size=2)
+    place = centres @ (direction / np.linalg.norm(direction)) + rng.choice([0.0, 0.1, 0.3, 1.0]) * rng.uniform(size=len(centres))
+    order = np.argsort(place, kind="stable")
+    subsets = rng.permutation(3)
+    cuts = np.cumsum(np.asarray(fractions)[subsets])[:2]
+    middle = np.cumsum(area[order]) - area[order] / 2
+    assignment = np.empty(len(centres), dtype=np.uint8)
+    assignment[order] = subsets[np.searchsorted(cuts, middle)] + TRAIN
+    return assignment
+
+
+def assignment_cost(assignment: np.ndarray, area: np.ndarray, shares: np.ndarray, fractions: Sequence[float], buffer: float) -> float:
+    """Imbalance of scored and landslide area plus the area lost to buffers (in blocks); infinite where a subset holds no landslide."""
+    achieved = np.stack([np.bincount(assignment, weights=share, minlength=4)[TRAIN:] for share in shares])
+    if not achieved.all():
+        return np.inf
+    blocks = assignment.reshape(area.shape)
+    below = np.minimum(area[1:], area[:-1])[blocks[1:] != blocks[:-1]].sum()
+    beside = np.minimum(area[:, 1:], area[:, :-1])[blocks[:, 1:] != blocks[:, :-1]].sum()
+    lost = (below + beside) / area.sum() * buffer
+    return float(np.abs(achieved - np.asarray(fractions)).sum() + BORDER_COST * lost)
+
+
+def with_buffer(subsets: np.ndarray, buffer: int) -> np.ndarray:
+    """Regions (row, col): the subsets, with 0 within `buffer` pixels of test, and of validation on the training side."""
+    regions = subsets.copy()
+    regions[(subsets == VALIDATION) & grown(subsets == TEST, buffer)] = UNUSED
+    regions[(subsets == TRAIN) & grown(subsets > TRAIN, buffer)] = UNUSED
+    return regions
+
+
+def grown(mask: np.ndarray, by: int) -> np.ndarray:
+    """The mask enlarged by `by` pixels in all eight directions."""
+    for axis in (0, 1):
+        length = mask.shape[axis]
+        sums = np.concatenate([np.zeros_like(mask.take([0], axis), dtype=np.int32), np.cumsum(mask, axis=axis, dtype=np.int32)], axis=axis)
+        end = np.minimum(np.arange(length) + by + 1, length)
+        begin = np.maximum(np.arange(length) - by, 0)
+        mask = sums.take(end, axis) > sums.take(begin, axis)
+    return mask
+
+
+def windows_of_regions(regions: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, date: int) -> list[Window]:
+    """Windows of every subset that lie wholly in its region; training and validation as drawn, test as a tiling of what is scored."""
+    windows = []
+    for code, name in zip((TRAIN, VALIDATION, TEST), SPLITS, strict=True):
+        corners = corners_inside(regions == code, spec.window, spec.window if code == TEST else spec.stride)
+        if code == TEST:
+            corners = corners[counts_in_windows(label != UNMAPPED, corners, spec.window) > 0]
+        else:
+            corners = drawn(corners, label, spec, rng)
+        windows += as_windows(corners, spec.window, date, name)
+    return windows
+
+
+def corners_inside(mask: np.ndarray, size: int, stride: int) -> np.ndarray:
+    """Corners (n, 2) of windows wholly inside the mask that cover every pixel which any such window could cover.
+
+    The possible corners form rectangles; each is filled at the stride, with a last row and column shifted inward.
+    """
+    if min(mask.shape) < size:
+        return np.empty((0, 2), dtype=np.int64)
+    table = integral_image(mask)
+    possible = table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size] == size**2
+    changes = np.flatnonzero((possible[1:] != possible[:-1]).any(axis=1)) + 1
+    bands = np.concatenate([[0], changes, [len(possible)]])
+    corners = [np.empty((0, 2), dtype=np.int64)]
+    for top, bottom in pairwise(bands):
+        steps = np.flatnonzero(np.diff(np.concatenate([[0], possible[top].astype(np.int8), [0]])))
+        for left, right in steps.reshape(-1, 2):
+            rows = top + starts(bottom - top, 1, stride)
+            cols = left + starts(right - left, 1, stride)
+            corners.append(np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 2))
+    return np.concatenate(corners)
+
+
+def guard(windows: Sequence[Window], buffer: int, protocol: str) -> None:
+    """Refuse a `blocked` index whose subsets come closer than the buffer (audit of leakage); other protocols pass.
+
+    Raises:
+        HeadscarpError: two windows of different subsets intersect or have fewer than `buffer` pixels between them; they are named.
+    """
+    if protocol != "blocked":
+        return
+    footprints = {name: squares(w for w in windows if w.split == name) for name in SPLITS}
+    for one, other in (("train", "test"), ("validation", "test"), ("train", "validation")):
+        for i, j in close_pairs(footprints[one], footprints[other], buffer):
+            a, b = footprints[one][i[0]], footprints[other][j[0]]
+            raise HeadscarpError(
+                f"blocked samples leak: the {one} window at row {a[0]}, col {a[1]} (size {a[2]}) and the {other} window at row {b[0]}, "
+                f"col {b[1]} (size {b[2]}) intersect or have fewer than {buffer} pixels between them; delete windows.csv and make the "
+                "samples again, or call the protocol published"
+            )
+
+
+def overlap_share(windows: Sequence[Window]) -> float | None:
+    """Share of the validation windows that overlap a training window; None without validation windows."""
+    train = squares(w for w in windows if w.split == "train")
+    validation = squares(w for w in windows if w.split == "validation")
+    if not len(validation):
+        return None
+    overlapping = np.zeros(len(validation), dtype=bool)
+    for i, _ in close_pairs(validation, train, 0):
+        overlapping[i] = True
+    return float(overlapping.mean())

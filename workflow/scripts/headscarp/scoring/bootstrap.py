@@ -1,0 +1,152 @@
+"""Block bootstrap of all pixel metrics from histograms of probability in spatial cells.
+
+Neighbouring pixels are not independent, so squares of one window are drawn with replacement, not pixels (block bootstrap, Künsch 1989);
+with several seeds the seeds are drawn too. Everything is a product of weights and histograms, so a thousand draws take a moment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headscarp.errors import HeadscarpError
+from headscarp.files import read_json
+from headscarp.scoring.pixel import BINS, CALIBRATION_BINS, Confusion, confusion_metrics, plain, probability_bins, ranking_metrics, ratio
+
+DRAWS = 1000
+DRAWS_AT_ONCE = 200  # bounds the memory of the weights
+PERCENTILES = (2.5, 97.5)
+CENTRES = (np.arange(BINS) + 0.5) / BINS
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One run: pixels (cells, 256) of landslide and background by bin of probability in each cell, and the run's threshold 0..1."""
+
+    positive: np.ndarray
+    negative: np.ndarray
+    threshold: float
+
+    @property
+    def per_cell(self) -> np.ndarray:
+        """Landslide and background pixels (cells, 2), which are the same for every run on the same cells."""
+        return np.stack([self.positive.sum(axis=1), self.negative.sum(axis=1)], axis=1)
+
+
+def cell_histograms(probability: np.ndarray, truth: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Histograms (cells, 256) int32 of the probability of landslide and of background pixels, in ascending order of cell id.
+
+    Args:
+        probability, truth, cell: flat arrays of the scored pixels; truth is boolean, cell an id.
+    """
+    ids, index = np.unique(cell, return_inverse=True)
+    flat = index * BINS + probability_bins(probability)
+    histograms = (np.bincount(flat[chosen], minlength=len(ids) * BINS) for chosen in (truth, ~truth))
+    positive, negative = (histogram.reshape(len(ids), BINS).astype(np.int32) for histogram in histograms)
+    return positive, negative
+
+
+def histogram_metrics(positive: np.ndarray, negative: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+    """All pixel metrics from histograms (..., 256); NaN where undefined.
+
+    Confusion metrics are exact when the threshold is a multiple of 1/256. Ranking metrics take the 256 bins as thresholds; Brier score
+    and ECE take every pixel at the centre of its bin (errors of the order of 1/512).
+    """
+    tp = np.cumsum(positive[..., ::-1], axis=-1)
+    fp = np.cumsum(negative[..., ::-1], axis=-1)
+    at = BINS - 1 - min(int(np.ceil(threshold * BINS)), BINS - 1)
+    positives, negatives = tp[..., -1], fp[..., -1]
+    counts = Confusion(tp[..., at], fp[..., at], positives - tp[..., at], negatives - fp[..., at])
+    metrics = confusion_metrics(counts) | ranking_metrics(tp, fp)
+    n = positives + negatives
+    metrics["brier"] = ratio(positive @ (1 - CENTRES) ** 2 + negative @ CENTRES**2, n)
+    surplus = (positive + negative) * CENTRES - positive
+    first = np.searchsorted(CENTRES, np.arange(CALIBRATION_BINS) / CALIBRATION_BINS)
+    metrics["ece"] = ratio(np.abs(np.add.reduceat(surplus, first, axis=-1)).sum(axis=-1), n)
+    return metrics
+
+
+def intervals(runs: Sequence[Cells], seed: int, draws: int = DRAWS) -> dict[str, list[float] | None]:
+    """95 % percentile interval [low, high] of every metric, averaged over runs that differ in their seed only.
+
+    Each draw takes cells with replacement, the same for all runs, and runs with replacement. None where most draws leave the metric
+    undefined, and with a single cell.
+
+    Raises:
+        HeadscarpError: the runs are not of the same cells.
+    """
+    require_same_cells(runs)
+    return {name: percentile_interval(values, runs) for name, values in drawn_metrics(runs, seed, draws).items()}
+
+
+def paired_difference(first: Sequence[Cells], second: Sequence[Cells], seed: int, draws: int = DRAWS) -> dict[str, dict[str, Any]]:
+    """Mean difference, first - second, of every metric between two experiments, with its 95 % interval by paired bootstrap.
+
+    Run k of one experiment is paired with run k of the other (same seed), and both see the same draws of cells and runs.
+
+    Returns:
+        {metric: {"difference": value, "interval": [low, high]}}, with None where undefined.
+
+    Raises:
+        HeadscarpError: different cells, or different numbers of runs.
+    """
+    if len(first) != len(second):
+        raise HeadscarpError(f"experiments of {len(first)} and {len(second)} seeds cannot be paired; run both with the same seeds")
+    require_same_cells([*first, *second])
+    points = [mean_metrics(runs) for runs in (first, second)]
+    drawn = [drawn_metrics(runs, seed, draws) for runs in (first, second)]
+    differences = plain({name: value - points[1][name] for name, value in points[0].items()})
+    return {
+        name: {"difference": value, "interval": percentile_interval(drawn[0][name] - drawn[1][name], first)}
+        for name, value in differences.items()
+    }
+
+
+def require_same_cells(runs: Sequence[Cells]) -> None:
+    if any(not np.array_equal(run.per_cell, runs[0].per_cell) for run in runs[1:]):
+        raise HeadscarpError(
+            "runs to compare were scored on different cells (cells.npz differs in landslide or background pixels); "
+            "delete their scores.json and cells.npz and score them again on the same samples"
+        )
+
+
+def mean_metrics(runs: Sequence[Cells]) -> dict[str, np.ndarray]:
+    """Mean over runs of every metric; NaN where it is undefined in one."""
+    each = [histogram_metrics(run.positive.sum(axis=0), run.negative.sum(axis=0), run.threshold) for run in runs]
+    return {name: np.mean([metrics[name] for metrics in each]) for name in each[0]}
+
+
+def drawn_metrics(runs: Sequence[Cells], seed: int, draws: int) -> dict[str, np.ndarray]:
+    """Every metric (draws,), averaged over the drawn runs, on the drawn cells; equal seeds and sizes give equal draws."""
+    rng = np.random.default_rng(seed)
+    n_cells, n_runs = len(runs[0].positive), len(runs)
+    chunks = []
+    for first in range(0, draws, DRAWS_AT_ONCE):
+        n = min(DRAWS_AT_ONCE, draws - first)
+        cell_weights = rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=n).astype(np.float64)
+        run_weights = rng.multinomial(n_runs, np.full(n_runs, 1 / n_runs), size=n)
+        total: dict[str, np.ndarray] = {}
+        for index, run in enumerate(runs):
+            weight = run_weights[:, index]
+            for name, values in histogram_metrics(cell_weights @ run.positive, cell_weights @ run.negative, run.threshold).items():
+                # A run that was not drawn must not make the mean undefined.
+                total[name] = total.get(name, 0) + np.where(weight > 0, weight * values, 0) / n_runs
+        chunks.append(total)
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def percentile_interval(values: np.ndarray, runs: Sequence[Cells]) -> list[float] | None:
+    """The 2.5 % and 97.5 % percentiles of the defined draws; None if most are undefined or the runs have one cell only."""
+    defined = values[~np.isnan(values)]
+    if 2 * len(defined) < len(values) or len(runs[0].positive) < 2:
+        return None
+    return [float(bound) for bound in np.percentile(defined, PERCENTILES)]
+
+
+def read_cells(run_folder: str | Path) -> Cells:
+    """Histograms and threshold of a scored run, from its cells.npz and scores.json."""
+    threshold = read_json(Path(run_folder) / "scores.json")["threshold"]
+    with np.load(Path(run_folder) / "cells.npz") as arrays:
+        return Cells(arrays["positive"], arrays["negative"], threshold)

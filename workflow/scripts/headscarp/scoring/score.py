@@ -1,0 +1,123 @@
+"""The score of one mapped scene: scores.json and cells.npz of a run."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headscarp.errors import HeadscarpError
+from headscarp.files import atomic_path, write_json
+from headscarp.samples.splits import LANDSLIDE, TEST, UNMAPPED, VALIDATION
+from headscarp.scoring.bootstrap import Cells, cell_histograms, intervals
+from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
+from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics
+
+PUBLISHED_THRESHOLD = 0.5
+OVERLAP = 0.5
+MINIMUM_PIXELS = 4
+
+
+def score_run(
+    probability: np.ndarray,
+    label: np.ndarray,
+    instances: np.ndarray,
+    regions: np.ndarray,
+    blocks: np.ndarray,
+    pixel_area: float,
+    protocol: str,
+    data: str,
+    seed: int,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Score a probability map (row, col) 0..1 on the evaluated region of its samples.
+
+    `published` maps landslides at 0.5; `blocked` at the threshold of highest F1 on the validation region. Both score region 3, which is
+    the whole mapped area under `published`.
+
+    Args:
+        label: 1 landslide, 0 not, 255 never scored. instances: 0 or the number of the slide. regions, blocks: of the samples.
+        pixel_area: m2 of a pixel. data: twin or real. seed: of the bootstrap.
+
+    Returns:
+        scores: the record of scores.json; metrics are fractions, None where undefined.
+        cells: `positive` and `negative` (cells, 256) int32 of the evaluated region.
+
+    Raises:
+        HeadscarpError: shapes differ, nothing to score, or pixels to be scored have no probability.
+    """
+    started = time.perf_counter()
+    require_same_shape(probability=probability, label=label, instances=instances, regions=regions, blocks=blocks)
+    scored = (regions == TEST) & (label != UNMAPPED)
+    if not scored.any():
+        raise HeadscarpError("regions.npy holds no evaluated pixel (3) where label.npy is mapped; make the samples again")
+    values, truth = probability_in(probability, scored, "evaluated"), label[scored] == LANDSLIDE
+    threshold, notes = PUBLISHED_THRESHOLD, []
+    if protocol == "blocked":
+        tuning = (regions == VALIDATION) & (label != UNMAPPED)
+        threshold = best_threshold(probability_in(probability, tuning, "validation"), label[tuning] == LANDSLIDE)
+        if threshold is None:
+            threshold = PUBLISHED_THRESHOLD
+            notes.append(f"the validation region has no landslide: threshold {PUBLISHED_THRESHOLD}")
+    positive, negative = cell_histograms(values, truth, blocks[scored])
+    cells = Cells(positive, negative, threshold)
+    if truth.any():
+        metrics, bounds = pixel_metrics(values, truth, threshold), intervals([cells], seed)
+        objects, sizes = score_objects(probability >= threshold, label, instances, scored, pixel_area)
+    else:
+        notes.append("the evaluated region has no landslide: nothing to score")
+        metrics = bounds = dict.fromkeys(METRICS)
+        objects, sizes = None, []
+    scores = {
+        "threshold": threshold,
+        "protocol": protocol,
+        "data": data,
+        "n_pixels": int(truth.size),
+        "landslide_share": float(truth.mean()),
+        "metrics": metrics,
+        "intervals": bounds,
+        "objects": objects,
+        "size_recall": sizes,
+        "notes": notes,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return scores, {"positive": positive, "negative": negative}
+
+
+def require_same_shape(**arrays: np.ndarray) -> None:
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        raise HeadscarpError(f"map and samples are not of one grid: {shapes}; make the cube, the samples and the map of this site again")
+
+
+def probability_in(probability: np.ndarray, mask: np.ndarray, region: str) -> np.ndarray:
+    """Probabilities of the mask's pixels.
+
+    Raises:
+        HeadscarpError: some are NaN; samples already leave out the pixels that were not observed.
+    """
+    values = probability[mask]
+    missing = int(np.isnan(values).sum())
+    if missing:
+        raise HeadscarpError(
+            f"{missing} of {values.size} pixels of the {region} region have no probability (NaN); the map does not cover the samples: "
+            "make the samples with the experiments' input groups, and the map, again"
+        )
+    return values
+
+
+def score_objects(
+    prediction: np.ndarray, label: np.ndarray, instances: np.ndarray, scored: np.ndarray, pixel_area: float
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Object scores with the rule they follow, and recall by size of slide."""
+    areas, detected = reference_slides(prediction, instances, scored, OVERLAP)
+    true = predicted_objects(prediction, label == LANDSLIDE, scored, OVERLAP, MINIMUM_PIXELS)
+    rule = {"overlap": OVERLAP, "minimum_pixels": MINIMUM_PIXELS}
+    return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected)
+
+
+def write_scores(folder: str | Path, scores: dict[str, Any], cells: dict[str, np.ndarray]) -> None:
+    """Write scores.json and cells.npz into the folder of a run, atomically."""
+    folder = Path(folder)
+    with atomic_path(folder / "cells.npz") as temporary:
+        np.savez_compressed(temporary, **cells)
+    write_json(folder / "scores.json", scores)

@@ -1,0 +1,71 @@
+"""The grid that all layers of a site share."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from affine import Affine
+
+from headscarp.errors import HeadscarpError
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A north-up raster grid: CRS (e.g. "EPSG:32649"), affine transform (pixel -> CRS units), rows and columns."""
+
+    crs: str
+    transform: Affine
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    @property
+    def resolution(self) -> float:
+        """Pixel size in CRS units (x direction)."""
+        return abs(self.transform.a)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north in CRS units."""
+        west, north = self.transform @ (0, 0)
+        east, south = self.transform @ (self.width, self.height)
+        return west, south, east, north
+
+    def to_record(self) -> dict[str, Any]:
+        return {"crs": self.crs, "transform": list(self.transform)[:6], "height": self.height, "width": self.width}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Grid":
+        return cls(record["crs"], Affine(*record["transform"]), int(record["height"]), int(record["width"]))
+
+
+def grid_for(source: Grid, crs: str, resolution: float) -> Grid:
+    """The north-up grid in a metric CRS that covers the footprint of `source`; its edges are multiples of `resolution` (metres).
+
+    Raises:
+        HeadscarpError: `crs` is unknown or is not in metres.
+    """
+    from rasterio.crs import CRS  # here, so that those who only carry grids about need no GDAL
+    from rasterio.errors import CRSError
+    from rasterio.warp import transform_bounds
+
+    try:
+        target = CRS.from_user_input(crs)
+    except CRSError as error:
+        raise HeadscarpError(f"the CRS '{crs}' of the site's grid is unknown ({error}); use a code such as EPSG:32654") from None
+    if not target.is_projected or target.linear_units_factor[1] != 1.0:
+        raise HeadscarpError(f"the CRS '{crs}' of the site's grid is not in metres; use a projected one such as a UTM zone")
+    west, south, east, north = transform_bounds(source.crs, target, *source.bounds)
+    west, south = math.floor(west / resolution), math.floor(south / resolution)
+    east, north = math.ceil(east / resolution), math.ceil(north / resolution)
+    transform = Affine(resolution, 0.0, west * resolution, 0.0, -resolution, north * resolution)
+    return Grid(crs, transform, north - south, east - west)
+
+
+def utm_crs(longitude: float, latitude: float) -> str:
+    """EPSG code of the UTM zone of a place (WGS 84, degrees), without the exceptions around Norway and Svalbard."""
+    zone = int((longitude + 180) // 6) % 60 + 1
+    return f"EPSG:{(32600 if latitude >= 0 else 32700) + zone}"

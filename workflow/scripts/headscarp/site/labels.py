@@ -1,0 +1,99 @@
+"""Landslide polygons as rasters: the label and the number of each slide."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import shapely
+from rasterio.features import rasterize
+
+from headscarp.errors import HeadscarpError
+from headscarp.site.grid import Grid
+from headscarp.site.vectors import read_vectors
+
+UNMAPPED = 255
+
+
+@dataclass(frozen=True)
+class Labels:
+    """`label` uint8 (row, col): 1 landslide, 0 not, 255 unmapped; `instances` int32 (row, col): 0 none, k slide k; notes."""
+
+    label: np.ndarray
+    instances: np.ndarray
+    notes: list[str]
+
+
+def rasterise_labels(landslides: str | Path, grid: Grid, area: str | Path | None = None, covered: np.ndarray | None = None) -> Labels:
+    """Polygons on a grid: a cell belongs to a polygon that holds its centre, to the later one where two do.
+
+    A slide's number is the file's column `instance`, or else its place in the file from 1. Invalid geometries are repaired, polygons
+    outside the site dropped; the notes count both, and slides that hold no cell centre.
+
+    Args:
+        area: polygons of the mapped area; cells outside are unmapped. None: everything is mapped.
+        covered: bool (row, col); cells without any image are unmapped, whatever the polygons say. None: all have one.
+
+    Raises:
+        HeadscarpError: a file is missing, unreadable, without CRS or without polygons; no landslide is on the site and in the mapped area.
+    """
+    notes: list[str] = []
+    slides = read_polygons(landslides, grid, notes)
+    numbers = slides["instance"].to_numpy(np.int32) if "instance" in slides else np.arange(1, len(slides) + 1, dtype=np.int32)
+    inside = shapely.intersects(slides.geometry.to_numpy(), shapely.box(*grid.bounds))
+    if not inside.any():
+        raise HeadscarpError(
+            f"{landslides}: none of its {len(slides)} polygons is on the site; it covers {bounds_of(slides)}, the site "
+            f"{bounds_text(grid.bounds)} in {grid.crs}: check the polygons' CRS or take the inventory of this site"
+        )
+    if not inside.all():
+        notes.append(
+            f"{Path(landslides).name}: {np.count_nonzero(~inside)} of {len(slides)} polygons are outside the site and were dropped"
+        )
+    instances = burn(slides.geometry.to_numpy()[inside], numbers[inside], grid)
+    label = (instances > 0).astype(np.uint8)
+    mapped = np.ones(grid.shape, bool) if covered is None else covered
+    if area is not None:
+        mapped = mapped & (burn(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1)
+    label[~mapped] = UNMAPPED
+    instances[~mapped] = 0
+    if not (label == 1).any():
+        where = f" in the mapped area of {area}" if area is not None else ""
+        raise HeadscarpError(
+            f"{landslides}: no cell of the site has a landslide{where} (cells of {grid.resolution:g} m); check that they belong together"
+        )
+    small = np.setdiff1d(numbers[inside], instances).size
+    if small:
+        notes.append(f"{Path(landslides).name}: {small} of {np.count_nonzero(inside)} slides on the site hold no centre of a mapped cell")
+    return Labels(label, instances, notes)
+
+
+def read_polygons(path: str | Path, grid: Grid, notes: list[str]) -> geopandas.GeoDataFrame:
+    """Polygons of a vector file in the grid's CRS, invalid ones repaired and noted.
+
+    Raises:
+        HeadscarpError: the file is missing, unreadable, without CRS or without polygons.
+    """
+    table = read_vectors(path, grid.crs)
+    invalid = ~table.geometry.is_valid.to_numpy()
+    if invalid.any():
+        table = table.set_geometry(shapely.make_valid(table.geometry.to_numpy(), method="structure", keep_collapsed=False), crs=table.crs)
+        notes.append(f"{Path(path).name}: {np.count_nonzero(invalid)} of {len(table)} geometries were invalid and were repaired")
+    table = table[shapely.area(table.geometry.to_numpy()) > 0]
+    if table.empty:
+        raise HeadscarpError(f"{path} holds no polygons; take the file of the outlines (areas, not points or lines)")
+    return table
+
+
+def burn(geometries: np.ndarray, numbers: np.ndarray | int, grid: Grid) -> np.ndarray:
+    """Numbers of polygons at the cells whose centres they hold, int32 (row, col), 0 elsewhere."""
+    shapes = zip(geometries, np.broadcast_to(numbers, len(geometries)).tolist(), strict=True)
+    return rasterize(shapes, out_shape=grid.shape, transform=grid.transform, fill=0, dtype="int32")
+
+
+def bounds_of(table: geopandas.GeoDataFrame) -> str:
+    return bounds_text(table.total_bounds)
+
+
+def bounds_text(bounds: tuple[float, float, float, float]) -> str:
+    return "west {:.0f} south {:.0f} east {:.0f} north {:.0f}".format(*bounds)

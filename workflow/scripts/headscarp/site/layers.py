@@ -1,0 +1,175 @@
+"""All layers of a site on its grid: co-registered rasters, terrain, indices, distances to lines, labels."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headscarp.errors import HeadscarpError
+from headscarp.files import atomic_path, write_json
+from headscarp.site.distances import distance_to_lines
+from headscarp.site.grid import Grid, grid_for
+from headscarp.site.indices import INDICES
+from headscarp.site.labels import UNMAPPED, rasterise_labels
+from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, Layer, grid_of, open_raster, write_layer
+from headscarp.site.rasters import align
+from headscarp.vocabulary import require_known
+
+RECORD_KEYS = ("name", "data", "dem", "grid", "dates", "citation", "rasters", "terrain", "indices", "lines", "labels")
+RASTER_KEYS = ("file", "band", "kind", "units", "scale", "classes")
+TERRAIN = ("elevation", "slope", "aspect", "curvature", "plan_curvature", "profile_curvature", "flow_accumulation", "twi")
+
+
+@dataclass
+class LayerFolder:
+    """A folder of layers on one grid while it is filled, and its manifest."""
+
+    path: Path
+    grid: Grid
+    citation: str = ""
+    records: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, layer: Layer, classes: dict[int, str] | None = None) -> None:
+        """Write a layer and note where it has no data."""
+        source = f"{layer.source}. {self.citation}" if self.citation else layer.source
+        write_layer(self.path / f"{layer.name}.tif", replace(layer, source=source))
+        record = {
+            "name": layer.name, "path": f"{layer.name}.tif", "units": layer.units, "source": source, "kind": layer.kind,
+            "nodata": "nan" if np.isnan(layer.nodata) else int(layer.nodata),
+        }  # fmt: skip
+        self.records.append(record | ({"classes": {str(code): name for code, name in classes.items()}} if classes else {}))
+        missing = float(np.mean(~has_data(layer)))
+        if missing and layer.name not in ("label", "instances"):
+            self.notes.append(f"{layer.name}: no data on {missing:.2%} of the site")
+
+
+def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder: str | Path, out_folder: str | Path) -> None:
+    """Write every layer of a site as a COG on its grid, and `layers.json`; `out_folder` appears whole or not at all.
+
+    Args:
+        record: how raw files become layers, the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
+            `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that CRS over its footprint.
+            `dates`: list of one date (text).
+            `citation`: appended to every layer's source (optional).
+            `rasters`: {layer: {file, band (number or description, default 1), kind (continuous or classes), units, scale (factor on the
+            values, default 1), classes ({code: name}, for kind classes)}}.
+            `terrain`: names of layers of `terrain_folder` to take (optional).
+            `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional).
+            `lines`: {layer: vector file}, distances in metres (optional).
+            `labels`: {landslides: vector file, area: vector file (optional)}.
+
+    Raises:
+        HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the remedy.
+    """
+    check_record(record)
+    raw, terrain = Path(raw_folder), Path(terrain_folder)
+    grid = site_grid(record["grid"], raw)
+    with atomic_path(out_folder) as path:
+        path.mkdir()
+        folder = LayerFolder(path, grid, record.get("citation", ""))
+        images = add_rasters(folder, record["rasters"], raw)
+        for name in record.get("terrain", []):
+            layer = align(terrain / f"{name}.tif", 1, grid, ANGLE if name == "aspect" else CONTINUOUS)
+            folder.add(replace(layer, name=name))
+        for name, inputs in record.get("indices", {}).items():
+            add_index(folder, name, inputs, images)
+        for name, file in record.get("lines", {}).items():
+            distance = distance_to_lines(raw / file, grid)
+            folder.add(Layer(name, distance, grid, "m", f"Euclidean distance to the nearest line of {file}"))
+        add_labels(folder, record["labels"], raw, covered=imaged(images.values(), grid))
+        manifest = {
+            "site": record["name"], "data": record["data"], "grid": grid.to_record(), "layers": folder.records,
+            "dates": [str(date) for date in record["dates"]], "notes": folder.notes,
+        }  # fmt: skip
+        write_json(path / "layers.json", manifest)
+
+
+def add_rasters(folder: LayerFolder, rasters: dict[str, dict[str, Any]], raw: Path) -> dict[str, Layer]:
+    """Co-register the raw rasters; returns the layers by name."""
+    layers = {}
+    for name, entry in rasters.items():
+        band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
+        layer = align(raw / entry["file"], band, folder.grid, kind)
+        origin = layer.source + (f", band {band}" if band != 1 else "") + (f", times {scale:g}" if scale != 1 else "")
+        values = layer.values if kind == CLASSES else layer.values * np.float32(scale)
+        layers[name] = replace(layer, name=name, values=values, units=entry["units"], source=origin)
+        folder.add(layers[name], entry.get("classes"))
+    return layers
+
+
+def add_index(folder: LayerFolder, name: str, inputs: dict[str, str], images: dict[str, Layer]) -> None:
+    """Compute a spectral index from co-registered rasters."""
+    compute, bands = INDICES[name]
+    arrays = [images[inputs[band]].values for band in bands]
+    folder.add(Layer(name, compute(*arrays), folder.grid, "1", f"{name} of {', '.join(inputs[band] for band in bands)}"))
+
+
+def add_labels(folder: LayerFolder, files: dict[str, str], raw: Path, covered: np.ndarray) -> None:
+    """Rasterise the landslides; cells without any image are unmapped."""
+    area = raw / files["area"] if "area" in files else None
+    labels = rasterise_labels(raw / files["landslides"], folder.grid, area, covered)
+    folder.notes += labels.notes
+    origin = f"polygons of {files['landslides']}, cell centre inside" + (f"; mapped area of {files['area']}" if area else "")
+    meaning = {0: "not a landslide", 1: "landslide", UNMAPPED: "unmapped"}
+    folder.add(Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning)
+    folder.add(Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0))
+
+
+def has_data(layer: Layer) -> np.ndarray:
+    """Where a layer has data, bool (row, col)."""
+    return layer.values != layer.nodata if layer.kind == CLASSES else ~np.isnan(layer.values)
+
+
+def imaged(layers: Iterable[Layer], grid: Grid) -> np.ndarray:
+    """Where at least one continuous raster has data (everywhere if there is none), bool (row, col)."""
+    images = [has_data(layer) for layer in layers if layer.kind == CONTINUOUS]
+    return np.any(images, axis=0) if images else np.ones(grid.shape, bool)
+
+
+def site_grid(record: dict[str, Any], raw: Path) -> Grid:
+    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint."""
+    with open_raster(raw / record["like"]) as source:
+        like = grid_of(source)
+    return grid_for(like, record["crs"], float(record["resolution_m"])) if "crs" in record else like
+
+
+def check_record(record: dict[str, Any]) -> None:
+    """Check the names in a site's record before any work is done.
+
+    Raises:
+        HeadscarpError: a key or name is unknown (the nearest is named) or missing.
+    """
+    place = f"site {record.get('name', '?')}, layers"
+    check_keys(record, RECORD_KEYS, ("name", "data", "grid", "dates", "rasters", "labels"), place)
+    check_keys(
+        record["grid"],
+        ("like", "crs", "resolution_m"),
+        ("like", "resolution_m") if "crs" in record["grid"] else ("like",),
+        f"{place}, grid",
+    )
+    check_keys(record["labels"], ("landslides", "area"), ("landslides",), f"{place}, labels")
+    if len(record["dates"]) != 1:
+        raise HeadscarpError(f"{place}: dates must list one date, it lists {len(record['dates'])}")
+    for name, entry in record["rasters"].items():
+        check_keys(entry, RASTER_KEYS, ("file", "units"), f"{place}, rasters, {name}")
+        if require_known(entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind") == CLASSES:
+            check_keys(entry, RASTER_KEYS, ("classes",), f"{place}, rasters, {name}")
+    for name in record.get("terrain", []):
+        require_known(name, TERRAIN, f"{place}, terrain: layer")
+    for name, inputs in record.get("indices", {}).items():
+        bands = INDICES[require_known(name, INDICES, f"{place}, indices: index")][1]
+        check_keys(inputs, bands, bands, f"{place}, indices, {name}")
+        for band in bands:
+            require_known(inputs[band], record["rasters"], f"{place}, indices, {name}: raster layer")
+
+
+def check_keys(record: dict[str, Any], known: Iterable[str], required: Iterable[str], place: str) -> None:
+    """Refuse unknown and missing keys."""
+    for key in record:
+        require_known(key, known, f"{place}: key")
+    for key in required:
+        if key not in record:
+            raise HeadscarpError(f"{place}: the key '{key}' is missing; add it")

@@ -1,0 +1,173 @@
+"""Derivatives of an elevation model, computed with RichDEM on the model's own metric grid.
+
+A layer keeps one convention throughout: x to the east, y to the north, lengths in metres.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import richdem
+from rasterio.warp import transform as transform_points
+
+from headscarp.errors import HeadscarpError
+from headscarp.files import atomic_path
+from headscarp.site.grid import Grid, grid_for, utm_crs
+from headscarp.site.layer import ANGLE, CONTINUOUS, FLAT, Layer, grid_of, open_raster, write_layer
+from headscarp.site.rasters import align
+
+NODATA = -9999.0
+LEAST_GRADIENT = 1e-3
+HORN = "Horn 1981, doi 10.1109/PROC.1981.11918"
+ZEVENBERGEN = "Zevenbergen and Thorne 1987, doi 10.1002/esp.3290120107, times 100"
+TARBOTON = "D-infinity, Tarboton 1997, doi 10.1029/96WR03137, depressions filled and flats resolved"
+
+
+def derive_terrain(dem_path: str | Path, out_folder: str | Path) -> None:
+    """Write elevation and its derivatives as COGs into `out_folder`, which appears whole or not at all.
+
+    Files: elevation, slope, aspect, curvature, plan_curvature, profile_curvature, flow_accumulation, twi (`.tif`), on the model's
+    own grid, or on that of its UTM zone where its CRS is geographic.
+
+    Raises:
+        HeadscarpError: the model is missing, truncated, empty or without CRS, or the disk is full.
+    """
+    dem = metric_dem(dem_path)
+    with atomic_path(out_folder) as folder:
+        folder.mkdir()
+        write_layer(folder / "elevation.tif", dem)
+        for name, (derive, units, method) in DERIVATIVES.items():
+            values = derive(dem.values, dem.grid)
+            kind = ANGLE if name == "aspect" else CONTINUOUS
+            source = f"{method}; of {dem.source}" + (f", cells of {dem.grid.resolution:g} m")
+            write_layer(folder / f"{name}.tif", Layer(name, values, dem.grid, units, source, kind))
+
+
+def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
+    """An elevation model (band 1, metres) on a grid in metres.
+
+    A model in a geographic CRS goes to its UTM zone, bilinear, with cells as long as its own are from north to south (so that none of its
+    detail is lost that it has in both directions), or of `resolution` metres. A projected one stays as it is.
+
+    Raises:
+        HeadscarpError: the file is missing, truncated, without CRS or without data, or its CRS is projected but not in metres.
+    """
+    with open_raster(path) as source:
+        grid, crs = grid_of(source), source.crs
+    if crs.is_geographic:
+        west, south, east, north = grid.bounds
+        x, y = (west + east) / 2, (south + north) / 2
+        (longitude,), (latitude,) = transform_points(crs, "EPSG:4326", [x], [y])
+        utm = utm_crs(longitude, latitude)
+        if resolution is None:
+            _, (top, bottom) = transform_points(crs, utm, [x, x], [y, y + abs(grid.transform.e)])
+            resolution = float(f"{abs(bottom - top):.2g}")
+        grid = grid_for(grid, utm, resolution)
+    elif crs.linear_units_factor[1] != 1.0:
+        raise HeadscarpError(
+            f"the CRS of {path} is in {crs.linear_units}; reproject it to one in metres, for example with `gdalwarp -t_srs`"
+        )
+    dem = align(path, 1, grid, CONTINUOUS, minimum_cover=0.0)
+    how = f"{dem.source} reprojected to {grid.crs}, bilinear" if crs.is_geographic else dem.source
+    return Layer("elevation", dem.values, grid, "m", how)
+
+
+def slope(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Slope in degrees, 0 to 90 (Horn 1981). Arrays here are (row, col) float32, NaN = no data, and cells beside no data are no data."""
+    return attribute(dem, grid, "slope_degrees")
+
+
+def aspect(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Direction a cell faces (downslope), degrees clockwise from north in [0, 360); FLAT (-1) where the slope is 0 (Horn 1981)."""
+    angle = attribute(dem, grid, "aspect") % 360
+    angle[slope(dem, grid) == 0] = FLAT
+    return angle
+
+
+def curvature(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Total curvature in 1/100 m, positive where convex (Zevenbergen and Thorne 1987: -200 (D + E), as ArcGIS and gao2021's Table II)."""
+    return attribute(dem, grid, "curvature")
+
+
+def plan_curvature(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Curvature across the slope in 1/100 m, positive where flow diverges (Zevenbergen and Thorne 1987, ArcGIS's sign)."""
+    return attribute(dem, grid, "planform_curvature")
+
+
+def profile_curvature(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Curvature along the slope in 1/100 m, positive where flow slows down (Zevenbergen and Thorne 1987, ArcGIS's sign)."""
+    return attribute(dem, grid, "profile_curvature")
+
+
+def flow_accumulation(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Contributing area in m2, the cell itself included (D-infinity, Tarboton 1997).
+
+    Depressions are filled and flats resolved first. D-infinity rather than D8, which draws parallel lines on planar slopes (and in
+    RichDEM compares drops, not gradients, so that diagonals win ties).
+    """
+    known = ~np.isnan(dem)
+    with quiet():
+        surface = padded(dem, grid, NODATA)
+        richdem.FillDepressions(surface, in_place=True)
+        richdem.ResolveFlats(surface, in_place=True)
+        cells = np.asarray(richdem.FlowAccumulation(surface, "Dinf"))[1:-1, 1:-1]
+    area = cells * abs(grid.transform.a * grid.transform.e)
+    return np.where(known, area, np.nan).astype(np.float32)
+
+
+def twi(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Topographic wetness index ln(a / tan(slope)), a the contributing area per metre of cell width (Beven and Kirkby 1979).
+
+    The gradient is at least 0.001, so that level cells have a value.
+    """
+    width = np.sqrt(abs(grid.transform.a * grid.transform.e))
+    gradient = np.maximum(np.tan(np.radians(slope(dem, grid))), LEAST_GRADIENT)
+    return np.log(flow_accumulation(dem, grid) / width / gradient)
+
+
+DERIVATIVES: dict[str, tuple[Callable[[np.ndarray, Grid], np.ndarray], str, str]] = {
+    "slope": (slope, "degree", f"RichDEM slope ({HORN})"),
+    "aspect": (aspect, "degree", f"RichDEM aspect, -1 = flat ({HORN})"),
+    "curvature": (curvature, "1/100 m", f"RichDEM curvature ({ZEVENBERGEN})"),
+    "plan_curvature": (plan_curvature, "1/100 m", f"RichDEM planform curvature ({ZEVENBERGEN})"),
+    "profile_curvature": (profile_curvature, "1/100 m", f"RichDEM profile curvature ({ZEVENBERGEN})"),
+    "flow_accumulation": (flow_accumulation, "m2", f"RichDEM contributing area ({TARBOTON})"),
+    "twi": (twi, "ln(m)", f"ln(a / tan slope), RichDEM contributing area ({TARBOTON}) and slope ({HORN})"),
+}
+
+
+def attribute(dem: np.ndarray, grid: Grid, name: str) -> np.ndarray:
+    """A RichDEM terrain attribute, float32 (row, col)."""
+    with quiet():
+        return np.array(richdem.TerrainAttribute(padded(dem, grid, float("nan")), name))[1:-1, 1:-1]
+
+
+def padded(dem: np.ndarray, grid: Grid, nodata: float) -> richdem.rdarray:
+    """The model as RichDEM takes it, one row and column larger on each side, continued in a straight line.
+
+    Without that ring RichDEM repeats the outermost cells, which halves the slope there, and lets them pass no water on. NaN as `nodata`
+    makes cells beside no data no data; RichDEM's own rule would take their elevation for that of the missing neighbour.
+    """
+    surface = np.pad(dem.astype(np.float64), 1, mode="reflect", reflect_type="odd")
+    surface[np.isnan(surface)] = nodata
+    return richdem.rdarray(surface, no_data=nodata, geotransform=grid.transform.to_gdal())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Send what C++ code prints on standard output and error to nowhere."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        for stream, copy in enumerate(kept, start=1):
+            os.dup2(copy, stream)
+            os.close(copy)

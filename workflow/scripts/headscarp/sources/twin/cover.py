@@ -1,0 +1,106 @@
+"""Land cover that follows the terrain, and the bare ground that looks like a landslide but is none."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.graph import route_through_array
+
+from headscarp.sources.twin.fields import correlated_noise, highest
+from headscarp.sources.twin.spec import TwinSpec
+
+FOREST, SHRUB, GRASS, FIELD, SOIL, ROCK, QUARRY, BAR, ROAD, BUILT, WATER, SNOW = range(1, 13)
+NAMES = ("forest", "shrub", "grass", "field", "bare soil", "rock", "quarry", "river bar", "road", "built-up", "water", "snow")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What land cover depends on, each (row, col) at the image's pixels: elevation (m), slope (degrees), azimuth of the slope (radians),
+    factor of safety, distance to rivers (m), water (mask) and lithology (1-3)."""
+
+    elevation: np.ndarray
+    slope: np.ndarray
+    aspect: np.ndarray
+    safety: np.ndarray
+    river_distance: np.ndarray
+    water: np.ndarray
+    lithology: np.ndarray
+
+    @property
+    def height(self) -> np.ndarray:
+        """Elevation as a share of the scene's relief."""
+        return (self.elevation - self.elevation.min()) / np.ptp(self.elevation)
+
+    @property
+    def position(self) -> np.ndarray:
+        """Height (m) above the mean of the surroundings: positive on ridges, negative in valleys."""
+        return self.elevation - ndimage.gaussian_filter(self.elevation, 15)
+
+
+def land_cover(spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped: np.ndarray, slides: np.ndarray) -> np.ndarray:
+    """Classes of land cover (row, col) uint8 as it was before the slides; look-alikes keep off the mask `slides`, and their share of the
+    mask `mapped` is the spec's."""
+    shape = ground.slope.shape
+    alpine = spec.snow_line_m is not None
+    size = mapped.sum()
+    shady = -np.sin(np.radians(ground.slope)) * np.cos(ground.aspect - np.pi)
+    wild = 0.8 * correlated_noise(rng, shape, 18) + shady + 0.025 * (ground.slope - 25)
+    if alpine:
+        wild -= 2.5 * np.maximum(ground.height - 0.65, 0)
+    cover = np.select([wild > -0.1, wild > -0.9], [FOREST, SHRUB], GRASS).astype(np.uint8)
+
+    gentle = correlated_noise(rng, shape, 10) - ground.slope / 7 - 3 * ground.height
+    farmed = highest(gentle, ground.slope < 22, mapped, (0.06 if alpine else 0.16) * size)
+    cover[farmed] = FIELD
+    cover[highest(gentle + correlated_noise(rng, shape, 4) - ground.river_distance / 800, farmed, mapped, 0.012 * size)] = BUILT
+    for kind, mask in _look_alikes(spec, rng, ground, mapped, ~slides & (cover != BUILT)):
+        cover[mask] = kind
+    cover[_roads(rng, ground)] = ROAD
+    if alpine:
+        snow_depth = 120 * correlated_noise(rng, shape, 12) + 220 * np.cos(ground.aspect) - 6 * np.maximum(ground.slope - 35, 0)
+        snow = (ground.elevation + snow_depth > spec.snow_line_m) & (ground.elevation > spec.snow_line_m - 150)
+        cover[snow & ~slides] = SNOW
+    cover[ground.water] = WATER
+    return cover
+
+
+def _look_alikes(
+    spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped: np.ndarray, allowed: np.ndarray
+) -> list[tuple[int, np.ndarray]]:
+    """Bare patches as large as slides but on stable ground: cleared soil, rock on ridges, quarries near valleys, bars by rivers."""
+    shape = ground.slope.shape
+    total = spec.look_alike_share * mapped.sum()
+    stable = allowed & (ground.safety > np.quantile(ground.safety[mapped], 0.55))
+    ridge = stable & (ground.position > np.quantile(ground.position[mapped], 0.65))
+    gentle = stable & (ground.slope < np.quantile(ground.slope[mapped], 0.4))
+    floor = allowed & (ground.river_distance < 150) & (ground.slope < 15)
+    patches = [correlated_noise(rng, shape, correlation, 1.8) for correlation in (7, 7, 6, 5)]
+    return [
+        (SOIL, highest(patches[0] - ground.slope / 22, gentle & ~ridge, mapped, 0.55 * total)),
+        (ROCK, highest(patches[1] + 0.3 * (ground.lithology == 3), ridge, mapped, 0.38 * total)),
+        (QUARRY, highest(patches[2] - ground.river_distance / 1500, stable & (ground.slope < 30), mapped, 0.04 * total)),
+        (BAR, highest(patches[3] - ground.river_distance / 40, floor, mapped, 0.03 * total)),
+    ]
+
+
+def _roads(rng: np.random.Generator, ground: Ground) -> np.ndarray:
+    """Roads: cheapest ways over gentle ground between places in valleys, found on a grid four times coarser and drawn one pixel wide."""
+    step = 4
+    cost = 1 + (ground.slope[::step, ::step] / 8) ** 2 + 30 * ground.water[::step, ::step] + 4 * ground.height[::step, ::step]
+    cost = ndimage.gaussian_filter(cost, 1)
+    rows, cols = cost.shape
+    ends = [(rng.integers(rows), edge) for edge in (0, cols - 1)] + [(edge, rng.integers(cols)) for edge in (0, rows - 1)]
+    ends += [(rng.integers(rows), rng.integers(cols)) for _ in range(3)]
+    mask = np.zeros(ground.slope.shape, bool)
+    hub = np.unravel_index(
+        np.argmin(cost + 0.02 * np.hypot(*(np.indices(cost.shape) - np.array(cost.shape)[:, None, None] / 2))), cost.shape
+    )
+    for end in ends:
+        way = np.array(route_through_array(cost, end, hub, fully_connected=True)[0], float)
+        if len(way) < 4:
+            continue
+        way = ndimage.gaussian_filter1d(way, 1.2, axis=0, mode="nearest") * step + step / 2
+        fine = np.linspace(0, len(way) - 1, 6 * step * len(way) // 4)
+        at = np.column_stack([np.interp(fine, np.arange(len(way)), way[:, axis]) for axis in (0, 1)]).astype(int)
+        mask[np.clip(at[:, 0], 0, mask.shape[0] - 1), np.clip(at[:, 1], 0, mask.shape[1] - 1)] = True
+    return mask

@@ -1,0 +1,55 @@
+"""Fields that several parts of a twin need: correlated noise, slopes, lines drawn through control points."""
+
+import numpy as np
+from scipy import fft, ndimage
+
+
+def correlated_noise(rng: np.random.Generator, shape: tuple[int, int], correlation: float, roughness: float = 1.5) -> np.ndarray:
+    """Gaussian noise of zero mean and unit variance, shape (row, col), correlated over about `correlation` cells (von Karman spectrum).
+
+    A larger `roughness` exponent means a smoother field.
+    """
+    spectrum = fft.rfft2(rng.standard_normal(shape))
+    squared = fft.fftfreq(shape[0])[:, None] ** 2 + fft.rfftfreq(shape[1])[None, :] ** 2
+    spectrum *= (1 + (2 * np.pi * correlation) ** 2 * squared) ** (-(roughness + 1) / 2)
+    spectrum[0, 0] = 0
+    field = fft.irfft2(spectrum, s=shape)
+    return field / field.std()
+
+
+def slope_and_aspect(elevation: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Slope (degrees) and downslope azimuth (radians clockwise from north) of a north-up elevation grid, by central differences."""
+    southward, eastward = np.gradient(elevation, spacing)
+    return np.degrees(np.arctan(np.hypot(southward, eastward))), np.arctan2(-eastward, southward)
+
+
+def resample_to(coarse: np.ndarray, shape: tuple[int, int], factor: int, order: int = 1) -> np.ndarray:
+    """Values of a grid at the pixel centres of a grid `factor` times finer with the same corner."""
+    rows, cols = ((np.arange(size) + 0.5) / factor - 0.5 for size in shape)
+    return ndimage.map_coordinates(coarse, np.meshgrid(rows, cols, indexing="ij"), order=order, mode="nearest")
+
+
+def highest(score: np.ndarray, eligible: np.ndarray, within: np.ndarray, cells: float) -> np.ndarray:
+    """Mask of the eligible cells whose score is at least that of the `cells` highest eligible ones inside the mask `within`."""
+    inside = score[eligible & within]
+    cells = min(int(cells), inside.size)
+    if cells == 0:
+        return np.zeros(score.shape, bool)
+    return eligible & (score >= np.partition(inside, -cells)[-cells])
+
+
+def winding_line(rng: np.random.Generator, points: np.ndarray, spacing: float, amplitude: float) -> np.ndarray:
+    """A line through control points (n, 2) in cells, densified to about `spacing`, swinging to its sides with about `amplitude` cells."""
+    points = np.asarray(points, float)
+    along = np.r_[0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))]
+    count = max(8, int(along[-1] / spacing))
+    at = np.linspace(0, along[-1], count)
+    line = np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)])
+    line = ndimage.gaussian_filter1d(line, count / 25, axis=0, mode="nearest")
+    tangent = np.gradient(line, axis=0)
+    normal = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / np.hypot(*tangent.T)[:, None]
+    swing = sum(
+        weight * ndimage.gaussian_filter1d(rng.standard_normal(count), sigma) * np.sqrt(sigma)
+        for sigma, weight in ((count / 14, 1.6), (count / 45, 1.1))
+    )
+    return line + amplitude * swing[:, None] * normal

@@ -1,0 +1,19 @@
+"""Rule map_scene: the probability of a whole scene by a trained network."""
+
+import os
+from pathlib import Path
+
+from headscarp.job import job
+from headscarp.mapping.predict import Tiling
+from headscarp.mapping.scene import map_run
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        map_run(
+            Path(snakemake.output.probability).parent,
+            Path(snakemake.input.cube[0]).parent,
+            Path(snakemake.input.samples[0]).parent,
+            os.environ["HEADSCARP_DEVICE"],
+            snakemake.threads,
+            tiling=Tiling(**snakemake.params.mapping),
+        )
