@@ -18,6 +18,7 @@ import numpy as np
 import rasterio
 import torch
 from affine import Affine
+
 from headscarp import networks
 from headscarp.learning.devices import autocast, choose_device, choose_precision, device_name
 from headscarp.learning.windows import Scene

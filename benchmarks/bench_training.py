@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from headscarp import networks
 from headscarp.learning.devices import autocast, choose_device, device_name
 from headscarp.learning.losses import make_loss, masked_mean

@@ -27,7 +27,9 @@ def read_jobs(folder: Path) -> list[dict]:
         log = (folder / "results" / "logs" / relative).with_suffix(".log")
         worked = WORKED.search(log.read_text(encoding="utf-8"))
         memory = float(line["max_rss"]) if line["max_rss"] not in ("NA", "-") else float("nan")
-        jobs.append({"rule": relative.parts[0], "seconds": float(line["s"]), "worked": float(worked.group(1)) if worked else 0.0, "mib": memory})
+        jobs.append(
+            {"rule": relative.parts[0], "seconds": float(line["s"]), "worked": float(worked.group(1)) if worked else 0.0, "mib": memory}
+        )
     return jobs
 
 
@@ -41,7 +43,8 @@ def main(folder: Path, wall: float | None, cores: int | None) -> None:
         work = sum(job["worked"] for job in jobs)
         start = sum(max(job["seconds"] - job["worked"], 0) for job in jobs)
         starting += start
-        print(f"| {rule} | {len(jobs)} | {work:.0f} | {start:.0f} | {max(j['seconds'] for j in jobs):.1f} | {max(j['mib'] for j in jobs):.0f} |")
+        longest, memory = max(job["seconds"] for job in jobs), max(job["mib"] for job in jobs)
+        print(f"| {rule} | {len(jobs)} | {work:.0f} | {start:.0f} | {longest:.1f} | {memory:.0f} |")
     if wall:
         print(f"\nStart-up of jobs: {starting:.0f} s of {wall * cores:.0f} core seconds ({100 * starting / (wall * cores):.1f} %).")
 

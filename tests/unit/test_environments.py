@@ -11,7 +11,7 @@ import yaml
 from ..conftest import REPOSITORY
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
-DISTRIBUTION = {"richdem": "richdem2", "sklearn": "scikit-learn", "skimage": "scikit-image", "yaml": "pyyaml"}
+DISTRIBUTION = {"richdem": "richdem2", "sklearn": "scikit-learn", "skimage": "scikit-image", "mpl_toolkits": "matplotlib", "yaml": "pyyaml"}
 
 
 def scripts_of_environments():

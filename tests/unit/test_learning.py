@@ -13,6 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional
+
 from headscarp.errors import HeadscarpError
 from headscarp.learning import trainer
 from headscarp.learning.devices import autocast, choose_device, choose_precision
@@ -22,9 +26,6 @@ from headscarp.learning.schedules import learning_rate_at
 from headscarp.learning.trainer import train, train_run
 from headscarp.learning.weights import load_network
 from headscarp.learning.windows import Batches, open_samples, turn
-from safetensors.torch import load_file
-from torch import nn
-from torch.nn import functional
 
 CPU = torch.device("cpu")
 CHANNELS = ["red", "slope", "nir"]
@@ -77,7 +78,7 @@ def tiny_network(dropout: float = 0.0) -> nn.Module:
 
 
 def batches_of(site, recipe: Recipe, seed: int = 0) -> Batches:
-    return Batches(open_samples(*site, CHANNELS), recipe.batch, seed, recipe.steps_per_epoch, recipe.augment)
+    return Batches(open_samples(*site, CHANNELS), recipe.batch, seed, recipe.steps_per_epoch, recipe.augment, recipe.jitter)
 
 
 def train_here(site, folder, recipe, fingerprint="a", model=None):
@@ -251,6 +252,15 @@ class TestWindows:
         assert sum(len(batch[0]) for batch in batches.validation()) == 6
         assert sum(len(batch[0]) for batch in batches_of(site, Recipe(batch=2, steps_per_epoch=2)).validation()) == 4
 
+    def test_jitter_changes_every_channel_by_one_gain_and_offset_and_repeats(self, site):
+        plain, jittered, again = (list(batches_of(site, Recipe(batch=4, jitter=jitter)).training(1)) for jitter in (0.0, 0.2, 0.2))
+        for (before, _, _), (after, *_), (repeated, *_) in zip(plain, jittered, again, strict=True):
+            torch.testing.assert_close(after, repeated, rtol=0, atol=0)
+            for x, y in zip(before.flatten(0, 1), after.flatten(0, 1), strict=True):
+                gain, offset = np.polyfit(x.ravel(), y.ravel(), 1)
+                np.testing.assert_allclose(gain * x + offset, y, atol=1e-4)
+        assert not torch.equal(plain[0][0], jittered[0][0])
+
     def test_augmentation_keeps_image_and_label_together(self, site):
         samples = open_samples(*site, CHANNELS)
         batches = Batches(samples, 9, seed=0, augment=True)
@@ -284,10 +294,12 @@ class TestWindows:
 
 
 class TestTrainer:
-    recipe = Recipe(batch=4, epochs=5, learning_rate=1e-2, augment=True, precision="float32", schedule="one_cycle")
+    recipe = Recipe(batch=4, epochs=5, learning_rate=1e-2, augment=True, jitter=0.1, precision="float32", schedule="one_cycle")
 
     def test_it_learns_and_records(self, site, tmp_path):
-        recipe = Recipe(batch=4, epochs=5, steps_per_epoch=30, learning_rate=1e-2, augment=True, precision="float32", schedule="one_cycle")
+        recipe = Recipe(
+            batch=4, epochs=5, steps_per_epoch=30, learning_rate=1e-2, augment=True, jitter=0.1, precision="float32", schedule="one_cycle"
+        )
         state = train_here(site, tmp_path / "run", recipe, model=tiny_network())
         losses = [record["train_loss"] for record in state.history]
         assert losses[-1] < 0.5 * losses[0]

@@ -1,6 +1,9 @@
 """Mapping: windows against one forward pass, seams, no data, polygons, and the forest against scikit-learn."""
 
 import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +13,13 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.features import rasterize
+from sklearn.ensemble import RandomForestClassifier
+from torch import nn
+from torch.nn import functional
+
 from headscarp import networks
 from headscarp.errors import HeadscarpError
 from headscarp.learning.trainer import train_run
@@ -21,12 +31,8 @@ from headscarp.mapping.predict import Tiling, predict_scene
 from headscarp.mapping.scene import map_run
 from headscarp.site.grid import Grid
 from headscarp.site.layer import Layer, read_layer, write_layer
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from rasterio.features import rasterize
-from sklearn.ensemble import RandomForestClassifier
-from torch import nn
-from torch.nn import functional
+
+from ..conftest import REPOSITORY
 
 CPU = torch.device("cpu")
 CHANNELS = ["red", "slope", "nir"]
@@ -323,3 +329,30 @@ class TestForest:
         with pytest.raises(HeadscarpError, match="only background"):
             run_forest(*site, tmp_path / "run", self.spec)
         assert not (tmp_path / "run").exists()
+
+
+FULL_DISK = """
+import resource, signal, sys
+import numpy as np
+from headscarp.errors import HeadscarpError
+from headscarp.mapping.raster import write_probability
+from headscarp.site.grid import Grid
+from rasterio import Affine
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+noise = np.random.default_rng(0).random((1024, 1024), np.float32)
+try:
+    write_probability("probability.tif", [(0, noise)], Grid("EPSG:32654", Affine(10, 0, 0, 0, -10, 0), 1024, 1024), "test")
+except HeadscarpError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("limit", [100_000, 4_400_000])
+def test_a_full_disk_leaves_no_map(tmp_path, limit):
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
+    command = [sys.executable, "-c", FULL_DISK, str(limit)]
+    told = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("the disk is full: probability.tif could not be written")
+    assert not list(tmp_path.iterdir())

@@ -204,6 +204,14 @@ def test_strips_lie_where_the_edges_say():
     assert (regions == expected).all()
 
 
+def test_a_subset_may_have_several_strips():
+    label = scene((64, 240), seed=3)
+    split = StripSplit(edges=(0.2, 0.4, 0.7), subsets=("train", "validation", "train", "test"), buffer=8)
+    regions = blocked_split(label, SamplingSpec(window=16, stride=8, split=split), 0).regions
+    assert (regions[:, :40] == 1).all() and (regions[:, 40:48] == 0).all() and (regions[:, 48:96] == 2).all()
+    assert (regions[:, 104:160] == 1).all() and (regions[:, 168:] == 3).all()
+
+
 def test_smaller_blocks_where_slides_are_crowded():
     label = np.zeros((300, 300), dtype=np.uint8)
     label[:130:6, :130:6] = 1
@@ -257,6 +265,7 @@ def test_guard_is_quick_on_a_hundred_thousand_windows():
         ({"train_fraction": 1.0}, "sampling.train_fraction is 1.0"),
         ({"split": {"fractions": [0.5, 0.2, 0.2]}}, "sum to 1"),
         ({"split": {"kind": "strips", "edges": [0.7, 0.5]}}, "ascending"),
+        ({"split": {"kind": "strips", "subsets": ["train", "test"]}}, "none is missing"),
     ],
 )
 def test_a_wrong_spec_is_told_plainly(record, message):

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import rasterio
 import richdem
+from rasterio.features import rasterize
+from scipy import ndimage, stats
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import precision_recall_curve
+
 from headscarp.errors import HeadscarpError
 from headscarp.sources.twin.reflectance import BANDS
 from headscarp.sources.twin.scene import Scene, simulate
 from headscarp.sources.twin.spec import TwinSpec
 from headscarp.sources.twin.write import write_twin
-from rasterio.features import rasterize
-from scipy import ndimage, stats
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import precision_recall_curve
 
 ZIGUI = {
     "rows": 616, "cols": 976, "resolution_m": 15, "crs": "EPSG:32649", "longitude": 110.64, "latitude": 31.00, "date": "2013-09-15",

@@ -50,7 +50,7 @@ rule map_forest:
     resources:
         mem_mb=3000,
     conda:
-        "../../envs/geo.yaml"
+        "../../envs/map.yaml"
     message:
         "Growing {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from headscarp.files import atomic_path
 from headscarp.job import job
 from headscarp.site.layers import build_layers
 
 if "snakemake" in globals():
-    with job(snakemake.log[0]), atomic_path(snakemake.output[0]) as folder:
-        build_layers(snakemake.params.record, Path(snakemake.input.raw[0]).parent, snakemake.input.terrain, folder)
+    with job(snakemake.log[0]):
+        build_layers(snakemake.params.record, Path(snakemake.input.raw[0]).parent, snakemake.input.terrain, snakemake.output[0])

@@ -217,8 +217,15 @@ class Plan:
             )
         return {
             "card": exhibit.card, "name": exhibit.name, "kind": exhibit.kind, "title": exhibit.title, "caption": exhibit.caption,
-            "sites": sites, "runs": runs, "options": exhibit.options, "published": card.published.get(exhibit.name, []),
+            "sites": sites, "runs": runs, "options": exhibit.options, "published": self._published(exhibit),
         }  # fmt: skip
+
+    def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
+        """Published values of an exhibit; those of all the paper's tables, each with its table, for the audit."""
+        published = self.cards[exhibit.card].published
+        if exhibit.kind == "audit":
+            return [record | {"table": table} for table, records in published.items() for record in records]
+        return published.get(exhibit.name, [])
 
     def targets(self, card: str) -> list[str]:
         """All files that a card delivers: exhibits, and landslide polygons of the experiments it names."""
@@ -296,7 +303,7 @@ def _mapping_without_duplicates(loader: StrictLoader, node: yaml.MappingNode) ->
     keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
     for key in keys:
         if keys.count(key) > 1:
-            raise HeadscarpError(f"{node.start_mark.name}: '{key}' is defined twice (mapping at line {node.start_mark.line + 1}); rename one")
+            raise HeadscarpError(f"{node.start_mark.name}: '{key}' is defined twice (mapping at line {node.start_mark.line + 1})")
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
@@ -311,7 +318,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         with open(path, encoding="utf-8") as stream:
-            return yaml.load(stream, StrictLoader) or {}  # noqa: S506 (a SafeLoader)
+            return yaml.load(stream, StrictLoader) or {}
     except yaml.YAMLError as error:
         raise HeadscarpError(f"{path} is not valid YAML: {error}") from None
 

@@ -1,7 +1,7 @@
 """Figures that are charts: factors of the sites, scores, calibration and learning of the runs."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.rasters import UNMAPPED, units_of, values_of
-from headscarp.exhibits.runs import Scored, aggregate, scored_runs
+from headscarp.exhibits.runs import Scored, aggregate, mean_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, metric_label, record, unit_text
 from headscarp.files import read_json
@@ -310,8 +310,11 @@ def calibration_bins(group: Sequence[Scored]) -> pd.DataFrame:
 # --- learning
 
 
-def curves(spec: ExhibitSpec) -> tuple[Figure, None]:
-    """Training and validation loss by epoch: one panel for each row, its protocols in colours, its seeds as separate lines."""
+def curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
+    """Training and validation loss by epoch: one panel for each row, its protocols in colours, its seeds as separate lines.
+
+    The numbers behind it are the losses of the last epoch, mean and sd over seeds.
+    """
     columns = min(4, len(spec.rows))
     rows = -(-len(spec.rows) // columns)
     figure = style.new_figure(0.9 + 1.75 * rows)
@@ -338,4 +341,14 @@ def curves(spec: ExhibitSpec) -> tuple[Figure, None]:
     protocols = [Line2D([], [], color=style.OKABE_ITO[index], lw=3, label=name) for index, name in enumerate(spec.protocols)]
     figure.legend(handles=[*kinds, *protocols], loc="outside upper center", ncols=4)
     style.sign(figure, spec)
-    return figure, None
+    return figure, frame_of(last_losses(spec))
+
+
+def last_losses(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
+    """Tidy records of the losses of the last epoch of each row under each protocol."""
+    for protocol in spec.protocols:
+        for row in spec.rows:
+            last = [pd.read_csv(run.folder / "history.csv").iloc[-1] for run in spec.runs_of(row, protocol)]
+            for metric in ("train_loss", "validation_loss") if last else ():
+                value = mean_of([one[metric] if np.isfinite(one[metric]) else None for one in last])
+                yield record(spec, row, metric, protocol=protocol, data=spec.only_site().data, **value)

@@ -1,4 +1,4 @@
-"""The figures: one function of an `ExhibitSpec` for each kind, in `FIGURES`, gives a figure and the tidy numbers behind it, if any."""
+"""The figures: one function of an `ExhibitSpec` for each kind, in `FIGURES`, gives a figure and the tidy numbers behind it."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from headscarp.exhibits import charts, maps, style
 from headscarp.exhibits.spec import ExhibitSpec
 
-Drawing = Callable[[ExhibitSpec], tuple[Figure, pd.DataFrame | None]]
+Drawing = Callable[[ExhibitSpec], tuple[Figure, pd.DataFrame]]
 
 
 def in_style(draw: Drawing) -> Drawing:
     """Draw inside the house style."""
 
-    def styled(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
+    def styled(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         with style.look():
             return draw(spec)
 

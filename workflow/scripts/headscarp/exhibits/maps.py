@@ -1,7 +1,7 @@
 """Figures that are maps: the study area, the errors of each network, and probabilities."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
-from headscarp.exhibits.rasters import UNMAPPED, View, layer_path, site_grid
+from headscarp.exhibits.rasters import UNMAPPED, View, layer_path, site_grid, values_of
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
@@ -29,7 +29,7 @@ TRAIN, VALIDATION, TEST = 1, 2, 3
 CONFUSION = ((style.TRUE_POSITIVE, "True positive"), (style.FALSE_POSITIVE, "False positive"), (style.FALSE_NEGATIVE, "False negative"))
 TRUE_COLOUR = ("red", "green", "blue")
 IMAGE_SLIDE = "#FFD92F"
-TRAINED_GREY, VALIDATED_GREY = "#8E8E8E", "#BDBDBD"
+TRAINED_GREY, VALIDATED_GREY = "#777777", "#B0B0B0"
 
 
 # --- what all maps share
@@ -111,7 +111,10 @@ def kilometres(axes: Axes, grid: Grid, ylabel: bool = True) -> None:
     axes.ticklabel_format(useOffset=False, style="plain")
     axes.grid(color="black", alpha=0.25, linewidth=0.3)
     axes.set_xlabel(f"Easting (km, {grid.crs})")
-    axes.set_ylabel("Northing (km)" if ylabel else "")
+    if ylabel:
+        axes.set_ylabel("Northing (km)")
+    else:
+        axes.tick_params(axis="y", labelleft=False)
 
 
 def bare(axes: Axes) -> None:
@@ -144,7 +147,7 @@ class Page:
 
     @classmethod
     def fit(cls, count: int, aspect: float, blocks: int, heading: float, footer: float) -> "Page":
-        """The arrangement with the widest panels of one aspect (height / width): `count` in each of `blocks`, beside or below each other."""
+        """The arrangement with the widest panels of one aspect (height / width): `count` in each block, blocks side by side or stacked."""
         pages = []
         for across, down in {(1, blocks), (blocks, 1)}:
             for columns in range(1, count + 1):
@@ -188,7 +191,7 @@ class Page:
 # --- Figs 1-2 of gao2021: where, how high, what it looks like
 
 
-def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
+def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Shaded relief with slides, rivers, faults and study area beside an image, one row of panels for each site.
 
     Options: `image` (three layers for red, green, blue; default true colour red, green, blue).
@@ -207,7 +210,7 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
                               ((0, width), (width + 0.12, width), (2 * width + 0.22, 0.1)))  # fmt: skip
         drawn = draw_relief(relief, site, view, label)
         show(image, composite(view, site, channels), view)
-        outline(image, label == LANDSLIDE, view, IMAGE_SLIDE, 0.5)
+        outline(image, label == LANDSLIDE, view, IMAGE_SLIDE, 0.4)
         for axes, text in ((relief, "Relief and landslides"), (image, f"Image: {', '.join(channels)}")):
             axes.set_title(f"{style.panel_letter(2 * index + (axes is image))} {text}", pad=4)
             kilometres(axes, grid, ylabel=axes is relief)
@@ -222,7 +225,18 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
         )
         top += height
     style.sign(figure, spec)
-    return figure, None
+    return figure, frame_of(place_records(spec))
+
+
+def place_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
+    """Tidy records of where each site lies and how high: centre in degrees, lowest and highest elevation in metres."""
+    for site in spec.sites:
+        longitude, latitude = centre(site_grid(site))
+        elevation = values_of(site, "elevation")
+        numbers = {"centre_longitude": longitude, "centre_latitude": latitude}
+        numbers |= {"elevation_min": float(np.nanmin(elevation)), "elevation_max": float(np.nanmax(elevation))}
+        for metric, value in numbers.items():
+            yield record(spec, site.name, metric, value, data=site.data, note="unit m" if "elevation" in metric else "unit degree")
 
 
 def draw_relief(axes: Axes, site: SiteFiles, view: View, label: np.ndarray) -> ScalarMappable:
@@ -238,7 +252,7 @@ def draw_relief(axes: Axes, site: SiteFiles, view: View, label: np.ndarray) -> S
     slides = np.zeros((*label.shape, 4))
     slides[label == LANDSLIDE] = (*to_rgb(style.SLIDE), 0.45)
     show(axes, slides, view)
-    outline(axes, label == LANDSLIDE, view, style.SLIDE, 0.6)
+    outline(axes, label == LANDSLIDE, view, style.SLIDE, 0.4)
     outline(axes, label != UNMAPPED, view, "black", 0.9)
     return colours
 
@@ -270,12 +284,17 @@ def site_legend(site: SiteFiles, label: np.ndarray) -> list[Any]:
     return handles
 
 
-def locator(grid: Grid) -> str:
-    """Where a grid lies: its centre in degrees, its size in pixels and its resolution."""
+def centre(grid: Grid) -> tuple[float, float]:
+    """Longitude and latitude of the centre of a grid in degrees."""
     from pyproj import Transformer
 
     west, south, east, north = grid.bounds
-    longitude, latitude = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform((west + east) / 2, (south + north) / 2)
+    return Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform((west + east) / 2, (south + north) / 2)
+
+
+def locator(grid: Grid) -> str:
+    """Where a grid lies: its centre in degrees, its size in pixels and its resolution."""
+    longitude, latitude = centre(grid)
     place = f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(longitude):.2f}° {'E' if longitude >= 0 else 'W'}"
     return f"centre {place} · {grid.height} × {grid.width} px of {grid.resolution:g} m"
 
@@ -283,7 +302,7 @@ def locator(grid: Grid) -> str:
 # --- Figs 7-8 of gao2021: where each network is right and wrong
 
 
-def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
+def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """True positives, false positives and false negatives of the first seed of each run, a block of panels for each protocol.
 
     Under `blocked` only the test region, outlined, is coloured. The numbers behind it are the F1 of that seed.
@@ -335,8 +354,8 @@ def draw_confusion(
 ) -> None:
     """One panel: the scored region in the three colours over grey relief."""
     image = grey_relief(relief, label)
-    paint(image, (regions == TRAIN) & (label != UNMAPPED), TRAINED_GREY, 0.5)
-    paint(image, (regions == VALIDATION) & (label != UNMAPPED), VALIDATED_GREY, 0.5)
+    paint(image, (regions == TRAIN) & (label != UNMAPPED), TRAINED_GREY, 0.65)
+    paint(image, (regions == VALIDATION) & (label != UNMAPPED), VALIDATED_GREY, 0.65)
     probability = view.read(run.folder / "probability.tif", classes=True)
     scored = (regions == TEST) & (label != UNMAPPED)
     predicted, slide = probability >= threshold, label == LANDSLIDE
@@ -354,7 +373,7 @@ def confusion_legend(spec: ExhibitSpec, site: SiteFiles, view: View, label: np.n
     handles: list[Any] = style.swatches(CONFUSION)
     kinds = set(np.unique(np.concatenate([np.unique(regions_of(site, protocol, view)) for protocol in spec.protocols])))
     if TRAIN in kinds:
-        handles += style.swatches([("#ACACAC", "Training blocks"), ("#C9C9C9", "Validation blocks")])
+        handles += style.swatches([(TRAINED_GREY, "Training blocks"), (VALIDATED_GREY, "Validation blocks")])
         handles.append(Line2D([], [], color="black", lw=0.8, label="Test blocks"))
     if (label == UNMAPPED).any():
         handles += style.swatches([("white", "Not mapped")], hatch="//////")
@@ -364,13 +383,13 @@ def confusion_legend(spec: ExhibitSpec, site: SiteFiles, view: View, label: np.n
 # --- what a network gives: probabilities
 
 
-def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
+def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Image, inventory and the landslide probability mapped by the first seed of each run, protocol after protocol.
 
     Options: `composite` (three layers shown as red, green and blue; default red, green, blue).
     """
     site = spec.only_site()
-    view = View.of(site_grid(site))
+    view = View.of(site_grid(site), longest_side=500)
     channels = spec.options.get("composite", TRUE_COLOUR)
     runs = [runs[0] for protocol in spec.protocols for row in spec.rows if (runs := spec.runs_of(row, protocol))]
     page = Page.fit(2 + len(runs), view.aspect, 1, 0, footer=0.85)
@@ -380,9 +399,12 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
     panels[0].set_title(f"(a) Image: {', '.join(channels)}")
     draw_inventory(panels[1], site, view)
     panels[1].set_title("(b) Landslide inventory")
+    lines = []
     for index, (axes, run) in enumerate(zip(panels[2:], runs, strict=False), start=2):
         drawn = show(axes, view.read(run.folder / "probability.tif"), view, cmap="cividis", vmin=0, vmax=1)
         precision = read_json(run.folder / "scores.json")["metrics"]["average_precision"]
+        note = f"seed {run.seed}"
+        lines.append(record(spec, run.row, "average_precision", precision, protocol=run.protocol, n_seeds=1, data=site.data, note=note))
         shown = "–" if precision is None else f"{precision:.3f}"
         axes.set_title(f"{style.panel_letter(index)} {run.label}\n{run.protocol}, AP {shown}", fontsize=7.5, pad=3)
         regions = regions_of(site, run.protocol, view)
@@ -395,7 +417,7 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame | None]:
     bar = place(figure, (0.3 * style.WIDTH, figure.get_figheight() - 0.72, 0.4 * style.WIDTH, 0.1))
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="Probability of landslide")
     style.sign(figure, spec, "First seed. AP: average precision in the test blocks, outlined in white.")
-    return figure, None
+    return figure, frame_of(lines)
 
 
 def draw_inventory(axes: Axes, site: SiteFiles, view: View) -> None:

@@ -18,7 +18,7 @@ TABLES = {
     "factor_ranges": Needs(site=("layers",)),
     "scores": Needs(run=SCORES),
     "objects": Needs(run=SCORES),
-    "complexity": Needs(run=("map.json",)),
+    "complexity": Needs(run=("map.json", "run.json")),
     "audit": Needs(site=("samples",)),
 }
 
@@ -29,6 +29,6 @@ FIGURES = {
     "landslide_frequency": Needs(site=("layers",)),
     "score_chart": Needs(run=SCORES),
     "reliability": Needs(run=SCORES),
-    "curves": Needs(run=("history.csv", "scores.json")),
+    "curves": Needs(run=("history.csv",)),
     "probability_maps": Needs(run=("probability.tif", "scores.json"), site=("layers", "samples")),
 }

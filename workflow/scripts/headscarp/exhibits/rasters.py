@@ -39,12 +39,12 @@ def values_of(site: SiteFiles, name: str) -> np.ndarray:
 
 def site_grid(site: SiteFiles) -> Grid:
     """The grid that all layers of a site share."""
-    return Grid.from_record(read_json(site.folder / "layers.json")["grid"])
+    return Grid.from_record(read_json(site.folder / "layers" / "layers.json")["grid"])
 
 
 def units_of(site: SiteFiles, name: str) -> str:
     """Units of a layer as its manifest states them."""
-    layers = read_json(site.folder / "layers.json")["layers"]
+    layers = read_json(site.folder / "layers" / "layers.json")["layers"]
     return next((layer["units"] for layer in layers if layer["name"] == name), "")
 
 

@@ -11,7 +11,7 @@ TWIN = "twin"
 
 @dataclass(frozen=True)
 class SiteFiles:
-    """A study area on disk: `folder` holds layers/, layers.json, cube/ (and raw/); `samples` maps a protocol to its folder."""
+    """A study area on disk: `folder` holds layers/ (with layers.json), cube/ (and raw/); `samples` maps a protocol to its folder."""
 
     name: str
     title: str

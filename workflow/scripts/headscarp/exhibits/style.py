@@ -20,7 +20,7 @@ from headscarp.files import atomic_path
 
 WIDTH = 7.1  # inches: the text width of an A4 page
 HEIGHT = 9.9  # inches: what a page leaves above a caption
-DPI = 220
+DPI = 200
 
 # Okabe & Ito's palette (https://jfly.uni-koeln.de/color/), told apart with deuteranopia and protanopia.
 OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00"]
@@ -43,7 +43,7 @@ def look() -> AbstractContextManager:
 
 
 def new_figure(height: float, layout: str | None = "constrained") -> Figure:
-    """A figure as wide as a page's text, `height` inches tall, with its own canvas (no pyplot state); layout None: axes are placed by hand."""
+    """A figure as wide as a page's text, `height` inches tall, on its own canvas (no pyplot state); layout None: axes placed by hand."""
     figure = Figure(figsize=(WIDTH, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure

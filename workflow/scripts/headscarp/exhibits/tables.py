@@ -78,6 +78,7 @@ def objects(spec: ExhibitSpec) -> pd.DataFrame:
             for metric in ("recall", "precision", "f1", "slides") if group else ():
                 value = mean_of([(scores["objects"] or {}).get(metric) for scores in group])
                 name = "slides" if metric == "slides" else f"object_{metric}"
+                value["sd"] = None if metric == "slides" else value["sd"]  # the same slides whatever the seed
                 lines.append(object_record(spec, row, name, protocol, value, len(group)))
             for name, values in recall_by_size([scores["size_recall"] for scores in group]).items():
                 lines.append(object_record(spec, row, name, protocol, mean_of(values), len(group)))

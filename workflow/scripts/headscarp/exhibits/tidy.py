@@ -19,10 +19,12 @@ UNIT = "unit "  # how a note begins that states a row's unit: shown behind the r
 
 METRIC_LABELS = {
     "accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1", "kappa": "Kappa", "iou": "IoU", "miou": "mIoU",
-    "average_precision": "Average precision", "auc": "AUC", "mcc": "MCC", "brier": "Brier", "ece": "ECE",
+    "recomputed_miou": "Recomputed mIoU", "average_precision": "Average precision",
+    "auc": "AUC", "mcc": "MCC", "brier": "Brier", "ece": "ECE",
     "rows": "Rows", "cols": "Columns", "resolution_m": "Resolution (m)", "landslides": "Landslides",
     "landslide_area_km2": "Landslide area (km²)", "study_area_km2": "Study area (km²)", "min": "Minimum", "max": "Maximum",
-    "object_recall": "Object recall", "object_precision": "Object precision", "object_f1": "Object F1", "parameters": "Parameters", "model_ram_mb": "Model (MiB)", "test_time_s": "Test time (s)",
+    "object_recall": "Object recall", "object_precision": "Object precision", "object_f1": "Object F1",
+    "parameters": "Parameters", "model_ram_mb": "Model (MiB)", "test_time_s": "Test time (s)",
 }  # fmt: skip
 
 
@@ -69,12 +71,12 @@ def write_csv(frame: pd.DataFrame, csv: str | Path) -> None:
 
 
 def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
-    """Each distinct note of a frame once, with the rows it belongs to where it is not about all of them."""
+    """Each distinct note of a frame once, with the rows it belongs to where they are few."""
     noted = frame[(frame["note"] != "") & ~frame["note"].str.startswith(UNIT)]
     lines = []
     for note, group in noted.groupby("note", sort=False):
         rows = list(dict.fromkeys(row_label(row, labels) for row in group["row"]))
-        lines.append(note if len(rows) == frame["row"].nunique() else f"{', '.join(rows)}: {note}")
+        lines.append(f"{', '.join(rows)}: {note}" if len(rows) <= 3 and len(rows) < frame["row"].nunique() else note)
     return lines
 
 
@@ -99,7 +101,7 @@ def digits_for(values: Iterable[float]) -> int:
     finite = [abs(value) for value in values if math.isfinite(value)]
     if not finite or max(finite) >= 10000 or all(value == round(value) for value in finite):
         return 0
-    return 2 if max(finite) > 1.5 else 3
+    return 2 if max(finite) > 1.5 else 3 if max(finite) > 0.2 else 4
 
 
 def cell_text(line: Any, digits: int) -> str:

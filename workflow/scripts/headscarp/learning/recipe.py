@@ -25,7 +25,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 AT_LEAST_ONE = ("batch", "epochs", "steps_per_epoch", "patience")
 ABOVE_ZERO = ("learning_rate", "positive_weight")
-NOT_NEGATIVE = ("weight_decay", "momentum")
+NOT_NEGATIVE = ("weight_decay", "momentum", "jitter")
 OPTIONAL = ("steps_per_epoch", "patience", "positive_weight")
 
 
@@ -41,6 +41,8 @@ class Recipe:
         steps_per_epoch: None is one pass over the training windows.
         patience: epochs without a lower validation loss before training stops and the best weights come back; None is never, last weights.
         augment: random flips and quarter turns.
+        jitter: spread of a random gain and offset of every channel of a training window, in standard deviations; against shifts of light,
+            season and height between places.
         positive_weight: factor on the loss of pixels whose label is not 0.
         precision: auto is bfloat16 where the device is fast in it.
 
@@ -61,6 +63,7 @@ class Recipe:
     steps_per_epoch: int | None = None
     patience: int | None = None
     augment: bool = False
+    jitter: float = 0.0
     initialisation: str = "default"
     precision: str = "auto"
     positive_weight: float | None = None

@@ -264,7 +264,7 @@ def train_run(
     model = build_network(spec)
     if recipe.initialisation == "positive_unit_ball":
         positive_unit_ball_(model)
-    batches = Batches(samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment)
+    batches = Batches(samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment, recipe.jitter)
     fingerprint = fingerprint_of(spec, Path(cube_folder), Path(samples_folder))
     state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress)
     write_json(Path(run_folder) / "run.json", {

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.samples.splits import TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.samples.windows import SPLITS, Window, read_windows
+from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 BLOCKED = "blocked"
@@ -84,20 +84,6 @@ def open_scene(cube_folder: str | Path, samples_folder: str | Path, channels: li
     return Scene(cube, [names.index(name) for name in channels], [s["mean"] for s in scale], [s["sd"] for s in scale])
 
 
-def open_array(path: Path) -> np.ndarray:
-    """Memory-map a .npy file.
-
-    Raises:
-        HeadscarpError: it is missing or truncated.
-    """
-    try:
-        return np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
-    except (ValueError, EOFError) as error:
-        raise HeadscarpError(f"{path} is not a whole array ({error}); delete it and run the rule that makes it again") from None
-
-
 @dataclass(frozen=True)
 class Samples:
     """Windows of a scene with labels: `windows` maps a split to an int array (window, [row, col, size, date])."""
@@ -152,14 +138,18 @@ class Batches:
     Args:
         steps: batches per epoch; None is as many as one pass over the training windows takes.
         augment: turn and flip each training window at random. Values stay as they are: an aspect still matches the shading of its slope.
+        jitter: spread of a random gain (around 1) and offset (around 0, in standard deviations) of every channel of a training window.
     """
 
-    def __init__(self, samples: Samples, batch: int, seed: int, steps: int | None = None, augment: bool = False) -> None:
+    def __init__(
+        self, samples: Samples, batch: int, seed: int, steps: int | None = None, augment: bool = False, jitter: float = 0.0
+    ) -> None:
         self.samples = samples
         self.batch = batch
         self.seed = seed
         self.steps = steps or -(-self.count("train") // batch)
         self.augment = augment
+        self.jitter = jitter
 
     def count(self, split: str) -> int:
         return len(self.samples.windows[split])
@@ -179,7 +169,14 @@ class Batches:
         for start in range(0, len(order), self.batch):
             chosen = slice(start, start + self.batch)
             windows = [self.samples.read("train", index) for index in order[chosen]]
-            yield collate([tuple(turn(part, k) for part in window) for window, k in zip(windows, symmetries[chosen], strict=True)])
+            image, target, mask = collate(
+                [tuple(turn(part, k) for part in window) for window, k in zip(windows, symmetries[chosen], strict=True)]
+            )
+            if self.jitter:
+                random = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, epoch, 2, start]).generate_state(1)[0]))
+                gain, offset = self.jitter * torch.randn(2, *image.shape[:2], 1, 1, generator=random)
+                image = image * (1 + gain) + offset
+            yield image, target, mask
 
     def validation(self) -> Iterator[Batch]:
         """The same windows every epoch: all, or as many as an epoch trains on, evenly spaced, so that it never costs more than training."""

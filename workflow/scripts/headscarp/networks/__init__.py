@@ -30,9 +30,8 @@ def register(name: str) -> Callable[[Builder], Builder]:
 
     def add(builder: Builder) -> Builder:
         if name in _builders:
-            raise HeadscarpError(
-                f'two networks are called "{name}": {_place(_builders[name])} and {_place(builder)}; rename one of them in its @register(...)'
-            )
+            places = f"{_place(_builders[name])} and {_place(builder)}"
+            raise HeadscarpError(f'two networks are called "{name}": {places}; rename one of them in its @register(...)')
         _builders[name] = builder
         return builder
 

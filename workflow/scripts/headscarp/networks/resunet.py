@@ -37,7 +37,8 @@ class ResUNet(SegmentationNetwork):
 
 
 class ResidualUnit(nn.Module):
-    """Two 3x3 convolutions with batch norm, added to the input (through a 1x1 convolution with batch norm where the width changes), ReLU."""
+    """Two 3x3 convolutions with batch norm, added to the input, ReLU. Where the width changes the input passes a 1x1 convolution with
+    batch norm on its way to the sum."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()

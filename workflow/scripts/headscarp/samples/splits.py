@@ -52,16 +52,19 @@ class BlockSplit:
 
 @dataclass(frozen=True)
 class StripSplit:
-    """Three strips along `axis`: train up to edges[0] (fraction of the scene's width or height), validation up to edges[1], then test."""
+    """Strips along `axis`, divided at `edges` (fractions of the scene's width or height); `subsets` names each in turn."""
 
     axis: str = "x"
-    edges: tuple[float, float] = (0.53, 0.667)
+    edges: tuple[float, ...] = (0.53, 0.667)
+    subsets: tuple[str, ...] = SPLITS
     buffer: int | None = None
 
     def __post_init__(self) -> None:
         check(self.axis in ("x", "y"), "sampling.split.axis", self.axis, "x (strips from west to east) or y (from north to south)")
-        fine = are_numbers(self.edges, 2) and 0 < self.edges[0] < self.edges[1] < 1
-        check(fine, "sampling.split.edges", self.edges, "two ascending fractions between 0 and 1")
+        fine = isinstance(self.subsets, Sequence) and set(self.subsets) == set(SPLITS)
+        check(fine, "sampling.split.subsets", self.subsets, "a list of train, validation and test in which none is missing")
+        fine = are_numbers(self.edges, len(self.subsets) - 1) and all(a < b for a, b in pairwise([0, *self.edges, 1]))
+        check(fine, "sampling.split.edges", self.edges, f"{len(self.subsets) - 1} ascending fractions between 0 and 1")
         check_buffer(self.buffer)
 
 
@@ -221,7 +224,8 @@ def blocked_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 
 def strips(shape: tuple[int, int], split: StripSplit) -> np.ndarray:
     """Subset (row, col) of every pixel for strips along an axis, before the buffer."""
     axis = 1 if split.axis == "x" else 0
-    along = np.digitize((np.arange(shape[axis]) + 0.5) / shape[axis], split.edges).astype(np.uint8) + TRAIN
+    codes = np.array([TRAIN + SPLITS.index(subset) for subset in split.subsets], np.uint8)
+    along = codes[np.digitize((np.arange(shape[axis]) + 0.5) / shape[axis], split.edges)]
     return np.broadcast_to(along[None, :] if axis else along[:, None], shape).copy()
 
 

@@ -8,15 +8,13 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pyogrio
-import rasterio
 from rasterio.features import shapes
-from rasterio.shutil import copy as copy_raster
 from shapely.geometry import shape as to_geometry
 from shapely.ops import unary_union
 
-from headscarp.files import atomic_path, remove, write_json
+from headscarp.files import atomic_path, write_json
 from headscarp.site.grid import Grid
-from headscarp.site.layer import CLASSES, Layer, write_layer
+from headscarp.site.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.cover import NAMES
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.reflectance import BANDS
@@ -38,7 +36,7 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     scene = simulate(spec, seed)
     folder = Path(folder)
     source = f"simulated (headscarp twin, seed {seed}); no measurement"
-    _write_bands(folder / "bands.tif", scene, source)
+    write_cog(folder / "bands.tif", scene.bands, spec.grid, float("nan"), BANDS, "reflectance", f"{source}; date {spec.date}")
     write_layer(folder / "dem.tif", Layer("elevation", scene.dem, spec.dem_grid, "m", source))
     write_layer(folder / "lithology.tif", Layer("lithology", scene.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0))
     slides, instances = polygons(scene.instances, spec.grid)
@@ -75,25 +73,6 @@ def polygons(labels: np.ndarray, grid: Grid) -> tuple[list, list[int]]:
     for geometry, value in shapes(labels, mask=labels > 0, connectivity=4, transform=grid.transform):
         parts.setdefault(int(value), []).append(to_geometry(geometry))
     return [unary_union(parts[value]) for value in sorted(parts)], sorted(parts)
-
-
-def _write_bands(path: Path, scene: Scene, source: str) -> None:
-    grid = scene.spec.grid
-    with atomic_path(path) as temporary:
-        plain = temporary.with_name(temporary.name + ".plain.tif")
-        try:
-            with rasterio.open(
-                plain, "w", driver="GTiff", count=len(BANDS), dtype="float32", height=grid.height, width=grid.width, crs=grid.crs,
-                transform=grid.transform, nodata=float("nan"),
-            ) as target:  # fmt: skip
-                target.write(scene.bands)
-                target.update_tags(SOURCE=source, KIND="continuous", UNITS="reflectance", DATE=scene.spec.date)
-                for number, name in enumerate(BANDS, start=1):
-                    target.set_band_description(number, name)
-                    target.set_band_unit(number, "reflectance")
-            copy_raster(plain, temporary, driver="COG", compress="DEFLATE", overview_resampling="AVERAGE")
-        finally:
-            remove(plain)
 
 
 def _write_vectors(path: Path, crs: str, geometries: list, **columns: object) -> None:
