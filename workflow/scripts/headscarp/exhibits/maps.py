@@ -305,13 +305,15 @@ def locator(grid: Grid) -> str:
 def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """True positives, false positives and false negatives of the first seed of each run, a block of panels for each protocol.
 
-    Under `blocked` only the test region, outlined, is coloured. The numbers behind it are the F1 of that seed.
+    Under `blocked` only the test region, outlined, is coloured; the page shows what is scored under any protocol, with a rim. The numbers
+    behind it are the F1 of that seed.
     """
     site = spec.only_site()
-    view = View.of(site_grid(site), longest_side=700)
+    view = View.of(site_grid(site))
+    west, east, south, north = scored_extent(site, spec.protocols, view)
     relief = hillshade(view, site)
     label = view.read(layer_path(site, "label"), classes=True)
-    page = Page.fit(len(spec.rows), view.aspect, len(spec.protocols), HEADING, footer=0.62)
+    page = Page.fit(len(spec.rows), (north - south) / (east - west), len(spec.protocols), HEADING, footer=0.62)
     figure = page.figure()
     lines = []
     for block, protocol in enumerate(spec.protocols):
@@ -321,10 +323,11 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             scores = read_json(run.folder / "scores.json")
             axes = page.axes(figure, block, index)
             draw_confusion(axes, run, scores["threshold"], view, relief, label, regions)
+            axes.set(xlim=(west, east), ylim=(south, north))
             f1 = scores["metrics"]["f1"]
             axes.set_title(f"{style.panel_letter(index)} {run.label}\nF1 {'–' if f1 is None else f'{f1:.3f}'}", fontsize=7.5, pad=3)
             if index == 0:
-                style.scale_bar(axes, view.width_km)
+                style.scale_bar(axes, east - west)
                 style.north_arrow(axes)
             note = f"seed {run.seed}, fraction"
             lines.append(record(spec, run.row, "f1", f1, protocol=protocol, n_seeds=1, data=site.data, note=note, published=None))
@@ -347,6 +350,19 @@ def regions_of(site: SiteFiles, protocol: str, view: View) -> np.ndarray:
             f"site '{site.name}' has no samples of protocol '{protocol}'; make them, or leave the protocol out of the exhibit"
         )
     return view.thin(np.load(site.samples[protocol] / "regions.npy", mmap_mode="r"))
+
+
+def scored_extent(site: SiteFiles, protocols: Sequence[str], view: View) -> tuple[float, float, float, float]:
+    """West, east, south and north, in kilometres, of all that is scored under any of the protocols, with a rim of a twentieth."""
+    scored = np.any([regions_of(site, protocol, view) == TEST for protocol in protocols], axis=0)
+    limits = []
+    for axis, (first, last) in ((0, view.extent[:2]), (1, view.extent[2:])):
+        inside = np.flatnonzero(scored.any(axis=axis))
+        share = np.array([inside[0], inside[-1] + 1]) / scored.shape[1 - axis]
+        share = np.clip(share + np.ptp(share) / 20 * np.array([-1, 1]), 0, 1)
+        low, high = share if axis == 0 else 1 - share[::-1]
+        limits += [first + low * (last - first), first + high * (last - first)]
+    return tuple(limits)
 
 
 def draw_confusion(

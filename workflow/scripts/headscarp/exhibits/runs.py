@@ -10,9 +10,10 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import record
 from headscarp.files import read_json
-from headscarp.scoring.bootstrap import Cells, intervals
+from headscarp.scoring.bootstrap import Cells, histogram_metrics, intervals
 
 BOOTSTRAP_SEED = 0
+RESOLUTION = 0.01  # largest difference of a score from histograms to the exact one
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,28 @@ def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> 
             group = [one for one in runs if (one.run.row, one.run.protocol) == (row, protocol)]
             if not group:
                 continue
-            bounds = intervals([one.cells() for one in group], BOOTSTRAP_SEED)
+            cells = [one.cells() for one in group]
+            bounds = intervals(cells, BOOTSTRAP_SEED)
             for metric in metrics:
-                value = mean_of([one.scores["metrics"].get(metric) for one in group], scale)
-                if value["value"] is not None and bounds.get(metric):
-                    value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
+                exact = [one.scores["metrics"].get(metric) for one in group]
+                value = mean_of(exact, scale)
                 if value["n_seeds"] < len(group):
                     value["note"] = f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under {protocol}"
+                if value["value"] is not None and bounds.get(metric):
+                    if all(resolves(of_seed, metric, score) for of_seed, score in zip(cells, exact, strict=True)):
+                        value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
+                    else:
+                        value["note"] = f"no interval under {protocol}: probabilities crowd in too few of the bootstrap's 256 bins"
                 lines.append(record(spec, row, metric, protocol=protocol, data=spec.only_site().data, **value))
     return lines
+
+
+def resolves(cells: Cells, metric: str, exact: float | None) -> bool:
+    """Whether the histograms that intervals are drawn from are fine enough to give back the exact score."""
+    if exact is None:
+        return True
+    found = histogram_metrics(cells.positive.sum(axis=0), cells.negative.sum(axis=0), cells.threshold)[metric]
+    return abs(float(found) - exact) <= RESOLUTION
 
 
 def mean_of(values: Sequence[float | None], scale: float = 1.0) -> dict[str, Any]:
