@@ -323,8 +323,8 @@ def curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         for run in (run for run in spec.runs if run.row == row):
             history = pd.read_csv(run.folder / "history.csv")
             colour = style.OKABE_ITO[spec.protocols.index(run.protocol)]
-            axes.plot(history["epoch"] + 1, history["train_loss"], color=colour, lw=1.0)
-            axes.plot(history["epoch"] + 1, history["validation_loss"], color=colour, lw=1.0, ls="--")
+            axes.plot(history["epoch"], history["train_loss"], color=colour, lw=1.0)
+            axes.plot(history["epoch"], history["validation_loss"], color=colour, lw=1.0, ls="--")
         axes.set_title(spec.labels[row], fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.set_yscale("log")

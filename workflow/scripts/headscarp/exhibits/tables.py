@@ -18,6 +18,7 @@ from headscarp.scoring.audit import gains, implied_kappa, implied_miou, implied_
 LANDSLIDE = 1
 RANGE_FACTORS = ("elevation", "slope", "curvature", "ndvi", "mndwi", "distance_to_river", "distance_to_fault")
 FACTORS = "+factors"  # how the name of an experiment with influencing factors ends
+PRINTED = "published"
 IMPLIED = "worked out from printed accuracy, precision and recall; the printed share is landslide area over study area"
 
 
@@ -126,7 +127,7 @@ def complexity(spec: ExhibitSpec) -> pd.DataFrame:
 def audit(spec: ExhibitSpec) -> pd.DataFrame:
     """What the printed scores imply, and how far training and validation windows overlap.
 
-    Rows such as `zigui:unet`: landslide share implied by accuracy, precision and recall, kappa and mIoU recomputed from the same three
+    Rows such as `table7:unet`, which hold printed numbers only and say `data = published`: landslide share implied by accuracy, precision and recall, kappa and mIoU recomputed from the same three
     numbers, and what the claimed gain in kappa is made of. Row `zigui`: validation windows that overlap training windows.
     Needs published records with the key `table`. Options: `tables` ({table of published scores: site}).
     """
@@ -134,8 +135,8 @@ def audit(spec: ExhibitSpec) -> pd.DataFrame:
     for table, name in spec.options["tables"].items():
         printed = printed_scores(spec, table)
         for row, numbers in printed.items():
-            lines += implied_records(spec, f"{name}:{row}", numbers, area_share(spec, name))
-        lines += gain_records(spec, name, {row: numbers["kappa"] for row, numbers in printed.items()})
+            lines += implied_records(spec, f"{table}:{row}", numbers, area_share(spec, name))
+        lines += gain_records(spec, table, {row: numbers["kappa"] for row, numbers in printed.items()})
     return frame_of([*lines, *overlap_records(spec)])
 
 
@@ -161,13 +162,13 @@ def area_share(spec: ExhibitSpec, name: str) -> float | None:
 def implied_records(spec: ExhibitSpec, row: str, printed: dict[str, float], share: float | None) -> Iterator[dict[str, Any]]:
     """Tidy records of one printed row; kappa and mIoU in percent, the share as a fraction."""
     numbers = printed["precision"], printed["recall"], printed["accuracy"]
-    yield record(spec, row, "implied_landslide_share", implied_share(*numbers).value, published=share, note=IMPLIED)
+    yield record(spec, row, "implied_landslide_share", implied_share(*numbers).value, published=share, data=PRINTED, note=IMPLIED)
     for metric, implied in (("kappa", implied_kappa), ("miou", implied_miou)):
         value = 100 * implied(*numbers).value
-        yield record(spec, row, f"recomputed_{metric}", value, published=100 * printed[metric], note=IMPLIED)
+        yield record(spec, row, f"recomputed_{metric}", value, published=100 * printed[metric], data=PRINTED, note=IMPLIED)
 
 
-def gain_records(spec: ExhibitSpec, name: str, kappa: dict[str, float]) -> Iterator[dict[str, Any]]:
+def gain_records(spec: ExhibitSpec, table: str, kappa: dict[str, float]) -> Iterator[dict[str, Any]]:
     """Points of printed kappa over each baseline: as claimed (with factors against without), like for like, and by the factors alone."""
     for enriched in kappa:
         proposed = enriched.removesuffix(FACTORS)
@@ -176,14 +177,15 @@ def gain_records(spec: ExhibitSpec, name: str, kappa: dict[str, float]) -> Itera
         baselines = [row for row in kappa if row != proposed and not row.endswith(FACTORS)]
         found = gains(kappa, proposed, enriched, baselines)
         for gain in found:
-            row = f"{name}:{gain['baseline']}"
+            row = f"{table}:{gain['baseline']}"
             yield record(
-                spec, row, "kappa_gain_claimed", 100 * gain["claimed"], note=f"claimed gain: printed kappa of {enriched} minus this row's"
-            )
+                spec, row, "kappa_gain_claimed", 100 * gain["claimed"], data=PRINTED,
+                note=f"claimed gain: printed kappa of {enriched} minus this row's",
+            )  # fmt: skip
             note = f"like for like: printed kappa of {proposed}, on the same inputs, minus this row's"
-            yield record(spec, row, "kappa_gain_like_for_like", 100 * gain["like_for_like"], note=note)
+            yield record(spec, row, "kappa_gain_like_for_like", 100 * gain["like_for_like"], data=PRINTED, note=note)
         note = f"printed kappa of {enriched} minus that of {proposed}"
-        yield record(spec, f"{name}:{enriched}", "kappa_gain_by_factors", 100 * found[0]["inputs"], note=note)
+        yield record(spec, f"{table}:{enriched}", "kappa_gain_by_factors", 100 * found[0]["inputs"], data=PRINTED, note=note)
 
 
 def overlap_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
