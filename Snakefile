@@ -44,9 +44,9 @@ include: "workflow/rules/exhibits.smk"
 
 
 rule all:
+    default_target: True
     input:
         [plan.targets(card) for card in plan.selected],
-    default_target: True
 
 
 # One named target a card: `snakemake gao2021`.

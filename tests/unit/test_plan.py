@@ -111,7 +111,7 @@ def test_two_cards_of_one_name_are_refused(root):
 def test_a_site_of_two_cards_is_refused(root):
     shutil.copy(root / "workflow/cards/gao2021.yaml", root / "workflow/cards/second.yaml")
     change_card(root, "second", lambda record: record.update(name="second"))
-    with pytest.raises(HeadscarpError, match="site '(zigui|jiuzhaigou)' is defined by the cards gao2021 and second; rename one"):
+    with pytest.raises(HeadscarpError, match=r"site '(zigui|jiuzhaigou)' is defined by the cards gao2021 and second; rename one"):
         load_plan(CONFIG, root)
 
 

@@ -10,12 +10,12 @@ rule simulate_twin:
         "results/benchmarks/simulate_twin/{site}.tsv"
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.source == "twin"),
+    conda:
+        "../../envs/geo.yaml"
     params:
         record=lambda wildcards: plan.sites[wildcards.site].twin,
         seed=lambda wildcards: plan.sites[wildcards.site].seed,
         size=lambda wildcards: plan.card_of(wildcards.site).size,
-    conda:
-        "../../envs/geo.yaml"
     message:
         "Simulating the study area {wildcards.site}"
     script:
@@ -29,10 +29,10 @@ rule fetch_file:
         "results/logs/fetch_file/{site}/{name}.log",
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.source == "archive"),
-    params:
-        table=lambda wildcards: str(plan.card_of(wildcards.site).archive),
     conda:
         "../../envs/geo.yaml"
+    params:
+        table=lambda wildcards: str(plan.card_of(wildcards.site).archive),
     message:
         "Fetching {wildcards.name} of {wildcards.site}"
     script:

@@ -16,14 +16,14 @@ rule map_scene:
         RUN_BENCHMARK.format(rule="map_scene")
     wildcard_constraints:
         experiment=either(plan.names_of_experiments(forest=False)),
-    params:
-        mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
+    conda:
+        "../../envs/map.yaml"
     threads: plan.threads
     resources:
         gpu=get_gpus,
         mem_mb=3000,
-    conda:
-        "../../envs/map.yaml"
+    params:
+        mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
     message:
         "Mapping {wildcards.site} with {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
@@ -44,13 +44,13 @@ rule map_forest:
         RUN_BENCHMARK.format(rule="map_forest")
     wildcard_constraints:
         experiment=either(plan.names_of_experiments(forest=True)),
-    params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
+    conda:
+        "../../envs/map.yaml"
     threads: plan.threads
     resources:
         mem_mb=3000,
-    conda:
-        "../../envs/map.yaml"
+    params:
+        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
     message:
         "Growing {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

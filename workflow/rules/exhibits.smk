@@ -24,10 +24,10 @@ rule build_table:
         "results/benchmarks/build_table/{card}/{exhibit}.tsv"
     wildcard_constraints:
         exhibit=either(plan.names_of_exhibits(tables=True)),
-    params:
-        record=lambda wildcards: plan.exhibit_record(get_exhibit(wildcards)),
     conda:
         "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.exhibit_record(get_exhibit(wildcards)),
     message:
         "Building {wildcards.exhibit} of {wildcards.card}"
     script:
@@ -53,10 +53,10 @@ rule draw_figure:
         "results/benchmarks/draw_figure/{card}/{exhibit}.tsv"
     wildcard_constraints:
         exhibit=either(plan.names_of_exhibits(tables=False)),
-    params:
-        record=lambda wildcards: plan.exhibit_record(get_exhibit(wildcards)),
     conda:
         "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.exhibit_record(get_exhibit(wildcards)),
     message:
         "Drawing {wildcards.exhibit} of {wildcards.card}"
     script:

@@ -11,10 +11,10 @@ rule align_layers:
         "results/logs/align_layers/{site}.log",
     benchmark:
         "results/benchmarks/align_layers/{site}.tsv"
-    params:
-        record=lambda wildcards: plan.sites[wildcards.site].layers,
     conda:
         "../../envs/geo.yaml"
+    params:
+        record=lambda wildcards: plan.sites[wildcards.site].layers,
     message:
         "Bringing all layers of {wildcards.site} onto one grid"
     script:
@@ -47,12 +47,12 @@ rule sample_windows:
         "results/logs/sample_windows/{site}/{card}/{protocol}.log",
     benchmark:
         "results/benchmarks/sample_windows/{site}/{card}/{protocol}.tsv"
+    conda:
+        "../../envs/geo.yaml"
     params:
         record=lambda wildcards: plan.cards[wildcards.card].sampling,
         groups=lambda wildcards: [list(group) for group in plan.cards[wildcards.card].inputs.values()],
         seed=lambda wildcards: plan.sites[wildcards.site].seed,
-    conda:
-        "../../envs/geo.yaml"
     message:
         "Choosing {wildcards.protocol} windows of {wildcards.site} for {wildcards.card}"
     script:

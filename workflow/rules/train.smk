@@ -15,14 +15,14 @@ rule train_network:
         RUN_BENCHMARK.format(rule="train_network")
     wildcard_constraints:
         experiment=either(plan.names_of_experiments(forest=False)),
-    params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
+    conda:
+        "../../envs/torch.yaml"
     threads: plan.threads
     resources:
         gpu=get_gpus,
         mem_mb=3000,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
     message:
         "Training {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

@@ -127,8 +127,9 @@ def complexity(spec: ExhibitSpec) -> pd.DataFrame:
 def audit(spec: ExhibitSpec) -> pd.DataFrame:
     """What the printed scores imply, and how far training and validation windows overlap.
 
-    Rows such as `table7:unet`, which hold printed numbers only and say `data = published`: landslide share implied by accuracy, precision and recall, kappa and mIoU recomputed from the same three
-    numbers, and what the claimed gain in kappa is made of. Row `zigui`: validation windows that overlap training windows.
+    Rows such as `table7:unet`, which hold printed numbers only and say `data = published`: landslide share implied by accuracy,
+    precision and recall, kappa and mIoU recomputed from the same three numbers, and what the claimed gain in kappa is made of. Row
+    `zigui`: validation windows that overlap training windows.
     Needs published records with the key `table`. Options: `tables` ({table of published scores: site}).
     """
     lines = []
