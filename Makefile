@@ -15,7 +15,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest
 
 lint: .venv/installed
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow/rules && $(BIN)/snakemake --lint
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow/rules
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
