@@ -71,7 +71,7 @@ def test_tables_are_tidy_and_say_that_the_sites_are_simulated(finished):
         table = pd.read_csv(path)
         assert list(table.columns) == TIDY, path
         assert len(table), path
-        assert set(table["data"]) <= {"twin", "published"}, path
+        assert set(table["data"]) <= {"twin", "published", "network"}, path
 
 
 def test_accuracy_table_has_both_protocols_and_the_published_values(finished):
