@@ -257,7 +257,7 @@ def test_unknown_network_names_the_nearest():
 
 
 def test_unknown_parameter_names_the_nearest():
-    with pytest.raises(HeadscarpError, match=r'"grwoth" \(did you mean growth\?\); it has: growth, theta, dropout'):
+    with pytest.raises(HeadscarpError, match=r'"grwoth"; did you mean \'growth\'\? \(it has: growth, theta, dropout\)'):
         networks.build("fc_densenet", 7, grwoth=12)
     with pytest.raises(HeadscarpError, match="it has: none"):
         networks.build("unet", 7, growth=12)

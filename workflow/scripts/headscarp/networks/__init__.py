@@ -5,7 +5,6 @@ Adding a network is adding one file to this package: a builder decorated with `r
 (N, in_channels, H, W) to logits (N, classes, H, W); see `blocks.SegmentationNetwork`.
 """
 
-import difflib
 import importlib
 import inspect
 import math
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from headscarp.errors import HeadscarpError
+from headscarp.vocabulary import nearest
 
 Builder = Callable[..., nn.Module]
 
@@ -53,7 +53,7 @@ def build(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **p
     """
     _discover()
     if name not in _builders:
-        raise HeadscarpError(f'there is no network "{name}"{_nearest(name, _builders)}; networks: {", ".join(sorted(_builders))}')
+        raise HeadscarpError(f'there is no network "{name}"; {nearest(name, _builders)} (networks: {", ".join(sorted(_builders))})')
     if in_channels < 1 or classes < 1 or width <= 0:
         raise HeadscarpError(
             f'network "{name}": in_channels and classes must be at least 1 and width above 0, '
@@ -62,7 +62,7 @@ def build(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **p
     own = list(inspect.signature(_builders[name]).parameters)[3:]
     for param in params:
         if param not in own:
-            raise HeadscarpError(f'network "{name}" has no parameter "{param}"{_nearest(param, own)}; it has: {", ".join(own) or "none"}')
+            raise HeadscarpError(f'network "{name}" has no parameter "{param}"; {nearest(param, own)} (it has: {", ".join(own) or "none"})')
     return _builders[name](in_channels, classes, width, **params)
 
 
@@ -102,8 +102,3 @@ def _discover() -> None:
 
 def _place(builder: Builder) -> str:
     return f"{builder.__code__.co_filename}, line {builder.__code__.co_firstlineno}"
-
-
-def _nearest(word: str, known) -> str:
-    near = difflib.get_close_matches(word, known, n=3)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
