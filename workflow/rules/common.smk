@@ -2,7 +2,7 @@
 import re
 import shutil
 
-from headscarp.plan import BLOCKED, CUBE_FILES, FOREST, SAMPLE_FILES, TWIN_FILES
+from headscarp.plan import CUBE_FILES, SAMPLE_FILES, TWIN_FILES
 
 SITE = "results/sites/{site}"
 SAMPLES = SITE + "/samples/{card}/{protocol}"

@@ -19,8 +19,6 @@ from headscarp.sources.archive import is_reachable, read_table
 from headscarp.vocabulary import nearest, require_known
 
 FOREST = "random_forest"
-PUBLISHED = "published"
-BLOCKED = "blocked"
 PROBE_SECONDS = 3
 TWIN_FILES = ("bands.tif", "dem.tif", "lithology.tif", "faults.gpkg", "rivers.gpkg", "landslides.gpkg", "study_area.gpkg", "manifest.json")
 CUBE_FILES = ("cube.npy", "cube.json", "label.npy", "instances.npy")
@@ -303,7 +301,8 @@ def _mapping_without_duplicates(loader: StrictLoader, node: yaml.MappingNode) ->
     keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
     for key in keys:
         if keys.count(key) > 1:
-            raise HeadscarpError(f"{node.start_mark.name}: '{key}' is defined twice (mapping at line {node.start_mark.line + 1})")
+            place = f"{node.start_mark.name}, mapping at line {node.start_mark.line + 1}"
+            raise HeadscarpError(f"{place}: '{key}' is defined twice; rename or remove one")
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 

@@ -76,26 +76,20 @@ def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> 
                 continue
             cells = [one.cells() for one in group]
             bounds = intervals(cells, BOOTSTRAP_SEED)
+            found = [histogram_metrics(one.positive.sum(axis=0), one.negative.sum(axis=0), one.threshold) for one in cells]
             for metric in metrics:
                 exact = [one.scores["metrics"].get(metric) for one in group]
                 value = mean_of(exact, scale)
+                notes = []
                 if value["n_seeds"] < len(group):
-                    value["note"] = f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under {protocol}"
+                    notes.append(f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under {protocol}")
                 if value["value"] is not None and bounds.get(metric):
-                    if all(resolves(of_seed, metric, score) for of_seed, score in zip(cells, exact, strict=True)):
+                    if all(one is None or abs(coarse[metric] - one) <= RESOLUTION for coarse, one in zip(found, exact, strict=True)):
                         value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
                     else:
-                        value["note"] = f"no interval under {protocol}: probabilities crowd in too few of the bootstrap's 256 bins"
-                lines.append(record(spec, row, metric, protocol=protocol, data=spec.only_site().data, **value))
+                        notes.append(f"no interval under {protocol}: probabilities crowd in too few of the bootstrap's 256 bins")
+                lines.append(record(spec, row, metric, protocol=protocol, data=spec.only_site().data, note="; ".join(notes), **value))
     return lines
-
-
-def resolves(cells: Cells, metric: str, exact: float | None) -> bool:
-    """Whether the histograms that intervals are drawn from are fine enough to give back the exact score."""
-    if exact is None:
-        return True
-    found = histogram_metrics(cells.positive.sum(axis=0), cells.negative.sum(axis=0), cells.threshold)[metric]
-    return abs(float(found) - exact) <= RESOLUTION
 
 
 def mean_of(values: Sequence[float | None], scale: float = 1.0) -> dict[str, Any]:
