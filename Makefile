@@ -6,6 +6,8 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS ?= 1
 # A mirror folder beside the checkout is used where there is one; any other goes into HEADSCARP_MIRROR or config.yaml.
 export HEADSCARP_MIRROR ?= $(abspath $(wildcard ../shared/mirror))
+# So is a folder of data sets that cannot be downloaded.
+export HEADSCARP_DATA ?= $(abspath $(wildcard ../shared/data))
 
 .PHONY: demo test lint clean
 demo: .venv/installed
@@ -23,4 +25,4 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake results/sites results/runs results/tables results/figures results/logs results/benchmarks
+	rm -rf .venv .snakemake results/sites results/searches results/runs results/tables results/figures results/logs results/benchmarks

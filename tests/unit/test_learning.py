@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.metrics import accuracy_score
 from torch import nn
 from torch.nn import functional
 
@@ -23,7 +24,7 @@ from headscarp.learning.devices import autocast, choose_device, choose_precision
 from headscarp.learning.losses import make_loss, masked_mean
 from headscarp.learning.recipe import Recipe
 from headscarp.learning.schedules import learning_rate_at
-from headscarp.learning.trainer import train, train_run
+from headscarp.learning.trainer import train, train_run, tuned_recipe
 from headscarp.learning.weights import load_network
 from headscarp.learning.windows import Batches, open_samples, turn
 
@@ -305,7 +306,10 @@ class TestTrainer:
         assert losses[-1] < 0.5 * losses[0]
         with open(tmp_path / "run" / "history.csv") as stream:
             rows = list(csv.DictReader(stream))
-        assert list(rows[0]) == ["epoch", "train_loss", "validation_loss", "learning_rate", "seconds"]
+        wanted = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds"]
+        assert list(rows[0]) == wanted
+        accuracy = [float(row["train_accuracy"]) for row in rows]
+        assert accuracy[-1] > 0.9 > accuracy[0] > 0
         assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5]
         assert [float(row["train_loss"]) for row in rows] == losses
         assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["history.csv", "model.safetensors"]
@@ -323,6 +327,29 @@ class TestTrainer:
             total += float(losses[torch.from_numpy(mask)].sum())
             count += mask.sum()
         assert state.history[0]["validation_loss"] == pytest.approx(total / count, rel=1e-5)
+
+    @pytest.mark.parametrize("classes", [1, 2])
+    def test_accuracies_of_history_are_those_of_scikit_learn(self, site, tmp_path, classes):
+        """At a learning rate of almost nothing the weights of an epoch are those it began with."""
+        model = tiny_network()
+        model[-1] = nn.Conv2d(6, classes, 1)
+        model.eval()
+        model.train = lambda mode=True: model  # batch norm by its running values in both passes
+        recipe = Recipe(loss="cross_entropy", batch=4, epochs=1, steps_per_epoch=7, learning_rate=1e-12, precision="float32")
+        (record,) = train_here(site, tmp_path / "run", recipe, model=model).history
+        samples = open_samples(*site, CHANNELS)
+        order = batches_of(site, recipe).order(0)
+        for split, indices in (("train", order), ("validation", range(6))):
+            found, truth = [], []
+            for index in indices:
+                image, target, mask = samples.read(split, index)
+                with torch.no_grad():
+                    logits = model(torch.from_numpy(image)[None])[0]
+                probability = logits.sigmoid()[0] if classes == 1 else logits.softmax(0)[1]
+                found.append((probability.numpy() >= 0.5)[mask])
+                truth.append(target[mask])
+            wanted = accuracy_score(np.concatenate(truth), np.concatenate(found))
+            assert record[f"{split}_accuracy"] == pytest.approx(wanted, abs=2e-4)
 
     def test_an_exception_mid_epoch_changes_nothing(self, site, tmp_path):
         train_here(site, tmp_path / "whole", self.recipe)
@@ -463,7 +490,7 @@ def assert_same_weights(first: Path, second: Path) -> None:
 
     def losses(run: Path) -> list:
         with open(run / "history.csv") as stream:
-            return [(row["epoch"], row["train_loss"], row["validation_loss"], row["learning_rate"]) for row in csv.DictReader(stream)]
+            return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
 
     assert losses(first) == losses(second)
 
@@ -521,6 +548,23 @@ class TestTrainRun:
         weights.write_bytes(weights.read_bytes()[:500])
         with pytest.raises(HeadscarpError, match=r"model\.safetensors"):
             load_network(tmp_path / "run")
+
+
+BEST = {"recipe": {"optimiser": "sgd", "learning_rate": 0.01, "loss": "focal", "loss_params": {"alpha": 0.3, "gamma": 4.0}}}
+
+
+class TestTunedRecipe:
+    def test_a_focal_recipe_takes_the_parameters_of_its_loss(self):
+        recipe = {"loss": "focal", "epochs": 50, "batch": 4, "optimiser": "adam", "loss_params": {"alpha": 0.25}}
+        found = {"loss": "focal", "optimiser": "sgd", "learning_rate": 0.01, "loss_params": {"alpha": 0.3, "gamma": 4.0}}
+        assert tuned_recipe(recipe, BEST) == recipe | found
+        assert recipe["loss_params"] == {"alpha": 0.25}
+
+    @pytest.mark.parametrize("recipe", [{"loss": "bce", "epochs": 100}, {"epochs": 100}])
+    def test_another_loss_keeps_its_own(self, recipe):
+        tuned = tuned_recipe(recipe, BEST)
+        assert tuned == recipe | {"optimiser": "sgd", "learning_rate": 0.01}
+        assert Recipe.from_record(tuned).loss_params == {}
 
 
 def test_learning_needs_torch_and_numpy_only():

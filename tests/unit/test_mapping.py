@@ -238,6 +238,35 @@ class TestMapRun:
         record = json.loads((run / "map.json").read_text())
         assert record["pixels"] == 75 * 90 and record["seconds"] > 0 and record["device"].startswith("cpu")
 
+    def test_a_run_is_mapped_elsewhere(self, site, tmp_path):
+        """Another site's cube has other channels in another order; values are scaled as on the site of training."""
+        spec = {
+            "network": {"name": "unet", "width": 0.0625, "params": {}}, "channels": CHANNELS, "classes": 1, "seed": 0,
+            "recipe": {"batch": 2, "epochs": 1, "precision": "float32"},
+        }  # fmt: skip
+        run, there, out = tmp_path / "run", tmp_path / "there", tmp_path / "run" / "on" / "there"
+        train_run(*site, run, spec, "cpu", progress=False)
+        there.mkdir()
+        grid = Grid("EPSG:32649", Affine(10, 0, 400000, 0, -10, 3300000), 64, 96)
+        cube = np.random.default_rng(1).normal(9, 3, (1, 4, 64, 96)).astype(np.float32)
+        np.save(there / "cube.npy", cube)
+        header = {"grid": grid.to_record(), "channels": [{"name": name} for name in ("slope", "nir", "rainfall", "red")]}
+        (there / "cube.json").write_text(json.dumps(header))
+        map_run(run, there, site[1], device="cpu", tiling=Tiling(96, 16, 32), out_folder=out)
+        layer = read_layer(out / "probability.tif")
+        scaled = torch.from_numpy((cube[:, [3, 0, 1]] - 5) / 2)
+        with torch.inference_mode():
+            wanted = load_network(run)[0].eval()(scaled)[0, 0].sigmoid().numpy()
+        assert layer.grid == grid
+        np.testing.assert_allclose(layer.values, wanted, atol=1e-5)
+        assert json.loads((out / "map.json").read_text())["pixels"] == 64 * 96
+        assert sorted(path.name for path in run.iterdir()) == ["history.csv", "model.safetensors", "on", "run.json"]
+        header["channels"][0]["name"] = "aspect"
+        (there / "cube.json").write_text(json.dumps(header))
+        with pytest.raises(HeadscarpError, match=r"there/cube\.json: channel 'slope' does not exist"):
+            map_run(run, there, site[1], device="cpu", out_folder=tmp_path / "none")
+        assert not (tmp_path / "none").exists()
+
     def test_the_file_is_like_those_of_write_layer(self, site, tmp_path):
         spec = {"network": {"params": {"n_estimators": 3}}, "channels": CHANNELS, "seed": 0}
         run_forest(*site, tmp_path / "run", spec)

@@ -21,7 +21,14 @@ TABLE_IX = {
     "resunet": (9_874_437, 114),
     "fc_densenet": (2_961_676, 35),
 }
-NAMES = networks.names()
+
+
+def is_segmentation_network(name: str) -> bool:
+    with torch.device("meta"):
+        return isinstance(networks.build(name, 5), blocks.SegmentationNetwork)
+
+
+NAMES = [name for name in networks.names() if is_segmentation_network(name)]
 WITH_DROPOUT = {"fc_densenet", "tiramisu56", "tiramisu67", "tiramisu103", "fcn8s_vgg16", "unet_ronneberger"}
 
 

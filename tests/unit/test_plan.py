@@ -33,7 +33,7 @@ def change_card(root, name, change):
 @pytest.mark.parametrize("scale", ["tiny", "demo", "full"])
 def test_every_card_resolves_at_every_scale(root, scale):
     plan = load_plan(CONFIG | {"scale": scale}, root)
-    assert set(plan.cards) == {"gao2021", "iburi2018"}
+    assert set(plan.cards) == {"gao2021", "iburi2018", "zhang2024", "ecuador", "emilia"}
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
             assert plan.inputs_of(exhibit)
@@ -55,6 +55,32 @@ def test_a_table_asks_for_its_own_rows_only(root):
 def test_an_own_seed_list_replaces_that_of_the_scale(root):
     plan = load_plan(CONFIG | {"seeds": [3, 4, 5]}, root)
     assert {run.seed for run in plan.runs_of(plan.exhibit("gao2021", "table7"))} == {3, 4, 5}
+
+
+def test_the_inventory_of_the_same_protocol_labels_the_cells(root):
+    plan = load_plan(CONFIG | {"seeds": [4, 5]}, root)
+    files = plan.cell_sources("zhangjiajie_90m", "blocked")
+    assert files["inventory"] == "results/runs/zhang2024/wulingyuan/focal_50/blocked/seed4/on/zhangjiajie/inventory.gpkg"
+    assert files["truth"] == "results/sites/zhangjiajie/raw/landslides.gpkg"
+
+
+def test_a_tuned_experiment_waits_for_the_search_of_its_protocol(root):
+    plan = load_plan(CONFIG, root)
+    assert plan.tuned_by("zhang2024", "focal_50", "published") == ["results/searches/zhang2024/focal/published/gp/best.json"]
+    assert plan.tuned_by("zhang2024", "small", "published") == []
+
+
+def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
+    plan = load_plan(CONFIG, root)
+    plain, shuffled, fewer = (plan.run_record("zhang2024", name, 0)["channels"] for name in ("small", "small_order1", "multi_no_cover"))
+    assert plain != shuffled and sorted(plain) == sorted(shuffled) and len(plain) == 14
+    assert set(plain) - set(fewer) == {"ndvi", "land_use", "distance_to_road"}
+
+
+def test_an_experiment_name_of_two_methods_is_refused(root):
+    overlay = {"gao2021": {"experiments": {"small": {"network": "unet", "inputs": ["optical"]}}}}
+    with pytest.raises(HeadscarpError, match="'small' is a model of neighbourhoods in card ecuador and of windows in gao2021; rename one"):
+        load_plan(CONFIG | {"overlay": overlay}, root)
 
 
 def test_published_values_stand_beside_the_exhibit_they_belong_to(root):
@@ -93,6 +119,8 @@ def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
         ({"overlay": {"gao2021": {"experiments": {"x": {"network": "unett", "inputs": ["optical"]}}}}}, "did you mean 'unet'?"),
         ({"overlay": {"gao2021": {"experiments": {"x": {"network": "unet", "inputs": ["optic"]}}}}}, "did you mean 'optical'?"),
         ({"overlay": {"gao2021": {"exhibits": {"table7": {"rows": ["segnett"]}}}}}, "did you mean 'segnet'?"),
+        ({"overlay": {"zhang2024": {"experiments": {"focal_50": {"tuned_by": "focl"}}}}}, "did you mean 'focal'?"),
+        ({"overlay": {"zhang2024": {"sites": {"wulingyuan": {"raw": "zhangjiaje"}}}}}, "did you mean 'zhangjiajie'?"),
         ({"threads": 0}, "threads: 0 is less than the minimum of 1"),
     ],
 )

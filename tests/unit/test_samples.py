@@ -129,6 +129,30 @@ def test_published_split_is_seeded_on_slides_and_random_3_to_7():
     assert published_split(label, SamplingSpec(window=32, stride=16), seed=4).windows != windows
 
 
+@pytest.mark.parametrize("seeded", [True, False])
+def test_published_split_may_evaluate_test_windows_only(seeded):
+    """80 % of the windows train; the others are validation and test alike, and the union of their mapped pixels is evaluated."""
+    label = scene((200, 310), share=0.01, unmapped=9)
+    spec = SamplingSpec(window=32, stride=16, seeded_on_landslides=seeded, train_fraction=0.8, evaluate="test_windows")
+    split = published_split(label, spec, seed=3)
+    by_subset = {name: [w for w in split.windows if w.split == name] for name in CODES}
+    assert [w[:4] for w in by_subset["test"]] == [w[:4] for w in by_subset["validation"]]
+    n_windows = len(by_subset["train"]) + len(by_subset["test"])
+    assert len(by_subset["train"]) == round(0.8 * n_windows)
+    corners = grid_corners(label.shape, 32, 16).tolist()
+    drawn = [(r, c) for r, c in corners if (label[r : r + 32, c : c + 32] == 1).any() or not seeded]
+    assert {w[:2] for w in by_subset["train"] + by_subset["test"]} == set(drawn) and n_windows == len(drawn)
+    expected = np.zeros(label.shape, np.uint8)
+    for code, name in ((TRAIN, "train"), (TEST, "test")):  # test last: it takes the pixels that both cover
+        for w in by_subset[name]:
+            expected[w.row : w.row + 32, w.col : w.col + 32] = code
+    expected[label == 255] = 0
+    assert np.array_equal(split.regions, expected) and {TRAIN, TEST} <= set(np.unique(expected))
+    trainable = [split.regions[w.row : w.row + 32, w.col : w.col + 32] != 0 for w in by_subset["train"]]
+    mapped = [label[w.row : w.row + 32, w.col : w.col + 32] != 255 for w in by_subset["train"]]
+    assert np.array_equal(trainable, mapped)
+
+
 def test_background_windows_are_added_in_the_ratio_asked_for():
     label = scene((320, 320), share=0.01)
     plain = published_split(label, SamplingSpec(window=32, stride=32), seed=0).windows
@@ -263,6 +287,7 @@ def test_guard_is_quick_on_a_hundred_thousand_windows():
         ({"split": "blocks"}, "sampling.split is 'blocks'"),
         ({"stride": 128}, "sampling.stride is 128; it must be a whole number of pixels from 1 to the window"),
         ({"train_fraction": 1.0}, "sampling.train_fraction is 1.0"),
+        ({"evaluate": "test_window"}, "sampling.evaluate 'test_window' does not exist; did you mean 'test_windows'"),
         ({"split": {"fractions": [0.5, 0.2, 0.2]}}, "sum to 1"),
         ({"split": {"kind": "strips", "edges": [0.7, 0.5]}}, "ascending"),
         ({"split": {"kind": "strips", "subsets": ["train", "test"]}}, "none is missing"),
@@ -342,6 +367,32 @@ def test_samples_of_a_site(cube_folder, tmp_path, protocol):
     assert overlap == 0 if protocol == "blocked" else overlap > 0.5
     assert any("are not scored" in note for note in record["notes"])
     guard(read_windows(out / "windows.csv"), 16, protocol)
+
+
+def test_samples_of_test_windows_tell_what_overlaps(cube_folder, tmp_path):
+    spec = SamplingSpec(window=32, stride=16, seeded_on_landslides=False, train_fraction=0.8, evaluate="test_windows")
+    for protocol in ("published", "blocked"):
+        build_samples(cube_folder, tmp_path / protocol, spec, protocol, seed=5, groups=GROUPS)
+    label, cube = np.load(cube_folder / "label.npy"), np.load(cube_folder / "cube.npy")
+    label = np.where(np.isnan(cube[0, :2]).all(axis=0), 255, label)
+    record = json.loads((tmp_path / "published" / "samples.json").read_text())
+    regions, windows = np.load(tmp_path / "published" / "regions.npy"), read_windows(tmp_path / "published" / "windows.csv")
+    trained = footprint([w for w in windows if w.split == "train"], label.shape)
+    test = [w for w in windows if w.split == "test"]
+    overlapping = np.mean([trained[w.row : w.row + 32, w.col : w.col + 32].any() for w in test])
+    overlap = record["overlap"]
+    assert overlap["test_windows_overlapping_training"] == overlap["validation_windows_overlapping_training"] == overlapping > 0.9
+    assert overlap["test_pixels_in_training_windows"] == pytest.approx(trained[regions == TEST].mean())
+    assert record["normalisation"]["slope"]["mean"] == pytest.approx(np.nanmean(cube[0, 2][label != 255].astype(float)))
+    evaluated = footprint(test, label.shape) & (label != 255)
+    counts = record["counts"]
+    assert counts["test"] == counts["validation"] == {
+        "windows": len(test), "pixels": evaluated.sum(), "landslide_share": pytest.approx((label[evaluated] == 1).mean())
+    }  # fmt: skip
+    assert any("are also the validation windows" in note for note in record["notes"])
+    # The protocol `blocked` does not know the option.
+    blocked = json.loads((tmp_path / "blocked" / "samples.json").read_text())
+    assert blocked["overlap"]["test_pixels_in_training_windows"] == 0 and not any("validation windows" in note for note in blocked["notes"])
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,21 @@ import warnings
 
 import numpy as np
 import pytest
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from headscarp.errors import HeadscarpError
+from headscarp.files import write_json
+from headscarp.samples.cell_table import Cells as SampledCells
 from headscarp.scoring.bootstrap import Cells, cell_histograms, histogram_metrics, intervals, paired_difference, read_cells
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
-from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics, plain
+from headscarp.scoring.pixel import CONFUSION_METRICS, METRICS, best_threshold, pixel_metrics, plain
 from headscarp.scoring.score import score_run, write_scores
+from headscarp.scoring.susceptibility import score_cells, write_cell_scores
+from headscarp.site.grid import Grid
+from headscarp.site.layer import write_cog
 
 
 def simulated(n, seed=0, share=0.2, sharpness=2.0):
@@ -26,7 +32,11 @@ def simulated(n, seed=0, share=0.2, sharpness=2.0):
 def scikit_learn(probability, truth, threshold):
     prediction = probability >= threshold
     precision, recall, f1, _ = sk.precision_recall_fscore_support(truth, prediction, average="binary", zero_division=np.nan)
+    macro = sk.precision_recall_fscore_support(truth, prediction, average="macro", zero_division=0)
     return {
+        "macro_precision": macro[0],
+        "macro_recall": macro[1],
+        "macro_f1": macro[2],
         "accuracy": sk.accuracy_score(truth, prediction),
         "precision": precision,
         "recall": recall,
@@ -69,6 +79,9 @@ def test_undefined_is_none_and_never_zero():
     silent = pixel_metrics(np.zeros(10, dtype=np.float32), np.arange(10) < 3, 0.5)
     assert silent["precision"] is None and silent["mcc"] is None
     assert silent["recall"] == silent["f1"] == silent["kappa"] == 0
+    # The means over both classes take the precision of a class that is never predicted as 0.
+    assert (silent["macro_precision"], silent["macro_recall"]) == (0.35, 0.5)
+    assert silent["macro_f1"] == pytest.approx(0.7 / 1.7)
 
 
 def test_calibration_error_on_a_case_by_hand():
@@ -107,7 +120,7 @@ def test_metrics_from_histograms_are_near_the_exact_ones():
     for threshold in (0.5, 77 / 256):
         exact = pixel_metrics(probability, truth, threshold)
         binned = plain(histogram_metrics(positive[0], negative[0], threshold))
-        for name in METRICS[:8]:
+        for name in CONFUSION_METRICS:
             assert binned[name] == pytest.approx(exact[name], abs=1e-12), name
         assert binned["average_precision"] == pytest.approx(exact["average_precision"], abs=0.003)
         for name in ("auc", "brier", "ece"):
@@ -305,3 +318,110 @@ def test_a_map_of_another_grid_is_refused(mapped):
     mapped["probability"] = mapped["probability"][:-1]
     with pytest.raises(HeadscarpError, match=r"not of one grid: .*'probability': \(63, 96\)"):
         score_run(**mapped, protocol="blocked")
+
+
+# --- susceptibility of cells
+
+
+def sampled(protocol="blocked", folds=2, share=0.3, shape=(40, 50)):
+    """Maps of `folds` models and cells on half of the grid; fold k tests the cells of its columns, and the truth of some is unknown."""
+    rng = np.random.default_rng(5)
+    row, col = np.nonzero(rng.random(shape) < 0.5)
+    label = (rng.random(row.size) < share).astype(np.uint8)
+    maps = 1 / (1 + np.exp(-rng.normal(size=(folds, *shape)))).astype(np.float32)
+    maps[:, row, col] = np.clip(maps[:, row, col] + 0.2 * (label - 0.5), 0, 1)
+    own = col * folds // shape[1]
+    split = np.array([np.where(own == fold, 3, np.where(row % 4 == 0, 2, 1)) for fold in range(folds)], np.uint8)
+    truth = np.where(rng.random(row.size) < 0.2, 255, label ^ (rng.random(row.size) < 0.1)).astype(np.uint8)
+    block = (row // 10 * 5 + col // 10).astype(np.int32)
+    return maps, SampledCells(
+        row.astype(np.int32), col.astype(np.int32), label, truth, block, split, {"protocol": protocol, "data": "real"}
+    )
+
+
+def looked_up(maps, cells):
+    """Probability, label and truth of all test cells, looked up one by one."""
+    return np.array(
+        [
+            (maps[fold, cells.row[i], cells.col[i]], cells.label[i], cells.truth[i])
+            for fold in range(cells.folds)
+            for i in np.flatnonzero(cells.split[fold] == 3)
+        ]
+    ).T
+
+
+def test_each_test_cell_is_scored_by_the_model_of_its_fold():
+    maps, cells = sampled("published")
+    scores, histograms, predictions = score_cells(maps, cells, seed=0)
+    probability, label, truth = looked_up(maps, cells)
+    assert (scores["threshold"], scores["n_pixels"], scores["data"], scores["protocol"]) == (0.5, cells.row.size, "real", "published")
+    assert scores["metrics"]["auc"] == pytest.approx(sk.roc_auc_score(label, probability))
+    assert scores["metrics"]["macro_f1"] == pytest.approx(sk.f1_score(label, probability >= 0.5, average="macro"))
+    known = truth != 255
+    assert scores["truth"]["auc"] == pytest.approx(sk.roc_auc_score(truth[known], probability[known]))
+    assert scores["truth"]["average_precision"] == pytest.approx(sk.average_precision_score(truth[known], probability[known]))
+    assert histograms["positive"].shape == (20, 256) and histograms["positive"].sum() == label.sum()
+    keys = list(zip(*(predictions[key].tolist() for key in ("fold", "row", "col")), strict=True))
+    assert keys == sorted(keys) and len(set(keys)) == cells.row.size
+    where = tuple(predictions[key] for key in ("fold", "row", "col"))
+    assert np.array_equal(predictions["probability"], maps[where]) and predictions["probability"].dtype == np.float32
+    assert np.array_equal(predictions["predicted"], maps[where] >= 0.5) and predictions["predicted"].dtype == np.uint8
+    assert sorted(predictions) == ["block", "col", "fold", "label", "predicted", "probability", "row", "truth"]
+    assert {name for name, bounds in scores["intervals"].items() if bounds is None} == set()
+
+
+def test_blocked_threshold_comes_from_the_validation_cells_of_all_folds(tmp_path):
+    maps, cells = sampled("blocked")
+    scores, histograms, predictions = score_cells(maps, cells, seed=0)
+    chosen = [(maps[fold, cells.row[m], cells.col[m]], cells.label[m] == 1) for fold, m in enumerate(cells.split == 2)]
+    pooled = [np.concatenate(parts) for parts in zip(*chosen, strict=True)]
+    assert scores["threshold"] == best_threshold(*pooled) != 0.5
+    write_cell_scores(tmp_path, scores, histograms, predictions)
+    assert json.loads((tmp_path / "scores.json").read_text()) == scores
+    assert read_cells(tmp_path).threshold == scores["threshold"]
+    with np.load(tmp_path / "predictions.npz") as stored:
+        assert np.array_equal(stored["predicted"], predictions["predicted"])
+
+
+def test_folds_without_landslides_are_noted():
+    maps, cells = sampled("published")
+    cells.label[cells.split[1] == 3] = 0
+    scores = score_cells(maps, cells, seed=0)[0]
+    assert scores["notes"] == ["the test cells of fold 1 have no landslide; scores are of all folds together"]
+    cells.label[:] = 0
+    cells.truth[:] = 255
+    scores = score_cells(maps, cells, seed=0)[0]
+    assert "nothing to score" in scores["notes"][0] and set(scores["metrics"].values()) == {None} and scores["truth"] is None
+
+
+def test_maps_that_do_not_fit_the_cells_are_refused():
+    maps, cells = sampled()
+    row, col = cells.row[cells.split[1] == 3], cells.col[cells.split[1] == 3]
+    holed = maps.copy()
+    holed[1, row[3], col[3]] = np.nan
+    with pytest.raises(HeadscarpError, match=rf"1 of {row.size} test cells of fold 1 have no probability"):
+        score_cells(holed, cells, seed=0)
+    with pytest.raises(HeadscarpError, match=r"1 bands but cells\.npz 2 folds"):
+        score_cells(maps[:1], cells, seed=0)
+    with pytest.raises(HeadscarpError, match="cells outside the map of 30 x 50"):
+        score_cells(maps[:, :30], cells, seed=0)
+    cells.split[cells.split == 3] = 0
+    with pytest.raises(HeadscarpError, match="no test cell in any fold"):
+        score_cells(maps, cells, seed=0)
+
+
+def test_the_script_reads_one_band_for_each_fold(tmp_path):
+    from score_susceptibility import score
+
+    maps, cells = sampled("blocked")
+    grid = Grid("EPSG:32649", Affine(90, 0, 460_000, 0, -90, 3_260_000), *maps.shape[1:])
+    write_cog(tmp_path / "susceptibility.tif", maps, grid, float("nan"), ["fold 0", "fold 1"], "1", "invented")
+    arrays = {name: getattr(cells, name) for name in ("row", "col", "label", "truth", "block", "split")}
+    np.savez(tmp_path / "cells.npz", **arrays)
+    write_json(tmp_path / "cells.json", cells.record)
+    score(str(tmp_path / "susceptibility.tif"), tmp_path, tmp_path / "run", seed=0)
+    scores = score_cells(maps, cells, seed=0)[0]
+    written = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert written | {"seconds": 0} == scores | {"seconds": 0}
+    assert read_cells(tmp_path / "run").positive.sum() == cells.label.sum()
+    assert (tmp_path / "run" / "predictions.npz").exists()

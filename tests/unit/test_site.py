@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import geopandas
@@ -56,6 +57,29 @@ def test_classes_are_nearest(tmp_path):
     layer = align(write_raster(tmp_path / "a.tif", codes, coarse, nodata=0), 1, GRID, CLASSES)
     np.testing.assert_array_equal(layer.values, codes.repeat(2, 0).repeat(2, 1))
     assert layer.values.dtype == np.uint8 and layer.nodata == 0
+
+
+def test_a_coarser_grid_takes_means_and_commonest_classes(tmp_path):
+    rng, coarse = np.random.default_rng(1), make_grid(6, 8, 90.0)
+    fine = make_grid(54, 72, 10.0)
+    values = rng.normal(size=fine.shape).astype(np.float32)
+    values[:9, :9] = np.nan
+    values[9:12, :9] = np.nan
+    blocks = values.astype(float).reshape(6, 9, 8, 9)
+    with warnings.catch_warnings(action="ignore"):
+        expected = np.nanmean(blocks, axis=(1, 3))
+    np.testing.assert_allclose(align(write_raster(tmp_path / "a.tif", values, fine), 1, coarse, CONTINUOUS).values, expected, atol=1e-6)
+    codes = rng.choice([2, 5, 7], fine.shape, p=[0.2, 0.3, 0.5]).astype(np.uint8)
+    codes[:, 36:] = rng.choice([2, 5, 7], (54, 36), p=[0.6, 0.2, 0.2])
+    layer = align(write_raster(tmp_path / "b.tif", codes, fine, nodata=0), 1, coarse, CLASSES)
+    counts = np.stack([(codes == code).reshape(6, 9, 8, 9).sum(axis=(1, 3)) for code in (2, 5, 7)])
+    chosen = np.take_along_axis(counts, np.searchsorted([2, 5, 7], layer.values)[None], 0)[0]
+    np.testing.assert_array_equal(chosen, counts.max(axis=0))
+    # Whole multiples in another CRS count as well: one cell in 90 m of a raster in degrees.
+    degrees = Grid("EPSG:4326", rasterio.transform.from_origin(111.0, 30.8, 1e-4, 1e-4), 200, 200)
+    noise = rng.normal(size=degrees.shape).astype(np.float32)
+    aligned = align(write_raster(tmp_path / "c.tif", noise, degrees, "EPSG:4326"), 1, grid_for(degrees, CRS, 100), CONTINUOUS).values
+    assert np.nanstd(aligned) < 0.2  # a mean of about a hundred values each
 
 
 def test_angles_turn_the_short_way_and_flat_stays_flat(tmp_path):
@@ -228,6 +252,17 @@ def test_distance_to_oblique_lines_outside_the_grid_and_in_degrees(tmp_path):
     expected = shapely.distance(shapely.points(x, y), line)
     np.testing.assert_allclose(distance_to_lines(path, GRID), expected, rtol=1e-5)
     np.testing.assert_allclose(distance_to_lines(tmp_path / "degrees.gpkg", GRID), expected, atol=0.1)
+
+
+def test_distance_to_polygons_is_0_inside(tmp_path):
+    shapes = [shapely.Point(WEST + 200, NORTH - 250).buffer(120), box(30, 35, 4, 6)]
+    line = shapely.LineString([(WEST + 700, NORTH), (WEST + 740, NORTH - 90)])
+    path = write_shapes(tmp_path / "settlements.gpkg", [*shapes, line])
+    row, col = np.mgrid[: GRID.height, : GRID.width] + 0.5
+    expected = shapely.distance(shapely.points(*(GRID.transform @ (col, row))), shapely.union_all([*shapes, line]))
+    distance = distance_to_lines(path, GRID)
+    np.testing.assert_allclose(distance, expected, atol=1e-3)
+    assert (distance == 0).sum() > 150
 
 
 def test_bad_lines_are_refused(tmp_path):
@@ -427,3 +462,34 @@ def test_only_writing_needs_gdal():
     )
     code += "print([name for name in ('rasterio', 'geopandas', 'richdem', 'scipy', 'pandas') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_a_grid_within_an_outline_is_cropped_to_whole_cells(tmp_path):
+    record = small_site(tmp_path)
+    outline = shapely.box(WEST + 15 * 3 + 4, NORTH - 15 * 30, WEST + 15 * 41, NORTH - 15 * 8 - 1)
+    write_shapes(tmp_path / "raw" / "district.gpkg", [outline])
+    record["grid"]["within"] = "district.gpkg"
+    record["labels"]["area"] = "district.gpkg"
+    build(tmp_path, record)
+    layer = read_layer(tmp_path / "layers" / "nir.tif")
+    assert layer.grid == make_grid(22, 38, 15.0, WEST + 45, NORTH - 120)
+    with rasterio.open(tmp_path / "raw" / "bands.tif") as source:
+        np.testing.assert_allclose(layer.values, source.read(2)[8:30, 3:41] * np.float32(1e-4), rtol=1e-6)
+    label = read_layer(tmp_path / "layers" / "label.tif").values
+    assert (label == 1).sum() == 72 and (label == 255).sum() == 0
+    beside = write_shapes(tmp_path / "raw" / "beside.gpkg", [shapely.box(WEST - 900, NORTH, WEST - 800, NORTH + 100)])
+    record["grid"]["within"] = beside.name
+    with pytest.raises(HeadscarpError, match=r"beside\.gpkg .* lies beside bands\.tif"):
+        build_layers(record, tmp_path / "raw", tmp_path / "terrain", tmp_path / "other")
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_a_site_without_polygons_is_unmapped(tmp_path, absent):
+    record = small_site(tmp_path)
+    record["labels"] = None
+    if absent:
+        del record["labels"]
+    build(tmp_path, record)
+    assert (read_layer(tmp_path / "layers" / "label.tif").values == 255).all()
+    assert (read_layer(tmp_path / "layers" / "instances.tif").values == 0).all()
+    assert "label: no polygons, every cell is unmapped" in read_manifest(tmp_path / "layers")["notes"]

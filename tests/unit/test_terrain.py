@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import rasterio
+from scipy import ndimage
 
 from headscarp.errors import HeadscarpError
 from headscarp.site import terrain
@@ -70,6 +71,23 @@ def test_flow_of_a_valley_leaves_through_its_mouth_and_a_pit_is_filled():
     area = terrain.flow_accumulation(dem, GRID)
     assert area.argmax() == np.ravel_multi_index((40, 20), GRID.shape)
     assert area.max() > 0.75 * GRID.height * GRID.width * CELL**2
+
+
+def test_relief_is_the_range_of_the_nine_cells_around():
+    dem = np.random.default_rng(4).uniform(100, 200, GRID.shape)
+    np.testing.assert_allclose(terrain.relief(dem, GRID), ndimage.generic_filter(dem, np.ptp, 3, mode="nearest"), rtol=1e-5)
+    dem[12, 7] = np.nan
+    relief = terrain.relief(dem, GRID)
+    assert np.isnan(relief[11:14, 6:9]).all() and np.isnan(relief).sum() == 9
+
+
+def test_relief_and_roughness_of_a_plane():
+    """Three cells of 30 m at 25 degrees fall by 60 m x tan 25 to the east; the surface is 1 / cos 25 times its plan."""
+    np.testing.assert_allclose(terrain.relief(plane(25, 90), GRID)[INNER], 2 * CELL * np.tan(np.radians(25)), rtol=1e-5)
+    np.testing.assert_allclose(terrain.roughness(plane(25, 200), GRID), 1 / np.cos(np.radians(25)), rtol=1e-5)
+    assert (terrain.roughness(np.full(GRID.shape, 7.0), GRID) == 1).all()
+    # The greatest slope of zhang2024's Table 2, 71.275 degrees, gives nearly its greatest roughness, 3.321.
+    np.testing.assert_allclose(terrain.roughness(plane(71.275, 0), GRID), 3.115, atol=1e-3)
 
 
 def test_no_data_stays_no_data_and_never_enters_a_number():
@@ -158,9 +176,9 @@ def test_derived_layers_carry_their_units_and_source(tmp_path):
     units = {name: read_layer(tmp_path / "terrain" / f"{name}.tif").units for name in ("elevation", *terrain.DERIVATIVES)}
     assert units == {
         "elevation": "m", "slope": "degree", "aspect": "degree", "curvature": "1/100 m", "plan_curvature": "1/100 m",
-        "profile_curvature": "1/100 m", "flow_accumulation": "m2", "twi": "ln(m)",
+        "profile_curvature": "1/100 m", "flow_accumulation": "m2", "twi": "ln(m)", "relief": "m", "roughness": "1",
     }  # fmt: skip
-    assert len(list((tmp_path / "terrain").iterdir())) == 8
+    assert len(list((tmp_path / "terrain").iterdir())) == 10
     slope = read_layer(tmp_path / "terrain" / "slope.tif")
     assert "Horn 1981" in slope.source and "dem.tif" in slope.source
 

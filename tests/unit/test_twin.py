@@ -14,6 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import precision_recall_curve
 
 from headscarp.errors import HeadscarpError
+from headscarp.sources.twin.files import raw_files
 from headscarp.sources.twin.reflectance import BANDS
 from headscarp.sources.twin.scene import Scene, simulate
 from headscarp.sources.twin.spec import TwinSpec
@@ -200,6 +201,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(small_spec, tmp_path):
     assert names == sorted(
         ["bands.tif", "dem.tif", "lithology.tif", "faults.gpkg", "rivers.gpkg", "landslides.gpkg", "study_area.gpkg", "manifest.json"]
     )
+    assert names == sorted(raw_files(ZIGUI))
     assert filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", names, shallow=False)[0] == names
     assert not np.array_equal(first.dem, other.dem)
     assert not np.array_equal(first.instances, other.instances)
@@ -249,6 +251,11 @@ def test_bad_records_are_named():
         TwinSpec.from_record({**ZIGUI, "trigger": "rian"})
     with pytest.raises(HeadscarpError, match="must be below study_area_km2"):
         TwinSpec.from_record({**ZIGUI, "landslide_area_km2": 200})
+
+
+def test_slides_without_any_place_to_start_are_refused(small_spec):
+    with pytest.raises(HeadscarpError, match=r"slide 1 of 5 .* finds no room"):
+        simulate(replace(small_spec, elevation_m=(80, 82)), 1)
 
 
 def test_too_many_slides_are_refused(small_spec):

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from ..conftest import REPOSITORY, shared_folder
 
+CARDS = ["gao2021", "iburi2018", "zhang2024", "ecuador", "emilia"]
 TIDY = ["row", "metric", "protocol", "value", "sd", "ci_low", "ci_high", "n_seeds", "published", "difference", "data", "note"]
 
 
@@ -27,10 +29,10 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.C
 
 
 def configure(folder: Path, **changes) -> None:
-    config = {"cards": ["gao2021", "iburi2018"], "scale": "tiny", "mirror": None}
-    mirror = shared_folder() / "mirror"
-    if mirror.exists():
-        config["mirror"] = str(mirror)
+    config = {"cards": CARDS, "scale": "tiny", "mirror": None, "data": None}
+    for key, name in (("mirror", "mirror"), ("data", "data")):
+        if (shared_folder() / name).exists():
+            config[key] = str(shared_folder() / name)
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
 
@@ -44,7 +46,7 @@ def planned(result: subprocess.CompletedProcess) -> dict[str, int]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A folder in which every exhibit was made at scale tiny; iburi2018 only where its files are at hand."""
+    """A folder in which every exhibit was made at scale tiny; those of real data only where their files are at hand."""
     folder = tmp_path_factory.mktemp("tiny") / "run"
     configure(folder)
     snakemake(folder)
@@ -66,8 +68,34 @@ def test_every_exhibit_of_iburi2018_is_made(finished, real_data):
     assert comparison["row"].nunique() == 18
 
 
-def test_tables_are_tidy_and_say_that_the_sites_are_simulated(finished):
-    for path in (finished / "results/tables/gao2021").glob("*.csv"):
+def test_every_exhibit_of_zhang2024_is_made(finished):
+    tables = {path.stem for path in (finished / "results/tables/zhang2024").glob("*.csv")}
+    figures = {path.stem for path in (finished / "results/figures/zhang2024").glob("*.png")}
+    assert figures == {f"fig{n}" for n in (1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16)} | {"fig_search", "fig_rates"}
+    assert tables == figures | {f"table{n}" for n in range(1, 8)} | {"orders", "inventory", "audit"}
+
+
+def test_models_of_susceptibility_are_scored_on_the_same_cells(finished):
+    runs = finished / "results/runs/zhang2024/zhangjiajie_90m"
+    for protocol in ("published", "blocked"):
+        cells = []
+        for path in sorted(runs.glob(f"*/{protocol}/seed0/predictions.npz")):
+            with np.load(path) as stored:
+                cells.append([stored[name].tolist() for name in ("fold", "row", "col", "label")])
+        assert len(cells) == 11 and all(one == cells[0] for one in cells)
+
+
+@pytest.mark.parametrize(("card", "origin"), [("ecuador", "mirror"), ("emilia", "data/sen12_emilia")])
+def test_susceptibility_of_real_sites_has_random_and_spatial_folds(finished, real_data, card, origin):
+    real_data(origin)
+    table = pd.read_csv(finished / f"results/tables/{card}/comparison.csv")
+    assert set(table["data"]) == {"real"} and set(table["protocol"]) == {"published", "blocked"}
+    assert table.loc[table["metric"] == "auc", "value"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("card", ["gao2021", "zhang2024"])
+def test_tables_are_tidy_and_say_that_the_sites_are_simulated(finished, card):
+    for path in (finished / "results/tables" / card).glob("*.csv"):
         table = pd.read_csv(path)
         assert list(table.columns) == TIDY, path
         assert len(table), path
@@ -102,6 +130,14 @@ def test_one_table_trains_its_own_rows_only(tmp_path):
     assert jobs["simulate_twin"] == 1 and jobs["build_table"] == 1 and "draw_figure" not in jobs
 
 
+def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
+    configure(tmp_path / "run", scale="demo")
+    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/zhang2024/table6.csv"))
+    assert jobs["search_hyperparameters"] == jobs["train_network"] == jobs["map_elsewhere"] == jobs["make_inventory"] == 2  # protocols
+    assert jobs["train_susceptibility"] == 5 * 2 * 2 and jobs["fit_cell_model"] == 3 * 2 * 2
+    assert jobs["simulate_region"] == 1 and "simulate_twin" not in jobs
+
+
 def test_a_new_caption_redoes_that_exhibit_only(finished):
     folder = finished
     configure(folder, overlay={"gao2021": {"exhibits": {"table8": {"caption": "Another caption."}}}})
@@ -124,8 +160,8 @@ def test_a_new_seed_adds_its_trainings_only(finished):
 @pytest.mark.parametrize("scale", ["demo", "full"])
 def test_the_recipe_of_every_exhibit_holds_at_every_scale(tmp_path, scale):
     configure(tmp_path / "run", scale=scale)
-    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021"))
-    assert jobs["draw_figure"] == 6 and jobs["build_table"] == 6
+    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024"))
+    assert jobs["draw_figure"] == 6 + 13 and jobs["build_table"] == 6 + 10
 
 
 @pytest.mark.parametrize(
@@ -149,7 +185,7 @@ def test_without_mirror_and_network_the_card_is_named_and_the_rest_planned(tmp_p
     table = copy / "workflow/cards/archive/iburi2018.csv"
     table.write_text(table.read_text().replace("https://", "http://127.0.0.1:9/"))
     folder = tmp_path / "run"
-    configure(folder, mirror=None)
+    configure(folder, cards=["gao2021", "iburi2018"], mirror=None)
     environment = {key: value for key, value in os.environ.items() if key != "HEADSCARP_MIRROR"}
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(copy / "Snakefile"), "--directory", str(folder), "--dry-run"]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)

@@ -3,13 +3,13 @@
 
 rule simulate_twin:
     output:
-        [f"{SITE}/raw/{name}" for name in TWIN_FILES],
+        [f"{SITE}/raw/{name}" for name in SITE_FILES],
     log:
         "results/logs/simulate_twin/{site}.log",
     benchmark:
         "results/benchmarks/simulate_twin/{site}.tsv"
     wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if site.source == "twin"),
+        site=either(site.name for site in plan.sites.values() if site.twin and site.files == SITE_FILES),
     conda:
         "../../envs/geo.yaml"
     params:
@@ -20,6 +20,13 @@ rule simulate_twin:
         "Simulating the study area {wildcards.site}"
     script:
         "../scripts/simulate_twin.py"
+
+
+use rule simulate_twin as simulate_region with:
+    output:
+        [f"{SITE}/raw/{name}" for name in SITE_FILES + REGION_FILES],
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if site.twin and site.files == SITE_FILES + REGION_FILES),
 
 
 rule fetch_file:
@@ -37,3 +44,20 @@ rule fetch_file:
         "Fetching {wildcards.name} of {wildcards.site}"
     script:
         "../scripts/fetch_file.py"
+
+
+rule link_file:
+    input:
+        lambda wildcards: f"{plan.data}/{plan.sites[wildcards.site].origin or wildcards.site}/{wildcards.name}",
+    output:
+        SITE + "/raw/{name}",
+    log:
+        "results/logs/link_file/{site}/{name}.log",
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if site.source == "local"),
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Linking {wildcards.name} of {wildcards.site}"
+    script:
+        "../scripts/link_file.py"

@@ -2,7 +2,8 @@
 import re
 import shutil
 
-from headscarp.plan import CUBE_FILES, SAMPLE_FILES, TWIN_FILES
+from headscarp.plan import CELL_FILES, CELLS, CUBE_FILES, FOREST, NEIGHBOURHOODS, SAMPLE_FILES, WINDOWS
+from headscarp.sources.twin.files import REGION_FILES, SITE_FILES
 
 SITE = "results/sites/{site}"
 SAMPLES = SITE + "/samples/{card}/{protocol}"
@@ -19,13 +20,19 @@ def either(names):
 wildcard_constraints:
     card=either(plan.cards),
     site=either(plan.sites),
-    experiment=either(plan.names_of_experiments(forest=False) + plan.names_of_experiments(forest=True)),
+    target=either(plan.sites),
+    experiment=either(plan.names_of_experiments()),
+    search=either(plan.names_of_searches()),
+    sampler="gp|random",
     protocol="published|blocked",
     seed=r"\d+",
 
 
 CUBE = [f"{SITE}/cube/{name}" for name in CUBE_FILES]
 SAMPLE = [f"{SAMPLES}/{name}" for name in SAMPLE_FILES]
+CELL = [f"{SAMPLES}/{name}" for name in CELL_FILES]
+SEARCH = "results/searches/{card}/{search}/{protocol}/{sampler}"
+ELSEWHERE = RUN + "/on/{target}"
 
 
 def get_gpus(wildcards):

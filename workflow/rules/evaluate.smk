@@ -1,4 +1,4 @@
-# Stations map and score: probability of a whole scene, its scores, its landslide polygons.
+# Stations map and score: probability of a whole scene or susceptibility of a region, scores, landslide polygons and inventories.
 
 
 rule map_scene:
@@ -15,7 +15,7 @@ rule map_scene:
     benchmark:
         RUN_BENCHMARK.format(rule="map_scene")
     wildcard_constraints:
-        experiment=either(plan.names_of_experiments(forest=False)),
+        experiment=either(plan.names_of_experiments(WINDOWS)),
     conda:
         "../../envs/map.yaml"
     threads: plan.threads
@@ -28,6 +28,23 @@ rule map_scene:
         "Mapping {wildcards.site} with {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
         "../scripts/map_scene.py"
+
+
+use rule map_scene as map_elsewhere with:
+    input:
+        cube=[f"results/sites/{{target}}/cube/{name}" for name in CUBE_FILES],
+        samples=SAMPLE,
+        model=rules.train_network.output.model,
+        record=rules.train_network.output.record,
+    output:
+        probability=ELSEWHERE + "/probability.tif",
+        record=ELSEWHERE + "/map.json",
+    log:
+        RUN_LOG.format(rule="map_elsewhere").replace(".log", "/{target}.log"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="map_elsewhere").replace(".tsv", "/{target}.tsv")
+    message:
+        "Mapping {wildcards.target} with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol})"
 
 
 rule map_forest:
@@ -43,7 +60,7 @@ rule map_forest:
     benchmark:
         RUN_BENCHMARK.format(rule="map_forest")
     wildcard_constraints:
-        experiment=either(plan.names_of_experiments(forest=True)),
+        experiment=either(plan.names_of_experiments(FOREST)),
     conda:
         "../../envs/map.yaml"
     threads: plan.threads
@@ -69,6 +86,8 @@ rule score_run:
         RUN_LOG.format(rule="score_run"),
     benchmark:
         RUN_BENCHMARK.format(rule="score_run")
+    wildcard_constraints:
+        experiment=either(plan.names_of_experiments(WINDOWS, FOREST)),
     conda:
         "../../envs/geo.yaml"
     message:
@@ -91,3 +110,107 @@ rule outline_landslides:
         "Outlining the landslides of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
     script:
         "../scripts/outline_landslides.py"
+
+
+rule make_inventory:
+    input:
+        probability=ELSEWHERE + "/probability.tif",
+        scores=RUN + "/scores.json",
+        layers="results/sites/{target}/layers",
+        masks=lambda wildcards: [
+            f"{plan.sites[wildcards.target].raw_folder}/{mask['file']}"
+            for mask in plan.cards[wildcards.card].inventory.get("masks", {}).values()
+        ],
+    output:
+        polygons=ELSEWHERE + "/inventory.gpkg",
+        record=ELSEWHERE + "/inventory.json",
+    log:
+        RUN_LOG.format(rule="make_inventory").replace(".log", "/{target}.log"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="make_inventory").replace(".tsv", "/{target}.tsv")
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        masks=lambda wildcards: plan.cards[wildcards.card].inventory.get("masks", {}),
+        minimum_area_m2=lambda wildcards: plan.cards[wildcards.card].inventory["minimum_area_m2"],
+    message:
+        "Making the landslide inventory of {wildcards.target} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
+    script:
+        "../scripts/make_inventory.py"
+
+
+rule map_susceptibility:
+    input:
+        cube=CUBE,
+        samples=CELL,
+        model=rules.train_susceptibility.output.model,
+        record=rules.train_susceptibility.output.record,
+    output:
+        susceptibility=RUN + "/susceptibility.tif",
+        record=RUN + "/map.json",
+    log:
+        RUN_LOG.format(rule="map_susceptibility"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="map_susceptibility")
+    wildcard_constraints:
+        experiment=either(plan.names_of_experiments(NEIGHBOURHOODS)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        gpu=get_gpus,
+        mem_mb=3000,
+    message:
+        "Mapping susceptibility of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/map_susceptibility.py"
+
+
+rule fit_cell_model:
+    input:
+        cube=CUBE,
+        samples=CELL,
+    output:
+        susceptibility=RUN + "/susceptibility.tif",
+        record=RUN + "/map.json",
+        run=RUN + "/run.json",
+    log:
+        RUN_LOG.format(rule="fit_cell_model"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="fit_cell_model")
+    wildcard_constraints:
+        experiment=either(plan.names_of_experiments(CELLS)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        mem_mb=3000,
+    params:
+        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
+    message:
+        "Fitting {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/fit_cell_model.py"
+
+
+rule score_susceptibility:
+    input:
+        cube=CUBE,
+        samples=CELL,
+        susceptibility=RUN + "/susceptibility.tif",
+    output:
+        scores=RUN + "/scores.json",
+        cells=RUN + "/cells.npz",
+        predictions=RUN + "/predictions.npz",
+    log:
+        RUN_LOG.format(rule="score_susceptibility"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="score_susceptibility")
+    wildcard_constraints:
+        experiment=either(plan.names_of_experiments(NEIGHBOURHOODS, CELLS)),
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Scoring {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/score_susceptibility.py"

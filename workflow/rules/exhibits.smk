@@ -5,10 +5,15 @@ def get_exhibit(wildcards):
     return plan.exhibit(wildcards.card, wildcards.exhibit)
 
 
+def get_module(wildcards):
+    """The file that makes this kind of exhibit: an exhibit is made again when it changes."""
+    return str(LIBRARY / "headscarp" / "exhibits" / f"{get_exhibit(wildcards).needs.module}.py")
+
+
 rule build_table:
     input:
         lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
-        module=str(LIBRARY / "headscarp" / "exhibits" / "tables.py"),
+        module=get_module,
     output:
         csv="results/tables/{card}/{exhibit}.csv",
         markdown="results/tables/{card}/{exhibit}.md",
@@ -37,7 +42,7 @@ rule build_table:
 rule draw_figure:
     input:
         lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
-        module=str(LIBRARY / "headscarp" / "exhibits" / "figures.py"),
+        module=get_module,
     output:
         png=report(
             "results/figures/{card}/{exhibit}.png",

@@ -1,16 +1,22 @@
 # Station site, second half: all layers on one grid; station cube; station samples.
 
 
+def get_terrain(wildcards):
+    return rules.derive_terrain.output[0].format(site=wildcards.site) if plan.sites[wildcards.site].dem else []
+
+
 rule align_layers:
     input:
         raw=lambda wildcards: plan.sites[wildcards.site].raw_files,
-        terrain=rules.derive_terrain.output[0],
+        terrain=get_terrain,
     output:
         directory(SITE + "/layers"),
     log:
         "results/logs/align_layers/{site}.log",
     benchmark:
         "results/benchmarks/align_layers/{site}.tsv"
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if not site.has_patches),
     conda:
         "../../envs/geo.yaml"
     params:
@@ -21,9 +27,30 @@ rule align_layers:
         "../scripts/align_layers.py"
 
 
+rule summarise_patches:
+    input:
+        raw=lambda wildcards: plan.sites[wildcards.site].raw_files,
+    output:
+        directory(SITE + "/layers"),
+    log:
+        "results/logs/summarise_patches/{site}.log",
+    benchmark:
+        "results/benchmarks/summarise_patches/{site}.tsv"
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if site.has_patches),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        record=lambda wildcards: plan.sites[wildcards.site].layers,
+    message:
+        "Summarising the patches of {wildcards.site}"
+    script:
+        "../scripts/summarise_patches.py"
+
+
 rule stack_cube:
     input:
-        layers=rules.align_layers.output[0],
+        layers=SITE + "/layers",
     output:
         CUBE,
     log:
@@ -51,9 +78,31 @@ rule sample_windows:
         "../../envs/geo.yaml"
     params:
         record=lambda wildcards: plan.cards[wildcards.card].sampling,
-        groups=lambda wildcards: [list(group) for group in plan.cards[wildcards.card].inputs.values()],
+        groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=False),
         seed=lambda wildcards: plan.sites[wildcards.site].seed,
     message:
         "Choosing {wildcards.protocol} windows of {wildcards.site} for {wildcards.card}"
     script:
         "../scripts/sample_windows.py"
+
+
+rule sample_cells:
+    input:
+        unpack(lambda wildcards: plan.cell_sources(wildcards.site, wildcards.protocol)),
+        cube=CUBE,
+    output:
+        CELL,
+    log:
+        "results/logs/sample_cells/{site}/{card}/{protocol}.log",
+    benchmark:
+        "results/benchmarks/sample_cells/{site}/{card}/{protocol}.tsv"
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        record=lambda wildcards: plan.cards[wildcards.card].cells[wildcards.site],
+        groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=True),
+        seed=lambda wildcards: plan.sites[wildcards.site].seed,
+    message:
+        "Choosing {wildcards.protocol} cells of {wildcards.site} for {wildcards.card}"
+    script:
+        "../scripts/sample_cells.py"

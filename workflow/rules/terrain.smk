@@ -3,7 +3,7 @@
 
 rule derive_terrain:
     input:
-        dem=lambda wildcards: f"{SITE}/raw/{plan.sites[wildcards.site].dem}",
+        dem=lambda wildcards: f"{plan.sites[wildcards.site].raw_folder}/{plan.sites[wildcards.site].dem}",
     output:
         directory(SITE + "/terrain"),
     log:

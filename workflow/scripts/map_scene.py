@@ -10,10 +10,11 @@ from headscarp.mapping.scene import map_run
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         map_run(
-            Path(snakemake.output.probability).parent,
+            Path(snakemake.input.model).parent,
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
             tiling=Tiling(**snakemake.params.mapping),
+            out_folder=Path(snakemake.output.probability).parent,
         )

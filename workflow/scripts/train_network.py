@@ -1,10 +1,19 @@
 """Rule train_network: one trained network."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from headscarp.files import read_json
 from headscarp.job import job
-from headscarp.learning.trainer import train_run
+from headscarp.learning.trainer import train_run, tuned_recipe
+
+
+def tuned(record: dict[str, Any], best: Sequence[str]) -> dict[str, Any]:
+    """The run's record, with what a search found where there was one (`best` holds its best.json)."""
+    return record | {"recipe": tuned_recipe(record["recipe"], read_json(best[0]))} if best else record
+
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
@@ -12,7 +21,7 @@ if "snakemake" in globals():
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
             Path(snakemake.output.model).parent,
-            snakemake.params.record,
+            tuned(snakemake.params.record, snakemake.input.get("best")),
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
         )

@@ -5,6 +5,7 @@ Rules ask it which runs an exhibit needs; scripts get plain records through `par
 
 import csv
 import os
+import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +17,22 @@ import yaml
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.needs import FIGURES, TABLES, Needs
 from headscarp.sources.archive import is_reachable, read_table
+from headscarp.sources.twin.files import raw_files
 from headscarp.vocabulary import nearest, require_known
 
-FOREST = "random_forest"
+# How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on the neighbourhoods of cells of
+# susceptibility, and models on single cells.
+WINDOWS, FOREST, NEIGHBOURHOODS, CELLS = "windows", "forest", "neighbourhoods", "cells"
+METHODS = {"random_forest": FOREST, "cnn3d": NEIGHBOURHOODS} | dict.fromkeys(("gbdt_lr", "logistic_regression", "cell_forest"), CELLS)
 PROBE_SECONDS = 3
-TWIN_FILES = ("bands.tif", "dem.tif", "lithology.tif", "faults.gpkg", "rivers.gpkg", "landslides.gpkg", "study_area.gpkg", "manifest.json")
 CUBE_FILES = ("cube.npy", "cube.json", "label.npy", "instances.npy")
 SAMPLE_FILES = ("windows.csv", "regions.npy", "blocks.npy", "samples.json")
+CELL_FILES = ("cells.npz", "cells.json")
 
 
 @dataclass(frozen=True)
 class Site:
-    """A study area: where its raw files come from and how they become layers."""
+    """A study area: where its raw files come from (`raw` is the site that holds them) and how they become layers."""
 
     name: str
     title: str
@@ -35,10 +40,12 @@ class Site:
     source: str
     data: str
     seed: int
+    raw: str
     files: tuple[str, ...]
-    dem: str
+    dem: str | None
     twin: dict[str, Any]
     layers: dict[str, Any]
+    origin: str | None
 
     @property
     def folder(self) -> str:
@@ -46,12 +53,21 @@ class Site:
 
     @property
     def raw_files(self) -> list[str]:
-        return [f"{self.folder}/raw/{name}" for name in self.files]
+        return [f"{self.raw_folder}/{name}" for name in self.files]
+
+    @property
+    def raw_folder(self) -> str:
+        return f"results/sites/{self.raw}/raw"
+
+    @property
+    def has_patches(self) -> bool:
+        """Whether its layers are statistics of patches, not rasters on one grid."""
+        return "patches" in self.layers
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One way to train: a network (or the forest), its channels and its recipe."""
+    """One way to train: a network or another model, its channels and its recipe, which a search may tune."""
 
     name: str
     label: str
@@ -59,6 +75,30 @@ class Experiment:
     params: dict[str, Any]
     channels: tuple[str, ...]
     training: dict[str, Any]
+    tuned_by: str | None
+
+    @property
+    def method(self) -> str:
+        return METHODS.get(self.network, WINDOWS)
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search of hyper-parameters on a site, by each of its samplers."""
+
+    name: str
+    label: str
+    card: str
+    site: str
+    samplers: tuple[str, ...]
+    record: dict[str, Any]
+
+    def folder(self, protocol: str, sampler: str) -> str:
+        return f"results/searches/{self.card}/{self.name}/{protocol}/{sampler}"
+
+    def best(self, protocol: str) -> str:
+        """What the first sampler found."""
+        return f"{self.folder(protocol, self.samplers[0])}/best.json"
 
 
 @dataclass(frozen=True)
@@ -75,6 +115,8 @@ class Exhibit:
     protocols: tuple[str, ...]
     seeds: str
     options: dict[str, Any]
+    target: str | None
+    searches: tuple[str, ...]
 
     @property
     def is_table(self) -> bool:
@@ -107,6 +149,10 @@ class Run:
     def folder(self) -> str:
         return f"results/runs/{self.card}/{self.site}/{self.experiment}/{self.protocol}/seed{self.seed}"
 
+    def elsewhere(self, site: str) -> str:
+        """Folder of what the run makes of another site."""
+        return f"{self.folder}/on/{site}"
+
 
 @dataclass(frozen=True)
 class Card:
@@ -118,16 +164,24 @@ class Card:
     sites: dict[str, Site]
     inputs: dict[str, tuple[str, ...]]
     experiments: dict[str, Experiment]
+    searches: dict[str, Search]
     exhibits: dict[str, Exhibit]
     protocols: tuple[str, ...]
     seeds: tuple[int, ...]
     width: float
     size: float
     sampling: dict[str, Any]
+    cells: dict[str, dict[str, Any]]
+    inventory: dict[str, Any]
     mapping: dict[str, Any]
     polygons: tuple[str, ...]
     published: dict[str, list[dict[str, Any]]]
     archive: Path | None
+
+    def groups(self, of_cells: bool) -> list[list[str]]:
+        """Channels of each experiment on cells (or on pixels), each set once: where all of a set are missing nothing is sampled."""
+        found = {e.channels: None for e in self.experiments.values() if (e.method in (NEIGHBOURHOODS, CELLS)) == of_cells}
+        return [list(channels) for channels in found]
 
 
 @dataclass(frozen=True)
@@ -141,6 +195,7 @@ class Plan:
     device: str
     threads: int
     mirror: str | None
+    data: str | None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -154,10 +209,47 @@ class Plan:
     def card_of(self, site: str) -> Card:
         return self.cards[self.sites[site].card]
 
-    def names_of_experiments(self, forest: bool) -> list[str]:
-        """Experiments of all cards that are (not) pixel-wise forests."""
-        found = {e.name for card in self.cards.values() for e in card.experiments.values() if (e.network == FOREST) == forest}
+    def names_of_experiments(self, *methods: str) -> list[str]:
+        """Experiments of all cards that are run by one of `methods` (by any where none is named)."""
+        found = {e.name for card in self.cards.values() for e in card.experiments.values() if e.method in methods or not methods}
         return sorted(found)
+
+    def names_of_searches(self) -> list[str]:
+        return sorted({name for card in self.cards.values() for name in card.searches})
+
+    def search_record(self, card: str, name: str, sampler: str) -> dict[str, Any]:
+        """All that a search needs to know."""
+        return self.cards[card].searches[name].record | {"sampler": sampler}
+
+    def tuned_by(self, card: str, experiment: str, protocol: str) -> list[str]:
+        """The file of the search that tunes an experiment, if one does."""
+        search = self.cards[card].experiments[experiment].tuned_by
+        return [self.cards[card].searches[search].best(protocol)] if search else []
+
+    def source_site(self, site: str) -> Site:
+        """The site that holds the raw files of a site."""
+        return self.sites[self.sites[site].raw]
+
+    def is_cell_site(self, site: str) -> bool:
+        return site in self.card_of(site).cells
+
+    def sample_files(self, site: str) -> tuple[str, ...]:
+        return CELL_FILES if self.is_cell_site(site) else SAMPLE_FILES
+
+    def inventory_run(self, card: str, protocol: str) -> Run:
+        """The run whose landslides label the cells of a card: the first seed of its inventory's experiment."""
+        chosen = self.cards[card].inventory
+        return Run(card, chosen["site"], chosen["experiment"], protocol, self.cards[card].seeds[0])
+
+    def cell_sources(self, site: str, protocol: str) -> dict[str, str]:
+        """Files that label the cells of a site: an inventory with the truth and the area it is held against, or points; none for layers."""
+        card = self.card_of(site)
+        record, raw = card.cells[site], self.sites[site].raw_folder
+        if "inventory" in record:
+            target = card.inventory["target"]
+            files = {"inventory": f"{self.inventory_run(card.name, protocol).elsewhere(target)}/inventory.gpkg"}
+            return files | {role: f"{raw}/{file}" for role, file in record["inventory"].items()}
+        return {"points": f"{raw}/{record['points']['file']}"} if "points" in record else {}
 
     def names_of_exhibits(self, tables: bool) -> list[str]:
         return sorted({e.name for card in self.cards.values() for e in card.exhibits.values() if e.is_table == tables})
@@ -181,31 +273,52 @@ class Plan:
 
     def inputs_of(self, exhibit: Exhibit) -> list[str]:
         """The files an exhibit reads."""
-        files = [f"{run.folder}/{name}" for run in self.runs_of(exhibit) for name in exhibit.needs.run]
+        needs, runs = exhibit.needs, self.runs_of(exhibit)
+        files = [f"{run.folder}/{name}" for run in runs for name in needs.run]
+        files += [f"{run.elsewhere(exhibit.target)}/{name}" for run in runs for name in needs.elsewhere]
+        files += [f"{search['folder']}/{name}" for search in self._searches(exhibit) for name in needs.search]
         for name in exhibit.sites:
-            site = self.sites[name]
-            if "raw" in exhibit.needs.site:
-                files += site.raw_files
-            if "layers" in exhibit.needs.site:
-                files.append(f"{site.folder}/layers")
-            if "cube" in exhibit.needs.site:
-                files += [f"{site.folder}/cube/{file}" for file in CUBE_FILES]
-            if "samples" in exhibit.needs.site:
-                files += [f"{folder}/{file}" for folder in self._samples(exhibit, site).values() for file in SAMPLE_FILES]
+            files += self._site_files(exhibit, name, needs.site)
+        if exhibit.target:
+            files += self._site_files(exhibit, exhibit.target, needs.target)
+        return list(dict.fromkeys(files))
+
+    def _site_files(self, exhibit: Exhibit, name: str, parts: tuple[str, ...]) -> list[str]:
+        site, files = self.sites[name], []
+        if "raw" in parts:
+            files += site.raw_files
+        if "layers" in parts:
+            files.append(f"{site.folder}/layers")
+        if "cube" in parts:
+            files += [f"{site.folder}/cube/{file}" for file in CUBE_FILES]
+        if "samples" in parts:
+            files += [f"{folder}/{file}" for folder in self._samples(exhibit, site).values() for file in self.sample_files(name)]
         return files
 
     def _samples(self, exhibit: Exhibit, site: Site) -> dict[str, str]:
         return {protocol: f"{site.folder}/samples/{exhibit.card}/{protocol}" for protocol in exhibit.protocols}
 
+    def _site_record(self, exhibit: Exhibit, name: str) -> dict[str, Any]:
+        site = self.sites[name]
+        samples = self._samples(exhibit, site)
+        return {
+            "name": name, "title": site.title, "folder": site.folder, "raw": site.raw_folder, "data": site.data, "samples": samples,
+        }  # fmt: skip
+
+    def _searches(self, exhibit: Exhibit) -> list[dict[str, Any]]:
+        searches = [self.cards[exhibit.card].searches[name] for name in exhibit.searches]
+        return [
+            {"name": search.name, "label": search.label, "protocol": protocol, "sampler": sampler}
+            | {"folder": search.folder(protocol, sampler)}
+            for search in searches
+            for protocol in exhibit.protocols
+            for sampler in search.samplers
+        ]
+
     def exhibit_record(self, exhibit: Exhibit) -> dict[str, Any]:
         """All that `exhibits.spec.ExhibitSpec.from_record` takes."""
         card = self.cards[exhibit.card]
-        sites = []
-        for name in exhibit.sites:
-            site = self.sites[name]
-            sites.append(
-                {"name": name, "title": site.title, "folder": site.folder, "data": site.data, "samples": self._samples(exhibit, site)}
-            )
+        sites = [self._site_record(exhibit, name) for name in exhibit.sites]
         runs = []
         for run in self.runs_of(exhibit):
             label = card.experiments[run.experiment].label
@@ -216,14 +329,22 @@ class Plan:
         return {
             "card": exhibit.card, "name": exhibit.name, "kind": exhibit.kind, "title": exhibit.title, "caption": exhibit.caption,
             "sites": sites, "runs": runs, "options": exhibit.options, "published": self._published(exhibit),
+            "searches": self._searches(exhibit), "target": self._site_record(exhibit, exhibit.target) if exhibit.target else None,
+            "experiments": {row: self._described(card, row) for row in exhibit.rows},
+        }  # fmt: skip
+
+    def _described(self, card: Card, experiment: str) -> dict[str, Any]:
+        spec = card.experiments[experiment]
+        return {
+            "network": spec.network, "width": card.width, "params": spec.params, "channels": list(spec.channels), "recipe": spec.training,
         }  # fmt: skip
 
     def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
-        """Published values of an exhibit; those of all the paper's tables, each with its table, for the audit."""
+        """Published values of an exhibit, or of the table that its options name; those of all tables, each with its table, for audits."""
         published = self.cards[exhibit.card].published
-        if exhibit.kind == "audit":
+        if exhibit.kind in ("audit", "model_audit"):
             return [record | {"table": table} for table, records in published.items() for record in records]
-        return published.get(exhibit.name, [])
+        return published.get(exhibit.options.get("published", exhibit.name), [])
 
     def targets(self, card: str) -> list[str]:
         """All files that a card delivers: exhibits, and landslide polygons of the experiments it names."""
@@ -232,6 +353,7 @@ class Plan:
             Run(card, site, experiment, protocol, self.cards[card].seeds[0])
             for experiment in self.cards[card].polygons
             for site in self.cards[card].sites
+            if not self.is_cell_site(site)
             for protocol in self.cards[card].protocols
         ]
         return exhibits + [f"{run.folder}/landslides.gpkg" for run in runs]
@@ -267,10 +389,12 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     refuse_shared_sites(cards)
     for name in config["cards"]:
         require_known(name, cards, "config.yaml, cards: card")
+    refuse_shared_experiments(cards)
     mirror = config["mirror"] or os.environ.get("HEADSCARP_MIRROR")
-    skipped = {name: reason for name in config["cards"] if (reason := why_unreachable(cards[name], mirror))}
+    data = config["data"] or os.environ.get("HEADSCARP_DATA")
+    skipped = {name: reason for name in config["cards"] if (reason := why_unreachable(cards[name], mirror, data))}
     selected = tuple(name for name in config["cards"] if name not in skipped)
-    return Plan(cards, selected, skipped, config["scale"], config["device"], config["threads"], mirror)
+    return Plan(cards, selected, skipped, config["scale"], config["device"], config["threads"], mirror, data)
 
 
 def check(record: dict[str, Any], schema_path: Path, place: str) -> dict[str, Any]:
@@ -344,7 +468,7 @@ def merge(base: Any, change: Any) -> Any:
 
 def known_networks(folder: Path) -> set[str]:
     """Names registered in the networks' sources, read without importing torch."""
-    found = {FOREST}
+    found = set(METHODS)
     for path in folder.glob("*.py"):
         found.update(re.findall(r"^@register\(\s*[\"']([^\"']+)[\"']", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
     return found
@@ -357,66 +481,123 @@ def resolve_card(record: dict[str, Any], config: dict[str, Any], workflow: Path,
     check(record, workflow / "schemas" / "card.schema.yaml", f"{place} with its overlay")
     scale = record["scales"][require_known(config["scale"], record["scales"], "config.yaml: scale")]
     training = merge(record["training"], scale.get("training", {}))
-    sites = {key: resolve_site(name, key, site, scale["size"]) for key, site in record["sites"].items()}
+    sites = resolve_sites(name, record["sites"], scale["size"])
     protocols = tuple(protocol for protocol in record["protocols"] if protocol in config["protocols"]) or tuple(record["protocols"])
     experiments = {
         key: resolve_experiment(place, key, experiment, record["inputs"], training, networks)
-        for key, experiment in record["experiments"].items()
+        for key, experiment in merge(record["experiments"], scale.get("experiments", {})).items()
     }
+    searched = merge(record.get("searches", {}), scale.get("searches", {}))
+    searches = {
+        key: resolve_search(name, key, search, record["inputs"], scale["width"], sites, networks) for key, search in searched.items()
+    }
+    for key, experiment in experiments.items():
+        if experiment.tuned_by:
+            require_known(experiment.tuned_by, searches, f"{place}, experiment {key}: search")
+    cells = {
+        require_known(key, sites, f"{place}, cells: site"): merge(one, scale.get("cells", {}))
+        for key, one in record.get("cells", {}).items()
+    }
+    inventory = record.get("inventory", {})
+    if inventory:
+        require_known(inventory["experiment"], experiments, f"{place}, inventory: experiment")
+        for key in ("site", "target"):
+            require_known(inventory[key], sites, f"{place}, inventory: {key}")
     for key in record.get("polygons", []):
         require_known(key, experiments, f"{place}, polygons: experiment")
     return Card(
         name, record["title"], record["citation"], sites, {key: tuple(group) for key, group in record["inputs"].items()}, experiments,
-        {key: resolve_exhibit(name, key, exhibit, sites, experiments, protocols) for key, exhibit in record["exhibits"].items()},
+        searches,
+        {key: resolve_exhibit(name, key, one, sites, experiments, searches, protocols) for key, one in record["exhibits"].items()},
         protocols, tuple(config.get("seeds", scale["seeds"])), scale["width"], scale["size"],
-        merge(record["sampling"], scale.get("sampling", {})), merge(record["mapping"], scale.get("mapping", {})),
+        merge(record.get("sampling", {}), scale.get("sampling", {})), cells, inventory,
+        merge(record.get("mapping", {}), scale.get("mapping", {})),
         tuple(record.get("polygons", [])), read_published(workflow / "cards" / record["published"]) if "published" in record else {},
         workflow / "cards" / record["archive"] if "archive" in record else None,
     )  # fmt: skip
 
 
-def resolve_site(card: str, name: str, record: dict[str, Any], size: float) -> Site:
-    """A site at the chosen scale: a twin loses pixels, a real site gets coarser ones."""
-    layers = record["layers"]
-    if record["source"] == "archive":
-        grid = layers["grid"]
-        layers = layers | {"grid": grid | {"resolution_m": grid["resolution_m"] / size}}
-    files = tuple(TWIN_FILES if record["source"] == "twin" else record.get("files", []))
-    layers = {"name": name, "data": record["data"]} | layers
-    twin = record.get("twin", {})
-    return Site(name, record["title"], card, record["source"], record["data"], record.get("seed", 0), files, layers["dem"], twin, layers)
+def resolve_sites(card: str, records: dict[str, dict[str, Any]], size: float) -> dict[str, Site]:
+    """The sites of a card at the chosen scale: a twin loses pixels, a real site gets coarser ones where its grid names a resolution."""
+    sites = {}
+    for name, record in records.items():
+        raw = require_known(record.get("raw", name), records, f"card {card}, site {name}: raw")
+        source = records[raw]
+        layers = record["layers"]
+        grid = layers.get("grid", {})
+        if source["source"] != "twin" and "resolution_m" in grid:
+            layers = layers | {"grid": grid | {"resolution_m": grid["resolution_m"] / size}}
+        files = raw_files(source["twin"]) if source["source"] == "twin" else tuple(source.get("files", []))
+        layers = {"name": name, "data": record["data"]} | layers
+        sites[name] = Site(
+            name, record["title"], card, record["source"], record["data"], record.get("seed", source.get("seed", 0)), raw, files,
+            layers.get("dem"), record.get("twin", {}), layers, record.get("folder"),
+        )  # fmt: skip
+    return sites
 
 
 def resolve_experiment(place: str, name: str, record: dict, inputs: dict, training: dict, networks: set[str]) -> Experiment:
     require_known(record["network"], networks, f"{place}, experiment {name}: network")
     groups = [inputs[require_known(group, inputs, f"{place}, experiment {name}: input group")] for group in record["inputs"]]
-    channels = tuple(channel for group in groups for channel in group)
+    channels = [channel for group in groups for channel in group if channel not in record.get("without", [])]
+    for channel in record.get("without", []):
+        require_known(channel, [name for group in groups for name in group], f"{place}, experiment {name}, without: channel")
+    if "order" in record:
+        random.Random(record["order"]).shuffle(channels)
     recipe = merge(training, record.get("training", {}))
-    return Experiment(name, record.get("label", name), record["network"], record.get("params", {}), channels, recipe)
+    return Experiment(
+        name, record.get("label", name), record["network"], record.get("params", {}), tuple(channels), recipe, record.get("tuned_by")
+    )
 
 
-def resolve_exhibit(card: str, name: str, record: dict, sites: dict, experiments: dict, protocols: tuple[str, ...]) -> Exhibit:
+def resolve_search(card: str, name: str, record: dict, inputs: dict, width: float, sites: dict, networks: set[str]) -> Search:
+    place = f"card {card}, search {name}"
+    require_known(record["network"], networks, f"{place}: network")
+    require_known(record["site"], sites, f"{place}: site")
+    groups = [inputs[require_known(group, inputs, f"{place}: input group")] for group in record["inputs"]]
+    resolved = {
+        "network": {"name": record["network"], "width": width, "params": record.get("params", {})},
+        "channels": [channel for group in groups for channel in group], "classes": 1, "recipe": record["training"],
+        "seed": record.get("seed", 0), "trials": record["trials"], "space": record["space"],
+    }  # fmt: skip
+    return Search(name, record.get("label", name), card, record["site"], tuple(record["samplers"]), resolved)
+
+
+def resolve_exhibit(
+    card: str, name: str, record: dict, sites: dict, experiments: dict, searches: dict, protocols: tuple[str, ...]
+) -> Exhibit:
     place = f"card {card}, exhibit {name}"
     require_known(record["kind"], TABLES | FIGURES, f"{place}: kind")
     for site in record["sites"]:
         require_known(site, sites, f"{place}: site")
     for row in record.get("rows", []):
         require_known(row, experiments, f"{place}: experiment")
+    for search in record.get("searches", []):
+        require_known(search, searches, f"{place}: search")
+    if "target" in record:
+        require_known(record["target"], sites, f"{place}: target")
     chosen = tuple(protocol for protocol in record.get("protocols", protocols) if protocol in protocols) or protocols
     return Exhibit(
         card, name, record["kind"], record["title"], record["caption"], tuple(record["sites"]), tuple(record.get("rows", [])), chosen,
-        record.get("seeds", "all"), record.get("options", {}),
+        record.get("seeds", "all"), record.get("options", {}), record.get("target"), tuple(record.get("searches", [])),
     )  # fmt: skip
 
 
 def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Published values by exhibit: {exhibit: [{row, metric, value, unit}]}; an own row has none."""
+    """Published values by exhibit: {exhibit: [{row, metric, value, unit}]}, text where the paper prints text; an own row has none."""
     tables: dict[str, list[dict[str, Any]]] = {}
     with open(path, encoding="utf-8", newline="") as stream:
         for line in csv.DictReader(stream):
-            record = {"row": line["row"], "metric": line["metric"], "value": float(line["value"]), "unit": line["unit"]}
+            record = {"row": line["row"], "metric": line["metric"], "value": number_or_text(line["value"]), "unit": line["unit"]}
             tables.setdefault(line["table"], []).append(record)
     return tables
+
+
+def number_or_text(printed: str) -> float | str:
+    try:
+        return float(printed)
+    except ValueError:
+        return printed
 
 
 def refuse_shared_sites(cards: dict[str, Card]) -> None:
@@ -429,14 +610,28 @@ def refuse_shared_sites(cards: dict[str, Card]) -> None:
             owner[site] = card.name
 
 
+def refuse_shared_experiments(cards: dict[str, Card]) -> None:
+    """Experiments of one name must be run by one method, or two rules would make the same file."""
+    method: dict[str, tuple[str, str]] = {}
+    for card in cards.values():
+        for name, experiment in card.experiments.items():
+            known, owner = method.setdefault(name, (experiment.method, card.name))
+            if known != experiment.method:
+                raise HeadscarpError(
+                    f"experiment '{name}' is a model of {known} in card {owner} and of {experiment.method} in {card.name}; rename one"
+                )
+
+
 def require_exhibit(card: Card, name: str) -> Exhibit:
     return card.exhibits[require_known(name, card.exhibits, f"card {card.name}: exhibit")]
 
 
-def why_unreachable(card: Card, mirror: str | None) -> str | None:
-    """Why a card's upstream files cannot be had, or None where they can (or none are needed)."""
+def why_unreachable(card: Card, mirror: str | None, data: str | None) -> str | None:
+    """Why a card's upstream or local files cannot be had, or None where they can (or none are needed)."""
     for site in card.sites.values():
-        if site.source != "archive":
+        if site.source == "local" and (reason := why_not_local(site, data)):
+            return reason
+        if site.source != "archive" or site.raw != site.name:
             continue
         table = {name: file for name, file in read_table(card.archive).items() if name in site.files}
         if not is_reachable(table, mirror, Path(site.folder) / "raw", PROBE_SECONDS):
@@ -446,3 +641,14 @@ def why_unreachable(card: Card, mirror: str | None) -> str | None:
                 "answer; set `mirror:` in config.yaml or HEADSCARP_MIRROR to a folder or URL that holds them, or go online"
             )
     return None
+
+
+def why_not_local(site: Site, data: str | None) -> str | None:
+    """Why the files of a local site cannot be had, or None."""
+    folder = Path(data or ".") / (site.origin or site.name)
+    missing = [name for name in site.files if not (folder / name).exists()]
+    if not missing:
+        return None
+    where = f"{folder} lacks {', '.join(missing)}" if data else "no folder of data sets is set"
+    remedy = f"set `data:` in config.yaml or HEADSCARP_DATA to the folder that holds {folder.name}/"
+    return f"the files of site {site.name} are not at hand: {where}; {remedy}"

@@ -1,7 +1,7 @@
 """Figures that are charts: factors of the sites, scores, calibration and learning of the runs."""
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from headscarp.exhibits.runs import Scored, aggregate, mean_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, metric_label, record, unit_text
 from headscarp.files import read_json
+from headscarp.scoring.breaks import natural_breaks
 from headscarp.vocabulary import require_known
 
 LANDSLIDE = 1
@@ -119,7 +120,7 @@ def draw_importance(spec: ExhibitSpec, factors: Sequence[str], importances: dict
 
 # --- Fig. 10 of gao2021
 
-CLASSES, BREAKS_SAMPLE = 5, 2000
+CLASSES, BREAKS_SEED = 5, 0
 
 
 def landslide_frequency(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
@@ -136,7 +137,7 @@ def landslide_frequency(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         for axes, factor in zip(row, factors, strict=True):
             values = values_of(site, factor)
             usable = (label != UNMAPPED) & np.isfinite(values)
-            classes = frequency_by_class(values[usable], label[usable] == LANDSLIDE)
+            classes = frequency_by_class(values[usable], label[usable] == LANDSLIDE, factor)
             draw_frequency(axes, classes, f"{factor_label(factor)}{unit_text(UNIT + units_of(site, factor))}")
             lines += frequency_records(spec, site, factor, classes)
         row[0].set_ylabel(f"{site.title}\nShare of pixels", fontsize=7.5)
@@ -148,26 +149,11 @@ def landslide_frequency(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 FREQUENCY_COLOURS = (("#D55E00", "Share of landslide pixels"), ("#BBBBBB", "Share of the study area"))
 
 
-def natural_breaks(values: np.ndarray) -> np.ndarray:
-    """Inner bounds (up to four, ascending) of natural-break classes of a seeded sample of values."""
-    from mapclassify import NaturalBreaks
-
-    sample = np.random.default_rng(0).choice(values, min(BREAKS_SAMPLE, values.size), replace=False).astype(float)
-    state = np.random.get_state()  # mapclassify gives its k-means no seed of its own
-    np.random.seed(0)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # fewer distinct values than classes
-            return np.asarray(NaturalBreaks(sample, CLASSES).bins, float)[:-1]
-    finally:
-        np.random.set_state(state)
-
-
-def frequency_by_class(values: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
+def frequency_by_class(values: np.ndarray, truth: np.ndarray, factor: str) -> pd.DataFrame:
     """Per natural-break class of flat `values`: low, high, landslide_share, area_share (each summing to 1) and frequency_ratio."""
-    inner = natural_breaks(values)
-    member = np.digitize(values, inner, right=True)
-    edges = np.concatenate([[values.min()], inner, [values.max()]])
-    counts, slides = (np.bincount(of, minlength=len(inner) + 1) for of in (member, member[truth]))
+    edges = natural_breaks(values, CLASSES, BREAKS_SEED, factor)
+    member = np.digitize(values, edges[1:-1], right=True)
+    counts, slides = (np.bincount(of, minlength=CLASSES) for of in (member, member[truth]))
     frame = pd.DataFrame(
         {"low": edges[:-1], "high": edges[1:], "landslide_share": slides / slides.sum(), "area_share": counts / counts.sum()}
     )
@@ -310,45 +296,87 @@ def calibration_bins(group: Sequence[Scored]) -> pd.DataFrame:
 # --- learning
 
 
-def curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Training and validation loss by epoch: one panel for each row, its protocols in colours, its seeds as separate lines.
+QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
 
-    The numbers behind it are the losses of the last epoch, mean and sd over seeds.
+
+def curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
+    """Training and validation loss by epoch, and accuracy above it where the runs record it: one column of panels for each row, its
+    protocols in colours, its seeds as separate lines, folds averaged.
+
+    The numbers behind it are those of the last epoch, mean and sd over seeds.
     """
+    histories = {run.folder: read_history(run.folder / "history.csv") for run in spec.runs}
+    quantities = recorded(histories.values())
     columns = min(4, len(spec.rows))
-    rows = -(-len(spec.rows) // columns)
-    figure = style.new_figure(0.9 + 1.75 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for axes, row in zip(panels.flat, spec.rows, strict=False):
-        for run in (run for run in spec.runs if run.row == row):
-            history = pd.read_csv(run.folder / "history.csv")
-            colour = style.OKABE_ITO[spec.protocols.index(run.protocol)]
-            axes.plot(history["epoch"], history["train_loss"], color=colour, lw=1.0)
-            axes.plot(history["epoch"], history["validation_loss"], color=colour, lw=1.0, ls="--")
-        axes.set_title(spec.labels[row], fontsize=8)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    groups = -(-len(spec.rows) // columns)
+    figure = style.new_figure(0.9 + 1.75 * groups * len(quantities))
+    panels = figure.subplots(groups * len(quantities), columns, squeeze=False, sharey="row")
+    for number, row in enumerate(spec.rows):
+        first = number // columns * len(quantities)
+        for line, quantity in enumerate(quantities):
+            axes = panels[first + line, number % columns]
+            for run in (run for run in spec.runs if run.row == row):
+                draw_history(axes, histories[run.folder], quantity, style.OKABE_ITO[spec.protocols.index(run.protocol)])
+            look_of_curves(axes, quantity)
+            axes.set_xlabel("Epoch" if line == len(quantities) - 1 else "")
+            axes.set_ylabel(QUANTITIES[quantity] if number % columns == 0 else "")
+        panels[first, number % columns].set_title(spec.labels[row], fontsize=8)
+    for axes in panels[-len(quantities) :, len(spec.rows) - columns * (groups - 1) :].flat:
+        axes.set_axis_off()
+    kinds = [Line2D([], [], color=style.INK, lw=1, label="Training"), Line2D([], [], color=style.INK, lw=1, ls="--", label="Validation")]
+    protocols = [Line2D([], [], color=style.OKABE_ITO[index], lw=3, label=name) for index, name in enumerate(spec.protocols)]
+    figure.legend(handles=[*kinds, *protocols], loc="outside upper center", ncols=4)
+    style.sign(figure, spec, "Mean of folds." if any("fold" in one for one in histories.values()) else "")
+    return figure, frame_of(last_values(spec, histories, quantities))
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """A run's history.csv.
+
+    Raises:
+        HeadscarpError: it is missing or holds no epoch.
+    """
+    try:
+        history = pd.read_csv(path)
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        raise HeadscarpError(f"{path} is missing or empty; train the run again") from None
+    if history.empty:
+        raise HeadscarpError(f"{path} holds no epoch; train the run again")
+    return history
+
+
+def recorded(histories: Iterable[pd.DataFrame]) -> list[str]:
+    """What the histories record of training: accuracy, if all of them do, and loss."""
+    return ["accuracy", "loss"] if all("train_accuracy" in history for history in histories) else ["loss"]
+
+
+def draw_history(axes: Axes, history: pd.DataFrame, quantity: str, colour: str) -> None:
+    """Training (solid) and validation (dashed) values of one run by epoch, the mean of the folds that were still trained then."""
+    by_epoch = history.groupby("epoch").mean()
+    axes.plot(by_epoch.index, by_epoch[f"train_{quantity}"], color=colour, lw=1.0)
+    axes.plot(by_epoch.index, by_epoch[f"validation_{quantity}"], color=colour, lw=1.0, ls="--")
+
+
+def look_of_curves(axes: Axes, quantity: str) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.grid(axis="y", color="#DDDDDD", lw=0.5)
+    if quantity == "loss":
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.grid(axis="y", color="#DDDDDD", lw=0.5)
-    for axes in panels.flat[len(spec.rows) :]:
-        axes.set_axis_off()
-    figure.supylabel("Loss", fontsize=8)
-    for axes in panels[-1]:
-        axes.set_xlabel("Epoch")
-    kinds = [Line2D([], [], color=style.INK, lw=1, label="Training"), Line2D([], [], color=style.INK, lw=1, ls="--", label="Validation")]
-    protocols = [Line2D([], [], color=style.OKABE_ITO[index], lw=3, label=name) for index, name in enumerate(spec.protocols)]
-    figure.legend(handles=[*kinds, *protocols], loc="outside upper center", ncols=4)
-    style.sign(figure, spec)
-    return figure, frame_of(last_losses(spec))
 
 
-def last_losses(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
-    """Tidy records of the losses of the last epoch of each row under each protocol."""
+def last_values(spec: ExhibitSpec, histories: Mapping[Path, pd.DataFrame], quantities: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Tidy records of the last epoch of each row under each protocol; of every fold its own last epoch, then the mean of the folds."""
     for protocol in spec.protocols:
         for row in spec.rows:
-            last = [pd.read_csv(run.folder / "history.csv").iloc[-1] for run in spec.runs_of(row, protocol)]
-            for metric in ("train_loss", "validation_loss") if last else ():
+            last = [last_epoch(histories[run.folder]) for run in spec.runs_of(row, protocol)]
+            for metric in [f"{subset}_{quantity}" for quantity in quantities for subset in ("train", "validation")] if last else ():
                 value = mean_of([one[metric] if np.isfinite(one[metric]) else None for one in last])
                 yield record(spec, row, metric, protocol=protocol, data=spec.only_site().data, **value)
+
+
+def last_epoch(history: pd.DataFrame) -> pd.Series:
+    """The last line of a history, averaged over folds if it has them."""
+    return history.groupby("fold").last().mean() if "fold" in history else history.iloc[-1]

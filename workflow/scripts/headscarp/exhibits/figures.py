@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.figure import Figure
 
-from headscarp.exhibits import charts, maps, style
+from headscarp.exhibits import charts, factor_maps, inventory_maps, maps, style, susceptibility_charts
 from headscarp.exhibits.spec import ExhibitSpec
 
 Drawing = Callable[[ExhibitSpec], tuple[Figure, pd.DataFrame]]
@@ -30,4 +30,13 @@ FIGURES: dict[str, Drawing] = {
     "reliability": in_style(charts.reliability),
     "curves": in_style(charts.curves),
     "probability_maps": in_style(maps.probability_maps),
+    "class_maps": in_style(factor_maps.class_maps),
+    "factor_maps": in_style(factor_maps.factor_maps),
+    "susceptibility_maps": in_style(factor_maps.susceptibility_maps),
+    "inventory_comparison": in_style(inventory_maps.inventory_comparison),
+    "close_ups": in_style(inventory_maps.close_ups),
+    "inventory_map": in_style(inventory_maps.inventory_map),
+    "roc": in_style(susceptibility_charts.roc),
+    "rate_curves": in_style(susceptibility_charts.rate_curves),
+    "search_chart": in_style(susceptibility_charts.search_chart),
 }

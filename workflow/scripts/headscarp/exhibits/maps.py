@@ -1,7 +1,7 @@
 """Figures that are maps: the study area, the errors of each network, and probabilities."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import LightSource, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,11 +18,12 @@ from matplotlib.ticker import MaxNLocator
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
-from headscarp.exhibits.rasters import UNMAPPED, View, layer_path, site_grid, values_of
+from headscarp.exhibits.rasters import UNMAPPED, View, layer_path, site_grid, value_range
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
 from headscarp.site.grid import Grid
+from headscarp.vocabulary import require_known
 
 LANDSLIDE = 1
 TRAIN, VALIDATION, TEST = 1, 2, 3
@@ -47,14 +48,31 @@ def shade(elevation: np.ndarray, view: View) -> np.ndarray:
     return LightSource(315, 45).hillshade(filled, vert_exag=1.2, dx=dx, dy=dy)
 
 
-def composite(view: View, site: SiteFiles, channels: Sequence[str]) -> np.ndarray:
-    """Three layers as red, green and blue, (row, col, 3), stretched together between the 2nd and 98th percentile of each."""
-    if len(channels) != 3:
-        raise HeadscarpError(f"an image needs three layers for red, green and blue but the exhibit's options name {list(channels)}")
-    bands = np.stack([view.read(layer_path(site, channel)) for channel in channels], axis=-1)
-    low, high = np.nanpercentile(bands, [2, 98], axis=(0, 1))
+def composite(view: View, site: SiteFiles, channels: Sequence[str], limits: np.ndarray | None = None) -> np.ndarray:
+    """Three layers as red, green and blue, (row, col, 3), stretched between `limits` (those of the view itself unless given)."""
+    bands = image_bands(view, site, channels)
+    low, high = band_limits(bands) if limits is None else limits
     stretched = np.clip((bands - low) / np.maximum(high - low, 1e-9), 0, 1) ** 0.85
     return np.where(np.isfinite(stretched), stretched, 1.0)
+
+
+def image_bands(view: View, site: SiteFiles, channels: Sequence[str]) -> np.ndarray:
+    """Three layers, (row, col, 3), unstretched."""
+    if len(channels) != 3:
+        raise HeadscarpError(f"an image needs three layers for red, green and blue but the exhibit's options name {list(channels)}")
+    return np.stack([view.read(layer_path(site, channel)) for channel in channels], axis=-1)
+
+
+def band_limits(bands: np.ndarray) -> np.ndarray:
+    """2nd and 98th percentile (2, 3) of three bands (row, col, 3): what an image is stretched between."""
+    return np.nanpercentile(bands, [2, 98], axis=(0, 1))
+
+
+def mapped_area(view: View, site: SiteFiles) -> np.ndarray:
+    """Pixels (row, col) of a view inside the study area: everywhere, where the site has no labels or only unmapped ones."""
+    path = site.folder / "layers" / "label.tif"
+    mapped = view.read(path, classes=True) != UNMAPPED if path.exists() else np.zeros(view.shape, bool)
+    return mapped if mapped.any() else np.ones(view.shape, bool)
 
 
 def grey_relief(relief: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -89,15 +107,15 @@ def outline(axes: Axes, mask: np.ndarray, view: View, colour: str, width: float,
         axes.contour(x, y, padded, [0.5], colors=[colour], linewidths=width, linestyles="dashed" if dashed else "solid")
 
 
-def hatch(axes: Axes, mask: np.ndarray, view: View) -> None:
+def hatch(axes: Axes, mask: np.ndarray, view: View, pattern: str = "////", colour: str = "#A0A0A0") -> None:
     """Hatch the pixels of a mask (row, col)."""
     if mask.any():
         west, east, south, north = view.extent
         hatches = axes.contourf(
             np.linspace(west, east, mask.shape[1]), np.linspace(north, south, mask.shape[0]), mask.astype(float), [0.5, 1.5],
-            colors="none", hatches=["////"],
+            colors="none", hatches=[pattern],
         )  # fmt: skip
-        hatches.set_edgecolor("#A0A0A0")
+        hatches.set_edgecolor(colour)
         hatches.set_linewidth(0)
 
 
@@ -191,68 +209,156 @@ class Page:
 # --- Figs 1-2 of gao2021: where, how high, what it looks like
 
 
+BACKGROUNDS = ("relief", "composite")
+LEFT, BAR, HEAD, FOOT = 0.45, 0.75, 0.5, 0.85  # inches: beside a map for its northings and its colour bar, above and below it
+BETWEEN = 0.12
+
+
 def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Shaded relief with slides, rivers, faults and study area beside an image, one row of panels for each site.
 
-    Options: `image` (three layers for red, green, blue; default true colour red, green, blue).
+    Options: `composite` (three layers for red, green, blue; default red, green, blue); `background` (`relief` or `composite`: one panel
+    instead of both; for all sites, or {site: background}); `points` (file among the raw files with surveyed sites and their column `size`,
+    shown on the relief instead of the outlines of slides); `outlines` ({what people read: file among the raw files}).
     """
     channels = spec.options.get("composite", TRUE_COLOUR)
     views = [View.of(site_grid(site)) for site in spec.sites]
-    width = (style.WIDTH - 0.45 - 0.12 - 0.75) / 2
-    heights = [0.5 + width * view.aspect + 0.75 for view in views]
+    panels = [backgrounds_of(spec, site) for site in spec.sites]
+    widths = [(style.WIDTH - LEFT - BAR - BETWEEN * (len(shown) - 1)) / len(shown) for shown in panels]
+    heights = [HEAD + width * view.aspect + FOOT for view, width in zip(views, widths, strict=True)]
     figure = style.new_figure(sum(heights) + 0.2, layout=None)
-    top = 0.0
-    for index, (site, view, height) in enumerate(zip(spec.sites, views, heights, strict=True)):
+    top, number = 0.0, 0
+    for site, view, shown, width, height in zip(spec.sites, views, panels, widths, heights, strict=True):
         grid = site_grid(site)
         label = view.read(layer_path(site, "label"), classes=True)
-        box = (0.45, top + 0.5, width, width * view.aspect)
-        relief, image, bar = (place(figure, (box[0] + shift, box[1], wide, box[3])) for shift, wide in
-                              ((0, width), (width + 0.12, width), (2 * width + 0.22, 0.1)))  # fmt: skip
-        drawn = draw_relief(relief, site, view, label)
-        show(image, composite(view, site, channels), view)
-        outline(image, label == LANDSLIDE, view, IMAGE_SLIDE, 0.4)
-        for axes, text in ((relief, "Relief and landslides"), (image, f"Image: {', '.join(channels)}")):
-            axes.set_title(f"{style.panel_letter(2 * index + (axes is image))} {text}", pad=4)
-            kilometres(axes, grid, ylabel=axes is relief)
-        style.scale_bar(relief, view.width_km)
-        style.north_arrow(relief)
-        figure.colorbar(drawn, cax=bar, label="Elevation (m)")
+        for column, background in enumerate(shown):
+            left = LEFT + column * (width + BETWEEN)
+            axes = place(figure, (left, top + HEAD, width, width * view.aspect))
+            if background == "relief":
+                drawn = draw_relief(axes, site, view, label, slides="points" not in spec.options)
+                bar = place(figure, (LEFT + len(shown) * (width + BETWEEN) - 0.02, top + HEAD, 0.1, width * view.aspect))
+                figure.colorbar(drawn, cax=bar, label="Elevation (m)")
+                draw_points(axes, spec, site)
+            else:
+                show(axes, composite(view, site, channels), view)
+                outline(axes, label == LANDSLIDE, view, IMAGE_SLIDE, 0.4)
+            draw_outlines(axes, spec, site)
+            axes.set_title(f"{style.panel_letter(number)} {panel_title(spec, background, channels)}", pad=4)
+            kilometres(axes, grid, ylabel=column == 0)
+            if column == 0:
+                style.scale_bar(axes, view.width_km)
+                style.north_arrow(axes)
+            number += 1
         tall = figure.get_figheight()
         figure.text(0.01, 1 - (top + 0.05) / tall, f"{site.title} · {locator(grid)}", weight="bold", va="top")
         anchor = (0.5, 1 - (top + height) / tall)
+        handles = site_legend(spec, site, label, shown)
         figure.legend(
-            handles=site_legend(site, label), loc="lower center", bbox_to_anchor=anchor, ncols=6, handlelength=1.6, columnspacing=1.4
+            handles=handles,
+            loc="lower center",
+            bbox_to_anchor=anchor,
+            ncols=6 if len(handles) <= 6 else 4,
+            handlelength=1.6,
+            columnspacing=1.4,
         )
         top += height
     style.sign(figure, spec)
     return figure, frame_of(place_records(spec))
 
 
+def backgrounds_of(spec: ExhibitSpec, site: SiteFiles) -> tuple[str, ...]:
+    """The panels of one site: the backgrounds they are drawn on."""
+    chosen = spec.options.get("background")
+    if isinstance(chosen, Mapping):
+        for name in chosen:
+            require_known(name, [one.name for one in spec.sites], f"exhibit '{spec.name}', options, background: site")
+        chosen = chosen.get(site.name)
+    return BACKGROUNDS if chosen is None else (require_known(chosen, BACKGROUNDS, f"exhibit '{spec.name}', options: background"),)
+
+
+def panel_title(spec: ExhibitSpec, background: str, channels: Sequence[str]) -> str:
+    if background == "composite":
+        return f"Image: {', '.join(channels)}"
+    return "Relief and surveyed landslides" if "points" in spec.options else "Relief and landslides"
+
+
+SIZES = {"small": (4, "#FDE0A0"), "medium": (22, "#E69F00"), "large": (80, "#D55E00")}  # area in square points, colour
+
+
+def draw_points(axes: Axes, spec: ExhibitSpec, site: SiteFiles) -> None:
+    """Surveyed landslides as discs graduated by size, the largest first so that no small one is hidden."""
+    if "points" not in spec.options:
+        return
+    survey = raw_vectors(site, spec.options["points"])
+    if "size" not in survey:
+        raise HeadscarpError(
+            f"{site.raw / spec.options['points']} has no column 'size' (small, medium or large); name the file of a survey as `points`"
+        )
+    for size in sorted(set(survey["size"]), key=lambda size: -SIZES[require_known(size, SIZES, f"{spec.options['points']}: size")][0]):
+        area, colour = SIZES[size]
+        of_size = survey.geometry[survey["size"] == size]
+        axes.scatter(of_size.x / 1000, of_size.y / 1000, s=area, c=colour, edgecolors=style.INK, linewidths=0.5, zorder=6)
+
+
+OUTLINES = ("#000000", "#CC79A7", "#56B4E9")
+
+
+def draw_outlines(axes: Axes, spec: ExhibitSpec, site: SiteFiles) -> None:
+    """Borders of the areas that the option `outlines` names, over a white halo that parts them from any ground."""
+    for colour, file in zip(OUTLINES, spec.options.get("outlines", {}).values(), strict=False):
+        rings = rings_of(raw_vectors(site, file))
+        for ink, width in (("white", 2.6), (colour, 1.2)):
+            axes.add_collection(PolyCollection(rings, facecolors="none", edgecolors=ink, linewidths=width, zorder=5), autolim=False)
+
+
+def outline_handles(spec: ExhibitSpec) -> list[Line2D]:
+    """Legend handles of the option `outlines`."""
+    names = spec.options.get("outlines", {})
+    return [Line2D([], [], color=colour, lw=1.2, label=name) for colour, name in zip(OUTLINES, names, strict=False)]
+
+
+def raw_vectors(site: SiteFiles, file: str) -> Any:
+    """A vector file among a site's raw files, in the CRS of the site's grid.
+
+    Raises:
+        HeadscarpError: it is missing, unreadable or has no CRS.
+    """
+    from headscarp.site.vectors import read_vectors
+
+    return read_vectors(site.raw / file, site_grid(site).crs)
+
+
+def rings_of(polygons: Any) -> list[np.ndarray]:
+    """Outer rings (vertex, 2) of polygons in kilometres."""
+    parts = polygons.geometry.explode(index_parts=False)
+    return [np.asarray(part.exterior.coords)[:, :2] / 1000 for part in parts if part.geom_type == "Polygon"]
+
+
 def place_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
     """Tidy records of where each site lies and how high: centre in degrees, lowest and highest elevation in metres."""
     for site in spec.sites:
         longitude, latitude = centre(site_grid(site))
-        elevation = values_of(site, "elevation")
-        numbers = {"centre_longitude": longitude, "centre_latitude": latitude}
-        numbers |= {"elevation_min": float(np.nanmin(elevation)), "elevation_max": float(np.nanmax(elevation))}
+        low, high = value_range(site, "elevation")
+        numbers = {"centre_longitude": longitude, "centre_latitude": latitude, "elevation_min": low, "elevation_max": high}
         for metric, value in numbers.items():
             yield record(spec, site.name, metric, value, data=site.data, note="unit m" if "elevation" in metric else "unit degree")
 
 
-def draw_relief(axes: Axes, site: SiteFiles, view: View, label: np.ndarray) -> ScalarMappable:
-    """Hypsometric tints over shaded relief, with lines and outlines; returns the mappable of the elevation."""
+def draw_relief(axes: Axes, site: SiteFiles, view: View, label: np.ndarray, slides: bool = True) -> ScalarMappable:
+    """Hypsometric tints over shaded relief, with lines and (if `slides`) outlines; returns the mappable of the elevation."""
     elevation = view.read(layer_path(site, "elevation"))
     colours = ScalarMappable(Normalize(*np.nanpercentile(elevation, [0.2, 99.8])), style.ELEVATION)
     lit = np.clip(0.35 + 0.9 * shade(elevation, view), 0, 1.25)[..., None]
     tinted = np.clip(colours.to_rgba(elevation)[..., :3] * lit, 0, 1)
     tinted[~np.isfinite(elevation)] = 1
     show(axes, tinted, view)
-    draw_lines(axes, site.folder / "raw" / "rivers.gpkg", site_grid(site).crs, style.WATER, 0.8)
-    draw_lines(axes, site.folder / "raw" / "faults.gpkg", site_grid(site).crs, style.FAULT, 0.9, "dashed")
-    slides = np.zeros((*label.shape, 4))
-    slides[label == LANDSLIDE] = (*to_rgb(style.SLIDE), 0.45)
-    show(axes, slides, view)
-    outline(axes, label == LANDSLIDE, view, style.SLIDE, 0.4)
+    draw_lines(axes, site.raw / "rivers.gpkg", site_grid(site).crs, style.WATER, 0.8)
+    draw_lines(axes, site.raw / "faults.gpkg", site_grid(site).crs, style.FAULT, 0.9, "dashed")
+    if slides:
+        patches = np.zeros((*label.shape, 4))
+        patches[label == LANDSLIDE] = (*to_rgb(style.SLIDE), 0.45)
+        show(axes, patches, view)
+        outline(axes, label == LANDSLIDE, view, style.SLIDE, 0.4)
     outline(axes, label != UNMAPPED, view, "black", 0.9)
     return colours
 
@@ -270,17 +376,26 @@ def draw_lines(axes: Axes, path: Path, crs: str, colour: str, width: float, line
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
-def site_legend(site: SiteFiles, label: np.ndarray) -> list[Any]:
-    """Legend handles of what a site map shows."""
-    handles: list[Any] = style.swatches([("#DC9A9F", "Landslide")])
-    handles[0].set_edgecolor(style.SLIDE)
-    handles.append(Line2D([], [], color=IMAGE_SLIDE, lw=1.2, label="Landslide on the image"))
-    if (label == UNMAPPED).any():
-        handles.append(Line2D([], [], color="black", lw=0.9, label="Mapped area"))
-    if (site.folder / "raw" / "rivers.gpkg").exists():
-        handles.append(Line2D([], [], color=style.WATER, lw=0.9, label="River"))
-    if (site.folder / "raw" / "faults.gpkg").exists():
-        handles.append(Line2D([], [], color=style.FAULT, lw=0.9, ls="dashed", label="Fault"))
+def site_legend(spec: ExhibitSpec, site: SiteFiles, label: np.ndarray, shown: Sequence[str]) -> list[Any]:
+    """Legend handles of what the panels of a site show."""
+    handles: list[Any] = []
+    if "relief" in shown and "points" in spec.options:
+        for size, (area, colour) in SIZES.items():
+            text = f"{size.capitalize()} landslide"
+            handles.append(Line2D([], [], ls="", marker="o", ms=area**0.5, mfc=colour, mec=style.INK, mew=0.5, label=text))
+    elif "relief" in shown:
+        handles += style.swatches([("#DC9A9F", "Landslide")])
+        handles[0].set_edgecolor(style.SLIDE)
+    if "composite" in shown:
+        handles.append(Line2D([], [], color=IMAGE_SLIDE, lw=1.2, label="Landslide on the image"))
+    handles += outline_handles(spec)
+    if "relief" in shown:
+        if (label == UNMAPPED).any():
+            handles.append(Line2D([], [], color="black", lw=0.9, label="Mapped area"))
+        if (site.raw / "rivers.gpkg").exists():
+            handles.append(Line2D([], [], color=style.WATER, lw=0.9, label="River"))
+        if (site.raw / "faults.gpkg").exists():
+            handles.append(Line2D([], [], color=style.FAULT, lw=0.9, ls="dashed", label="Fault"))
     return handles
 
 

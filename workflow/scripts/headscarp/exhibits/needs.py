@@ -5,30 +5,54 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Needs:
-    """Files of a run and parts of a site (`raw`, `layers`, `cube`, `samples`) that a kind of exhibit reads."""
+    """Files of a run, of a run applied to the exhibit's target site and of a search, and parts of a site and of the target site (`raw`,
+    `layers`, `cube`, `samples`), that a kind of exhibit reads; `module` of this package makes it."""
 
+    module: str
     run: tuple[str, ...] = ()
     site: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
 
 
 SCORES = ("scores.json", "cells.npz")
+TRIALS = ("trials.csv", "best.json")
 
 TABLES = {
-    "site": Needs(site=("layers",)),
-    "factor_ranges": Needs(site=("layers",)),
-    "scores": Needs(run=SCORES),
-    "objects": Needs(run=SCORES),
-    "complexity": Needs(run=("map.json", "run.json")),
-    "audit": Needs(site=("samples",)),
+    "site": Needs("tables", site=("layers",)),
+    "factor_ranges": Needs("tables", site=("layers",)),
+    "scores": Needs("tables", run=SCORES),
+    "objects": Needs("tables", run=SCORES),
+    "complexity": Needs("tables", run=("map.json", "run.json")),
+    "audit": Needs("audit_tables", site=("samples",)),
+    "class_shares": Needs("factor_tables", site=("layers",)),
+    "factor_classes": Needs("factor_tables", site=("layers",)),
+    "search": Needs("run_tables", search=TRIALS),
+    "printed_scores": Needs("run_tables", run=SCORES),
+    "hyperparameters": Needs("run_tables", run=("run.json",)),
+    "mcnemar": Needs("run_tables", run=("predictions.npz",)),
+    "order_spread": Needs("run_tables", run=("scores.json",)),
+    "inventory": Needs("inventory_tables", run=("scores.json",), elsewhere=("inventory.gpkg", "inventory.json"), target=("raw",)),
+    "model_audit": Needs("audit_tables", site=("samples",)),
 }
 
 FIGURES = {
-    "site_map": Needs(site=("raw", "layers")),
-    "confusion_maps": Needs(run=("probability.tif", "scores.json"), site=("layers", "samples")),
-    "factor_importance": Needs(site=("cube",)),
-    "landslide_frequency": Needs(site=("layers",)),
-    "score_chart": Needs(run=SCORES),
-    "reliability": Needs(run=SCORES),
-    "curves": Needs(run=("history.csv",)),
-    "probability_maps": Needs(run=("probability.tif", "scores.json"), site=("layers", "samples")),
+    "site_map": Needs("maps", site=("raw", "layers")),
+    "confusion_maps": Needs("maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
+    "factor_importance": Needs("charts", site=("cube",)),
+    "landslide_frequency": Needs("charts", site=("layers",)),
+    "score_chart": Needs("charts", run=SCORES),
+    "reliability": Needs("charts", run=SCORES),
+    "curves": Needs("charts", run=("history.csv",)),
+    "probability_maps": Needs("maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
+    "class_maps": Needs("factor_maps", site=("layers",)),
+    "factor_maps": Needs("factor_maps", site=("layers",)),
+    "inventory_comparison": Needs("inventory_maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
+    "close_ups": Needs("inventory_maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
+    "inventory_map": Needs("inventory_maps", elsewhere=("inventory.gpkg",), target=("layers", "raw")),
+    "roc": Needs("susceptibility_charts", run=SCORES),
+    "susceptibility_maps": Needs("factor_maps", run=("susceptibility.tif",), site=("layers",)),
+    "rate_curves": Needs("susceptibility_charts", run=("susceptibility.tif",), site=("samples",)),
+    "search_chart": Needs("susceptibility_charts", search=TRIALS),
 }

@@ -1,17 +1,21 @@
-"""Reading layers for exhibits: whole for numbers, thinned for drawing."""
+"""Reading layers for exhibits: whole or block by block for numbers, thinned for drawing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 from rasterio.enums import Resampling
+from rasterio.windows import Window
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import SiteFiles
 from headscarp.files import read_json
 from headscarp.site.grid import Grid
-from headscarp.site.layer import read_layer
+from headscarp.site.layer import open_raster, read_layer
 
 UNMAPPED = 255
 LONGEST_SIDE = 1000  # pixels of a drawn map: about 300 dpi on half a page
@@ -42,30 +46,106 @@ def site_grid(site: SiteFiles) -> Grid:
     return Grid.from_record(read_json(site.folder / "layers" / "layers.json")["grid"])
 
 
+def layer_record(site: SiteFiles, name: str) -> dict[str, Any]:
+    """What the manifest says of a layer (name, units, kind, classes, ...); nothing where it does not list it."""
+    layers = read_json(site.folder / "layers" / "layers.json")["layers"]
+    return next((layer for layer in layers if layer["name"] == name), {})
+
+
 def units_of(site: SiteFiles, name: str) -> str:
     """Units of a layer as its manifest states them."""
-    layers = read_json(site.folder / "layers" / "layers.json")["layers"]
-    return next((layer["units"] for layer in layers if layer["name"] == name), "")
+    return layer_record(site, name).get("units", "")
+
+
+def class_names(site: SiteFiles, name: str) -> dict[int, str]:
+    """{code: name} of a class layer, as its manifest states them.
+
+    Raises:
+        HeadscarpError: the site has no such layer, or the manifest names no classes for it.
+    """
+    path = layer_path(site, name)
+    classes = layer_record(site, name).get("classes")
+    if not classes:
+        raise HeadscarpError(
+            f"{path.parent / 'layers.json'} names no classes for layer '{name}' of site '{site.name}'; "
+            "give {code: name} as `classes` of that raster in the card, or name a class layer in the exhibit"
+        )
+    return {int(code): text for code, text in classes.items()}
+
+
+def is_classed(site: SiteFiles, name: str) -> bool:
+    """Whether a layer holds classes with names."""
+    return bool(layer_record(site, name).get("classes"))
+
+
+def value_range(site: SiteFiles, name: str) -> tuple[float, float]:
+    """Least and greatest value of a continuous layer, read block by block; NaN where it holds none."""
+    low, high = np.inf, -np.inf
+    with open_raster(layer_path(site, name)) as source:
+        for _, window in source.block_windows(1):
+            values = source.read(1, window=window, masked=True)
+            finite = values.compressed()[np.isfinite(values.compressed())]
+            if finite.size:
+                low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return (low, high) if low <= high else (np.nan, np.nan)
+
+
+def class_counts(site: SiteFiles, name: str) -> dict[int, int]:
+    """Mapped pixels of each class of a class layer (0..255), read block by block; no data is left out."""
+    counts = np.zeros(256, np.int64)
+    label = site.folder / "layers" / "label.tif"
+    with open_raster(layer_path(site, name)) as source, open_raster(label if label.exists() else source.name) as mapped:
+        for _, window in source.block_windows(1):
+            values = source.read(1, window=window)
+            inside = values != source.nodata
+            if label.exists():
+                inside &= mapped.read(1, window=window) != UNMAPPED
+            counts += np.bincount(values[inside], minlength=256)
+    return {code: int(counts[code]) for code in np.flatnonzero(counts)}
+
+
+@contextmanager
+def opened(path: Path, shape: tuple[int, int]) -> Iterator[rasterio.DatasetReader]:
+    """A raster of `shape` (rows, columns), open for reading.
+
+    Raises:
+        HeadscarpError: the file cannot be read or has another shape.
+    """
+    try:
+        with rasterio.open(path) as source:
+            if source.shape != shape:
+                raise HeadscarpError(f"{path} has {source.shape} pixels, its site has {shape}; make it again on the site's grid")
+            yield source
+    except rasterio.errors.RasterioError as error:
+        raise HeadscarpError(f"{path} cannot be read ({error}); it is missing or truncated: make it again") from None
 
 
 @dataclass(frozen=True)
 class View:
-    """How a grid is thinned for drawing: shape of the picture and its extent (west, east, south, north) in kilometres."""
+    """How a grid, or a rectangle of it, is thinned for drawing.
+
+    `shape` is that of the picture, `extent` is (west, east, south, north) in kilometres, `window` the rectangle (first row, first column,
+    rows, columns) of the grid, whose shape is `full_shape`.
+    """
 
     shape: tuple[int, int]
     extent: tuple[float, float, float, float]
     full_shape: tuple[int, int]
+    window: tuple[int, int, int, int]
 
     @classmethod
-    def of(cls, grid: Grid, longest_side: int = LONGEST_SIDE) -> "View":
-        thin = max(1.0, max(grid.shape) / longest_side)
-        west, south, east, north = (edge / 1000 for edge in grid.bounds)
-        return cls((round(grid.height / thin), round(grid.width / thin)), (west, east, south, north), grid.shape)
+    def of(cls, grid: Grid, longest_side: int = LONGEST_SIDE, window: tuple[int, int, int, int] | None = None) -> "View":
+        first_row, first_col, rows, cols = window = window or (0, 0, *grid.shape)
+        thin = max(1.0, max(rows, cols) / longest_side)
+        west, north = grid.transform @ (first_col, first_row)
+        east, south = grid.transform @ (first_col + cols, first_row + rows)
+        extent = (west / 1000, east / 1000, south / 1000, north / 1000)
+        return cls((max(1, round(rows / thin)), max(1, round(cols / thin))), extent, grid.shape, window)
 
     @property
     def aspect(self) -> float:
         """Height over width."""
-        return self.full_shape[0] / self.full_shape[1]
+        return self.window[2] / self.window[3]
 
     @property
     def width_km(self) -> float:
@@ -83,20 +163,31 @@ class View:
         Raises:
             HeadscarpError: the file cannot be read or is not on the grid.
         """
-        try:
-            with rasterio.open(path) as source:
-                if source.shape != self.full_shape:
-                    raise HeadscarpError(
-                        f"{path} has {source.shape} pixels, its site has {self.full_shape}; make it again on the site's grid"
-                    )
-                if classes:
-                    return source.read(1, out_shape=self.shape, resampling=Resampling.nearest)
-                thinned = source.read(1, out_shape=self.shape, resampling=Resampling.average, masked=True)
-        except rasterio.errors.RasterioError as error:
-            raise HeadscarpError(f"{path} cannot be read ({error}); it is missing or truncated: make it again") from None
+        with opened(path, self.full_shape) as source:
+            return self._band(source, 1, classes)
+
+    def read_mean(self, path: Path) -> np.ndarray:
+        """The mean over the bands of a raster on the grid, thinned; NaN where no band has data. Errors as in `read`."""
+        total, known = np.zeros(self.shape), np.zeros(self.shape)
+        with opened(path, self.full_shape) as source:
+            for band in range(1, source.count + 1):
+                values = self._band(source, band, classes=False)
+                total += np.nan_to_num(values)
+                known += np.isfinite(values)
+        return np.where(known > 0, total / np.maximum(known, 1), np.nan)
+
+    def _band(self, source: rasterio.DatasetReader, band: int, classes: bool) -> np.ndarray:
+        row, col, rows, cols = self.window
+        where = {"window": Window(col, row, cols, rows), "out_shape": self.shape}
+        if classes:
+            return source.read(band, resampling=Resampling.nearest, **where)
+        thinned = source.read(band, resampling=Resampling.average, masked=True, **where)
         return thinned.astype(np.float32).filled(np.nan)
 
     def thin(self, values: np.ndarray) -> np.ndarray:
         """An array (row, col) on the grid, thinned to the nearest pixel."""
-        rows, cols = (((np.arange(n) + 0.5) * full / n).astype(int) for n, full in zip(self.shape, self.full_shape, strict=True))
+        first = self.window[:2]
+        rows, cols = (
+            start + ((np.arange(n) + 0.5) * full / n).astype(int) for start, n, full in zip(first, self.shape, self.window[2:], strict=True)
+        )
         return values[np.ix_(rows, cols)]

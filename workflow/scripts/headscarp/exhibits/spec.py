@@ -1,6 +1,6 @@
 """What an exhibit is made of: its sites, its runs and the published values that stand beside ours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,20 @@ TWIN = "twin"
 
 @dataclass(frozen=True)
 class SiteFiles:
-    """A study area on disk: `folder` holds layers/ (with layers.json), cube/ (and raw/); `samples` maps a protocol to its folder."""
+    """A study area on disk: `folder` holds layers/ (with layers.json) and cube/; `raw` its raw files; `samples` is {protocol: folder}."""
 
     name: str
     title: str
     folder: Path
     data: str
     samples: dict[str, Path]
+    raw: Path
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "SiteFiles":
         samples = {protocol: Path(folder) for protocol, folder in record.get("samples", {}).items()}
-        return cls(record["name"], record["title"], Path(record["folder"]), record["data"], samples)
+        folder = Path(record["folder"])
+        return cls(record["name"], record["title"], folder, record["data"], samples, Path(record.get("raw", folder / "raw")))
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,33 @@ class RunFiles:
         keys = ("row", "label", "experiment", "protocol")
         return cls(*(record[key] for key in keys), int(record["seed"]), Path(record["folder"]))
 
+    def elsewhere(self, site: str) -> Path:
+        """Folder of what the run made of another site than its own."""
+        return self.folder / "on" / site
+
+
+@dataclass(frozen=True)
+class SearchFiles:
+    """One search of hyper-parameters: `folder` holds trials.csv and best.json."""
+
+    name: str
+    label: str
+    protocol: str
+    sampler: str
+    folder: Path
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "SearchFiles":
+        return cls(*(record[key] for key in ("name", "label", "protocol", "sampler")), Path(record["folder"]))
+
 
 @dataclass(frozen=True)
 class ExhibitSpec:
-    """One table or figure. `published` holds records {row, metric, value, unit}; runs stand in the order in which they are shown."""
+    """One table or figure. `published` holds records {row, metric, value, unit}; runs stand in the order in which they are shown.
+
+    `target` is the site that the runs were applied to beside their own; `experiments` holds the resolved record of each row (network,
+    width, params, channels, recipe).
+    """
 
     card: str
     name: str
@@ -55,6 +80,9 @@ class ExhibitSpec:
     runs: tuple[RunFiles, ...]
     options: dict[str, Any]
     published: tuple[dict[str, Any], ...]
+    searches: tuple[SearchFiles, ...] = ()
+    target: SiteFiles | None = None
+    experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "ExhibitSpec":
@@ -64,6 +92,9 @@ class ExhibitSpec:
             runs=tuple(RunFiles.from_record(run) for run in record.get("runs", [])),
             options=dict(record.get("options", {})),
             published=tuple(record.get("published", [])),
+            searches=tuple(SearchFiles.from_record(search) for search in record.get("searches", [])),
+            target=SiteFiles.from_record(record["target"]) if record.get("target") else None,
+            experiments=dict(record.get("experiments", {})),
         )
 
     @property
@@ -98,5 +129,10 @@ class ExhibitSpec:
 
     def published_value(self, row: str, metric: str) -> float | None:
         """The printed value of a row and metric, if the paper prints one."""
-        values = [float(record["value"]) for record in self.published if (record["row"], record["metric"]) == (row, metric)]
+        value = self.published_text(row, metric)
+        return None if value is None else float(value)
+
+    def published_text(self, row: str, metric: str) -> Any:
+        """What the paper prints for a row and metric, number or text, if anything."""
+        values = [record["value"] for record in self.published if (record["row"], record["metric"]) == (row, metric)]
         return values[0] if values else None

@@ -1,6 +1,6 @@
 """The tables: one function of an `ExhibitSpec` for each kind, in `TABLES`, gives a tidy frame."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,20 +8,20 @@ import pandas as pd
 
 from headscarp import networks
 from headscarp.errors import HeadscarpError
+from headscarp.exhibits.audit_tables import audit, model_audit
+from headscarp.exhibits.factor_tables import class_shares, factor_classes
+from headscarp.exhibits.inventory_tables import inventory
 from headscarp.exhibits.rasters import UNMAPPED, site_grid, units_of, values_of
+from headscarp.exhibits.run_tables import hyperparameters, mcnemar, order_spread, printed_scores, search
 from headscarp.exhibits.runs import aggregate, mean_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import UNIT, frame_of, record, write_table
 from headscarp.files import read_json
-from headscarp.scoring.audit import gains, implied_kappa, implied_miou, implied_share
 
 LANDSLIDE = 1
 RANGE_FACTORS = ("elevation", "slope", "curvature", "ndvi", "mndwi", "distance_to_river", "distance_to_fault")
-FACTORS = "+factors"  # how the name of an experiment with influencing factors ends
-PRINTED = "published"
 NETWORK = "network"
 COUNTED = "parameters and size are of the network at full width, whatever the data"
-IMPLIED = "worked out from printed accuracy, precision and recall; the printed share is landslide area over study area"
 
 
 def site(spec: ExhibitSpec) -> pd.DataFrame:
@@ -126,79 +126,6 @@ def complexity(spec: ExhibitSpec) -> pd.DataFrame:
     return frame_of(lines)
 
 
-def audit(spec: ExhibitSpec) -> pd.DataFrame:
-    """What the printed scores imply, and how far training and validation windows overlap.
-
-    Rows such as `table7:unet`, which hold printed numbers only and say `data = published`: landslide share implied by accuracy,
-    precision and recall, kappa and mIoU recomputed from the same three numbers, and what the claimed gain in kappa is made of. Row
-    `zigui`: validation windows that overlap training windows.
-    Needs published records with the key `table`. Options: `tables` ({table of published scores: site}).
-    """
-    lines = []
-    for table, name in spec.options["tables"].items():
-        printed = printed_scores(spec, table)
-        for row, numbers in printed.items():
-            lines += implied_records(spec, f"{table}:{row}", numbers, area_share(spec, name))
-        lines += gain_records(spec, table, {row: numbers["kappa"] for row, numbers in printed.items()})
-    return frame_of([*lines, *overlap_records(spec)])
-
-
-def printed_scores(spec: ExhibitSpec, table: str) -> dict[str, dict[str, float]]:
-    """{row: {metric: fraction}} of one published table in percent."""
-    rows: dict[str, dict[str, float]] = {}
-    for one in spec.published:
-        if one.get("table") == table:
-            rows.setdefault(one["row"], {})[one["metric"]] = float(one["value"]) / 100
-    if not rows:
-        raise HeadscarpError(
-            f"exhibit '{spec.name}' has no published values of table '{table}'; name a table of the card's published values"
-        )
-    return rows
-
-
-def area_share(spec: ExhibitSpec, name: str) -> float | None:
-    """Landslide area over study area of a site as printed, if both are."""
-    slides, whole = (spec.published_value(name, metric) for metric in ("landslide_area_km2", "study_area_km2"))
-    return slides / whole if slides and whole else None
-
-
-def implied_records(spec: ExhibitSpec, row: str, printed: dict[str, float], share: float | None) -> Iterator[dict[str, Any]]:
-    """Tidy records of one printed row; kappa and mIoU in percent, the share as a fraction."""
-    numbers = printed["precision"], printed["recall"], printed["accuracy"]
-    yield record(spec, row, "implied_landslide_share", implied_share(*numbers).value, published=share, data=PRINTED, note=IMPLIED)
-    for metric, implied in (("kappa", implied_kappa), ("miou", implied_miou)):
-        value = 100 * implied(*numbers).value
-        yield record(spec, row, f"recomputed_{metric}", value, published=100 * printed[metric], data=PRINTED, note=IMPLIED)
-
-
-def gain_records(spec: ExhibitSpec, table: str, kappa: dict[str, float]) -> Iterator[dict[str, Any]]:
-    """Points of printed kappa over each baseline: as claimed (with factors against without), like for like, and by the factors alone."""
-    for enriched in kappa:
-        proposed = enriched.removesuffix(FACTORS)
-        if proposed == enriched or proposed not in kappa:
-            continue
-        baselines = [row for row in kappa if row != proposed and not row.endswith(FACTORS)]
-        found = gains(kappa, proposed, enriched, baselines)
-        for gain in found:
-            row = f"{table}:{gain['baseline']}"
-            yield record(
-                spec, row, "kappa_gain_claimed", 100 * gain["claimed"], data=PRINTED,
-                note=f"claimed gain: printed kappa of {enriched} minus this row's",
-            )  # fmt: skip
-            note = f"like for like: printed kappa of {proposed}, on the same inputs, minus this row's"
-            yield record(spec, row, "kappa_gain_like_for_like", 100 * gain["like_for_like"], data=PRINTED, note=note)
-        note = f"printed kappa of {enriched} minus that of {proposed}"
-        yield record(spec, f"{table}:{enriched}", "kappa_gain_by_factors", 100 * found[0]["inputs"], data=PRINTED, note=note)
-
-
-def overlap_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
-    """Share of validation windows that overlap a training window, by site and protocol, from our own samples."""
-    for one in spec.sites:
-        for protocol, folder in one.samples.items():
-            share = read_json(folder / "samples.json")["overlap"]["validation_windows_overlapping_training"]
-            yield record(spec, one.name, "validation_windows_overlapping_training", share, protocol=protocol, data=one.data)
-
-
 TABLES: dict[str, Callable[[ExhibitSpec], pd.DataFrame]] = {
     "site": site,
     "factor_ranges": factor_ranges,
@@ -206,6 +133,15 @@ TABLES: dict[str, Callable[[ExhibitSpec], pd.DataFrame]] = {
     "objects": objects,
     "complexity": complexity,
     "audit": audit,
+    "class_shares": class_shares,
+    "factor_classes": factor_classes,
+    "search": search,
+    "printed_scores": printed_scores,
+    "hyperparameters": hyperparameters,
+    "mcnemar": mcnemar,
+    "order_spread": order_spread,
+    "inventory": inventory,
+    "model_audit": model_audit,
 }
 
 __all__ = ["TABLES", "write_table"]

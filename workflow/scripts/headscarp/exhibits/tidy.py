@@ -16,6 +16,10 @@ COLUMNS = ["row", "metric", "protocol", "value", "sd", "ci_low", "ci_high", "n_s
 NUMBERS = ["value", "sd", "ci_low", "ci_high", "published", "difference"]
 SIMULATED = "simulated site (twin)"
 UNIT = "unit "  # how a note begins that states a row's unit: shown behind the row's name
+TEXT = "text "  # how a note begins that stands for a value which is text: shown in its cell
+PRINTED_TEXT = "; published "  # what parts our text from the paper's in such a note
+VERSUS = "_vs_"  # in the id of a row that compares two rows
+AS_PRINTED = " (as printed)"  # how the name of a metric ends that stands in a paper's own column
 
 METRIC_LABELS = {
     "accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1", "kappa": "Kappa", "iou": "IoU", "miou": "mIoU",
@@ -25,21 +29,43 @@ METRIC_LABELS = {
     "landslide_area_km2": "Landslide area (km²)", "study_area_km2": "Study area (km²)", "min": "Minimum", "max": "Maximum",
     "object_recall": "Object recall", "object_precision": "Object precision", "object_f1": "Object F1",
     "parameters": "Parameters", "model_ram_mb": "Model (MiB)", "test_time_s": "Test time (s)",
+    "macro_precision": "Macro precision", "macro_recall": "Macro recall", "macro_f1": "Macro F1",
+    "truth_auc": "AUC (truth)", "truth_average_precision": "Average precision (truth)", "area_percent": "Share of area (%)",
+    "landslide_percent": "Share of landslides (%)", "density_percent": "Landslide density (%)", "chi2": "χ² (corrected)",
+    "polygons": "Polygons", "area_km2": "Area (km²)", "min_area_m2": "Smallest (m²)", "median_area_m2": "Median area (m²)",
+    "mean_area_m2": "Mean area (m²)", "max_area_m2": "Largest (m²)", "slides": "True slides",
+    "b": "b (only first right)", "c": "c (only second right)",
+    "p_value": "p (corrected)", "p_exact": "p (exact)", "p_block": "p (blocks)", "sd_orders": "SD over orders",
+    "sd_seeds": "SD over seeds", "implied_landslide_f1": "Implied landslide F1", "f_beta": "F-beta", "eq7_as_printed": "Eq. 7 as printed",
 }  # fmt: skip
+ROW_LABELS = {"gp": "Gaussian process", "random": "Random search", "eq7": "Eq. 7"} | {
+    key: METRIC_LABELS[key] for key in ("f1", "auc", "average_precision")
+}
 
 
 def metric_label(metric: str) -> str:
     """What people read for a metric."""
+    if metric.endswith(AS_PRINTED):
+        return metric_label(metric.removesuffix(AS_PRINTED)) + AS_PRINTED
     return METRIC_LABELS.get(metric, metric.replace("_", " ").capitalize())
 
 
 def record(spec: ExhibitSpec, row: str, metric: str, value: float | None, **rest: Any) -> dict[str, Any]:
-    """One line of a tidy table, with the published value and the difference beside our value (None or NaN: not scored)."""
+    """One line of a tidy table, with the published value and the difference beside our value (None or NaN: not scored).
+
+    The published value is that of the row and metric, unless `published` is given.
+    """
     line = dict.fromkeys(COLUMNS, "") | dict.fromkeys(NUMBERS) | {"row": row, "metric": metric, "value": value}
-    line |= {"published": spec.published_value(row, metric)} | rest
+    line |= rest if "published" in rest else {"published": spec.published_value(row, metric)} | rest
     if line["published"] is not None and value is not None:
         line["difference"] = value - line["published"]
     return line
+
+
+def text_record(spec: ExhibitSpec, row: str, metric: str, text: str, printed: str | None = None, **rest: Any) -> dict[str, Any]:
+    """One line of a tidy table whose value is text, with what the paper prints; both stand in the note."""
+    note = TEXT + text + (f"{PRINTED_TEXT}{printed}" if printed else "")
+    return record(spec, row, metric, None, published=None, note=note, **rest)
 
 
 def frame_of(lines: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -72,7 +98,7 @@ def write_csv(frame: pd.DataFrame, csv: str | Path) -> None:
 
 def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
     """Each distinct note of a frame once, with the rows it belongs to where they are few."""
-    noted = frame[(frame["note"] != "") & ~frame["note"].str.startswith(UNIT)]
+    noted = frame[(frame["note"] != "") & ~frame["note"].str.startswith((UNIT, TEXT))]
     lines = []
     for note, group in noted.groupby("note", sort=False):
         rows = list(dict.fromkeys(row_label(row, labels) for row in group["row"]))
@@ -81,12 +107,15 @@ def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
 
 
 def row_label(row: str, labels: Mapping[str, str]) -> str:
-    """What people read for a row id such as `unet`, `zigui` or `zigui:distance_to_river`."""
+    """What people read for a row id such as `unet`, `zigui`, `zigui:distance_to_river` or `multi_vs_small`."""
+    labels = ROW_LABELS | dict(labels)
     if row in labels:
         return labels[row]
+    if VERSUS in row:
+        return " vs ".join(row_label(part, labels) for part in row.split(VERSUS))
     head, *rest = row.split(":")
     if not rest:
-        return row
+        return row.replace("_", " ")
     return ": ".join([labels.get(head, head), *(labels.get(part, part.replace("_", " ")) for part in rest)])
 
 
@@ -105,10 +134,10 @@ def digits_for(values: Iterable[float]) -> int:
 
 
 def cell_text(line: Any, digits: int) -> str:
-    """'value ± sd [low, high]' of one tidy line; an en dash where there is no value."""
+    """'value ± sd [low, high]' of one tidy line; its text where it has one, else an en dash where there is no value."""
     if not math.isfinite(line.value):
-        return "–"
-    text = f"{line.value:,.{digits}f}"
+        return line.note.removeprefix(TEXT).split(PRINTED_TEXT)[0] if line.note.startswith(TEXT) else "–"
+    text = number_text(line.value, digits)
     if math.isfinite(line.sd):
         text += f" ± {line.sd:,.{digits}f}"
     if math.isfinite(line.ci_low):
@@ -116,12 +145,17 @@ def cell_text(line: Any, digits: int) -> str:
     return text
 
 
+def number_text(value: float, digits: int) -> str:
+    """A number with `digits` decimals; with an exponent where these would show a 0 that it is not."""
+    return f"{value:,.{digits}f}" if value == 0 or abs(value) >= 0.5 * 10**-digits else f"{value:.1e}"
+
+
 def blocks_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[tuple[str, list[str], list[list[tuple[str, str]]]]]:
     """The pivot of a tidy frame: (heading, column heads, lines of (ours, published)) for each protocol, in the frame's order.
 
     The first column of a line is the row's label, the second says whether the site is simulated.
     """
-    digits = {metric: digits_for(np.r_[group["value"], group["published"]]) for metric, group in frame.groupby("metric", sort=False)}
+    in_columns, in_rows = (decimals_by(frame, key) for key in ("metric", "row"))
     blocks = []
     for protocol, part in frame.groupby("protocol", sort=False):
         metrics = list(dict.fromkeys(part["metric"]))
@@ -129,8 +163,10 @@ def blocks_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[tuple[str,
         for row, group in part.groupby("row", sort=False):
             cells = {line.metric: line for line in group.itertuples()}
             data = SIMULATED if (group["data"] == TWIN).any() else group["data"].iloc[0]
+            note = group["note"].iloc[0]
+            digits = {metric: in_rows[row] if note.startswith(UNIT) else in_columns[metric] for metric in metrics}
             lines.append(
-                [(row_label(row, labels) + unit_text(group["note"].iloc[0]), ""), (data, "")]
+                [(row_label(row, labels) + unit_text(note), ""), (data, "")]
                 + [pair_of(cells.get(metric), digits[metric]) for metric in metrics]
             )
         heading = f"Protocol: {protocol}" if protocol else ""
@@ -138,11 +174,17 @@ def blocks_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[tuple[str,
     return blocks
 
 
+def decimals_by(frame: pd.DataFrame, key: str) -> dict[str, int]:
+    """Decimals of each metric (values of one column), or of each row where rows have units of their own."""
+    return {name: digits_for(np.r_[group["value"], group["published"]]) for name, group in frame.groupby(key, sort=False)}
+
+
 def pair_of(line: Any, digits: int) -> tuple[str, str]:
     """Our value and the published one as text; the second is empty where the paper prints none."""
     if line is None:
         return "", ""
-    return cell_text(line, digits), f"{line.published:,.{digits}f}" if math.isfinite(line.published) else ""
+    printed = line.note.partition(PRINTED_TEXT)[2] if line.note.startswith(TEXT) else ""
+    return cell_text(line, digits), number_text(line.published, digits) if math.isfinite(line.published) else printed
 
 
 def to_markdown(frame: pd.DataFrame, title: str, notes: Sequence[str], labels: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ SCHEDULES: dict[str, dict[str, float]] = {
 OPTIMISERS = ("adam", "sgd")
 INITIALISATIONS = ("default", "positive_unit_ball")
 PRECISIONS = ("auto", "float32", "bfloat16")
+CLASS_WEIGHTS = ("balanced",)
 
 AT_LEAST_ONE = ("batch", "epochs", "steps_per_epoch", "patience")
 ABOVE_ZERO = ("learning_rate", "positive_weight")
@@ -44,6 +45,7 @@ class Recipe:
         jitter: spread of a random gain and offset of every channel of a training window, in standard deviations; against shifts of light,
             season and height between places.
         positive_weight: factor on the loss of pixels whose label is not 0.
+        class_weights: balanced weighs the cells of susceptibility so that both classes count the same; for pixels see `positive_weight`.
         precision: auto is bfloat16 where the device is fast in it.
 
     Raises:
@@ -67,6 +69,7 @@ class Recipe:
     initialisation: str = "default"
     precision: str = "auto"
     positive_weight: float | None = None
+    class_weights: str | None = None
 
     def __post_init__(self) -> None:
         for key, known in (
@@ -77,6 +80,8 @@ class Recipe:
             ("precision", PRECISIONS),
         ):
             require_known(getattr(self, key), known, f"recipe.{key}:")
+        if self.class_weights is not None:
+            require_known(self.class_weights, CLASS_WEIGHTS, "recipe.class_weights:")
         if not isinstance(self.augment, bool):
             raise HeadscarpError(f"recipe.augment must be true or false, not {self.augment!r}")
         for key in AT_LEAST_ONE + ABOVE_ZERO + NOT_NEGATIVE:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,15 +28,20 @@ from headscarp.learning.progress import Progress
 from headscarp.learning.recipe import Recipe
 from headscarp.learning.schedules import learning_rate_at
 from headscarp.learning.weights import build_network, save_weights
-from headscarp.learning.windows import Batch, Batches, open_samples
+from headscarp.learning.windows import Batch, Batches, Samples, open_samples
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.initialise import positive_unit_ball_
 
+HISTORY = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds")
 HISTORY_TAIL = 5
 
 
+class DivergedError(HeadscarpError):
+    """The loss of a training is no longer a finite number."""
+
+
 class BatchSource(Protocol):
-    """What the trainer asks of its batches; `windows.Batches` is one."""
+    """What the trainer asks of its batches: images, targets, and masks that weigh the losses. `windows.Batches` is one."""
 
     steps: int
 
@@ -78,53 +83,64 @@ def train(
     weights come back at the end, else the last ones stay.
 
     Raises:
-        HeadscarpError: there are no windows to train on (or none to validate on, with patience), or the loss is no longer a finite number.
+        HeadscarpError: there are no windows to train on (or none to validate on, with patience).
+        DivergedError: the loss is no longer a finite number.
     """
     folder = Path(folder)
-    require_windows(batches, recipe, folder)
+    require_windows(batches, recipe, str(folder))
     for leftover in folder.glob(".*.partial*"):  # of a run killed while it wrote
         remove(leftover)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device)
     optimiser = make_optimiser(recipe, model)
     checkpoint = folder / "checkpoint.pt"
     state = load_checkpoint(checkpoint, fingerprint, model, optimiser, device)
     loop = Loop(model, optimiser, batches, recipe, device, seed)
     shown = Progress("/".join(folder.parts[-5:]), len(state.history) * batches.steps, recipe.epochs * batches.steps, progress)
     with closing(shown):
-        while len(state.history) < recipe.epochs and not state.is_out_of(recipe.patience):
-            record = loop.run_epoch(len(state.history), shown)
-            require_sound(record, recipe, folder)
-            state.history.append(record)
-            if recipe.patience is not None and state.best_epoch == record["epoch"]:
-                state.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        for record in epochs(loop, state, str(folder), shown):
             save_checkpoint(checkpoint, fingerprint, model, optimiser, state)
             shown.epoch(record, recipe.epochs)
-    if state.best is not None:
-        model.load_state_dict(state.best)
     write_history(folder / "history.csv", state.history)
     save_weights(folder / "model.safetensors", model.state_dict())
     remove(checkpoint)
     return state
 
 
-def require_windows(batches: BatchSource, recipe: Recipe, folder: Path) -> None:
+def epochs(loop: "Loop", state: State, name: str, shown: Progress) -> Iterator[dict[str, Any]]:
+    """Run the epochs that `state` still lacks, until the recipe's number or its patience is reached; yield the record of each.
+
+    At the end of a training with patience the best weights are put back. `name` is what messages call the training.
+    """
+    recipe = loop.recipe
+    while len(state.history) < recipe.epochs and not state.is_out_of(recipe.patience):
+        record = loop.run_epoch(len(state.history), shown)
+        require_sound(record, recipe, name)
+        state.history.append(record)
+        if recipe.patience is not None and state.best_epoch == record["epoch"]:
+            state.best = {name: tensor.detach().clone() for name, tensor in loop.model.state_dict().items()}
+        yield record
+    if state.best is not None:
+        loop.model.load_state_dict(state.best)
+
+
+def require_windows(batches: BatchSource, recipe: Recipe, name: str) -> None:
     if not batches.count("train"):
-        raise HeadscarpError(f"{folder}: there are no training windows; use smaller windows or blocks in the card's `sampling`")
+        raise HeadscarpError(f"{name}: there are no training windows; use smaller windows or blocks in the card's `sampling`")
     if recipe.patience is not None and not batches.count("validation"):
         raise HeadscarpError(
-            f"{folder}: early stopping needs validation windows and there are none; set `patience: null` or use smaller blocks"
+            f"{name}: early stopping needs validation windows and there are none; set `patience: null` or use smaller blocks"
         )
 
 
-def require_sound(record: dict[str, Any], recipe: Recipe, folder: Path) -> None:
+def require_sound(record: dict[str, Any], recipe: Recipe, name: str) -> None:
     for key, needed in (("train_loss", True), ("validation_loss", recipe.patience is not None)):
         if record[key] is None and needed:
             raise HeadscarpError(
-                f"{folder}: no pixel counted in {key}: all are unmapped or outside their region; check the labels and the blocks"
+                f"{name}: no pixel counted in {key}: all are unmapped or outside their region; check the labels and the blocks"
             )
         if record[key] is not None and not math.isfinite(record[key]):
-            raise HeadscarpError(
-                f"{folder}: {key} became {record[key]} in epoch {record['epoch']}; lower `learning_rate` (now {recipe.learning_rate:g}) "
+            raise DivergedError(
+                f"{name}: {key} became {record[key]} in epoch {record['epoch']}; lower `learning_rate` (now {recipe.learning_rate:g}) "
                 f"or set `precision: float32`, and run the same command again"
             )
 
@@ -155,49 +171,69 @@ class Loop:
         began = time.perf_counter()
         torch.manual_seed(seed_of(self.seed, epoch))
         self.model.train()
-        losses = MeanLoss()
+        losses, accuracy = PixelMean(), PixelMean()
         for number, batch in enumerate(self.batches.training(epoch)):
             rate = learning_rate_at(self.recipe, epoch * self.batches.steps + number, self.recipe.epochs * self.batches.steps)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            pixel_losses, mask = self._forward(batch)
+            pixel_losses, correct, mask = self._forward(batch)
             self.optimiser.zero_grad()
             masked_mean(pixel_losses, mask).backward()
             self.optimiser.step()
             losses.add(pixel_losses.detach(), mask)
+            accuracy.add(correct, mask > 0)
             shown.step()
+        validation_loss, validation_accuracy = self._validate()
         return {
             "epoch": epoch + 1,
             "train_loss": losses.value(),
-            "validation_loss": self._validate(),
+            "train_accuracy": accuracy.value(),
+            "validation_loss": validation_loss,
+            "validation_accuracy": validation_accuracy,
             "learning_rate": rate,
             "seconds": round(time.perf_counter() - began, 3),
         }
 
-    def _validate(self) -> float | None:
+    def validation_logits(self, batches: BatchSource) -> Iterator[Batch]:
+        """Logits float32, target and mask of each validation batch of `batches`, on the device, without gradients."""
         self.model.eval()
-        losses = MeanLoss()
         with torch.inference_mode():
-            for batch in self.batches.validation():
-                losses.add(*self._forward(batch))
-        return losses.value()
+            for batch in batches.validation():
+                yield self._logits(batch)
 
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _validate(self) -> tuple[float | None, float | None]:
+        losses, accuracy = PixelMean(), PixelMean()
+        for logits, target, mask in self.validation_logits(self.batches):
+            losses.add(self.loss(logits, target), mask)
+            accuracy.add(is_correct(logits, target), mask > 0)
+        return losses.value(), accuracy.value()
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss of each pixel, whether it is classified correctly, and whether it counts."""
+        logits, target, mask = self._logits(batch)
+        return self.loss(logits, target), is_correct(logits.detach(), target), mask
+
+    def _logits(self, batch: Batch) -> Batch:
         image, target, mask = (part.to(self.device, non_blocking=True) for part in batch)
         with autocast(self.device, self.precision):
             logits = self.model(image)
-        return self.loss(logits.float(), target), mask
+        return logits.float(), target, mask
 
 
-class MeanLoss:
-    """Mean loss over all pixels that count, kept on the device until asked for."""
+def is_correct(logits: Tensor, target: Tensor) -> Tensor:
+    """Whether the class of highest probability, for a single logit that of 0.5 or more, is the target: (n, row, col) bool."""
+    return (logits[:, 0] >= 0 if logits.shape[1] == 1 else logits.argmax(1)) == target
+
+
+class PixelMean:
+    """Mean of a quantity over all pixels that count, kept on the device until asked for."""
 
     def __init__(self) -> None:
         self._sum: Tensor | float = 0.0
         self._count: Tensor | float = 0.0
 
-    def add(self, pixel_losses: Tensor, mask: Tensor) -> None:
-        self._sum = self._sum + (pixel_losses * mask).sum(dtype=torch.float64)
+    def add(self, values: Tensor, mask: Tensor) -> None:
+        self._sum = self._sum + (values * mask).sum(dtype=torch.float64)
         self._count = self._count + mask.sum(dtype=torch.float64)
 
     def value(self) -> float | None:
@@ -232,9 +268,9 @@ def load_checkpoint(path: Path, fingerprint: str, model: nn.Module, optimiser: t
     return State(record["history"], record["best"])
 
 
-def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+def write_history(path: Path, history: list[dict[str, Any]], columns: Sequence[str] = HISTORY) -> None:
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ["epoch", "train_loss", "validation_loss", "learning_rate", "seconds"], lineterminator="\n")
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
 
@@ -260,11 +296,7 @@ def train_run(
     place = choose_device(device)
     torch.set_num_threads(threads)
     samples = open_samples(cube_folder, samples_folder, spec["channels"])
-    torch.manual_seed(spec["seed"])
-    model = build_network(spec)
-    if recipe.initialisation == "positive_unit_ball":
-        positive_unit_ball_(model)
-    batches = Batches(samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment, recipe.jitter)
+    model, batches = prepare(spec, recipe, samples)
     fingerprint = fingerprint_of(spec, Path(cube_folder), Path(samples_folder))
     state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress)
     write_json(Path(run_folder) / "run.json", {
@@ -285,6 +317,28 @@ def train_run(
         "weights": "best" if state.best is not None else "last",
         "history": state.history[-HISTORY_TAIL:],
     })  # fmt: skip
+
+
+def prepare(spec: dict[str, Any], recipe: Recipe, samples: Samples) -> tuple[nn.Module, Batches]:
+    """The untrained network and the batches of a run: a function of the spec's seed, whatever ran before."""
+    if recipe.class_weights is not None:
+        raise HeadscarpError("recipe.class_weights is for cells of susceptibility; weigh the pixels of windows by `positive_weight`")
+    torch.manual_seed(spec["seed"])
+    model = build_network(spec)
+    if recipe.initialisation == "positive_unit_ball":
+        positive_unit_ball_(model)
+    model.to(memory_format=torch.channels_last)
+    return model, Batches(samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment, recipe.jitter)
+
+
+def tuned_recipe(recipe: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]:
+    """A card's recipe with the optimiser and learning rate that a search found (its `best.json`), and its loss parameters where both
+    train with the same loss; all else, loss and epochs included, stays as the card says."""
+    found = best["recipe"]
+    tuned = recipe | {"optimiser": found["optimiser"], "learning_rate": found["learning_rate"]}
+    if recipe.get("loss", Recipe.loss) == found["loss"]:
+        tuned["loss_params"] = recipe.get("loss_params", {}) | found["loss_params"]
+    return tuned
 
 
 def fingerprint_of(spec: dict[str, Any], cube_folder: Path, samples_folder: Path) -> str:

@@ -155,11 +155,7 @@ class Batches:
         return len(self.samples.windows[split])
 
     def order(self, epoch: int) -> np.ndarray:
-        """Training windows of an epoch: shuffled passes, one after the other, cut so that every batch is full."""
-        random = np.random.default_rng([self.seed, epoch])
-        wanted = self.steps * self.batch
-        passes = [random.permutation(self.count("train")) for _ in range(-(-wanted // self.count("train")))]
-        return np.concatenate(passes)[:wanted]
+        return training_order(self.count("train"), self.steps * self.batch, self.seed, epoch)
 
     def training(self, epoch: int) -> Iterator[Batch]:
         order = self.order(epoch)
@@ -179,11 +175,20 @@ class Batches:
             yield image, target, mask
 
     def validation(self) -> Iterator[Batch]:
-        """The same windows every epoch: all, or as many as an epoch trains on, evenly spaced, so that it never costs more than training."""
-        count = self.count("validation")
-        chosen = np.unique(np.linspace(0, count - 1, min(count, self.steps * self.batch)).astype(int))
+        chosen = validation_order(self.count("validation"), self.steps * self.batch)
         for start in range(0, len(chosen), self.batch):
             yield collate([self.samples.read("validation", index) for index in chosen[start : start + self.batch]])
+
+
+def training_order(count: int, wanted: int, seed: int, epoch: int) -> np.ndarray:
+    """The `wanted` samples of `count` that an epoch trains on: shuffled passes, one after the other, cut so that every batch is full."""
+    random = np.random.default_rng([seed, epoch])
+    return np.concatenate([random.permutation(count) for _ in range(-(-wanted // count))])[:wanted]
+
+
+def validation_order(count: int, wanted: int) -> np.ndarray:
+    """The same samples every epoch: all, or as many as an epoch trains on, evenly spaced, so that it never costs more than training."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
 
 
 def turn(array: np.ndarray, symmetry: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Landslides as polygons, from a probability map."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import geopandas
@@ -14,14 +15,21 @@ from headscarp.files import atomic_path
 from headscarp.site.grid import Grid
 
 
-def polygonise(probability: np.ndarray, grid: Grid, threshold: float = 0.5, minimum_area_m2: float = 0.0) -> geopandas.GeoDataFrame:
+def polygonise(
+    probability: np.ndarray,
+    grid: Grid,
+    threshold: float = 0.5,
+    minimum_area_m2: float = 0.0,
+    layers: Mapping[str, np.ndarray] | None = None,
+) -> geopandas.GeoDataFrame:
     """Outline the groups of pixels (sharing sides) whose probability reaches `threshold` and whose area reaches `minimum_area_m2`.
 
     Args:
         probability: (row, col) in 0..1; NaN is no data and belongs to no group.
+        layers: further (row, col) arrays by name, NaN = no data; each adds a column with the mean of a group's pixels.
 
     Returns:
-        Polygons in the grid's CRS with `area_m2` and `mean_probability` of their pixels, the largest first.
+        Polygons in the grid's CRS with `area_m2`, `mean_probability` and a `mean_<name>` for each of `layers`, the largest first.
 
     Raises:
         HeadscarpError: the grid is not in metres.
@@ -31,17 +39,27 @@ def polygonise(probability: np.ndarray, grid: Grid, threshold: float = 0.5, mini
             f"polygons need a CRS in metres for their areas and {grid.crs} is not; reproject the site, for example to its UTM zone"
         )
     groups, count = ndimage.label(probability >= threshold)
-    pixels = np.bincount(groups.ravel(), minlength=count + 1)
-    mean = ndimage.mean(probability, groups, np.arange(1, count + 1))
-    area = pixels * abs(grid.transform.determinant)
-    large = np.append(False, area[1:] >= minimum_area_m2)
-    outlines = list(shapes(groups.astype(np.int32), mask=large[groups], connectivity=4, transform=grid.transform))
-    numbers = np.array([int(number) for _, number in outlines], int)
-    return geopandas.GeoDataFrame(
-        {"area_m2": area[numbers], "mean_probability": np.asarray(mean, float)[numbers - 1]},
-        geometry=[shape(outline) for outline, _ in outlines],
-        crs=grid.crs,
-    ).sort_values("area_m2", ascending=False, ignore_index=True)
+    inside = groups > 0  # few pixels, so that what is summed below is small whatever the scene
+    numbers = groups[inside]
+    area = np.bincount(numbers, minlength=count + 1) * abs(grid.transform.determinant)
+    large = area >= minimum_area_m2
+    inside[inside] = large[numbers]
+    outlines = list(shapes(groups.astype(np.int32, copy=False), mask=inside, connectivity=4, transform=grid.transform))
+    chosen = np.array([int(number) for _, number in outlines], int)
+    columns = {"area_m2": area[chosen]}
+    for name, values in ({"probability": probability} | dict(layers or {})).items():
+        columns[f"mean_{name}"] = group_means(values[groups > 0], numbers, count)[chosen]
+    return geopandas.GeoDataFrame(columns, geometry=[shape(outline) for outline, _ in outlines], crs=grid.crs).sort_values(
+        "area_m2", ascending=False, ignore_index=True
+    )
+
+
+def group_means(values: np.ndarray, numbers: np.ndarray, count: int) -> np.ndarray:
+    """Mean of flat values by group number (0 to `count`), NaN left out; NaN where a group has none."""
+    known = ~np.isnan(values)
+    sums = np.bincount(numbers[known], weights=values[known], minlength=count + 1)
+    pixels = np.bincount(numbers[known], minlength=count + 1)
+    return np.divide(sums, pixels, out=np.full(count + 1, np.nan), where=pixels > 0)
 
 
 def write_polygons(path: str | Path, polygons: geopandas.GeoDataFrame) -> None:

@@ -26,15 +26,19 @@ def map_run(
     date: int = -1,
     tiling: Tiling | None = None,
     batch: int = 1,
+    out_folder: str | Path | None = None,
 ) -> None:
-    """Write `probability.tif` (of class 1 where there are several) and `map.json` into the folder of a trained run.
+    """Write `probability.tif` (of class 1 where there are several) and `map.json` into the folder of a trained run, or `out_folder`.
 
-    `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one.
+    `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one. The cube may be that of another
+    site than the run was trained on; `samples_folder` is of the training site in any case, so that values are normalised as in training.
 
     Raises:
-        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, or the device does not exist.
+        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks a channel of the run, or the
+            device does not exist.
     """
     run_folder, cube_folder = Path(run_folder), Path(cube_folder)
+    out_folder = run_folder if out_folder is None else Path(out_folder)
     place = choose_device(device)
     torch.set_num_threads(threads)
     model, record = load_network(run_folder)
@@ -45,8 +49,8 @@ def map_run(
     network = record["spec"]["network"]["name"]
     began = time.perf_counter()
     grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
-    write_probability(run_folder / "probability.tif", of_landslides(strips), grid, f"headscarp: {network}, seed {record['seed']}")
-    write_map_record(run_folder, time.perf_counter() - began, scene.shape, device_name(place))
+    write_probability(out_folder / "probability.tif", of_landslides(strips), grid, f"headscarp: {network}, seed {record['seed']}")
+    write_map_record(out_folder, time.perf_counter() - began, scene.shape, device_name(place))
 
 
 def of_landslides(strips: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
@@ -55,5 +59,5 @@ def of_landslides(strips: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[in
         yield top, probability[0 if len(probability) == 1 else LANDSLIDE]
 
 
-def write_map_record(run_folder: Path, seconds: float, shape: tuple[int, int], device: str) -> None:
-    write_json(run_folder / "map.json", {"seconds": round(seconds, 3), "pixels": shape[0] * shape[1], "device": device})
+def write_map_record(folder: Path, seconds: float, shape: tuple[int, int], device: str) -> None:
+    write_json(folder / "map.json", {"seconds": round(seconds, 3), "pixels": shape[0] * shape[1], "device": device})

@@ -1,8 +1,8 @@
-"""Station `networks`: segmentation networks, chosen by name.
+"""Station `networks`: networks, chosen by name.
 
 Adding a network is adding one file to this package: a builder decorated with `register("its_name")`. The builder takes
-`(in_channels, classes, width)` and, by keyword, parameters of its own, and returns a module that maps windows
-(N, in_channels, H, W) to logits (N, classes, H, W); see `blocks.SegmentationNetwork`.
+`(in_channels, classes, width)` and, by keyword, parameters of its own. It returns a module that maps windows (N, in_channels, H, W)
+to logits (N, classes, H, W), see `blocks.SegmentationNetwork`, or one that classifies cells (`cnn3d`).
 """
 
 import importlib
@@ -45,7 +45,7 @@ def names() -> list[str]:
 
 
 def build(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **params) -> nn.Module:
-    """A freshly initialised network: windows (N, in_channels, H, W) -> logits (N, classes, H, W).
+    """A freshly initialised network; its class says what it maps to what.
 
     `width` multiplies every channel width and growth rate (1 = as published); `params` are the network's own. Weights come from
     PyTorch's global random generator: call `torch.manual_seed` before. Raises `HeadscarpError` for a name, parameter or size

@@ -6,7 +6,7 @@ from torch import nn
 Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d
 
 
-def he_(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+def he_(layer: Convolution) -> None:
     """Normal weights of variance 2 / fan-in and zero biases, in place (He et al. 2015, doi:10.1109/ICCV.2015.123, eq. 10).
 
     The fan-in of a transposed convolution is what reaches one output value: in_channels x kernel area / stride area.

@@ -8,8 +8,10 @@ import numpy as np
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, write_json
 from headscarp.samples.splits import (
+    AREA,
     LANDSLIDE,
     TEST,
+    TEST_WINDOWS,
     TRAIN,
     UNMAPPED,
     VALIDATION,
@@ -24,6 +26,10 @@ from headscarp.vocabulary import require_known
 
 STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time
 
+EVALUATED = {
+    AREA: "every mapped pixel is evaluated, those of the training windows included, as in the paper",
+    TEST_WINDOWS: "the test windows, drawn at random, are also the validation windows that stop and tune the training, as in the paper",
+}
 SPLITTERS = {"published": published_split, "blocked": blocked_split}
 
 
@@ -57,7 +63,7 @@ def build_samples(
         )
     split = SPLITTERS[protocol](label, spec, seed, date=len(cube) - 1)
     blocked = protocol == "blocked"
-    notes = [] if blocked else ["every mapped pixel is evaluated, those of the training windows included, as in the paper"]
+    notes = [] if blocked else [EVALUATED[spec.evaluate]]
     if unobserved:
         notes.append(f"{unobserved} mapped pixels lack all channels of an input group and are not scored")
     record = {
@@ -67,9 +73,9 @@ def build_samples(
         "stride": spec.stride,
         "buffer": spec.buffer if blocked else None,
         "kind": spec.kind if blocked else "random",
-        "normalisation": normalisation(cube, split.regions == (TRAIN if blocked else TEST), channels),
+        "normalisation": normalisation(cube, split.regions == TRAIN if blocked else label != UNMAPPED, channels),
         "counts": subset_counts(split, label, protocol),
-        "overlap": {"validation_windows_overlapping_training": overlap_share(split.windows)},
+        "overlap": overlap(split, label),
         "notes": notes,
     }
     write_windows(out_folder / "windows.csv", split.windows)
@@ -146,6 +152,16 @@ def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, d
         landslides = int((label[area] == LANDSLIDE).sum())
         counts[name] = {"windows": len(windows), "pixels": pixels, "landslide_share": landslides / pixels if pixels else None}
     return counts
+
+
+def overlap(split: Split, label: np.ndarray) -> dict[str, float | None]:
+    """How much of what is validated and evaluated was trained on: shares of windows, and of evaluated pixels, None where there are none."""
+    trained = footprint((window for window in split.windows if window.split == "train"), label.shape)
+    return {
+        "validation_windows_overlapping_training": overlap_share(split.windows),
+        "test_windows_overlapping_training": overlap_share(split.windows, "test"),
+        "test_pixels_in_training_windows": float(trained[split.regions == TEST].mean()),
+    }
 
 
 def bootstrap_cells(scored: np.ndarray, size: int) -> np.ndarray:

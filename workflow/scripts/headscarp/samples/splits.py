@@ -13,6 +13,7 @@ from headscarp.samples.windows import (
     Window,
     close_pairs,
     counts_in_windows,
+    footprint,
     grid_corners,
     integral_image,
     squares,
@@ -26,6 +27,8 @@ LANDSLIDE, UNMAPPED = 1, 255
 ASSIGNMENTS = 600  # random assignments of blocks that the seeded search compares
 TRIED = 60  # of these, how many are tried with buffer and windows before giving up
 DEFAULT_BLOCKS = (3, 2, 1)  # sides in windows, tried in this order
+AREA, TEST_WINDOWS = "area", "test_windows"
+EVALUATIONS = (AREA, TEST_WINDOWS)
 FEW_BLOCKS = 6  # fewer than this are no choice, and smaller ones are tried
 BORDER_COST = 0.5  # weight of the share of the area that lies near a border between subsets
 
@@ -73,13 +76,18 @@ SPLIT_KINDS = {"blocks": BlockSplit, "strips": StripSplit}
 
 @dataclass(frozen=True)
 class SamplingSpec:
-    """How windows are drawn: sizes in pixels; `background_ratio` windows without landslide are drawn per window with one."""
+    """How windows are drawn: sizes in pixels; `background_ratio` windows without landslide are drawn per window with one.
+
+    Without `seeded_on_landslides` all windows of the grid are taken. `evaluate` says what the protocol `published` scores: the mapped
+    `area`, as Gao et al. (2021), or the windows of a random test set, as Zhang et al. (2024).
+    """
 
     window: int = 64
     stride: int = 32
     seeded_on_landslides: bool = True
     background_ratio: float = 0.0
     train_fraction: float = 0.3
+    evaluate: str = AREA
     split: BlockSplit | StripSplit = field(default_factory=BlockSplit)
 
     def __post_init__(self) -> None:
@@ -91,6 +99,7 @@ class SamplingSpec:
         check(fine, "sampling.background_ratio", self.background_ratio, "a number, 0 or more")
         fine = is_number(self.train_fraction) and 0 < self.train_fraction < 1
         check(fine, "sampling.train_fraction", self.train_fraction, "a number between 0 and 1")
+        require_known(self.evaluate, EVALUATIONS, "sampling.evaluate")
 
     @property
     def kind(self) -> str:
@@ -153,10 +162,12 @@ def are_numbers(values: Any, length: int) -> bool:
 
 
 def published_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 0) -> Split:
-    """Windows split at random, train_fraction of them for training; the whole mapped area is evaluated.
+    """Windows split at random, train_fraction of them for training; what is evaluated follows `spec.evaluate`.
 
-    As Gao et al. (2021), section III-A: windows of 64 pixels at a step of 32 seeded on landslide pixels, 3:7 train to validation, and
-    "the trained model is used to test the entire study area", training windows included.
+    `area` as Gao et al. (2021), section III-A: windows of 64 pixels at a step of 32 seeded on landslide pixels, 3:7 train to validation,
+    and "the trained model is used to test the entire study area", training windows included. `test_windows` as Zhang et al. (2024),
+    section 4.1.2: 80 % of 2428 chips train; the other 20 % stop the training and are the test set, so that the same windows are
+    validation and test. Pixels of training windows that no test window covers are region 1 there, pixels of no window 0.
 
     Args:
         label: (row, col) uint8, 1 landslide, 0 not, 255 never scored.
@@ -175,7 +186,13 @@ def published_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int 
     n_training = int(np.clip(round(spec.train_fraction * len(corners)), 1, len(corners) - 1))
     training[rng.permutation(len(corners))[:n_training]] = True
     windows = as_windows(corners[training], spec.window, date, "train") + as_windows(corners[~training], spec.window, date, "validation")
-    return Split(windows, np.where(label == UNMAPPED, UNUSED, TEST).astype(np.uint8))
+    regions = np.full(label.shape, TEST, np.uint8)
+    if spec.evaluate == TEST_WINDOWS:
+        test = as_windows(corners[~training], spec.window, date, "test")
+        regions = np.where(footprint(test, label.shape), TEST, np.where(footprint(windows, label.shape), TRAIN, UNUSED)).astype(np.uint8)
+        windows += test
+    regions[label == UNMAPPED] = UNUSED
+    return Split(windows, regions)
 
 
 def drawn(corners: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator) -> np.ndarray:
@@ -205,7 +222,11 @@ def blocked_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 
         HeadscarpError: no split gives every subset landslide pixels and windows.
     """
     rng = np.random.default_rng(seed)
-    candidates = [strips(label.shape, spec.split)] if spec.kind == "strips" else block_assignments(label, spec, rng)
+    candidates = (
+        [strips(label.shape, spec.split)]
+        if spec.kind == "strips"
+        else block_assignments(label, sides_of_blocks(spec), spec.split.fractions, spec.buffer, rng)
+    )
     for subsets in candidates:
         regions = with_buffer(subsets, spec.buffer)
         windows = windows_of_regions(regions, label, spec, rng, date)
@@ -229,22 +250,29 @@ def strips(shape: tuple[int, int], split: StripSplit) -> np.ndarray:
     return np.broadcast_to(along[None, :] if axis else along[:, None], shape).copy()
 
 
-def block_assignments(label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield subsets (row, col) of every pixel from the best of several hundred random assignments of blocks, best first.
+def sides_of_blocks(spec: SamplingSpec) -> list[int]:
+    return [spec.split.block] if spec.split.block else [windows * spec.window for windows in DEFAULT_BLOCKS]
 
-    An assignment costs the summed differences of the subsets' shares of scored area and of landslide area from the fractions, and the
-    share of area near borders, which the buffer would take. Half-random sweeps across the scene supply contiguous assignments.
+
+def block_assignments(
+    label: np.ndarray, sides: Sequence[int], fractions: Sequence[float], buffer: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield subsets 1 … len(fractions) (row, col) of every pixel: of several hundred random assignments of blocks the best, best first.
+
+    Blocks have each of `sides` in turn; where there is a choice, a side of which the scene holds few blocks is passed over. An assignment
+    costs the summed differences of the subsets' shares of scored area and of landslide area from the fractions, and the share of area
+    near borders, which the buffer would take. Half-random sweeps across the scene supply contiguous assignments.
     """
-    for block in [spec.split.block] if spec.split.block else [windows * spec.window for windows in DEFAULT_BLOCKS]:
+    for block in sides:
         rows, cols = block_lines(label != UNMAPPED, block)
         area = sums_of_blocks(label != UNMAPPED, rows, cols)
-        if np.count_nonzero(area) < FEW_BLOCKS and not spec.split.block:
+        if np.count_nonzero(area) < FEW_BLOCKS and len(sides) > 1:
             continue
         slides = sums_of_blocks(label == LANDSLIDE, rows, cols)
         shares = np.stack([area.ravel() / max(area.sum(), 1), slides.ravel() / max(slides.sum(), 1)])
         centres = np.stack(np.unravel_index(np.arange(area.size), area.shape), axis=1) / np.array(area.shape)
-        assignments = np.stack([random_assignment(centres, shares[0], spec.split.fractions, rng) for _ in range(ASSIGNMENTS)])
-        costs = np.array([assignment_cost(a, area, shares, spec.split.fractions, spec.buffer / block) for a in assignments])
+        assignments = np.stack([random_assignment(centres, shares[0], fractions, rng) for _ in range(ASSIGNMENTS)])
+        costs = np.array([assignment_cost(a, area, shares, fractions, buffer / block) for a in assignments])
         for index in np.argsort(costs, kind="stable")[:TRIED]:
             if np.isfinite(costs[index]):
                 blocks = np.where(area > 0, assignments[index].reshape(area.shape), UNUSED).astype(np.uint8)
@@ -270,12 +298,12 @@ def sums_of_blocks(mask: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.n
 
 
 def random_assignment(centres: np.ndarray, area: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Subset 1-3 of every block: cut, at the fractions of area, a sweep in a random direction that is disturbed by random noise."""
+    """Subset 1 … len(fractions) of every block: a sweep in a random direction, disturbed by random noise, cut at the fractions of area."""
     direction = rng.normal(size=2)
     place = centres @ (direction / np.linalg.norm(direction)) + rng.choice([0.0, 0.1, 0.3, 1.0]) * rng.uniform(size=len(centres))
     order = np.argsort(place, kind="stable")
-    subsets = rng.permutation(3)
-    cuts = np.cumsum(np.asarray(fractions)[subsets])[:2]
+    subsets = rng.permutation(len(fractions))
+    cuts = np.cumsum(np.asarray(fractions)[subsets])[:-1]
     middle = np.cumsum(area[order]) - area[order] / 2
     assignment = np.empty(len(centres), dtype=np.uint8)
     assignment[order] = subsets[np.searchsorted(cuts, middle)] + TRAIN
@@ -284,7 +312,7 @@ def random_assignment(centres: np.ndarray, area: np.ndarray, fractions: Sequence
 
 def assignment_cost(assignment: np.ndarray, area: np.ndarray, shares: np.ndarray, fractions: Sequence[float], buffer: float) -> float:
     """Imbalance of scored and landslide area plus the area lost to buffers (in blocks); infinite where a subset holds no landslide."""
-    achieved = np.stack([np.bincount(assignment, weights=share, minlength=4)[TRAIN:] for share in shares])
+    achieved = np.stack([np.bincount(assignment, weights=share, minlength=len(fractions) + 1)[1:] for share in shares])
     if not achieved.all():
         return np.inf
     blocks = assignment.reshape(area.shape)
@@ -302,12 +330,13 @@ def with_buffer(subsets: np.ndarray, buffer: int) -> np.ndarray:
     return regions
 
 
-def grown(mask: np.ndarray, by: int) -> np.ndarray:
-    """The mask enlarged by `by` pixels in all eight directions."""
+def grown(mask: np.ndarray, by: int, ahead: int | None = None) -> np.ndarray:
+    """Pixels with a true one among the `by` pixels before and the `ahead` (`by` unless given) after them, along rows and columns."""
+    ahead = by if ahead is None else ahead
     for axis in (0, 1):
         length = mask.shape[axis]
         sums = np.concatenate([np.zeros_like(mask.take([0], axis), dtype=np.int32), np.cumsum(mask, axis=axis, dtype=np.int32)], axis=axis)
-        end = np.minimum(np.arange(length) + by + 1, length)
+        end = np.minimum(np.arange(length) + ahead + 1, length)
         begin = np.maximum(np.arange(length) - by, 0)
         mask = sums.take(end, axis) > sums.take(begin, axis)
     return mask
@@ -366,13 +395,13 @@ def guard(windows: Sequence[Window], buffer: int, protocol: str) -> None:
             )
 
 
-def overlap_share(windows: Sequence[Window]) -> float | None:
-    """Share of the validation windows that overlap a training window; None without validation windows."""
+def overlap_share(windows: Sequence[Window], subset: str = "validation") -> float | None:
+    """Share of a subset's windows that overlap a training window; None where it has no windows."""
     train = squares(w for w in windows if w.split == "train")
-    validation = squares(w for w in windows if w.split == "validation")
-    if not len(validation):
+    others = squares(w for w in windows if w.split == subset)
+    if not len(others):
         return None
-    overlapping = np.zeros(len(validation), dtype=bool)
-    for i, _ in close_pairs(validation, train, 0):
+    overlapping = np.zeros(len(others), dtype=bool)
+    for i, _ in close_pairs(others, train, 0):
         overlapping[i] = True
     return float(overlapping.mean())

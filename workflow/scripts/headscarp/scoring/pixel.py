@@ -1,4 +1,4 @@
-"""Pixel metrics of the landslide class.
+"""Pixel metrics of the landslide class, and the means over both classes (macro) that some papers print.
 
 All formulas work on arrays as well as on single numbers, so that whole maps, histograms and thousands of bootstrap draws share them.
 An undefined metric is NaN inside the library and None in a record (`plain`), never a silent 0.
@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-METRICS = ("accuracy", "precision", "recall", "f1", "kappa", "iou", "miou", "mcc", "average_precision", "auc", "brier", "ece")
+MACRO_METRICS = ("macro_precision", "macro_recall", "macro_f1")
+CONFUSION_METRICS = ("accuracy", "precision", "recall", "f1", "kappa", "iou", "miou", "mcc", *MACRO_METRICS)
+METRICS = (*CONFUSION_METRICS, "average_precision", "auc", "brier", "ece")
 BINS = 256
 CALIBRATION_BINS = 15
 
@@ -37,7 +39,7 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def confusion_metrics(counts: Confusion) -> dict[str, np.ndarray]:
-    """Accuracy, precision, recall, F1, kappa (Cohen 1960), IoU, mean IoU of both classes, and Matthews correlation coefficient."""
+    """Accuracy, precision, recall, F1, kappa (Cohen 1960), IoU, mean IoU of both classes, Matthews correlation coefficient, macro means."""
     tp, fp, fn, tn = (np.asarray(count, float) for count in counts)
     n = tp + fp + fn + tn
     accuracy = ratio(tp + tn, n)
@@ -52,7 +54,20 @@ def confusion_metrics(counts: Confusion) -> dict[str, np.ndarray]:
         "iou": iou,
         "miou": (iou + ratio(tn, tn + fp + fn)) / 2,
         "mcc": ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn)) * np.sqrt((tn + fp) * (tn + fn))),
-    }
+    } | macro_metrics(tp, fp, fn, tn)
+
+
+def macro_metrics(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, tn: np.ndarray) -> dict[str, np.ndarray]:
+    """Means over landslide and background of precision, recall and F1.
+
+    A class that is never predicted counts with precision 0, as in scikit-learn and Keras: a map without any landslide has a macro
+    precision of about one half, and papers print that. NaN where the truth holds one class only.
+    """
+    both = (tp + fn > 0) & (fp + tn > 0)
+    of_landslides = ratio(tp, tp + fp), ratio(tp, tp + fn), ratio(2 * tp, 2 * tp + fp + fn)
+    of_background = ratio(tn, tn + fn), ratio(tn, tn + fp), ratio(2 * tn, 2 * tn + fp + fn)
+    means = ((np.nan_to_num(one) + np.nan_to_num(other)) / 2 for one, other in zip(of_landslides, of_background, strict=True))
+    return {name: np.where(both, mean, np.nan) for name, mean in zip(MACRO_METRICS, means, strict=True)}
 
 
 def ranking_metrics(tp: np.ndarray, fp: np.ndarray) -> dict[str, np.ndarray]:

@@ -32,7 +32,8 @@ def score_run(
     """Score a probability map (row, col) 0..1 on the evaluated region of its samples.
 
     `published` maps landslides at 0.5; `blocked` at the threshold of highest F1 on the validation region. Both score region 3, which is
-    the whole mapped area under `published`.
+    the whole mapped area, or that of the test windows, under `published`. `best_threshold` of the scores is for maps of other places: that
+    of highest F1 on the pixels that tune a protocol's networks, which are the evaluated ones under `published`.
 
     Args:
         label: 1 landslide, 0 not, 255 never scored. instances: 0 or the number of the slide. regions, blocks: of the samples.
@@ -54,19 +55,39 @@ def score_run(
     threshold, notes = PUBLISHED_THRESHOLD, []
     if protocol == "blocked":
         tuning = (regions == VALIDATION) & (label != UNMAPPED)
-        threshold = best_threshold(probability_in(probability, tuning, "validation"), label[tuning] == LANDSLIDE)
-        if threshold is None:
-            threshold = PUBLISHED_THRESHOLD
-            notes.append(f"the validation region has no landslide: threshold {PUBLISHED_THRESHOLD}")
-    positive, negative = cell_histograms(values, truth, blocks[scored])
-    cells = Cells(positive, negative, threshold)
+        validation = probability_in(probability, tuning, "validation"), label[tuning] == LANDSLIDE
+        threshold, notes = tuned_threshold(*validation, "validation region has")
+    scores, cells = score_pixels(values, truth, blocks[scored], threshold, protocol, data, seed)
     if truth.any():
-        metrics, bounds = pixel_metrics(values, truth, threshold), intervals([cells], seed)
         objects, sizes = score_objects(probability >= threshold, label, instances, scored, pixel_area)
     else:
         notes.append("the evaluated region has no landslide: nothing to score")
-        metrics = bounds = dict.fromkeys(METRICS)
         objects, sizes = None, []
+    best = threshold if protocol == "blocked" else tuned_threshold(values, truth, "evaluated region has")[0]
+    seconds = round(time.perf_counter() - started, 3)
+    return scores | {"best_threshold": best} | {"objects": objects, "size_recall": sizes, "notes": notes, "seconds": seconds}, cells
+
+
+def tuned_threshold(probability: np.ndarray, truth: np.ndarray, of_what: str) -> tuple[float, list[str]]:
+    """The threshold of highest F1 on flat validation arrays; the published one, with a note, where they hold no landslide."""
+    threshold = best_threshold(probability, truth)
+    if threshold is None:
+        return PUBLISHED_THRESHOLD, [f"the {of_what} no landslide: threshold {PUBLISHED_THRESHOLD}"]
+    return threshold, []
+
+
+def score_pixels(
+    probability: np.ndarray, truth: np.ndarray, cell: np.ndarray, threshold: float, protocol: str, data: str, seed: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What every scores.json and cells.npz hold, from flat arrays of the scored pixels; all metrics are None without landslides.
+
+    Args:
+        probability: 0..1. truth: boolean. cell: id of the bootstrap cell of each pixel. seed: of the bootstrap.
+    """
+    positive, negative = cell_histograms(probability, truth, cell)
+    metrics = bounds = dict.fromkeys(METRICS)
+    if truth.any():
+        metrics, bounds = pixel_metrics(probability, truth, threshold), intervals([Cells(positive, negative, threshold)], seed)
     scores = {
         "threshold": threshold,
         "protocol": protocol,
@@ -75,10 +96,6 @@ def score_run(
         "landslide_share": float(truth.mean()),
         "metrics": metrics,
         "intervals": bounds,
-        "objects": objects,
-        "size_recall": sizes,
-        "notes": notes,
-        "seconds": round(time.perf_counter() - started, 3),
     }
     return scores, {"positive": positive, "negative": negative}
 

@@ -65,6 +65,19 @@ def grid_for(source: Grid, crs: str, resolution: float) -> Grid:
     return Grid(crs, transform, north - south, east - west)
 
 
+def cropped(grid: Grid, bounds: tuple[float, float, float, float]) -> Grid | None:
+    """The part of a grid, in whole cells, under bounds (west, south, east, north in its CRS), or None where there is none."""
+    west, south, east, north = bounds
+    left, top = ~grid.transform @ (west, north)
+    right, bottom = ~grid.transform @ (east, south)
+    # A hundredth of a cell, so that an edge on a cell's edge does not take the next cell for a rounding error.
+    left, top = max(0, math.floor(left + 0.01)), max(0, math.floor(top + 0.01))
+    right, bottom = min(grid.width, math.ceil(right - 0.01)), min(grid.height, math.ceil(bottom - 0.01))
+    if left >= right or top >= bottom:
+        return None
+    return Grid(grid.crs, grid.transform @ Affine.translation(left, top), bottom - top, right - left)
+
+
 def utm_crs(longitude: float, latitude: float) -> str:
     """EPSG code of the UTM zone of a place (WGS 84, degrees), without the exceptions around Norway and Svalbard."""
     zone = int((longitude + 180) // 6) % 60 + 1

@@ -10,16 +10,28 @@ import numpy as np
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.site.distances import distance_to_lines
-from headscarp.site.grid import Grid, grid_for
+from headscarp.site.grid import Grid, cropped, grid_for
 from headscarp.site.indices import INDICES
-from headscarp.site.labels import UNMAPPED, rasterise_labels
+from headscarp.site.labels import UNMAPPED, Labels, bounds_text, rasterise_labels
 from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, Layer, grid_of, open_raster, write_layer
 from headscarp.site.rasters import align
+from headscarp.site.vectors import read_vectors
 from headscarp.vocabulary import require_known
 
 RECORD_KEYS = ("name", "data", "dem", "grid", "dates", "citation", "rasters", "terrain", "indices", "lines", "labels")
 RASTER_KEYS = ("file", "band", "kind", "units", "scale", "classes")
-TERRAIN = ("elevation", "slope", "aspect", "curvature", "plan_curvature", "profile_curvature", "flow_accumulation", "twi")
+TERRAIN = (
+    "elevation",
+    "slope",
+    "aspect",
+    "curvature",
+    "plan_curvature",
+    "profile_curvature",
+    "flow_accumulation",
+    "twi",
+    "relief",
+    "roughness",
+)
 
 
 @dataclass
@@ -51,15 +63,16 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
 
     Args:
         record: how raw files become layers, the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
-            `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that CRS over its footprint.
+            `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that CRS over its footprint;
+            with {within: vector file} too, only the part under that file's bounding box, in whole cells.
             `dates`: list of one date (text).
             `citation`: appended to every layer's source (optional).
             `rasters`: {layer: {file, band (number or description, default 1), kind (continuous or classes), units, scale (factor on the
             values, default 1), classes ({code: name}, for kind classes)}}.
             `terrain`: names of layers of `terrain_folder` to take (optional).
             `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional).
-            `lines`: {layer: vector file}, distances in metres (optional).
-            `labels`: {landslides: vector file, area: vector file (optional)}.
+            `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons (optional).
+            `labels`: {landslides: vector file, area: vector file (optional)}; without it every cell is unmapped.
 
     Raises:
         HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the remedy.
@@ -78,8 +91,8 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
             add_index(folder, name, inputs, images)
         for name, file in record.get("lines", {}).items():
             distance = distance_to_lines(raw / file, grid)
-            folder.add(Layer(name, distance, grid, "m", f"Euclidean distance to the nearest line of {file}"))
-        add_labels(folder, record["labels"], raw, covered=imaged(images.values(), grid))
+            folder.add(Layer(name, distance, grid, "m", f"Euclidean distance to the nearest line or polygon of {file}"))
+        add_labels(folder, record.get("labels"), raw, covered=imaged(images.values(), grid))
         manifest = {
             "site": record["name"], "data": record["data"], "grid": grid.to_record(), "layers": folder.records,
             "dates": [str(date) for date in record["dates"]], "notes": folder.notes,
@@ -107,12 +120,17 @@ def add_index(folder: LayerFolder, name: str, inputs: dict[str, str], images: di
     folder.add(Layer(name, compute(*arrays), folder.grid, "1", f"{name} of {', '.join(inputs[band] for band in bands)}"))
 
 
-def add_labels(folder: LayerFolder, files: dict[str, str], raw: Path, covered: np.ndarray) -> None:
-    """Rasterise the landslides; cells without any image are unmapped."""
-    area = raw / files["area"] if "area" in files else None
-    labels = rasterise_labels(raw / files["landslides"], folder.grid, area, covered)
+def add_labels(folder: LayerFolder, files: dict[str, str] | None, raw: Path, covered: np.ndarray) -> None:
+    """Rasterise the landslides; cells without any image are unmapped, and all of them where there is no file of landslides."""
+    if files is None:
+        shape = folder.grid.shape
+        labels = Labels(np.full(shape, UNMAPPED, np.uint8), np.zeros(shape, np.int32), ["label: no polygons, every cell is unmapped"])
+        origin = "no polygons of landslides"
+    else:
+        area = raw / files["area"] if "area" in files else None
+        labels = rasterise_labels(raw / files["landslides"], folder.grid, area, covered)
+        origin = f"polygons of {files['landslides']}, cell centre inside" + (f"; mapped area of {files['area']}" if area else "")
     folder.notes += labels.notes
-    origin = f"polygons of {files['landslides']}, cell centre inside" + (f"; mapped area of {files['area']}" if area else "")
     meaning = {0: "not a landslide", 1: "landslide", UNMAPPED: "unmapped"}
     folder.add(Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning)
     folder.add(Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0))
@@ -130,10 +148,25 @@ def imaged(layers: Iterable[Layer], grid: Grid) -> np.ndarray:
 
 
 def site_grid(record: dict[str, Any], raw: Path) -> Grid:
-    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint."""
+    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint; whole, or under a vector file.
+
+    Raises:
+        HeadscarpError: a file is missing or unreadable, the CRS is unfit, or the vector file lies beside the raster.
+    """
     with open_raster(raw / record["like"]) as source:
-        like = grid_of(source)
-    return grid_for(like, record["crs"], float(record["resolution_m"])) if "crs" in record else like
+        grid = grid_of(source)
+    if "crs" in record:
+        grid = grid_for(grid, record["crs"], float(record["resolution_m"]))
+    if "within" not in record:
+        return grid
+    bounds = tuple(read_vectors(raw / record["within"], grid.crs).total_bounds)
+    part = cropped(grid, bounds)
+    if part is None:
+        raise HeadscarpError(
+            f"{raw / record['within']} ({bounds_text(bounds)}) lies beside {record['like']} ({bounds_text(grid.bounds)} in {grid.crs}); "
+            "check its CRS or take the outline that belongs to the raster"
+        )
+    return part
 
 
 def check_record(record: dict[str, Any]) -> None:
@@ -143,14 +176,15 @@ def check_record(record: dict[str, Any]) -> None:
         HeadscarpError: a key or name is unknown (the nearest is named) or missing.
     """
     place = f"site {record.get('name', '?')}, layers"
-    check_keys(record, RECORD_KEYS, ("name", "data", "grid", "dates", "rasters", "labels"), place)
+    check_keys(record, RECORD_KEYS, ("name", "data", "grid", "dates", "rasters"), place)
     check_keys(
         record["grid"],
-        ("like", "crs", "resolution_m"),
+        ("like", "crs", "resolution_m", "within"),
         ("like", "resolution_m") if "crs" in record["grid"] else ("like",),
         f"{place}, grid",
     )
-    check_keys(record["labels"], ("landslides", "area"), ("landslides",), f"{place}, labels")
+    if record.get("labels") is not None:
+        check_keys(record["labels"], ("landslides", "area"), ("landslides",), f"{place}, labels")
     if len(record["dates"]) != 1:
         raise HeadscarpError(f"{place}: dates must list one date, it lists {len(record['dates'])}")
     for name, entry in record["rasters"].items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.warp import Resampling, reproject
+from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rasterio.warp import transform as transform_points
 
 from headscarp.errors import HeadscarpError
@@ -14,14 +14,16 @@ from headscarp.vocabulary import nearest
 
 MINIMUM_COVER = 0.5
 PROBES = 64
+# From this ratio of cell sizes on, a cell of the grid holds several cells of the raster, and its value is that of all of them.
+COARSER = 1.5
 
 
 def align(path: str | Path, band: int | str, grid: Grid, kind: str, minimum_cover: float = MINIMUM_COVER) -> Layer:
     """One band of a raster on a site's grid.
 
-    Continuous values are resampled bilinearly (averaging where the grid is coarser than the raster), classes by the nearest cell, angles
-    bilinearly through sine and cosine, so that 359 and 1 degree give 0. No-data cells carry no weight: their number never mixes into a
-    neighbour's value. Cells that the raster does not cover are no data.
+    Continuous values are resampled bilinearly and classes by the nearest cell; where the grid is coarser than the raster (1.5 times or
+    more), by the area's mean and the commonest class. Angles go through sine and cosine, so that 359 and 1 degree give 0. No-data cells
+    carry no weight: their number never mixes into a neighbour's value. Cells that the raster does not cover are no data.
 
     Args:
         band: number from 1, or description.
@@ -84,22 +86,28 @@ def cover_of(source: rasterio.DatasetReader, grid: Grid) -> float:
     return float(np.mean((col >= 0) & (col <= source.width) & (row >= 0) & (row <= source.height)))
 
 
+def is_coarser(grid: Grid, source: rasterio.DatasetReader) -> bool:
+    """Whether cells of a grid are so much larger than those of a raster that their values must be gathered from several."""
+    transform, _, _ = calculate_default_transform(source.crs, grid.crs, source.width, source.height, *source.bounds)
+    return grid.resolution >= COARSER * abs(transform.a)
+
+
 def resample(source: rasterio.DatasetReader, index: int, grid: Grid) -> np.ndarray:
-    """A band on a grid, bilinear, float32 (row, col), NaN = no data."""
+    """A band on a grid, bilinear or averaged, float32 (row, col), NaN = no data."""
     values = np.full(grid.shape, np.nan, np.float32)
     nodata = source.nodata
     if nodata is None and np.issubdtype(source.dtypes[index - 1], np.floating):
         nodata = float("nan")
     reproject(
         rasterio.band(source, index), values, dst_transform=grid.transform, dst_crs=grid.crs, src_nodata=nodata, dst_nodata=np.nan,
-        resampling=Resampling.bilinear,
+        resampling=Resampling.average if is_coarser(grid, source) else Resampling.bilinear,
     )  # fmt: skip
     values[np.isinf(values)] = np.nan
     return values
 
 
 def resample_classes(source: rasterio.DatasetReader, index: int, grid: Grid) -> tuple[np.ndarray, int]:
-    """A class band on a grid, nearest cell, and its nodata code (the greatest of its type where the file declares none)."""
+    """A class band on a grid, nearest or commonest class, and its nodata code (the greatest of its type where the file declares none)."""
     dtype = np.dtype(source.dtypes[index - 1])
     if not np.issubdtype(dtype, np.integer):
         raise HeadscarpError(f"{source.name} holds classes as {dtype}; convert it to integers, for example with `gdal_translate -ot Byte`")
@@ -107,7 +115,7 @@ def resample_classes(source: rasterio.DatasetReader, index: int, grid: Grid) -> 
     values = np.full(grid.shape, nodata, dtype)
     reproject(
         rasterio.band(source, index), values, dst_transform=grid.transform, dst_crs=grid.crs, src_nodata=source.nodata, dst_nodata=nodata,
-        resampling=Resampling.nearest,
+        resampling=Resampling.mode if is_coarser(grid, source) else Resampling.nearest,
     )  # fmt: skip
     return values, nodata
 
@@ -121,7 +129,7 @@ def resample_angles(source: rasterio.DatasetReader, index: int, grid: Grid) -> n
         values = np.full(grid.shape, np.nan, np.float32)
         reproject(
             part, values, src_transform=source.transform, src_crs=source.crs, dst_transform=grid.transform, dst_crs=grid.crs,
-            src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.bilinear,
+            src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.average if is_coarser(grid, source) else Resampling.bilinear,
         )  # fmt: skip
         on_grid.append(values)
     east, north = on_grid

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import richdem
 from rasterio.warp import transform as transform_points
+from scipy import ndimage
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
@@ -21,6 +22,7 @@ from headscarp.site.rasters import align
 
 NODATA = -9999.0
 LEAST_GRADIENT = 1e-3
+RELIEF_WINDOW = 3
 HORN = "Horn 1981, doi 10.1109/PROC.1981.11918"
 ZEVENBERGEN = "Zevenbergen and Thorne 1987, doi 10.1002/esp.3290120107, times 100"
 TARBOTON = "D-infinity, Tarboton 1997, doi 10.1029/96WR03137, depressions filled and flats resolved"
@@ -29,8 +31,8 @@ TARBOTON = "D-infinity, Tarboton 1997, doi 10.1029/96WR03137, depressions filled
 def derive_terrain(dem_path: str | Path, out_folder: str | Path) -> None:
     """Write elevation and its derivatives as COGs into `out_folder`, which appears whole or not at all.
 
-    Files: elevation, slope, aspect, curvature, plan_curvature, profile_curvature, flow_accumulation, twi (`.tif`), on the model's
-    own grid, or on that of its UTM zone where its CRS is geographic.
+    Files: elevation, slope, aspect, curvature, plan_curvature, profile_curvature, flow_accumulation, twi, relief, roughness (`.tif`), on
+    the model's own grid, or on that of its UTM zone where its CRS is geographic.
 
     Raises:
         HeadscarpError: the model is missing, truncated, empty or without CRS, or the disk is full.
@@ -128,6 +130,19 @@ def twi(dem: np.ndarray, grid: Grid) -> np.ndarray:
     return np.log(flow_accumulation(dem, grid) / width / gradient)
 
 
+def relief(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Highest minus lowest elevation of a cell and its eight neighbours in m (zhang2024, Table 2); at the border of those there are."""
+    # NaN does not order: no data stands as a value beyond all others, and what it reached is no data.
+    highest = ndimage.maximum_filter(np.where(np.isnan(dem), np.inf, dem), size=RELIEF_WINDOW, mode="nearest")
+    lowest = ndimage.minimum_filter(np.where(np.isnan(dem), -np.inf, dem), size=RELIEF_WINDOW, mode="nearest")
+    return np.where(np.isinf(highest), np.nan, highest - lowest).astype(np.float32)
+
+
+def roughness(dem: np.ndarray, grid: Grid) -> np.ndarray:
+    """Surface area over planimetric area of a cell, 1 / cos(slope), at least 1 (zhang2024, Table 2: 1 to 3.321)."""
+    return 1 / np.cos(np.radians(slope(dem, grid)))
+
+
 DERIVATIVES: dict[str, tuple[Callable[[np.ndarray, Grid], np.ndarray], str, str]] = {
     "slope": (slope, "degree", f"RichDEM slope ({HORN})"),
     "aspect": (aspect, "degree", f"RichDEM aspect, -1 = flat ({HORN})"),
@@ -136,6 +151,8 @@ DERIVATIVES: dict[str, tuple[Callable[[np.ndarray, Grid], np.ndarray], str, str]
     "profile_curvature": (profile_curvature, "1/100 m", f"RichDEM profile curvature ({ZEVENBERGEN})"),
     "flow_accumulation": (flow_accumulation, "m2", f"RichDEM contributing area ({TARBOTON})"),
     "twi": (twi, "ln(m)", f"ln(a / tan slope), RichDEM contributing area ({TARBOTON}) and slope ({HORN})"),
+    "relief": (relief, "m", f"highest minus lowest elevation in {RELIEF_WINDOW} x {RELIEF_WINDOW} cells"),
+    "roughness": (roughness, "1", f"1 / cos(slope), RichDEM slope ({HORN})"),
 }
 
 

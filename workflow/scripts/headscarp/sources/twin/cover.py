@@ -13,15 +13,18 @@ FOREST, SHRUB, GRASS, FIELD, SOIL, ROCK, QUARRY, BAR, ROAD, BUILT, WATER, SNOW =
 NAMES = ("forest", "shrub", "grass", "field", "bare soil", "rock", "quarry", "river bar", "road", "built-up", "water", "snow")
 
 
+# Zhangjiajie is mainly forest and fields (zhang2024, Section 2.1).
+_FOREST_GAIN = 0.7
+
+
 @dataclass(frozen=True)
 class Ground:
     """What land cover depends on, each (row, col) at the image's pixels: elevation (m), slope (degrees), azimuth of the slope (radians),
-    factor of safety, distance to rivers (m), water (mask) and lithology (1-3)."""
+    distance to rivers (m), water (mask) and lithology (1-3)."""
 
     elevation: np.ndarray
     slope: np.ndarray
     aspect: np.ndarray
-    safety: np.ndarray
     river_distance: np.ndarray
     water: np.ndarray
     lithology: np.ndarray
@@ -37,9 +40,8 @@ class Ground:
         return self.elevation - ndimage.gaussian_filter(self.elevation, 15)
 
 
-def land_cover(spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped: np.ndarray, slides: np.ndarray) -> np.ndarray:
-    """Classes of land cover (row, col) uint8 as it was before the slides; look-alikes keep off the mask `slides`, and their share of the
-    mask `mapped` is the spec's."""
+def vegetation(spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped: np.ndarray, remoteness: np.ndarray) -> np.ndarray:
+    """Classes of plants, fields and built-up land (row, col) uint8; people build where fields are and `remoteness` is low."""
     shape = ground.slope.shape
     alpine = spec.snow_line_m is not None
     size = mapped.sum()
@@ -47,16 +49,32 @@ def land_cover(spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped:
     wild = 0.8 * correlated_noise(rng, shape, 18) + shady + 0.025 * (ground.slope - 25)
     if alpine:
         wild -= 2.5 * np.maximum(ground.height - 0.65, 0)
+    if spec.region:
+        wild += _FOREST_GAIN
     cover = np.select([wild > -0.1, wild > -0.9], [FOREST, SHRUB], GRASS).astype(np.uint8)
 
     gentle = correlated_noise(rng, shape, 10) - ground.slope / 7 - 3 * ground.height
     farmed = highest(gentle, ground.slope < 22, mapped, (0.06 if alpine else 0.16) * size)
     cover[farmed] = FIELD
-    cover[highest(gentle + correlated_noise(rng, shape, 4) - ground.river_distance / 800, farmed, mapped, 0.012 * size)] = BUILT
-    for kind, mask in _look_alikes(spec, rng, ground, mapped, ~slides & (cover != BUILT)):
+    cover[highest(gentle + correlated_noise(rng, shape, 4) - remoteness, farmed, mapped, 0.012 * size)] = BUILT
+    return cover
+
+
+def land_cover(
+    spec: TwinSpec, rng: np.random.Generator, ground: Ground, safety: np.ndarray, mapped: np.ndarray, slides: np.ndarray,
+    plants: np.ndarray, roads: np.ndarray | None,
+) -> np.ndarray:  # fmt: skip
+    """Classes of land cover (row, col) uint8 as it was before the slides: `plants` (of `vegetation`), bare ground, roads, snow and water.
+
+    Look-alikes keep off the mask `slides` and unsafe ground (`safety`: factor of safety), and their share of the mask `mapped` is the
+    spec's. `roads` is a mask; None lets them be drawn.
+    """
+    shape = ground.slope.shape
+    cover = plants.copy()
+    for kind, mask in _look_alikes(spec, rng, ground, safety, mapped, ~slides & (cover != BUILT)):
         cover[mask] = kind
-    cover[_roads(rng, ground)] = ROAD
-    if alpine:
+    cover[_roads(rng, ground) if roads is None else roads] = ROAD
+    if spec.snow_line_m is not None:
         snow_depth = 120 * correlated_noise(rng, shape, 12) + 220 * np.cos(ground.aspect) - 6 * np.maximum(ground.slope - 35, 0)
         snow = (ground.elevation + snow_depth > spec.snow_line_m) & (ground.elevation > spec.snow_line_m - 150)
         cover[snow & ~slides] = SNOW
@@ -65,12 +83,12 @@ def land_cover(spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped:
 
 
 def _look_alikes(
-    spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped: np.ndarray, allowed: np.ndarray
+    spec: TwinSpec, rng: np.random.Generator, ground: Ground, safety: np.ndarray, mapped: np.ndarray, allowed: np.ndarray
 ) -> list[tuple[int, np.ndarray]]:
     """Bare patches as large as slides but on stable ground: cleared soil, rock on ridges, quarries near valleys, bars by rivers."""
     shape = ground.slope.shape
     total = spec.look_alike_share * mapped.sum()
-    stable = allowed & (ground.safety > np.quantile(ground.safety[mapped], 0.55))
+    stable = allowed & (safety > np.quantile(safety[mapped], 0.55))
     ridge = stable & (ground.position > np.quantile(ground.position[mapped], 0.65))
     gentle = stable & (ground.slope < np.quantile(ground.slope[mapped], 0.4))
     floor = allowed & (ground.river_distance < 150) & (ground.slope < 15)

@@ -8,7 +8,7 @@ from headscarp.site.grid import Grid
 from headscarp.sources.twin.fields import correlated_noise, winding_line
 from headscarp.sources.twin.routing import drain
 from headscarp.sources.twin.spec import EARTHQUAKE, TwinSpec
-from headscarp.sources.twin.terrain import Terrain, cells_of_line
+from headscarp.sources.twin.terrain import Terrain, cells_of_lines
 
 # Mapped ground keeps this far from a main river whose valley floor was left out (m), as at Jiuzhaigou in Table II of gao2021.
 _VALLEY_STRIP_M = 160.0
@@ -32,7 +32,7 @@ def river_lines(spec: TwinSpec, terrain: Terrain, catchment_m2: np.ndarray, mapp
     A stream is a river from the largest catchment on for which no mapped cell is farther than `spec.river_distance_m` from one.
     """
     shape = terrain.elevation.shape
-    main = cells_of_line(terrain.river, shape)
+    main = cells_of_lines([terrain.river], shape)
     for threshold in np.geomspace(3e7, 3e5, 40):
         channel = (catchment_m2 >= threshold) & ~terrain.reservoir
         if distance_to(channel | main, spec.dem_grid.resolution)[mapped].max() <= spec.river_distance_m:
@@ -57,29 +57,37 @@ def _traced(receiver: np.ndarray, channel: np.ndarray, shape: tuple[int, int]) -
     return lines
 
 
-def mapped_area(spec: TwinSpec, rng: np.random.Generator, river_distance: np.ndarray, fault_distance: np.ndarray) -> np.ndarray:
-    """Mask (row, col) of the image's pixels in the study area: one piece without holes, of the area in the spec.
+def mapped_area(
+    spec: TwinSpec, rng: np.random.Generator, river_distance: np.ndarray, fault_distance: np.ndarray, spacing: float
+) -> np.ndarray:
+    """Mask (row, col) of the cells of a grid over the scene in the study area: one piece without holes, of the area in the spec.
 
-    Mappers leave out the corners of a scene; after an earthquake they stay near its fault and out of the valley floor.
+    Mappers leave out the corners of a scene; after an earthquake they stay near its fault and out of the valley floor. The distances (m)
+    are given on the grid, whose cells are `spacing` m wide.
     """
-    shape = spec.rows, spec.cols
+    shape = river_distance.shape
     rows, cols = np.indices(shape)
     to_edge = np.minimum(np.minimum(rows, shape[0] - 1 - rows), np.minimum(cols, shape[1] - 1 - cols)) / min(shape)
     score = 0.5 * correlated_noise(rng, shape, min(shape) / 10, 3.0) + np.minimum(8 * to_edge, 1.5)
     allowed = np.ones(shape, bool)
     if spec.trigger == EARTHQUAKE:
-        score -= 4.0 * fault_distance / (min(shape) * spec.resolution_m)
+        score -= 4.0 * fault_distance / (min(shape) * spacing)
         allowed = river_distance >= _VALLEY_STRIP_M
-    wanted = spec.study_area_km2 * 1e6 / spec.resolution_m**2
+    return piece_of(score, allowed, spec.study_area_km2 * 1e6 / spacing**2)
+
+
+def piece_of(score: np.ndarray, allowed: np.ndarray, wanted: float) -> np.ndarray:
+    """One piece without holes of about `wanted` cells where the score is highest, inside the mask `allowed`."""
     low, high = score.min(), score.max()
     for _ in range(30):
         middle = (low + high) / 2
-        area = _largest_part(allowed & (score > middle))
+        area = largest_part(allowed & (score > middle))
         low, high = (middle, high) if area.sum() > wanted else (low, middle)
     return area
 
 
-def _largest_part(mask: np.ndarray) -> np.ndarray:
+def largest_part(mask: np.ndarray) -> np.ndarray:
+    """The largest connected part of a mask, its holes filled."""
     parts, count = ndimage.label(mask)
     if count == 0:
         return mask

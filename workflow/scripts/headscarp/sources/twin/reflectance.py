@@ -1,4 +1,6 @@
-"""Surface reflectance in the seven bands of Landsat-8 OLI: a spectral library, mixing, illumination by slope, haze and noise."""
+"""Surface reflectance in the bands of Landsat-8 OLI or Sentinel-2: a spectral library, mixing, illumination by slope, haze and noise."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -6,9 +8,9 @@ from scipy import ndimage
 from headscarp.sources.twin import cover as covers
 from headscarp.sources.twin.cover import Ground
 from headscarp.sources.twin.fields import correlated_noise
-from headscarp.sources.twin.spec import TwinSpec
+from headscarp.sources.twin.spec import SENSORS, TwinSpec
 
-BANDS = ("coastal", "blue", "green", "red", "nir", "swir1", "swir2")
+BANDS = SENSORS["landsat8"]
 # Typical reflectance per band, after the ranges of the ASTER and USGS spectral libraries resampled to OLI.
 _LIBRARY = {
     "leaf forest": (0.020, 0.027, 0.052, 0.033, 0.310, 0.145, 0.062),
@@ -32,62 +34,83 @@ _LEAF = {covers.FOREST: "leaf forest", covers.SHRUB: "leaf shrub", covers.GRASS:
 _BARE = (covers.SOIL, covers.ROCK, covers.QUARRY, covers.BAR)
 
 
+@dataclass(frozen=True)
+class Surface:
+    """What the ground's reflectance is mixed from: land cover (row, col); green share of plants; brightness of built-up pixels (n,), in
+    the order of the array; and of the pixels of bare patches (mask `bare`) bare share, brightness and hardness of the rock, each (m,)."""
+
+    cover: np.ndarray
+    vigour: np.ndarray
+    built: np.ndarray
+    bare: np.ndarray
+    bareness: np.ndarray
+    brightness: np.ndarray
+    hardness: np.ndarray
+
+
 def simulate_bands(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray) -> np.ndarray:
-    """Reflectance (band, row, col) float32 in 0..1 of the seven bands of `BANDS`."""
+    """Reflectance (band, row, col) float32 in 0..1 of the bands of the spec's sensor."""
     surface = _surface(spec, rng, ground, cover, instances)
     shape = cover.shape
-    surface *= np.exp(0.07 * correlated_noise(rng, shape, 2, 0.8))
+    texture = np.exp(0.07 * correlated_noise(rng, shape, 2, 0.8))
     lit = _illumination(spec, ground)
     haze = np.clip(spec.haze * (1 + 0.15 * correlated_noise(rng, shape, min(shape) / 4, 2.5)), 0, None)
-    bands = np.empty((len(BANDS), *shape), np.float32)
-    for k in range(len(BANDS)):
-        light = (1 - _DIFFUSE[k]) * lit + _DIFFUSE[k] * (0.5 + 0.5 * np.cos(np.radians(ground.slope)))
-        seen = ndimage.gaussian_filter(surface[k] * light, _BLUR)
+    sky = 0.5 + 0.5 * np.cos(np.radians(ground.slope))
+    bands = np.empty((len(spec.bands), *shape), np.float32)
+    for band, name in enumerate(spec.bands):
+        k = BANDS.index(name)
+        light = (1 - _DIFFUSE[k]) * lit + _DIFFUSE[k] * sky
+        seen = ndimage.gaussian_filter(_reflectance(surface, k) * texture * light, _BLUR)
         seen = seen * (1 - 0.8 * _PATH[k] * haze) + _PATH[k] * haze
-        bands[k] = np.clip(seen + spec.noise * rng.standard_normal(shape), 0.001, 1.0)
+        bands[band] = np.clip(seen + spec.noise * rng.standard_normal(shape), 0.001, 1.0)
     return bands
 
 
-def _spectrum(name: str) -> np.ndarray:
-    return np.array(_LIBRARY[name])[:, None]
-
-
-def _surface(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray) -> np.ndarray:
-    """Reflectance (band, row, col) of the ground under even light."""
+def _surface(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray) -> Surface:
     shape = cover.shape
-    litter = _spectrum("litter")
     vigour = np.clip(spec.vegetation_vigour * np.exp(0.14 * correlated_noise(rng, shape, 6)), 0, 1)
     vigour[cover == covers.FIELD] *= _parcels(rng, shape, 0.45, 1.25)[cover == covers.FIELD]
     vigour = np.clip(vigour, 0, 1)
-    surface = np.empty((len(BANDS), *shape))
-    for kind in range(1, len(covers.NAMES) + 1):
-        at = cover == kind
-        if kind in _LEAF:
-            surface[:, at] = vigour[at] * _spectrum(_LEAF[kind]) + (1 - vigour[at]) * litter
-        elif kind not in _BARE:
-            surface[:, at] = _spectrum({covers.ROAD: "asphalt", covers.BUILT: "built", covers.WATER: "water", covers.SNOW: "snow"}[kind])
-    surface[:, cover == covers.BUILT] *= np.exp(0.2 * rng.standard_normal(int((cover == covers.BUILT).sum())))
+    built = np.exp(0.2 * rng.standard_normal(int((cover == covers.BUILT).sum())))
 
     # Slides and look-alikes draw their bareness, rock and brightness from one distribution: spectra alone cannot tell them apart.
-    regrown = vigour * _spectrum("leaf shrub")[:, :, None] + (1 - vigour) * litter[:, :, None]
-    bare = np.isin(cover, _BARE)
-    patches, count = ndimage.label(bare & (instances == 0))
+    patches, count = ndimage.label(np.isin(cover, _BARE) & (instances == 0))
     patches = np.where(instances > 0, count + instances, patches)
     total = int(patches.max()) + 1
     spread = np.clip(rng.beta(3.0 * (1 - spec.revegetation) + 0.3, 3.0 * spec.revegetation + 0.3, total), 0.05, 1.0)
+    bare = (patches > 0) & (cover != covers.WATER)
+    patch = patches[bare]
     # A patch that spans many hectares is bare here and green there.
-    bareness = np.clip(spread[patches] + 0.16 * correlated_noise(rng, shape, 5, 1.2), 0.0, 1.0)
-    brightness = np.exp(0.14 * rng.standard_normal(total))[patches]
-    hardness = np.clip((ground.lithology - 1) / 2 + 0.35 * rng.standard_normal(total)[patches], 0, 1)
+    bareness = np.clip(spread[patch] + 0.16 * correlated_noise(rng, shape, 5, 1.2)[bare], 0.0, 1.0)
+    brightness = np.exp(0.14 * rng.standard_normal(total))[patch]
+    hardness = np.clip((ground.lithology[bare] - 1) / 2 + 0.35 * rng.standard_normal(total)[patch], 0, 1)
+    if spec.region:
+        # Shallow slides bare weathered soil, yellow whatever the rock below.
+        hardness = 0.45 * hardness
+    return Surface(cover, vigour, built, bare, bareness, brightness, hardness)
+
+
+def _reflectance(surface: Surface, k: int) -> np.ndarray:
+    """Reflectance (row, col) of the ground under even light in band k of the library."""
+    spectrum = {name: values[k] for name, values in _LIBRARY.items()}
+    result = np.empty(surface.cover.shape)
+    for kind in range(1, len(covers.NAMES) + 1):
+        at = surface.cover == kind
+        if kind in _LEAF:
+            result[at] = surface.vigour[at] * spectrum[_LEAF[kind]] + (1 - surface.vigour[at]) * spectrum["litter"]
+        elif kind not in _BARE:
+            result[at] = spectrum[{covers.ROAD: "asphalt", covers.BUILT: "built", covers.WATER: "water", covers.SNOW: "snow"}[kind]]
+    result[surface.cover == covers.BUILT] *= surface.built
+
+    vigour, hardness = surface.vigour[surface.bare], surface.hardness
+    regrown = vigour * spectrum["leaf shrub"] + (1 - vigour) * spectrum["litter"]
     debris = (
-        np.maximum(1 - 2 * hardness, 0) * _spectrum("debris soft")[:, :, None]
-        + (1 - np.abs(2 * hardness - 1)) * _spectrum("debris medium")[:, :, None]
-        + np.maximum(2 * hardness - 1, 0) * _spectrum("debris hard")[:, :, None]
-    ) * brightness
-    mixed = bareness * debris + (1 - bareness) * regrown
-    at = (patches > 0) & (cover != covers.WATER)
-    surface[:, at] = mixed[:, at]
-    return surface
+        np.maximum(1 - 2 * hardness, 0) * spectrum["debris soft"]
+        + (1 - np.abs(2 * hardness - 1)) * spectrum["debris medium"]
+        + np.maximum(2 * hardness - 1, 0) * spectrum["debris hard"]
+    ) * surface.brightness
+    result[surface.bare] = surface.bareness * debris + (1 - surface.bareness) * regrown
+    return result
 
 
 def _parcels(rng: np.random.Generator, shape: tuple[int, int], lowest: float, highest: float) -> np.ndarray:

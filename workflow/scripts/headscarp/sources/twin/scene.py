@@ -6,23 +6,29 @@ import numpy as np
 from scipy import ndimage
 from shapely.geometry import LineString
 
-from headscarp.sources.twin.cover import Ground, land_cover
+from headscarp.sources.twin import region as regions
+from headscarp.sources.twin.cover import BUILT, WATER, Ground, land_cover, vegetation
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.geography import distance_to, fault_line, mapped_area, river_lines, to_map
 from headscarp.sources.twin.reflectance import simulate_bands
+from headscarp.sources.twin.region import Region, block_mean, refined
 from headscarp.sources.twin.routing import drain, fill_depressions
 from headscarp.sources.twin.slides import factor_of_safety, imprint, place_slides
-from headscarp.sources.twin.spec import DEM_FACTOR, TwinSpec
-from headscarp.sources.twin.terrain import build_terrain, cells_of_line
+from headscarp.sources.twin.spec import COARSE_FACTOR, TwinSpec
+from headscarp.sources.twin.terrain import build_terrain, cells_of_lines
+
+# Half the width of a region's main river (pixels), and the catchment per metre of contour from which on a tributary is wider than a pixel.
+_RIVER_WIDTH, _WIDE_M = 3, 4e5
 
 
 @dataclass(frozen=True)
 class Scene:
     """A simulated site.
 
-    bands: (7, row, col) float32 reflectance, named by `reflectance.BANDS`; dem: (row, col) float32 m on `spec.dem_grid`, depression-free;
+    bands: (band, row, col) float32 reflectance, named by `spec.bands`; dem: (row, col) float32 m on `spec.dem_grid`, depression-free;
     lithology: uint8 1 soft, 2 soft-hard, 3 hard; instances: int32, 0 none, k slide k; mapped: bool, the study area; cover: uint8,
     classes of `cover.NAMES` from 1; safety: factor of safety. All but the DEM are on `spec.grid`. rivers, faults: lines in map coordinates.
+    region: further layers where the spec has a region, else None.
     """
 
     spec: TwinSpec
@@ -35,6 +41,7 @@ class Scene:
     safety: np.ndarray
     rivers: list[LineString]
     faults: list[LineString]
+    region: Region | None
 
 
 def simulate(spec: TwinSpec, seed: int) -> Scene:
@@ -44,47 +51,90 @@ def simulate(spec: TwinSpec, seed: int) -> Scene:
         HeadscarpError: the slides do not fit into the study area.
     """
     # One generator per part, so that a change to one part leaves the others as they were.
-    of = dict(zip(("terrain", "fault", "outline", "slides", "cover", "image"), np.random.default_rng(seed).spawn(6), strict=True))
-    shape = spec.rows, spec.cols
+    parts = ("terrain", "fault", "outline", "slides", "cover", "image", "places", "rain", "soil", "district")
+    of = dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
+    shape, factor = (spec.rows, spec.cols), spec.dem_factor
     dem_grid = spec.dem_grid
     spacing, resolution = dem_grid.resolution, spec.resolution_m
+    # A region has many more pixels than a site.
+    real = np.float32 if spec.region else np.float64
 
     terrain = build_terrain(spec, of["terrain"])
-    lithology = np.repeat(np.repeat(terrain.lithology, DEM_FACTOR, 0), DEM_FACTOR, 1)[: spec.rows, : spec.cols]
+    lithology = _repeated(terrain.lithology, factor, shape)
     fault = fault_line(spec, of["fault"])
-    fault_distance = resample_to(distance_to(cells_of_line(fault, dem_grid.shape), spacing), shape, DEM_FACTOR)
-    main_river = cells_of_line(terrain.river * DEM_FACTOR, shape)
-    mapped = mapped_area(spec, of["outline"], distance_to(main_river, resolution), fault_distance)
+    fault_distance = resample_to(distance_to(cells_of_lines([fault], dem_grid.shape), spacing), shape, factor).astype(real)
+    main_river = cells_of_lines([terrain.river * factor], shape)
+    mapped = _mapped(spec, of["outline"], main_river, fault_distance)
 
     catchment = drain(terrain.elevation.astype(float)).accumulate(np.full(terrain.elevation.size, spacing**2)).reshape(dem_grid.shape)
-    rivers = river_lines(spec, terrain, catchment, mapped[::DEM_FACTOR, ::DEM_FACTOR])
-    on_river = np.any([cells_of_line(line * DEM_FACTOR, shape) for line in rivers], axis=0)
-    water = ndimage.gaussian_filter(resample_to(terrain.reservoir.astype(float), shape, DEM_FACTOR), 1.2) > 0.5
+    rivers = river_lines(spec, terrain, catchment, mapped[::factor, ::factor])
+    on_river = cells_of_lines([line * factor for line in rivers], shape)
+    contributing = np.exp(resample_to(ndimage.gaussian_filter(np.log(catchment / spacing), 0.7), shape, factor)).astype(real)
+    water = ndimage.gaussian_filter(resample_to(terrain.reservoir.astype(real), shape, factor), 1.2) > 0.5
     if not spec.reservoir:
-        water = ndimage.binary_dilation(main_river)
+        water = ndimage.binary_dilation(main_river, iterations=_RIVER_WIDTH if spec.region else 1)
+    if spec.region:
+        water |= ndimage.binary_dilation(on_river & (contributing > _WIDE_M))
 
-    elevation = resample_to(terrain.elevation, shape, DEM_FACTOR)
+    elevation = resample_to(terrain.elevation, shape, factor)
     slope, aspect = slope_and_aspect(ndimage.gaussian_filter(elevation, 1.0), resolution)
-    contributing = np.exp(resample_to(ndimage.gaussian_filter(np.log(catchment / spacing), 0.7), shape, DEM_FACTOR))
-    above_water = elevation - spec.elevation_m[0]
-    safety = factor_of_safety(spec, slope, lithology, contributing, fault_distance, above_water)
     near_water = ndimage.binary_dilation(water | (on_river & (contributing > 2e4)), iterations=2)
-    instances = place_slides(spec, of["slides"], elevation, slope, safety, mapped & ~near_water)
+    river_distance = distance_to(on_river | water, resolution).astype(real)
+    allowed = mapped & ~near_water
+    plants = roads = road_mask = rain = None
+    if spec.region:
+        places, roads = regions.places_and_roads(
+            spec, of["places"], terrain.elevation, slope_and_aspect(terrain.elevation, spacing)[0],
+            block_mean(river_distance, factor), block_mean(water, factor),
+        )  # fmt: skip
+        road_mask = cells_of_lines([line * factor for line in roads], shape)
+        road_distance = distance_to(road_mask, resolution).astype(real)
+        ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
+        plants = vegetation(spec, of["cover"], ground, mapped, regions.remoteness(spec, of["places"], places, road_distance))
+        rain = regions.annual_rain(spec, of["rain"], terrain.elevation)
+        safety = regions.factor_of_safety(
+            spec, of["soil"], slope, _repeated(terrain.units, factor, shape), contributing,
+            resample_to(rain, shape, regions.rain_factor(spec)).astype(real), river_distance, road_distance, fault_distance, plants,
+        )  # fmt: skip
+        allowed &= ~road_mask & (plants != BUILT)
+    else:
+        safety = factor_of_safety(spec, slope, lithology, contributing, fault_distance, elevation - spec.elevation_m[0])
+    instances = place_slides(spec, of["slides"], elevation, slope, safety, allowed)
 
     change = imprint(elevation, instances, resolution, 1 - spec.revegetation)
-    dem = fill_depressions(np.clip(terrain.elevation + _block_mean(change, dem_grid.shape), *spec.elevation_m).astype(np.float32))
-    elevation = resample_to(dem, shape, DEM_FACTOR)
+    dem = fill_depressions(np.clip(terrain.elevation + block_mean(change, factor), *spec.elevation_m).astype(np.float32))
+    elevation = resample_to(dem, shape, factor)
     slope, aspect = slope_and_aspect(elevation, resolution)
-    ground = Ground(elevation, slope, aspect, safety, distance_to(on_river | water, resolution), water, lithology)
-    cover = land_cover(spec, of["cover"], ground, mapped, instances > 0)
+    ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
+    if plants is None:
+        plants = vegetation(spec, of["cover"], ground, mapped, ground.river_distance / 800)
+    cover = land_cover(spec, of["cover"], ground, safety, mapped, instances > 0, plants, road_mask)
     bands = simulate_bands(spec, of["image"], ground, cover, instances)
+    region = None
+    if spec.region:
+        district = regions.district_area(spec, of["district"], mapped, instances > 0)
+        use = regions.land_use(spec, cover, river_distance, slope)
+        coarse_dem, coarse_use = block_mean(dem, COARSE_FACTOR), regions.block_majority(use, COARSE_FACTOR)
+        units = regions.block_majority(terrain.units, COARSE_FACTOR)
+        region = Region(
+            rain, coarse_dem, regions.soils(of["soil"], units, coarse_dem, coarse_use), units, use, roads, cover == BUILT, cover == WATER,
+            district, regions.survey(spec, of["district"], instances, district),
+        )  # fmt: skip
     return Scene(
         spec, bands, dem, lithology, instances, mapped, cover, safety.astype(np.float32),
-        to_map(rivers, dem_grid), to_map([fault], dem_grid),
+        to_map(rivers, dem_grid), to_map([fault], dem_grid), region,
     )  # fmt: skip
 
 
-def _block_mean(fine: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Means over blocks of DEM_FACTOR x DEM_FACTOR pixels, the last row and column repeated where the image is odd."""
-    padded = np.pad(fine, [(0, size * DEM_FACTOR - have) for size, have in zip(shape, fine.shape, strict=True)], mode="edge")
-    return padded.reshape(shape[0], DEM_FACTOR, shape[1], DEM_FACTOR).mean(axis=(1, 3))
+def _mapped(spec: TwinSpec, rng: np.random.Generator, main_river: np.ndarray, fault_distance: np.ndarray) -> np.ndarray:
+    """The study area (row, col); that of a region is found on its coarse grid."""
+    river_distance = distance_to(main_river, spec.resolution_m)
+    if not spec.region:
+        return mapped_area(spec, rng, river_distance, fault_distance, spec.resolution_m)
+    step = spec.coarse_factor
+    coarse = mapped_area(spec, rng, river_distance[::step, ::step], fault_distance[::step, ::step], spec.resolution_m * step)
+    return refined(coarse, step)
+
+
+def _repeated(coarse: np.ndarray, factor: int, shape: tuple[int, int]) -> np.ndarray:
+    return np.repeat(np.repeat(coarse, factor, 0), factor, 1)[: shape[0], : shape[1]]

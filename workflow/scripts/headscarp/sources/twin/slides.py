@@ -18,8 +18,15 @@ _SOIL_WEIGHT, _WATER_WEIGHT = 19e3, 9.81e3
 # Peak horizontal acceleration (g) at the fault and the distance over which it falls by e; catchment per contour that saturates soil.
 _SHAKING_G, _SHAKING_REACH_M = 0.45, 4000.0
 _SATURATING_M = 900.0
+# Slides smaller than this are not mapped (pixels), and those of a region are no larger (m2): a slip of 1e7 m3, extra large in DZ/T 0261.
+_SMALLEST_PX, _LARGEST_M2 = 4, 4.0e5
 # Places tried before a slide is given up; the later ones with ever more compact bodies.
 _ATTEMPTS = 1200
+# After so many slides the places taken are dropped from the list of candidates.
+_SLIDES_PER_SWEEP = 50
+# Shallow slides of a region: how much their place owes to chance (in units of the factor of safety's logarithm: its range is wider than
+# a site's), length over width, and the gentlest slope (degrees) on which they start.
+_REGION_CHANCE, _REGION_SLENDER, _REGION_SLOPE_DEG = 0.65, 5.0, 10.0
 
 
 def factor_of_safety(
@@ -43,25 +50,36 @@ def factor_of_safety(
         wetness = wetness + 0.9 * np.exp(-np.maximum(above_water, 0) / 90.0)
     wetness = np.clip(wetness, 0, 1) if spec.trigger != EARTHQUAKE else np.clip(0.3 * wetness, 0, 0.3)
     shaking = _SHAKING_G * np.exp(-fault_distance / _SHAKING_REACH_M) if spec.trigger == EARTHQUAKE else 0.0
+    return infinite_slope(slope, cohesion, _FRICTION_DEG[lithology], wetness, shaking)
+
+
+def infinite_slope(
+    slope: np.ndarray, cohesion: np.ndarray, friction_deg: np.ndarray, wetness: np.ndarray, shaking: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Factor of safety of soil on an infinite slope (radians): cohesion (Pa), friction angle, saturated share of the soil's depth, and
+    horizontal acceleration (g)."""
     weight = _SOIL_WEIGHT * _SOIL_M
     normal = weight * np.cos(slope) * (np.cos(slope) - shaking * np.sin(slope)) - wetness * _WATER_WEIGHT * _SOIL_M * np.cos(slope) ** 2
     driving = weight * np.cos(slope) * (np.sin(slope) + shaking * np.cos(slope))
-    return (cohesion + normal * np.tan(np.radians(_FRICTION_DEG[lithology]))) / driving
+    return (cohesion + normal * np.tan(np.radians(friction_deg))) / driving
 
 
 def slide_areas(spec: TwinSpec, rng: np.random.Generator) -> np.ndarray:
     """Areas (m2) of the slides, largest first: inverse gamma, one draw in each of as many equal slices of probability, scaled to the total.
 
-    The law's mean is carried by rare giants, so areas stop at the larger of 9 % of the total and 2.5 means.
+    The law's mean is carried by rare giants, so areas stop at the larger of 9 % of the total and 2.5 means; none is below the smallest
+    that is mapped.
     """
     count, total = spec.landslides, spec.landslide_area_km2 * 1e6
     unit = stats.invgamma.ppf((np.arange(count) + rng.uniform(0.1, 0.9, count)) / count, AREA_SHAPE)
-    largest = max(0.09 * total, 2.5 * total / count)
+    smallest, largest = _SMALLEST_PX * spec.resolution_m**2, max(0.09 * total, 2.5 * total / count)
+    if spec.region:
+        largest = min(largest, _LARGEST_M2)
     low, high = 0.0, total
     for _ in range(60):
         scale = (low + high) / 2
-        low, high = (scale, high) if np.minimum(unit * scale, largest).sum() < total else (low, scale)
-    return np.sort(np.minimum(unit * scale, largest))[::-1]
+        low, high = (scale, high) if np.clip(unit * scale, smallest, largest).sum() < total else (low, scale)
+    return np.sort(np.clip(unit * scale, smallest, largest))[::-1]
 
 
 def place_slides(
@@ -77,28 +95,35 @@ def place_slides(
     # Outlines ignore details smaller than the slide-forming landforms.
     surface = ndimage.gaussian_filter(elevation, 2.5)
     ragged = correlated_noise(rng, shape, 5, 1.0)
-    weakness = ndimage.gaussian_filter(safety, 1.5)
+    weakness = ndimage.gaussian_filter(np.log(safety) if spec.region else safety, 1.5)
     free = ndimage.binary_erosion(allowed, iterations=2)
-    candidates = np.flatnonzero(free & (slope_deg > 18))
-    # Gumbel noise on the logarithm of the weights exp(-FS / 0.08) draws without replacement.
-    rank = candidates[np.argsort(weakness.ravel()[candidates] / 0.08 - rng.gumbel(size=candidates.size), kind="stable")]
+    candidates = np.flatnonzero(free & (slope_deg > (_REGION_SLOPE_DEG if spec.region else 18)))
+    # Gumbel noise on the logarithm of the weights exp(-FS / chance) draws without replacement.
+    chance = _REGION_CHANCE if spec.region else 0.08
+    slender = _REGION_SLENDER if spec.region else 2.4 if spec.trigger == EARTHQUAKE else 1.7
+    rank = candidates[np.argsort(weakness.ravel()[candidates] / chance - rng.gumbel(size=candidates.size), kind="stable")]
+    open_start = np.ones(shape, bool)
     for number, area in enumerate(slide_areas(spec, rng), start=1):
-        pixels = max(6, round(area / spec.resolution_m**2))
-        elongation = rng.lognormal(np.log(2.4 if spec.trigger == EARTHQUAKE else 1.7), 0.25)
-        for attempt, start in enumerate(rank[free.ravel()[rank]]):
+        pixels = round(area / spec.resolution_m**2)
+        # No strip is narrower than two pixels.
+        elongation = min(rng.lognormal(np.log(slender), 0.25), pixels / 4)
+        if number % _SLIDES_PER_SWEEP == 1:
+            rank = rank[(free & open_start).ravel()[rank]]
+        grown = None
+        for attempt, start in enumerate(place for place in rank if free.flat[place] and open_start.flat[place]):
             length = np.sqrt(pixels * elongation * max(0.4, 1 - attempt / 600))
             grown = _grow(divmod(int(start), shape[1]), pixels, length, surface, slope_deg, weakness, ragged, free)
-            if grown is not None:
+            if grown is not None or attempt == _ATTEMPTS:
                 break
-            if attempt == _ATTEMPTS:
-                raise HeadscarpError(
-                    f"twin: slide {number} of {spec.landslides} ({area:.0f} m2) finds no room; "
-                    "lower landslide_area_km2 or raise study_area_km2"
-                )
+            # The thousands of slides of a region do not try again where another did not fit.
+            open_start.flat[start] = not spec.region
+        if grown is None:
+            raise HeadscarpError(
+                f"twin: slide {number} of {spec.landslides} ({area:.0f} m2) finds no room; lower landslide_area_km2 or raise study_area_km2"
+            )
         instances[grown] = number
-        touched = np.zeros(shape, bool)
-        touched[grown] = True
-        free &= ~ndimage.binary_dilation(touched, np.ones((3, 3), bool), iterations=2)
+        window = tuple(slice(max(0, part.min() - 2), part.max() + 3) for part in grown)
+        free[window] &= ~ndimage.binary_dilation(instances[window] == number, np.ones((3, 3), bool), iterations=2)
     return instances
 
 

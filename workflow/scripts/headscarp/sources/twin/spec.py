@@ -1,7 +1,7 @@
 """What a twin must match: the site table of a paper, and the conditions of its image."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,11 +10,62 @@ from pyproj import Transformer
 
 from headscarp.errors import HeadscarpError
 from headscarp.site.grid import Grid
+from headscarp.vocabulary import require_known
 
 RAIN = "rain"
 EARTHQUAKE = "earthquake"
-# The DEM of a twin is twice as coarse as its image, as in gao2021 (30 m GDEM, 15 m pan-sharpened bands).
-DEM_FACTOR = 2
+# Bands of the sensors, by the names of Landsat-8's.
+SENSORS = {
+    "landsat8": ("coastal", "blue", "green", "red", "nir", "swir1", "swir2"),
+    "sentinel2": ("blue", "green", "red", "nir"),
+}
+SURVEY_SIZES = ("small", "medium", "large")
+# The coarse grid of a region's factors (90 m over a DEM of 30 m), in cells of the DEM.
+COARSE_FACTOR = 3
+# A district leaves at least this share of the study area to the rest, however small the scale.
+_LARGEST_DISTRICT = 0.6
+
+
+@dataclass(frozen=True)
+class RegionSpec:
+    """What a region has besides a site, for susceptibility mapping: a surveyed district and the layers of its factors.
+
+    `district_km2` is the area of the district whose slides were mapped, `surveyed` the number of its surveyed sites of each class of slip
+    volume (`SURVEY_SIZES`, DZ/T 0261-2014), `rainfall_mm` the range of annual rainfall.
+    """
+
+    district_km2: float
+    surveyed: dict[str, int]
+    rainfall_mm: tuple[float, float]
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "RegionSpec":
+        values = _checked_keys(cls, record, "twin, region")
+        for size in SURVEY_SIZES:
+            if size not in values["surveyed"]:
+                raise HeadscarpError(f"twin, region, surveyed: the size '{size}' is missing; add it")
+        for size in values["surveyed"]:
+            require_known(size, SURVEY_SIZES, "twin, region, surveyed: size")
+        return cls(values["district_km2"], dict(values["surveyed"]), tuple(values["rainfall_mm"]))
+
+    def scaled(self, fraction: float, study_area_km2: float) -> "RegionSpec":
+        """The district's area goes with `fraction`, not its square, so that windows still fit; it stays below a share of the study area."""
+        district = min(self.district_km2 * fraction, _LARGEST_DISTRICT * study_area_km2)
+        surveyed = {size: round(count * district / self.district_km2) for size, count in self.surveyed.items()}
+        return replace(self, district_km2=district, surveyed=surveyed)
+
+
+def _checked_keys(cls: type, record: dict[str, Any], place: str) -> dict[str, Any]:
+    """The record as a dictionary, once all its keys are fields of `cls` and none without a default is missing."""
+    known = [field.name for field in fields(cls)]
+    for key in record:
+        if key not in known:
+            nearest = get_close_matches(str(key), known, 1, 0)[0]
+            raise HeadscarpError(f"{place}: unknown key '{key}'; did you mean '{nearest}'?")
+    for field in fields(cls):
+        if field.name not in record and field.default is MISSING:
+            raise HeadscarpError(f"{place}: key '{field.name}' is missing; add it to the site's twin record")
+    return dict(record)
 
 
 @dataclass(frozen=True)
@@ -25,7 +76,9 @@ class TwinSpec:
     north-western corner, the river's from source to mouth. `revegetation` is the mean share of a slide that has greened over (0 fresh, 1
     gone); `vegetation_vigour` the green share of vegetation (season); `look_alike_share` the share of the study area under bare ground
     that is no slide; `haze` multiplies a clear-sky path reflectance; `noise` is the sensor's standard deviation in reflectance.
-    `river_distance_m` is how far mapped ground may lie from a river. `snow_line_m` is None where no snow lies.
+    `river_distance_m` is how far mapped ground may lie from a river. `snow_line_m` is None where no snow lies. `sensor` names one of
+    `SENSORS`; the DEM is `dem_factor` times as coarse as the image (2 as in gao2021: 30 m GDEM, 15 m pan-sharpened bands). `region` is None
+    for a site of which no more than gao2021's layers are needed.
     """
 
     rows: int
@@ -52,27 +105,24 @@ class TwinSpec:
     sun_elevation_deg: float
     haze: float
     noise: float
+    sensor: str = "landsat8"
+    dem_factor: int = 2
+    region: RegionSpec | None = None
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "TwinSpec":
-        """Read a spec from a mapping with exactly the fields of this class.
+        """Read a spec from a mapping with the fields of this class as keys; those with a default may be left out.
 
         Raises:
             HeadscarpError: a key is unknown or missing, or a value cannot be right.
         """
-        known = [field.name for field in fields(cls)]
-        for key in record:
-            if key not in known:
-                nearest = get_close_matches(str(key), known, 1, 0)[0]
-                raise HeadscarpError(f"twin: unknown key '{key}'; did you mean '{nearest}'?")
-        for key in known:
-            if key not in record:
-                raise HeadscarpError(f"twin: key '{key}' is missing; add it to the site's twin record")
-        values = dict(record)
+        values = _checked_keys(cls, record, "twin")
         values["date"] = str(values["date"])
         values["elevation_m"] = tuple(values["elevation_m"])
         for key in ("river", "fault"):
             values[key] = tuple(tuple(point) for point in values[key])
+        if values.get("region") is not None:
+            values["region"] = RegionSpec.from_record(values["region"])
         spec = cls(**values)
         spec._check()
         return spec
@@ -87,6 +137,30 @@ class TwinSpec:
                 f"twin: landslide_area_km2 ({self.landslide_area_km2}) must be below study_area_km2 ({self.study_area_km2}), "
                 f"and that below the scene's {self.scene_area_km2:.2f} km2"
             )
+        require_known(self.sensor, SENSORS, "twin: sensor")
+        if self.region is None:
+            return
+        if self.rows % self.coarse_factor or self.cols % self.coarse_factor:
+            raise HeadscarpError(
+                f"twin: rows ({self.rows}) and cols ({self.cols}) of a region must be multiples of {self.coarse_factor}, "
+                "so that the grid of its factors fits"
+            )
+        if not self.region.district_km2 < self.study_area_km2:
+            raise HeadscarpError(
+                f"twin, region: district_km2 ({self.region.district_km2}) must be below study_area_km2 ({self.study_area_km2})"
+            )
+        if not 0 < self.region.rainfall_mm[0] < self.region.rainfall_mm[1]:
+            raise HeadscarpError(f"twin, region: rainfall_mm {list(self.region.rainfall_mm)} must be [lowest, highest]")
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the image's bands."""
+        return SENSORS[self.sensor]
+
+    @property
+    def coarse_factor(self) -> int:
+        """Side of a cell of a region's factors in pixels of the image."""
+        return self.dem_factor * COARSE_FACTOR
 
     @property
     def scene_area_km2(self) -> float:
@@ -102,10 +176,12 @@ class TwinSpec:
     @property
     def dem_grid(self) -> Grid:
         """The coarser grid of the DEM: same corner, covering the image."""
+        return self.coarser_grid(self.dem_factor)
+
+    def coarser_grid(self, factor: int) -> Grid:
+        """A grid with cells of `factor` x `factor` pixels: same corner, covering the image."""
         grid = self.grid
-        return Grid(
-            self.crs, grid.transform @ Affine.scale(DEM_FACTOR), math.ceil(self.rows / DEM_FACTOR), math.ceil(self.cols / DEM_FACTOR)
-        )
+        return Grid(self.crs, grid.transform @ Affine.scale(factor), math.ceil(self.rows / factor), math.ceil(self.cols / factor))
 
     @property
     def half_width_m(self) -> float:
@@ -119,16 +195,19 @@ class TwinSpec:
         """A smaller piece of the same landscape: sides times `fraction`, areas and count (at least 3) times its square.
 
         Relief goes with the square root of `fraction`, as in fractal terrain (Hurst exponent about 0.5); the whole relief in a part of the
-        space would make every slope a cliff.
+        space would make every slope a cliff. Rows and columns of a region stay multiples of its coarse cells.
         """
         lowest, highest = self.elevation_m
         relief = (highest - lowest) * math.sqrt(fraction)
         landslides = max(3, round(self.landslides * fraction**2))
         snow_line = None if self.snow_line_m is None else lowest + (self.snow_line_m - lowest) * math.sqrt(fraction)
-        rows, cols = round(self.rows * fraction), round(self.cols * fraction)
+        step = 1 if self.region is None else self.coarse_factor
+        rows, cols = (step * round(size * fraction / step) for size in (self.rows, self.cols))
         area_ratio = rows * cols / (self.rows * self.cols)
+        study_area = self.study_area_km2 * area_ratio
         return replace(
             self, rows=rows, cols=cols, elevation_m=(lowest, lowest + relief), landslides=landslides,
-            landslide_area_km2=self.landslide_area_km2 * area_ratio, study_area_km2=self.study_area_km2 * area_ratio,
+            landslide_area_km2=self.landslide_area_km2 * area_ratio, study_area_km2=study_area,
             river_distance_m=self.river_distance_m * fraction, snow_line_m=snow_line,
+            region=self.region and self.region.scaled(fraction, study_area),
         )  # fmt: skip

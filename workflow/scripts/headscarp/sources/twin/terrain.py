@@ -14,6 +14,7 @@ from skimage.draw import line as raster_line
 from headscarp.sources.twin.fields import correlated_noise, resample_to, winding_line
 from headscarp.sources.twin.routing import Drainage, drain, fill_depressions, fill_towards
 from headscarp.sources.twin.spec import TwinSpec
+from headscarp.sources.twin.strata import RESISTANCE, folded_units
 
 # Concavity of river profiles (slope ~ area^-0.45), the common value of graded rivers.
 CONCAVITY = 0.45
@@ -24,17 +25,20 @@ THRESHOLD_DEG = np.array([np.nan, 25.0, 32.0, 45.0])
 _PASSES = ((4, 50, 0.05), (2, 24, 0.03), (1, 16, 0.02))
 _MARGIN = 0.12
 _DROWNED_SHARE = 0.045
+# A long main river falls by no more than this share of the relief.
+_RIVER_FALL_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class Terrain:
     """Elevation (m), lithology (1-3) and mask of standing water of the scene on the DEM's grid; `river` is the main river's line (n, 2) in
-    rows and columns of that grid."""
+    rows and columns of that grid; `units`: codes of a region's lithological units, None for a site without."""
 
     elevation: np.ndarray
     lithology: np.ndarray
     reservoir: np.ndarray
     river: np.ndarray
+    units: np.ndarray | None
 
 
 def build_terrain(spec: TwinSpec, rng: np.random.Generator) -> Terrain:
@@ -44,7 +48,8 @@ def build_terrain(spec: TwinSpec, rng: np.random.Generator) -> Terrain:
     margin = 4 * round(_MARGIN * max(grid.shape) / 4)
     height, width = (4 * int(np.ceil((size + 2 * margin) / 4)) for size in grid.shape)
     scene = slice(margin, margin + grid.height), slice(margin, margin + grid.width)
-    lithology = _lithology(rng, (height, width))
+    units = folded_units(rng, (height, width), scene) if spec.region else None
+    lithology = RESISTANCE[units] if spec.region else _lithology(rng, (height, width))
     points = np.array([(margin + y * grid.height, margin + x * grid.width) for x, y in spec.river])
     course = winding_line(rng, _extended(points, 2.0 * margin), 1.0, 0.035 * min(grid.shape))
     relief = spec.elevation_m[1] - spec.elevation_m[0]
@@ -54,21 +59,25 @@ def build_terrain(spec: TwinSpec, rng: np.random.Generator) -> Terrain:
     shift = np.stack([2.5 * correlated_noise(rng, (height, width), 12, 2.5) for _ in range(2)])
     where = np.indices((height, width)) + shift
     elevation = ndimage.map_coordinates(elevation, where, order=1, mode="nearest")[scene]
-    lithology = ndimage.map_coordinates(lithology, where, order=0, mode="nearest")[scene]
+    if units is None:
+        lithology = ndimage.map_coordinates(lithology, where, order=0, mode="nearest")[scene]
+    else:
+        units = ndimage.map_coordinates(units, where, order=0, mode="nearest")[scene]
+        lithology = RESISTANCE[units]
     course = course - np.column_stack([ndimage.map_coordinates(part, course.T, order=1, mode="nearest") for part in shift]) - margin
-    elevation, reservoir = _fit_range(spec, fill_depressions(elevation), cells_of_line(course, elevation.shape))
+    elevation, reservoir = _fit_range(spec, fill_depressions(elevation), cells_of_lines([course], elevation.shape))
     elevation = fill_depressions(_flat_floors(elevation, spacing).astype(np.float32))
-    return Terrain(elevation, lithology, reservoir, course)
+    return Terrain(elevation, lithology, reservoir, course, units)
 
 
-def cells_of_line(line: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Mask of the cells that a line (n, 2) in rows and columns passes."""
-    cells = np.floor(line).astype(int)
+def cells_of_lines(lines: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """Mask of the cells that lines (n, 2) in rows and columns pass."""
     mask = np.zeros(shape, bool)
-    for (row, col), (next_row, next_col) in pairwise(cells):
-        rows, cols = raster_line(row, col, next_row, next_col)
-        inside = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
-        mask[rows[inside], cols[inside]] = True
+    for line in lines:
+        for (row, col), (next_row, next_col) in pairwise(np.floor(line).astype(int)):
+            rows, cols = raster_line(row, col, next_row, next_col)
+            inside = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
+            mask[rows[inside], cols[inside]] = True
     return mask
 
 
@@ -123,7 +132,6 @@ def _carve(
     strength_noise = np.exp(0.25 * correlated_noise(rng, shape, max(shape) / 40))
     roughness = correlated_noise(rng, shape, max(shape) / 12, 1.2)
     elevation = None
-    river_gradient = 0.0005 if spec.reservoir else 0.014
     ratio = 90.0
     for factor, steps, uplift_share in _PASSES:
         here = tuple(size // factor for size in shape)
@@ -139,6 +147,7 @@ def _carve(
             elevation -= elevation.min()
         else:
             elevation = resample_to(elevation, here, 2, order=3)
+        river_gradient = 0.0005 if spec.reservoir else min(0.014, _RIVER_FALL_SHARE * relief / (cell * len(river)))
         bed = river_gradient * cell * np.arange(len(river))[::-1]
         rock = lithology[sample]
         erodibility = (ERODIBILITY[rock] * strength_noise[sample]).ravel()

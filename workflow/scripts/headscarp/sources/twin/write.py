@@ -9,6 +9,7 @@ import geopandas as gpd
 import numpy as np
 import pyogrio
 from rasterio.features import shapes
+from scipy import ndimage
 from shapely.geometry import shape as to_geometry
 from shapely.ops import unary_union
 
@@ -17,9 +18,11 @@ from headscarp.site.grid import Grid
 from headscarp.site.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.cover import NAMES
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
-from headscarp.sources.twin.reflectance import BANDS
+from headscarp.sources.twin.geography import to_map
+from headscarp.sources.twin.region import LAND_USE, SOILS, rain_factor, size_class, slip_volume
 from headscarp.sources.twin.scene import Scene, simulate
-from headscarp.sources.twin.spec import DEM_FACTOR, TwinSpec
+from headscarp.sources.twin.spec import TwinSpec
+from headscarp.sources.twin.strata import UNITS
 
 # GeoPackages carry the time of their making; a fixed one keeps equal seeds equal to the byte.
 _GEOPACKAGE_DATE = "2000-01-01T00:00:00.000Z"
@@ -28,7 +31,7 @@ _GEOPACKAGE_DATE = "2000-01-01T00:00:00.000Z"
 def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     """Simulate a site and write its raw layers into `folder`, byte-identical for equal `spec` and `seed`.
 
-    Writes bands.tif, dem.tif, lithology.tif, faults.gpkg, rivers.gpkg, landslides.gpkg, study_area.gpkg and manifest.json.
+    Writes the files of `files.raw_files`.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area, or the disk is full.
@@ -36,9 +39,13 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     scene = simulate(spec, seed)
     folder = Path(folder)
     source = f"simulated (headscarp twin, seed {seed}); no measurement"
-    write_cog(folder / "bands.tif", scene.bands, spec.grid, float("nan"), BANDS, "reflectance", f"{source}; date {spec.date}")
+    write_cog(folder / "bands.tif", scene.bands, spec.grid, float("nan"), spec.bands, "reflectance", f"{source}; date {spec.date}")
     write_layer(folder / "dem.tif", Layer("elevation", scene.dem, spec.dem_grid, "m", source))
-    write_layer(folder / "lithology.tif", Layer("lithology", scene.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0))
+    if scene.region is None:
+        rock = Layer("lithology", scene.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0)
+        write_layer(folder / "lithology.tif", rock)
+    else:
+        _write_region(folder, scene, source)
     slides, instances = polygons(scene.instances, spec.grid)
     areas = np.bincount(scene.instances.ravel())[1:] * spec.resolution_m**2
     _write_vectors(folder / "landslides.gpkg", spec.crs, slides, instance=instances, area_m2=areas[np.array(instances) - 1])
@@ -51,13 +58,42 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     return scene
 
 
+def _write_region(folder: Path, scene: Scene, source: str) -> None:
+    """The layers of a scene's region."""
+    spec, region = scene.spec, scene.region
+    coarse = spec.coarser_grid(spec.coarse_factor)
+    units = ", ".join(f"{code} {unit.symbol}" for code, unit in enumerate(UNITS, start=1))
+    named_soils = ", ".join(f"{code} {name}" for code, name in enumerate(SOILS, start=1))
+    uses = ", ".join(f"{code} {name}" for code, name in LAND_USE.items())
+    for file, layer in (
+        ("dem_90m", Layer("elevation", region.dem, coarse, "m", f"means of dem.tif; {source}")),
+        ("lithology", Layer("lithology", region.units, coarse, units, source, CLASSES, 0)),
+        ("soil", Layer("soil", region.soil, coarse, named_soils, source, CLASSES, 0)),
+        ("land_use", Layer("land_use", region.land_use, spec.dem_grid, uses, source, CLASSES, 0)),
+        ("rainfall", Layer("rainfall", region.rainfall, spec.coarser_grid(rain_factor(spec)), "mm/yr", source)),
+    ):
+        write_layer(folder / f"{file}.tif", layer)
+    _write_vectors(folder / "roads.gpkg", spec.crs, to_map(region.roads, spec.dem_grid))
+    for name, mask in (("settlements", region.settlements), ("water", region.water)):
+        parts, _ = ndimage.label(mask)
+        _write_vectors(folder / f"{name}.gpkg", spec.crs, polygons(parts.astype(np.int32), spec.grid)[0])
+    _write_vectors(folder / "district.gpkg", spec.crs, polygons(region.district.astype(np.int32), spec.grid)[0])
+    surveyed = sorted(number for numbers in region.surveyed.values() for number in numbers)
+    slides = polygons(np.where(np.isin(scene.instances, surveyed), scene.instances, 0), spec.grid)[0]
+    volumes = slip_volume([slide.area for slide in slides])
+    _write_vectors(
+        folder / "survey.gpkg", spec.crs, [slide.representative_point() for slide in slides], instance=surveyed,
+        area_m2=[slide.area for slide in slides], volume_m3=volumes.round(), size=size_class(volumes),
+    )  # fmt: skip
+
+
 def statistics(scene: Scene) -> dict[str, object]:
     """What the scene turned out to be, in the units of the site table."""
     pixel_km2 = scene.spec.resolution_m**2 / 1e6
-    slope, _ = slope_and_aspect(resample_to(scene.dem.astype(float), scene.mapped.shape, DEM_FACTOR), scene.spec.resolution_m)
+    slope, _ = slope_and_aspect(resample_to(scene.dem.astype(float), scene.mapped.shape, scene.spec.dem_factor), scene.spec.resolution_m)
     slide = scene.instances > 0
     mapped_cover = np.bincount(scene.cover[scene.mapped], minlength=len(NAMES) + 1)[1:] / scene.mapped.sum()
-    return {
+    realised = {
         "landslides": int(scene.instances.max()),
         "landslide_area_km2": round(float(slide.sum() * pixel_km2), 4),
         "study_area_km2": round(float(scene.mapped.sum() * pixel_km2), 4),
@@ -65,6 +101,17 @@ def statistics(scene: Scene) -> dict[str, object]:
         "mean_slope_deg": {"landslides": round(float(slope[slide].mean()), 2), "study_area": round(float(slope[scene.mapped].mean()), 2)},
         "land_cover_share": {name: round(float(share), 4) for name, share in zip(NAMES, mapped_cover, strict=True)},
     }
+    if scene.region is None:
+        return realised
+    district = scene.region.district
+    return realised | {
+        "district_km2": round(float(district.sum() * pixel_km2), 4),
+        "landslide_share": {
+            "district": round(float(slide[district].mean()), 5), "study_area": round(float(slide[scene.mapped].mean()), 5),
+        },
+        "surveyed": {size: len(numbers) for size, numbers in scene.region.surveyed.items()},
+        "rainfall_mm": [float(scene.region.rainfall.min()), float(scene.region.rainfall.max())],
+    }  # fmt: skip
 
 
 def polygons(labels: np.ndarray, grid: Grid) -> tuple[list, list[int]]:

@@ -1,0 +1,109 @@
+"""The landslide inventory of a mapped site: what a network took for landslides, less ground that holds none, as polygons.
+
+Zhang et al. (2024), section 4.1.4: false positives on roads, residential land and water are removed by overlay.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rasterio.features import geometry_mask
+from scipy import ndimage
+
+from headscarp.errors import HeadscarpError
+from headscarp.files import write_json
+from headscarp.mapping.polygons import polygonise, write_polygons
+from headscarp.site.grid import Grid
+from headscarp.site.layer import read_layer
+from headscarp.site.vectors import read_vectors
+from headscarp.vocabulary import require_known
+
+MEANS = {"slope": "slope_deg", "elevation": "elevation_m"}  # layer: column mean_<...> of the polygons
+MASK_KEYS = ("file", "buffer_m")
+
+
+def build_inventory(
+    probability_path: str | Path,
+    threshold: float,
+    layers_folder: str | Path,
+    raw_folder: str | Path,
+    masks: Mapping[str, Mapping[str, Any]],
+    minimum_area_m2: float,
+    out_gpkg: str | Path,
+    out_json: str | Path,
+) -> None:
+    """Write the polygons of an inventory and the record of how they came about.
+
+    Polygons are groups of pixels (sharing sides) whose probability reaches `threshold` and whose centres no mask covers, of
+    `minimum_area_m2` (the smallest mapping unit) or more, with area_m2, mean_probability, mean_slope_deg and mean_elevation_m. The record
+    holds pixels, polygons and area_km2 as `mapped`, after each of `masks` in turn, and of the `inventory` after the smallest unit. Rasters
+    are in memory whole, in 20 bytes a pixel at most: 2.4 GB for a city of 119 million pixels.
+
+    Args:
+        layers_folder: holds slope.tif (degrees) and elevation.tif (m) on the grid of the probability.
+        masks: {name: {file: vector file in raw_folder, buffer_m: metres around its features, 0 if left out}}.
+
+    Raises:
+        HeadscarpError: a file is missing or unreadable, a layer is on another grid, an unknown key or a negative buffer of a mask, or a
+            grid that is not in metres.
+    """
+    probability = read_layer(probability_path)
+    grid, values = probability.grid, probability.values
+    kept = values >= threshold
+    record = {
+        "threshold": threshold,
+        "minimum_area_m2": minimum_area_m2,
+        "mapped": counts(kept, grid),
+        "masks": {},
+        "notes": [],
+    }
+    for name, mask in masks.items():
+        kept &= ~covered(name, mask, Path(raw_folder), grid)
+        record["masks"][name] = counts(kept, grid)
+    values[~kept] = np.nan
+    layers = {column: read_on_grid(Path(layers_folder) / f"{layer}.tif", grid) for layer, column in MEANS.items()}
+    polygons = polygonise(values, grid, threshold, minimum_area_m2, layers)
+    area = float(polygons.area_m2.sum())
+    record["inventory"] = {"pixels": round(area / pixel_area(grid)), "polygons": len(polygons), "area_km2": area / 1e6}
+    if polygons.empty:
+        record["notes"].append("no landslide is left: the polygons file is empty")
+    write_polygons(out_gpkg, polygons)
+    write_json(out_json, record)
+
+
+def covered(name: str, mask: Mapping[str, Any], folder: Path, grid: Grid) -> np.ndarray:
+    """Pixels (row, col) bool whose centres the features of a mask, with its buffer, cover; of lines without a buffer, those they cross."""
+    for key in mask:
+        require_known(key, MASK_KEYS, f"inventory mask {name}: key")
+    buffer = mask.get("buffer_m", 0)
+    if not isinstance(buffer, int | float) or buffer < 0:
+        raise HeadscarpError(f"inventory mask {name}: buffer_m is {buffer!r}; give metres, 0 or more")
+    features = read_vectors(folder / mask["file"], grid.crs).geometry
+    shapes = [shape for shape in (features.buffer(buffer) if buffer else features) if not shape.is_empty]
+    if not shapes:
+        return np.zeros(grid.shape, bool)
+    return geometry_mask(shapes, grid.shape, grid.transform, invert=True)
+
+
+def counts(mask: np.ndarray, grid: Grid) -> dict[str, float]:
+    """Pixels, groups of pixels (sharing sides) and area of a mask (row, col)."""
+    pixels = int(np.count_nonzero(mask))
+    return {"pixels": pixels, "polygons": int(ndimage.label(mask)[1]), "area_km2": pixels * pixel_area(grid) / 1e6}
+
+
+def pixel_area(grid: Grid) -> float:
+    """Area of a pixel in square units of the CRS."""
+    return abs(grid.transform.determinant)
+
+
+def read_on_grid(path: Path, grid: Grid) -> np.ndarray:
+    """Values (row, col) float32 of a layer.
+
+    Raises:
+        HeadscarpError: the file is missing or on another grid.
+    """
+    layer = read_layer(path)
+    if layer.grid != grid:
+        raise HeadscarpError(f"{path} is not on the grid of the probability map; align the layers of this site and map it again")
+    return layer.values

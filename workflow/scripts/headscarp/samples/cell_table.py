@@ -1,0 +1,78 @@
+"""Sampled cells as they are read back: NumPy only, for the stations that train, map and score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headscarp.errors import HeadscarpError
+from headscarp.files import read_json
+from headscarp.samples.splits import TEST, TRAIN, VALIDATION
+from headscarp.samples.windows import SPLITS
+from headscarp.site.cube import Cube
+from headscarp.vocabulary import require_known
+
+SUBSETS = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of one protocol, n of them in order of row and column.
+
+    `row`, `col` int32 (n); `label`, `truth` uint8 (n); `block` int32 (n), the bootstrap block; `split` uint8 (folds, n): 0 unused, 1 train,
+    2 validation, 3 test; `record`: cells.json.
+    """
+
+    row: np.ndarray
+    col: np.ndarray
+    label: np.ndarray
+    truth: np.ndarray
+    block: np.ndarray
+    split: np.ndarray
+    record: dict[str, Any]
+
+    @property
+    def folds(self) -> int:
+        return len(self.split)
+
+    def normalisation(self, fold: int, channels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Minimum and range of chosen channels, float32 (channel), with which a fold is scaled to 0..1.
+
+        Raises:
+            HeadscarpError: the cells were made without one of the channels.
+        """
+        known = self.record["normalisation"][fold]
+        ranges = [known[require_known(name, known, "cells.json: normalisation of channel")] for name in channels]
+        least, most = (np.array([r[key] for r in ranges], np.float32) for key in ("min", "max"))
+        return least, most - least
+
+
+def read_cells(folder: str | Path) -> Cells:
+    """Read the cells that `build_cells` wrote.
+
+    Raises:
+        HeadscarpError: a file is missing or damaged.
+    """
+    path = Path(folder) / "cells.npz"
+    record = read_json(Path(folder) / "cells.json")
+    try:
+        with np.load(path) as arrays:
+            return Cells(*(arrays[name] for name in ("row", "col", "label", "truth", "block", "split")), record)
+    except FileNotFoundError:
+        raise HeadscarpError(f"{path} does not exist; run the rule that samples the cells") from None
+    except Exception as error:  # NumPy and zipfile answer a damaged file with many kinds
+        raise HeadscarpError(f"{path} is damaged ({error}); delete it and sample the cells again") from None
+
+
+def scaled_factors(cube: Cube, cells: Cells, fold: int, channels: Sequence[str]) -> np.ndarray:
+    """Channels (channel, row, col) float32 of the last date, scaled by a fold's minima and maxima.
+
+    Values outside the range of the training windows fall outside 0..1 and stay so: clipping would make them look like the extremes.
+    """
+    least, extent = cells.normalisation(fold, channels)
+    factors = np.stack([cube.values[-1, position] for position in cube.positions(channels)])
+    factors -= least[:, None, None]
+    factors /= extent[:, None, None]
+    return factors

@@ -1,0 +1,366 @@
+"""Labelled cells of a factor map: where they are, whether they are landslides, and which of them train, validate and test.
+
+A sample is a cell; networks look at the square windows around it. Only cells whose largest window lies inside the map and has no NaN in
+any channel of any input group are sampled, so that all models, with or without windows, are scored on the same cells.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headscarp.errors import HeadscarpError
+from headscarp.files import atomic_path, write_json
+from headscarp.samples.build import bootstrap_cells
+from headscarp.samples.cell_labels import LABEL_SOURCES, label_cells
+from headscarp.samples.cell_table import SUBSETS
+from headscarp.samples.splits import (
+    DEFAULT_BLOCKS,
+    LANDSLIDE,
+    TEST,
+    TRAIN,
+    UNMAPPED,
+    UNUSED,
+    VALIDATION,
+    are_numbers,
+    block_assignments,
+    check,
+    grown,
+    is_number,
+    is_whole,
+    with_buffer,
+)
+from headscarp.samples.windows import SPLITS
+from headscarp.site.cube import Cube, open_cube
+from headscarp.vocabulary import require_known
+
+EARLY_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
+
+
+@dataclass(frozen=True)
+class CellsSpec:
+    """How cells are labelled and split; sizes in cells.
+
+    Attributes:
+        windows: sizes of the windows around a cell; one of n cells at (r, c) covers the rows r - n//2 … r - n//2 + n - 1, columns likewise.
+        label_share: share of a cell that landslides must cover.
+        test_fraction: of the cells, in a random hold-out (zhang2024, stage 1: 80 % and 20 %).
+        fractions: train, validation and test in a hold-out of spatial blocks.
+        folds: 1 is one hold-out; k from 3 on is cross-validation, each cell tested once.
+        block: side of a spatial block; None is three of the largest window, or two or one where the map is too small for that.
+        buffer: cells this near to another subset are left out; None is the least that keeps their largest windows apart.
+
+    Raises:
+        HeadscarpError: a value out of range.
+    """
+
+    windows: tuple[int, ...] = (12, 17, 22)
+    label_share: float = 0.1
+    test_fraction: float = 0.2
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    folds: int = 1
+    block: int | None = None
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        fine = isinstance(self.windows, tuple) and self.windows and all(is_whole(n) and n > 0 for n in self.windows)
+        check(bool(fine), "cells.windows", self.windows, "a list of whole numbers of cells above 0")
+        check(is_number(self.label_share) and 0 < self.label_share <= 1, "cells.label_share", self.label_share, "above 0 and at most 1")
+        check(is_number(self.test_fraction) and 0 < self.test_fraction < 1, "cells.test_fraction", self.test_fraction, "between 0 and 1")
+        fine = are_numbers(self.fractions, 3) and min(self.fractions) > 0 and abs(sum(self.fractions) - 1) < 1e-6
+        check(fine, "cells.fractions", self.fractions, "three numbers above 0 (train, validation, test) that sum to 1")
+        check(
+            is_whole(self.folds) and (self.folds == 1 or self.folds >= 3), "cells.folds", self.folds, "1 (hold-out) or a number from 3 on"
+        )
+        check(
+            self.block is None or (is_whole(self.block) and self.block > 0), "cells.block", self.block, "a number of cells above 0, or null"
+        )
+        least = self.largest - 1
+        fine = self.buffer is None or (is_whole(self.buffer) and self.buffer >= least)
+        check(fine, "cells.buffer", self.buffer, f"null or at least {least} cells, which keep windows of {self.largest} apart")
+
+    @property
+    def largest(self) -> int:
+        return max(self.windows)
+
+    @property
+    def apart(self) -> int:
+        """Cells of different subsets are further apart than this, along rows or along columns."""
+        return self.largest - 1 if self.buffer is None else self.buffer
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "CellsSpec":
+        """Build the spec from a card's `cells`, with defaults for what it leaves out; the labels in it are `source_of`'s.
+
+        Raises:
+            HeadscarpError: unknown key (the nearest valid one is named) or a value out of range.
+        """
+        for key in record:
+            require_known(key, [*cls.__dataclass_fields__, *LABEL_SOURCES], "cells key")
+        given = {key: value for key, value in record.items() if key not in LABEL_SOURCES}
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+
+
+def build_cells(
+    cube_folder: str | Path,
+    out_folder: str | Path,
+    spec: CellsSpec,
+    source: Mapping[str, Any],
+    protocol: str,
+    seed: int,
+    groups: Sequence[Sequence[str]],
+) -> None:
+    """Write cells.npz and cells.json of a cube under a protocol: `published` (random split) or `blocked` (spatial blocks).
+
+    Minima and maxima come from the windows of all sampled cells under `published` and from those of the training cells under `blocked`,
+    where windows of different subsets never intersect.
+
+    Args:
+        source: of the labels (see `source_of`): {kind: inventory, inventory: polygons, truth: polygons, area: polygons}, the last two if
+            there are any; {kind: points, points: table, label, x, y: columns}; or {kind: layer, channel: name, above: value}.
+        groups: lists of channel names, together all that any experiment reads.
+
+    Raises:
+        HeadscarpError: an unknown protocol, channel or source; a window larger than the map; no cell that can be sampled; a subset without
+            landslides or without background; a factor of one value.
+    """
+    require_known(protocol, SPLITTERS, "protocol")
+    cube = open_cube(cube_folder)
+    channels = list(dict.fromkeys(name for group in groups for name in group))
+    labels = label_cells(cube, source, spec.label_share)
+    notes = list(labels.notes)
+    label = sampled(labels.label, whole_windows(cube, channels, spec.largest, Path(cube_folder)), notes)
+
+    regions = SPLITTERS[protocol](label, spec, np.random.default_rng(seed))
+    if protocol == "blocked":
+        refuse_overlap(regions, spec.largest)
+        learnt = regions == TRAIN
+    else:
+        learnt = np.broadcast_to(label != UNMAPPED, (1, *label.shape))
+    normalisation = ranges(cube, channels, [footprints(mask, spec.largest) for mask in learnt], notes)
+    row, col = np.nonzero(label != UNMAPPED)
+    arrays = {
+        "row": row.astype(np.int32),
+        "col": col.astype(np.int32),
+        "label": label[row, col],
+        "truth": labels.truth[row, col],
+        "block": bootstrap_cells(label != UNMAPPED, spec.largest)[row, col],
+        "split": regions[:, row, col],
+    }
+    with atomic_path(Path(out_folder) / "cells.npz") as temporary:
+        np.savez_compressed(temporary, **arrays)
+    write_json(Path(out_folder) / "cells.json", {
+        "protocol": protocol,
+        "seed": seed,
+        "windows": list(spec.windows),
+        "folds": spec.folds,
+        "kind": "blocks" if protocol == "blocked" else "random",
+        "buffer": spec.apart if protocol == "blocked" else None,
+        "normalisation": normalisation * (spec.folds // len(normalisation)),
+        "counts": [subset_counts(arrays["label"], split) for split in arrays["split"]],
+        "overlap": [overlap_share(region, spec.largest) for region in regions],
+        "label_source": source["kind"],
+        "label_share": spec.label_share,
+        "data": cube.header["data"],
+        "notes": notes,
+    })  # fmt: skip
+
+
+# Which cells
+
+
+def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path) -> np.ndarray:
+    """Mask (row, col) of cells whose window lies inside the map and holds no NaN in any channel; read channel by channel.
+
+    Raises:
+        HeadscarpError: the window is larger than the map, or there is no such cell.
+    """
+    shape = cube.label.shape
+    if window > min(shape):
+        raise HeadscarpError(
+            f"cells.windows holds {window}, but the map {folder} has {shape[0]} x {shape[1]} cells; make the windows smaller"
+        )
+    missing = {name: np.isnan(cube.values[-1, position]) for name, position in zip(channels, cube.positions(channels), strict=True)}
+    bad = np.zeros(shape, bool)
+    for mask in missing.values():
+        bad |= mask
+    whole = ~within_reach(bad, window)
+    before, after = window // 2, window - 1 - window // 2
+    whole[:before], whole[:, :before] = False, False
+    whole[shape[0] - after :], whole[:, shape[1] - after :] = False, False
+    if not whole.any():
+        worst = max(missing, key=lambda name: missing[name].mean())
+        raise HeadscarpError(
+            f"{folder}: no cell has a whole window of {window} cells without missing values; '{worst}' is missing at "
+            f"{missing[worst].mean():.0%} of the cells: drop it from the card, or make cells.windows smaller"
+        )
+    return whole
+
+
+def within_reach(mask: np.ndarray, window: int) -> np.ndarray:
+    """Cells (row, col) whose window of `window` cells holds a true cell of the mask."""
+    return grown(mask, window // 2, window - 1 - window // 2)
+
+
+def footprints(mask: np.ndarray, window: int) -> np.ndarray:
+    """What the windows of the mask's cells cover, bool (row, col)."""
+    return grown(mask, window - 1 - window // 2, window // 2)
+
+
+def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarray:
+    """The label, with cells without a whole window as not sampled (255), and a note of how many they are.
+
+    Raises:
+        HeadscarpError: no cell is left, or only landslides or only others.
+    """
+    lost = np.count_nonzero((label != UNMAPPED) & ~whole)
+    kept = np.where(whole, label, UNMAPPED).astype(np.uint8)
+    slides, others = np.count_nonzero(kept == LANDSLIDE), np.count_nonzero(kept == 0)
+    if lost:
+        notes.append(f"{lost} labelled cells have no whole window (border of the map, or missing values) and are not sampled")
+    if not slides or not others:
+        raise HeadscarpError(
+            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells have none; both kinds are needed: "
+            "make cells.windows smaller, or use a site with more landslides"
+        )
+    return kept
+
+
+# Splits
+
+
+def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+    """Regions (fold, row, col) uint8 of a random split, or of as many shuffled folds; a tenth of the training cells validates.
+
+    Raises:
+        HeadscarpError: the training or the test cells of a fold hold no landslide, or nothing else.
+    """
+    cells = np.flatnonzero(label != UNMAPPED)
+    order = rng.permutation(len(cells))
+    fold_of = np.empty(len(cells), int)
+    if spec.folds == 1:
+        fold_of[order] = np.where(np.arange(len(cells)) < round(spec.test_fraction * len(cells)), 0, 1)
+    else:
+        fold_of[order] = np.arange(len(cells)) % spec.folds
+    regions = np.full((spec.folds, label.size), UNUSED, np.uint8)
+    for fold, region in enumerate(regions):
+        region[cells] = np.where(fold_of == fold, TEST, TRAIN)
+        training = np.flatnonzero(region == TRAIN)
+        region[rng.choice(training, round(EARLY_SHARE * len(training)), replace=False)] = VALIDATION
+    regions = regions.reshape(spec.folds, *label.shape)
+    problem = missing_class(label, regions, ("train", "test"))
+    if problem:
+        raise HeadscarpError(f"{problem}; use fewer cells.folds, another seed or a site with more landslides")
+    return regions
+
+
+def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+    """Regions (fold, row, col) uint8 of spatial blocks; largest windows of cells of different subsets never intersect.
+
+    Blocks are dealt to train, validation and test, or to as many folds, by the balanced search of `splits.block_assignments`; fold k is
+    tested with fold k, validated with the next one and trained with the others. Training cells near test or validation cells, and
+    validation cells near test cells, are unused.
+
+    Raises:
+        HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best ones is named.
+    """
+    sides = [spec.block] if spec.block else [windows * spec.largest for windows in DEFAULT_BLOCKS]
+    fractions = spec.fractions if spec.folds == 1 else (1 / spec.folds,) * spec.folds
+    first_problem = "there are too few blocks with landslides to deal them out"
+    for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.apart, rng)):
+        dealt[label == UNMAPPED] = UNUSED
+        subsets = [dealt] if spec.folds == 1 else [subsets_of_fold(dealt, fold, spec.folds) for fold in range(spec.folds)]
+        regions = np.stack([with_buffer(subset, spec.apart) for subset in subsets])
+        problem = missing_class(label, regions, SPLITS)
+        if problem is None:
+            return regions
+        if number == 0:
+            first_problem = problem
+    raise HeadscarpError(
+        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, {spec.apart} cells between subsets); "
+        "change cells.block, make cells.windows or cells.buffer smaller, use fewer cells.folds or a larger site"
+    )
+
+
+def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:
+    """Train, validation and test (row, col) of fold `fold` from 0, of cells dealt to the folds 1 … `folds` (0 unused)."""
+    subsets = np.where(dealt > 0, TRAIN, UNUSED).astype(np.uint8)
+    subsets[dealt == (fold + 1) % folds + 1] = VALIDATION
+    subsets[dealt == fold + 1] = TEST
+    return subsets
+
+
+SPLITTERS = {"published": random_splits, "blocked": blocked_splits}
+
+
+def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str]) -> str | None:
+    """A sentence on the first fold of which a needed subset lacks landslides or others; None where all have both."""
+    for fold, region in enumerate(regions, start=1):
+        for name in needed:
+            present = np.bincount(label[region == SUBSETS[name]], minlength=2)
+            if not present[LANDSLIDE]:
+                return f"fold {fold} of {len(regions)} has no landslide cell to {name.replace('validation', 'validate')}"
+            if not present[0]:
+                return f"fold {fold} of {len(regions)} has nothing but landslide cells to {name.replace('validation', 'validate')}"
+    return None
+
+
+def overlap_share(region: np.ndarray, window: int) -> float:
+    """Share of the test cells of a fold whose windows of `window` cells intersect the window of a training cell."""
+    return float(grown(region == TRAIN, window - 1)[region == TEST].mean())
+
+
+def refuse_overlap(regions: np.ndarray, window: int) -> None:
+    """The guard against leakage: windows of training and test cells must not intersect in any fold.
+
+    Raises:
+        HeadscarpError: they do; the fold is named.
+    """
+    for fold, region in enumerate(regions, start=1):
+        share = overlap_share(region, window)
+        if share > 0:
+            raise HeadscarpError(
+                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of the test cells intersect windows of {window} cells "
+                "around training cells; raise cells.buffer, or call the protocol published"
+            )
+
+
+# What the record tells
+
+
+def ranges(cube: Cube, channels: Sequence[str], masks: Sequence[np.ndarray], notes: list[str]) -> list[dict[str, dict[str, float]]]:
+    """Minimum and maximum of every channel within each mask (row, col); 0 and 1 for the one-hot channels of class layers.
+
+    Raises:
+        HeadscarpError: a factor has one value only.
+    """
+    found: list[dict[str, dict[str, float]]] = [{} for _ in masks]
+    for name, position in zip(channels, cube.positions(channels), strict=True):
+        plane = np.asarray(cube.values[-1, position])
+        for scale, mask in zip(found, masks, strict=True):
+            least, most = float(plane[mask].min()), float(plane[mask].max())
+            if is_one_hot(name, cube.channels):
+                if least == most:
+                    notes.append(f"'{name}' is {least:g} everywhere in the windows that its range is taken from")
+                least, most = 0.0, 1.0
+            elif least == most:
+                raise HeadscarpError(
+                    f"factor '{name}' has one value ({least:g}) in the windows of the training cells, so it cannot be scaled and tells "
+                    "nothing; drop it from the input groups in the card"
+                )
+            scale[name] = {"min": least, "max": most}
+    return found
+
+
+def is_one_hot(name: str, channels: Sequence[str]) -> bool:
+    """Whether a channel is one class of a class layer, named <layer>_<code> as by `site.stack`."""
+    layer, _, code = name.rpartition("_")
+    return code.isdigit() and layer in channels
+
+
+def subset_counts(label: np.ndarray, split: np.ndarray) -> dict[str, dict[str, int]]:
+    """Cells and landslide cells of every subset of a fold."""
+    masks = {name: split == code for name, code in SUBSETS.items()}
+    return {name: {"cells": int(mask.sum()), "landslides": int((label[mask] == LANDSLIDE).sum())} for name, mask in masks.items()}

@@ -1,0 +1,25 @@
+"""Rule score_susceptibility: the scores of susceptibility models on the test cells of their folds."""
+
+from pathlib import Path
+
+from headscarp.job import job
+from headscarp.samples.cell_table import read_cells
+from headscarp.scoring.susceptibility import score_cells, write_cell_scores
+from headscarp.site.layer import open_raster
+
+
+def score(susceptibility: str, samples_folder: Path, run_folder: Path, seed: int) -> None:
+    """Read the map of every fold and the cells, and write scores.json, cells.npz and predictions.npz."""
+    with open_raster(susceptibility) as source:
+        maps = source.read()
+    write_cell_scores(run_folder, *score_cells(maps, read_cells(samples_folder), seed))
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        score(
+            snakemake.input.susceptibility,
+            Path(snakemake.input.samples[0]).parent,
+            Path(snakemake.output.scores).parent,
+            int(snakemake.wildcards.seed),
+        )
