@@ -40,13 +40,14 @@ def test_sides_and_depths(window, sides, factors, depths):
         if isinstance(layer, torch.nn.BatchNorm3d | torch.nn.MaxPool3d):
             layer.register_forward_hook(lambda _layer, _inputs, maps: shapes.append(tuple(maps.shape[2:])))
     assert model(torch.randn(2, 1, factors, window, window)).shape == (2, 2)
-    assert shapes == [(depth, side, side) for depth, side in zip(depths, sides, strict=True)]
+    assert shapes[:-1] == [(depth, side, side) for depth, side in zip(depths, sides, strict=True)]
+    assert shapes[-1] == (1, 1, 1)  # the fully connected layer
 
 
 def test_parameters_by_hand():
     normalised = [(1, 64, 27), (64, 64, 27), (64, 128, 27), (128, 128, 3), (128, 128, 3)]  # at the end 2 x 2 cells: kernels 3 x 1 x 1
     total = sum(inputs * outputs * taps + 4 * outputs for inputs, outputs, taps in normalised)
-    total += 128 * 64 * 4 + 64 + 64 * 2 + 2  # of 14 factors 4 are left
+    total += 128 * 64 * 4 + 4 * 64 + 64 * 2 + 2  # of 14 factors 4 are left
     assert networks.describe("cnn3d", 14)["parameters"] == total
     assert networks.describe("cnn3d", 14, windows=[12, 17, 22])["parameters"] == total + 2 * 64 * 27  # two more input channels
 
@@ -73,8 +74,7 @@ def by_hand(model: torch.nn.Module, volume: np.ndarray) -> np.ndarray:
         return maps[:, :, :rows, :cols].reshape(*maps.shape[:2], rows // 2, 2, cols // 2, 2).max((3, 5))
 
     maps = pool(of_stack(pool(of_stack(volume, model.first)), model.second))
-    first, last = model.head[0], model.head[2]
-    neurons = np.maximum(first.weight.detach().numpy().reshape(first.out_channels, -1) @ maps.ravel() + first.bias.detach().numpy(), 0)
+    neurons, last = of_stack(maps, model.head[:3]).ravel(), model.head[3]
     return last.weight.detach().numpy()[:, :, 0, 0, 0] @ neurons + last.bias.detach().numpy()
 
 

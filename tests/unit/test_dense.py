@@ -21,8 +21,8 @@ def spread_out(model: torch.nn.Module, factors: np.ndarray) -> torch.nn.Module:
     side = min(model.windows)
     with torch.no_grad():
         logits = model(torch.from_numpy(np.nan_to_num(factors[:, :side, :side])).expand(1, len(model.windows), -1, -1, -1))
-        model.head[2].weight.mul_(10)
-        model.head[2].bias.sub_(10 * logits[0])
+        model.head[3].weight.mul_(10)
+        model.head[3].bias.sub_(10 * logits[0])
     return model
 
 

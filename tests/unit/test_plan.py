@@ -6,8 +6,9 @@ import shutil
 import pytest
 import yaml
 
+from headscarp.cards import read_yaml
 from headscarp.errors import HeadscarpError
-from headscarp.plan import load_plan, read_yaml
+from headscarp.plan import load_plan
 
 from ..conftest import REPOSITORY
 

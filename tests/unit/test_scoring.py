@@ -370,6 +370,14 @@ def test_each_test_cell_is_scored_by_the_model_of_its_fold():
     assert {name for name, bounds in scores["intervals"].items() if bounds is None} == set()
 
 
+def test_best_threshold_for_other_places_is_that_of_the_pixels_that_tune_a_protocol(mapped):
+    test = mapped["regions"] == 3
+    published, _ = score_run(**mapped, protocol="published")
+    assert published["best_threshold"] == best_threshold(mapped["probability"][test], mapped["label"][test] == 1) != 0.5
+    blocked, _ = score_run(**mapped, protocol="blocked")
+    assert blocked["best_threshold"] == blocked["threshold"]
+
+
 def test_blocked_threshold_comes_from_the_validation_cells_of_all_folds(tmp_path):
     maps, cells = sampled("blocked")
     scores, histograms, predictions = score_cells(maps, cells, seed=0)

@@ -357,6 +357,13 @@ def test_susceptibility_classes_are_natural_breaks_of_the_mean_of_the_folds(worl
     assert shares == pytest.approx(expected)
 
 
+def test_a_network_that_answers_one_number_is_shown_and_noted(spec, monkeypatch):
+    monkeypatch.setattr(rasters.View, "read_mean", lambda view, path: np.full(view.shape, 0.5))
+    figure, frame = FIGURES["susceptibility_maps"](spec("susceptibility_maps"))
+    assert "too few distinct values" in captions(figure)
+    assert frame["value"].isna().all() and frame["note"].str.contains("too few distinct values").all()
+
+
 def test_susceptibility_panel_paints_each_class_in_order():
     codes = np.array([[0, 4, -1]])
     image = factor_maps.class_image(factor_maps.Classed(codes, list(factor_maps.SUSCEPTIBILITY), [], np.empty(0)))

@@ -2,7 +2,8 @@
 import re
 import shutil
 
-from headscarp.plan import CELL_FILES, CELLS, CUBE_FILES, FOREST, NEIGHBOURHOODS, SAMPLE_FILES, WINDOWS
+from headscarp.cards import CELLS, FOREST, NEIGHBOURHOODS, WINDOWS
+from headscarp.plan import CELL_FILES, CUBE_FILES, SAMPLE_FILES
 from headscarp.sources.twin.files import REGION_FILES, SITE_FILES
 
 SITE = "results/sites/{site}"

@@ -7,4 +7,4 @@ from headscarp.site.layers import build_layers
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        build_layers(snakemake.params.record, Path(snakemake.input.raw[0]).parent, snakemake.input.terrain, snakemake.output[0])
+        build_layers(snakemake.params.record, Path(snakemake.input.raw[0]).parent, snakemake.input.get("terrain"), snakemake.output[0])

@@ -1,138 +1,23 @@
-"""The plan: config.yaml and the cards, checked once and resolved into frozen objects. Nothing else reads either.
+"""The plan: config.yaml and the cards, checked once. Nothing else reads either.
 
 Rules ask it which runs an exhibit needs; scripts get plain records through `params` and never see the plan.
 """
 
-import csv
 import os
-import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
-
+from headscarp.cards import Card, Exhibit, Site, check, known_networks, merge, read_cards, read_yaml, resolve_card
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.needs import FIGURES, TABLES, Needs
 from headscarp.sources.archive import is_reachable, read_table
-from headscarp.sources.twin.files import raw_files
-from headscarp.vocabulary import nearest, require_known
+from headscarp.vocabulary import require_known
 
-# How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on the neighbourhoods of cells of
-# susceptibility, and models on single cells.
-WINDOWS, FOREST, NEIGHBOURHOODS, CELLS = "windows", "forest", "neighbourhoods", "cells"
-METHODS = {"random_forest": FOREST, "cnn3d": NEIGHBOURHOODS} | dict.fromkeys(("gbdt_lr", "logistic_regression", "cell_forest"), CELLS)
 PROBE_SECONDS = 3
 CUBE_FILES = ("cube.npy", "cube.json", "label.npy", "instances.npy")
 SAMPLE_FILES = ("windows.csv", "regions.npy", "blocks.npy", "samples.json")
 CELL_FILES = ("cells.npz", "cells.json")
-
-
-@dataclass(frozen=True)
-class Site:
-    """A study area: where its raw files come from (`raw` is the site that holds them) and how they become layers."""
-
-    name: str
-    title: str
-    card: str
-    source: str
-    data: str
-    seed: int
-    raw: str
-    files: tuple[str, ...]
-    dem: str | None
-    twin: dict[str, Any]
-    layers: dict[str, Any]
-    origin: str | None
-
-    @property
-    def folder(self) -> str:
-        return f"results/sites/{self.name}"
-
-    @property
-    def raw_files(self) -> list[str]:
-        return [f"{self.raw_folder}/{name}" for name in self.files]
-
-    @property
-    def raw_folder(self) -> str:
-        return f"results/sites/{self.raw}/raw"
-
-    @property
-    def has_patches(self) -> bool:
-        """Whether its layers are statistics of patches, not rasters on one grid."""
-        return "patches" in self.layers
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One way to train: a network or another model, its channels and its recipe, which a search may tune."""
-
-    name: str
-    label: str
-    network: str
-    params: dict[str, Any]
-    channels: tuple[str, ...]
-    training: dict[str, Any]
-    tuned_by: str | None
-
-    @property
-    def method(self) -> str:
-        return METHODS.get(self.network, WINDOWS)
-
-
-@dataclass(frozen=True)
-class Search:
-    """One search of hyper-parameters on a site, by each of its samplers."""
-
-    name: str
-    label: str
-    card: str
-    site: str
-    samplers: tuple[str, ...]
-    record: dict[str, Any]
-
-    def folder(self, protocol: str, sampler: str) -> str:
-        return f"results/searches/{self.card}/{self.name}/{protocol}/{sampler}"
-
-    def best(self, protocol: str) -> str:
-        """What the first sampler found."""
-        return f"{self.folder(protocol, self.samplers[0])}/best.json"
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """One table or figure of a card."""
-
-    card: str
-    name: str
-    kind: str
-    title: str
-    caption: str
-    sites: tuple[str, ...]
-    rows: tuple[str, ...]
-    protocols: tuple[str, ...]
-    seeds: str
-    options: dict[str, Any]
-    target: str | None
-    searches: tuple[str, ...]
-
-    @property
-    def is_table(self) -> bool:
-        return self.kind in TABLES
-
-    @property
-    def needs(self) -> Needs:
-        return TABLES[self.kind] if self.is_table else FIGURES[self.kind]
-
-    @property
-    def files(self) -> list[str]:
-        table = f"results/tables/{self.card}/{self.name}"
-        figure = f"results/figures/{self.card}/{self.name}"
-        if self.is_table:
-            return [f"{table}.csv", f"{table}.md", f"{table}.html"]
-        return [f"{figure}.png", f"{figure}.pdf", f"{table}.csv"]
 
 
 @dataclass(frozen=True)
@@ -152,36 +37,6 @@ class Run:
     def elsewhere(self, site: str) -> str:
         """Folder of what the run makes of another site."""
         return f"{self.folder}/on/{site}"
-
-
-@dataclass(frozen=True)
-class Card:
-    """A paper or a real benchmark at one scale."""
-
-    name: str
-    title: str
-    citation: str
-    sites: dict[str, Site]
-    inputs: dict[str, tuple[str, ...]]
-    experiments: dict[str, Experiment]
-    searches: dict[str, Search]
-    exhibits: dict[str, Exhibit]
-    protocols: tuple[str, ...]
-    seeds: tuple[int, ...]
-    width: float
-    size: float
-    sampling: dict[str, Any]
-    cells: dict[str, dict[str, Any]]
-    inventory: dict[str, Any]
-    mapping: dict[str, Any]
-    polygons: tuple[str, ...]
-    published: dict[str, list[dict[str, Any]]]
-    archive: Path | None
-
-    def groups(self, of_cells: bool) -> list[list[str]]:
-        """Channels of each experiment on cells (or on pixels), each set once: where all of a set are missing nothing is sampled."""
-        found = {e.channels: None for e in self.experiments.values() if (e.method in (NEIGHBOURHOODS, CELLS)) == of_cells}
-        return [list(channels) for channels in found]
 
 
 @dataclass(frozen=True)
@@ -259,7 +114,7 @@ class Plan:
 
     def runs_of(self, exhibit: Exhibit) -> list[Run]:
         """The runs an exhibit is drawn from, in the order of its rows."""
-        if not exhibit.needs.run:
+        if not (exhibit.needs.run or exhibit.needs.elsewhere):
             return []
         seeds = self.cards[exhibit.card].seeds
         seeds = seeds[:1] if exhibit.seeds == "first" else seeds
@@ -395,209 +250,6 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     skipped = {name: reason for name in config["cards"] if (reason := why_unreachable(cards[name], mirror, data))}
     selected = tuple(name for name in config["cards"] if name not in skipped)
     return Plan(cards, selected, skipped, config["scale"], config["device"], config["threads"], mirror, data)
-
-
-def check(record: dict[str, Any], schema_path: Path, place: str) -> dict[str, Any]:
-    """Validate `record` against a JSON schema and fill the defaults of its top level."""
-    schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
-    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(record), key=lambda error: list(map(str, error.path)))
-    if errors:
-        raise HeadscarpError(f"{place}: {describe(errors[0])}")
-    defaults = {key: rule["default"] for key, rule in schema["properties"].items() if "default" in rule}
-    return defaults | record
-
-
-def describe(error: jsonschema.ValidationError) -> str:
-    """One sentence for a schema violation, with the nearest valid key where a key is unknown."""
-    where = ".".join(map(str, error.path)) or "top level"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema.get("properties", {})
-        unknown = next(key for key in error.instance if key not in known)
-        return f"{where}: unknown key '{unknown}'; {nearest(unknown, known)}"
-    return f"{where}: {error.message}"
-
-
-class StrictLoader(yaml.SafeLoader):
-    """YAML in which a key may stand only once in a mapping."""
-
-
-def _mapping_without_duplicates(loader: StrictLoader, node: yaml.MappingNode) -> dict:
-    keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    for key in keys:
-        if keys.count(key) > 1:
-            place = f"{node.start_mark.name}, mapping at line {node.start_mark.line + 1}"
-            raise HeadscarpError(f"{place}: '{key}' is defined twice; rename or remove one")
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Raises:
-        HeadscarpError: not YAML, or a key stands twice in one mapping.
-    """
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return yaml.load(stream, StrictLoader) or {}
-    except yaml.YAMLError as error:
-        raise HeadscarpError(f"{path} is not valid YAML: {error}") from None
-
-
-def read_cards(folder: Path) -> dict[str, dict[str, Any]]:
-    """All cards of a folder by name."""
-    records: dict[str, dict[str, Any]] = {}
-    places: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        record = check(read_yaml(path), folder.parent / "schemas" / "card.schema.yaml", str(path.name))
-        name = record["name"]
-        if name in records:
-            raise HeadscarpError(f"two cards are called '{name}': {places[name].name} and {path.name}; rename one")
-        records[name], places[name] = record, path
-    return records
-
-
-def merge(base: Any, change: Any) -> Any:
-    """`base` with `change` laid over it: dictionaries merge, everything else is replaced."""
-    if isinstance(base, dict) and isinstance(change, dict):
-        return base | {key: merge(base[key], value) if key in base else value for key, value in change.items()}
-    return change
-
-
-def known_networks(folder: Path) -> set[str]:
-    """Names registered in the networks' sources, read without importing torch."""
-    found = set(METHODS)
-    for path in folder.glob("*.py"):
-        found.update(re.findall(r"^@register\(\s*[\"']([^\"']+)[\"']", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
-    return found
-
-
-def resolve_card(record: dict[str, Any], config: dict[str, Any], workflow: Path, networks: set[str]) -> Card:
-    """One card at the chosen scale, every name in it checked."""
-    name = record["name"]
-    place = f"card {name}"
-    check(record, workflow / "schemas" / "card.schema.yaml", f"{place} with its overlay")
-    scale = record["scales"][require_known(config["scale"], record["scales"], "config.yaml: scale")]
-    training = merge(record["training"], scale.get("training", {}))
-    sites = resolve_sites(name, record["sites"], scale["size"])
-    protocols = tuple(protocol for protocol in record["protocols"] if protocol in config["protocols"]) or tuple(record["protocols"])
-    experiments = {
-        key: resolve_experiment(place, key, experiment, record["inputs"], training, networks)
-        for key, experiment in merge(record["experiments"], scale.get("experiments", {})).items()
-    }
-    searched = merge(record.get("searches", {}), scale.get("searches", {}))
-    searches = {
-        key: resolve_search(name, key, search, record["inputs"], scale["width"], sites, networks) for key, search in searched.items()
-    }
-    for key, experiment in experiments.items():
-        if experiment.tuned_by:
-            require_known(experiment.tuned_by, searches, f"{place}, experiment {key}: search")
-    cells = {
-        require_known(key, sites, f"{place}, cells: site"): merge(one, scale.get("cells", {}))
-        for key, one in record.get("cells", {}).items()
-    }
-    inventory = record.get("inventory", {})
-    if inventory:
-        require_known(inventory["experiment"], experiments, f"{place}, inventory: experiment")
-        for key in ("site", "target"):
-            require_known(inventory[key], sites, f"{place}, inventory: {key}")
-    for key in record.get("polygons", []):
-        require_known(key, experiments, f"{place}, polygons: experiment")
-    return Card(
-        name, record["title"], record["citation"], sites, {key: tuple(group) for key, group in record["inputs"].items()}, experiments,
-        searches,
-        {key: resolve_exhibit(name, key, one, sites, experiments, searches, protocols) for key, one in record["exhibits"].items()},
-        protocols, tuple(config.get("seeds", scale["seeds"])), scale["width"], scale["size"],
-        merge(record.get("sampling", {}), scale.get("sampling", {})), cells, inventory,
-        merge(record.get("mapping", {}), scale.get("mapping", {})),
-        tuple(record.get("polygons", [])), read_published(workflow / "cards" / record["published"]) if "published" in record else {},
-        workflow / "cards" / record["archive"] if "archive" in record else None,
-    )  # fmt: skip
-
-
-def resolve_sites(card: str, records: dict[str, dict[str, Any]], size: float) -> dict[str, Site]:
-    """The sites of a card at the chosen scale: a twin loses pixels, a real site gets coarser ones where its grid names a resolution."""
-    sites = {}
-    for name, record in records.items():
-        raw = require_known(record.get("raw", name), records, f"card {card}, site {name}: raw")
-        source = records[raw]
-        layers = record["layers"]
-        grid = layers.get("grid", {})
-        if source["source"] != "twin" and "resolution_m" in grid:
-            layers = layers | {"grid": grid | {"resolution_m": grid["resolution_m"] / size}}
-        files = raw_files(source["twin"]) if source["source"] == "twin" else tuple(source.get("files", []))
-        layers = {"name": name, "data": record["data"]} | layers
-        sites[name] = Site(
-            name, record["title"], card, record["source"], record["data"], record.get("seed", source.get("seed", 0)), raw, files,
-            layers.get("dem"), record.get("twin", {}), layers, record.get("folder"),
-        )  # fmt: skip
-    return sites
-
-
-def resolve_experiment(place: str, name: str, record: dict, inputs: dict, training: dict, networks: set[str]) -> Experiment:
-    require_known(record["network"], networks, f"{place}, experiment {name}: network")
-    groups = [inputs[require_known(group, inputs, f"{place}, experiment {name}: input group")] for group in record["inputs"]]
-    channels = [channel for group in groups for channel in group if channel not in record.get("without", [])]
-    for channel in record.get("without", []):
-        require_known(channel, [name for group in groups for name in group], f"{place}, experiment {name}, without: channel")
-    if "order" in record:
-        random.Random(record["order"]).shuffle(channels)
-    recipe = merge(training, record.get("training", {}))
-    return Experiment(
-        name, record.get("label", name), record["network"], record.get("params", {}), tuple(channels), recipe, record.get("tuned_by")
-    )
-
-
-def resolve_search(card: str, name: str, record: dict, inputs: dict, width: float, sites: dict, networks: set[str]) -> Search:
-    place = f"card {card}, search {name}"
-    require_known(record["network"], networks, f"{place}: network")
-    require_known(record["site"], sites, f"{place}: site")
-    groups = [inputs[require_known(group, inputs, f"{place}: input group")] for group in record["inputs"]]
-    resolved = {
-        "network": {"name": record["network"], "width": width, "params": record.get("params", {})},
-        "channels": [channel for group in groups for channel in group], "classes": 1, "recipe": record["training"],
-        "seed": record.get("seed", 0), "trials": record["trials"], "space": record["space"],
-    }  # fmt: skip
-    return Search(name, record.get("label", name), card, record["site"], tuple(record["samplers"]), resolved)
-
-
-def resolve_exhibit(
-    card: str, name: str, record: dict, sites: dict, experiments: dict, searches: dict, protocols: tuple[str, ...]
-) -> Exhibit:
-    place = f"card {card}, exhibit {name}"
-    require_known(record["kind"], TABLES | FIGURES, f"{place}: kind")
-    for site in record["sites"]:
-        require_known(site, sites, f"{place}: site")
-    for row in record.get("rows", []):
-        require_known(row, experiments, f"{place}: experiment")
-    for search in record.get("searches", []):
-        require_known(search, searches, f"{place}: search")
-    if "target" in record:
-        require_known(record["target"], sites, f"{place}: target")
-    chosen = tuple(protocol for protocol in record.get("protocols", protocols) if protocol in protocols) or protocols
-    return Exhibit(
-        card, name, record["kind"], record["title"], record["caption"], tuple(record["sites"]), tuple(record.get("rows", [])), chosen,
-        record.get("seeds", "all"), record.get("options", {}), record.get("target"), tuple(record.get("searches", [])),
-    )  # fmt: skip
-
-
-def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Published values by exhibit: {exhibit: [{row, metric, value, unit}]}, text where the paper prints text; an own row has none."""
-    tables: dict[str, list[dict[str, Any]]] = {}
-    with open(path, encoding="utf-8", newline="") as stream:
-        for line in csv.DictReader(stream):
-            record = {"row": line["row"], "metric": line["metric"], "value": number_or_text(line["value"]), "unit": line["unit"]}
-            tables.setdefault(line["table"], []).append(record)
-    return tables
-
-
-def number_or_text(printed: str) -> float | str:
-    try:
-        return float(printed)
-    except ValueError:
-        return printed
 
 
 def refuse_shared_sites(cards: dict[str, Card]) -> None:

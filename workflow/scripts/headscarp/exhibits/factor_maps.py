@@ -298,6 +298,9 @@ SUSCEPTIBILITY = ("#2C7BB6", "#ABD9E9", "#FFFFBF", "#FDAE61", "#D7191C")  # Colo
 LEVELS = ("Very low", "Low", "Moderate", "High", "Very high")
 
 
+TOO_FEW = "too few distinct values for five classes"
+
+
 def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Susceptibility of the first seed of each run, the mean of its folds, in five natural-break classes: a block for each protocol.
 
@@ -316,6 +319,8 @@ def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             bounds, codes = susceptibility_classes(run, view, inside)
             show(axes, class_image(Classed(codes, list(SUSCEPTIBILITY), list(LEVELS), bounds)), view)
             bare(axes)
+            if not bounds.size:
+                axes.text(0.5, 0.5, TOO_FEW, transform=axes.transAxes, ha="center", va="center", fontsize=7)
             axes.set_title(f"{style.panel_letter(index)} {textwrap.fill(run.label, 30)}", fontsize=7.5, pad=3)
             if index == 0:
                 style.scale_bar(axes, view.width_km)
@@ -329,8 +334,13 @@ def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
 
 def susceptibility_classes(run: RunFiles, view: View, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (6) and class numbers (row, col) of the mean susceptibility of a run's folds, -1 where it has none."""
+    """Bounds (6) and class numbers (row, col) of the mean susceptibility of a run's folds, -1 where it has none.
+
+    A network that learned nothing may answer fewer values than there are classes: no bounds then, and -1 everywhere.
+    """
     values = view.read_mean(run.folder / "susceptibility.tif")
+    if np.unique(values[inside & np.isfinite(values)]).size < len(LEVELS):
+        return np.empty(0), np.full(values.shape, -1)
     bounds = natural_breaks(values[inside], len(LEVELS), BREAKS_SEED, f"susceptibility of {run.label} under {run.protocol}")
     return bounds, breaks_codes(values, inside, bounds)
 
@@ -338,6 +348,10 @@ def susceptibility_classes(run: RunFiles, view: View, inside: np.ndarray) -> tup
 def susceptibility_records(
     spec: ExhibitSpec, site: SiteFiles, run: RunFiles, bounds: np.ndarray, codes: np.ndarray
 ) -> Iterator[dict[str, Any]]:
+    if not bounds.size:
+        rest = {"protocol": run.protocol, "data": site.data, "n_seeds": 0, "note": f"seed {run.seed}: {TOO_FEW}"}
+        yield record(spec, run.row, "upper_bound_very_high", None, **rest)
+        return
     shares = np.bincount(codes[codes >= 0], minlength=len(LEVELS)) / np.count_nonzero(codes >= 0)
     for level, upper, share in zip(LEVELS, bounds[1:], shares, strict=True):
         rest = {"protocol": run.protocol, "data": site.data, "n_seeds": 1, "note": f"seed {run.seed}"}

@@ -33,7 +33,7 @@ TABLES = {
     "hyperparameters": Needs("run_tables", run=("run.json",)),
     "mcnemar": Needs("run_tables", run=("predictions.npz",)),
     "order_spread": Needs("run_tables", run=("scores.json",)),
-    "inventory": Needs("inventory_tables", run=("scores.json",), elsewhere=("inventory.gpkg", "inventory.json"), target=("raw",)),
+    "inventory": Needs("inventory_tables", elsewhere=("inventory.gpkg", "inventory.json"), target=("raw",)),
     "model_audit": Needs("audit_tables", site=("samples",)),
 }
 

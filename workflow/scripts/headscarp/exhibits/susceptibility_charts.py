@@ -227,8 +227,8 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         printed = spec.published_value(PAPERS_BEST, "accuracy") if objective == "accuracy" else None
         if printed is not None:
             axes.axhline(printed, color=style.MUTED, lw=0.9, ls="--")
-            axes.annotate(f"paper {printed:g}", (1, printed), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                          ha="right", va="bottom", fontsize=7, color=style.MUTED)  # fmt: skip
+            axes.annotate(f"paper {printed:g}", (1, printed), (-2, -2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                          ha="right", va="top", fontsize=7, color=style.MUTED)  # fmt: skip
         axes.set(xlabel="Trial", ylabel=OBJECTIVES.get(objective, objective))
         axes.set_title(f"Protocol {protocol}")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

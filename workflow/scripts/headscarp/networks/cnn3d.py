@@ -24,9 +24,10 @@ class CNN3D(nn.Module):
     """A classifier of windows: (N, scales, factors, s, s) -> logits (N, 2) of no landslide and landslide, for a softmax.
 
     The scales are the input channels of a volume factors x row x col with s = min(windows), `windows` being the sides in cells that the
-    scales have on the map. Two 3x3x3 convolutions, 1x2x2 max-pool, three 3x3x3 convolutions, 1x2x2 max-pool, fully connected 64, ReLU,
-    fully connected 2. Convolutions are valid (no padding) with batch norm, instead of a bias, and ReLU: an answer depends on its own
-    window only, so a whole map can be convolved at once (`mapping.dense`).
+    scales have on the map. Two 3x3x3 convolutions, 1x2x2 max-pool, three 3x3x3 convolutions, 1x2x2 max-pool, fully connected 64, fully
+    connected 2. Convolutions are valid (no padding), so that an answer depends on its own window only and a whole map can be convolved at
+    once (`mapping.dense`). Batch norm (instead of a bias) and ReLU follow all layers but the last: without it the units of the fully
+    connected one die at the paper's learning rate of 0.01.
 
     Where an axis is too short for another valid kernel of 3, the kernel is 1 along it: rows and columns keep two cells for each pooling to
     come, factors at least one. Sides of windows: 12-10-8 pool 4-2-2-2 pool 1; 17-15-13 pool 6-4-2-2 pool 1; 22-20-18 pool 9-7-5-3 pool 1.
@@ -65,7 +66,10 @@ class CNN3D(nn.Module):
         neurons = max(8, scaled(NEURONS, width))
         # Fully connected layers as convolutions over all that is left of a window: the same sums, on a map of any size.
         self.head = nn.Sequential(
-            _convolution(channels, neurons, (depth, side, side)), nn.ReLU(inplace=True), _convolution(neurons, OUTPUTS, (1, 1, 1))
+            _convolution(channels, neurons, (depth, side, side), bias=False),
+            nn.BatchNorm3d(neurons),
+            nn.ReLU(inplace=True),
+            _convolution(neurons, OUTPUTS, (1, 1, 1)),
         )
 
     def forward(self, windows: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class LayerFolder:
             self.notes.append(f"{layer.name}: no data on {missing:.2%} of the site")
 
 
-def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder: str | Path, out_folder: str | Path) -> None:
+def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder: str | Path | None, out_folder: str | Path) -> None:
     """Write every layer of a site as a COG on its grid, and `layers.json`; `out_folder` appears whole or not at all.
 
     Args:
@@ -78,7 +78,7 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
         HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the remedy.
     """
     check_record(record)
-    raw, terrain = Path(raw_folder), Path(terrain_folder)
+    raw, terrain = Path(raw_folder), Path(terrain_folder or "")
     grid = site_grid(record["grid"], raw)
     with atomic_path(out_folder) as path:
         path.mkdir()
@@ -191,6 +191,8 @@ def check_record(record: dict[str, Any]) -> None:
         check_keys(entry, RASTER_KEYS, ("file", "units"), f"{place}, rasters, {name}")
         if require_known(entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind") == CLASSES:
             check_keys(entry, RASTER_KEYS, ("classes",), f"{place}, rasters, {name}")
+    if record.get("terrain") and "dem" not in record:
+        raise HeadscarpError(f"{place}: terrain layers need an elevation model and none is named; give its file as `dem`")
     for name in record.get("terrain", []):
         require_known(name, TERRAIN, f"{place}, terrain: layer")
     for name, inputs in record.get("indices", {}).items():
