@@ -15,7 +15,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.mapping.inventory import build_inventory
 from headscarp.mapping.polygons import polygonise
 from headscarp.site.grid import Grid
-from headscarp.site.layer import Layer, write_layer
+from headscarp.site.layer import CLASSES, Layer, write_layer
 
 CRS = "EPSG:32649"
 WEST, NORTH = 400_000, 3_300_000
@@ -26,8 +26,8 @@ def x_y(row: float, col: float) -> tuple[float, float]:
     return WEST + 10 * col, NORTH - 10 * row
 
 
-def write(folder, probability, slope=None, elevation=None, grid=GRID):
-    """probability.tif, and layers/ with slope.tif and elevation.tif."""
+def write(folder, probability, slope=None, elevation=None, grid=GRID, label=None):
+    """probability.tif, and layers/ with slope.tif, elevation.tif and label.tif."""
     (folder / "layers").mkdir(exist_ok=True)
     rows, cols = np.indices(grid.shape)
     layers = {
@@ -37,6 +37,8 @@ def write(folder, probability, slope=None, elevation=None, grid=GRID):
     }
     for path, values in layers.items():
         write_layer(path, Layer(path.stem, np.asarray(values, np.float32), grid, "1", "test"))
+    label = np.zeros(grid.shape, np.uint8) if label is None else label
+    write_layer(folder / "layers" / "label.tif", Layer("label", label, grid, "class", "test", CLASSES, 255))
 
 
 def vectors(path, shapes, crs=CRS):
@@ -74,6 +76,14 @@ def test_a_hand_made_inventory(tmp_path):
     assert west.geometry.equals(box(*x_y(20, 10), *x_y(10, 19))) and east.geometry.equals(box(*x_y(20, 21), *x_y(10, 30)))
     assert west.mean_slope_deg == pytest.approx(np.mean(np.arange(10, 19) / 2)) and west.mean_elevation_m == pytest.approx(514.5)
     np.testing.assert_allclose(polygons.mean_probability, 0.8, rtol=1e-6)
+
+
+def test_landslides_outside_the_study_area_are_not_in_the_inventory(tmp_path):
+    probability, label = np.zeros(GRID.shape, np.float32), np.zeros(GRID.shape, np.uint8)
+    probability[10:20, 40:60], label[:, 50:] = 0.9, 255
+    write(tmp_path, probability, label=label)
+    polygons, record = build(tmp_path)
+    assert record["mapped"]["pixels"] == 100 and polygons.geometry.union_all().equals(box(*x_y(20, 40), *x_y(10, 50)))
 
 
 def test_masks_cover_pixels_whose_centres_lie_in_the_buffered_features(tmp_path):

@@ -235,7 +235,7 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             left = LEFT + column * (width + BETWEEN)
             axes = place(figure, (left, top + HEAD, width, width * view.aspect))
             if background == "relief":
-                drawn = draw_relief(axes, site, view, label, slides="points" not in spec.options)
+                drawn = draw_relief(axes, site, view, label, slides="points" not in spec.options, border="outlines" not in spec.options)
                 bar = place(figure, (LEFT + len(shown) * (width + BETWEEN) - 0.02, top + HEAD, 0.1, width * view.aspect))
                 figure.colorbar(drawn, cax=bar, label="Elevation (m)")
                 draw_points(axes, spec, site)
@@ -344,8 +344,9 @@ def place_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
             yield record(spec, site.name, metric, value, data=site.data, note="unit m" if "elevation" in metric else "unit degree")
 
 
-def draw_relief(axes: Axes, site: SiteFiles, view: View, label: np.ndarray, slides: bool = True) -> ScalarMappable:
-    """Hypsometric tints over shaded relief, with lines and (if `slides`) outlines; returns the mappable of the elevation."""
+def draw_relief(axes: Axes, site: SiteFiles, view: View, label: np.ndarray, slides: bool = True, border: bool = True) -> ScalarMappable:
+    """Hypsometric tints over shaded relief, with lines and, if asked, outlines of slides and of the mapped area; returns the mappable of
+    the elevation."""
     elevation = view.read(layer_path(site, "elevation"))
     colours = ScalarMappable(Normalize(*np.nanpercentile(elevation, [0.2, 99.8])), style.ELEVATION)
     lit = np.clip(0.35 + 0.9 * shade(elevation, view), 0, 1.25)[..., None]
@@ -359,7 +360,8 @@ def draw_relief(axes: Axes, site: SiteFiles, view: View, label: np.ndarray, slid
         patches[label == LANDSLIDE] = (*to_rgb(style.SLIDE), 0.45)
         show(axes, patches, view)
         outline(axes, label == LANDSLIDE, view, style.SLIDE, 0.4)
-    outline(axes, label != UNMAPPED, view, "black", 0.9)
+    if border:
+        outline(axes, label != UNMAPPED, view, "black", 0.9)
     return colours
 
 
@@ -390,7 +392,7 @@ def site_legend(spec: ExhibitSpec, site: SiteFiles, label: np.ndarray, shown: Se
         handles.append(Line2D([], [], color=IMAGE_SLIDE, lw=1.2, label="Landslide on the image"))
     handles += outline_handles(spec)
     if "relief" in shown:
-        if (label == UNMAPPED).any():
+        if (label == UNMAPPED).any() and "outlines" not in spec.options:
             handles.append(Line2D([], [], color="black", lw=0.9, label="Mapped area"))
         if (site.raw / "rivers.gpkg").exists():
             handles.append(Line2D([], [], color=style.WATER, lw=0.9, label="River"))

@@ -14,6 +14,7 @@ from scipy import ndimage
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.mapping.polygons import polygonise, write_polygons
+from headscarp.samples.splits import UNMAPPED
 from headscarp.site.grid import Grid
 from headscarp.site.layer import read_layer
 from headscarp.site.vectors import read_vectors
@@ -35,13 +36,14 @@ def build_inventory(
 ) -> None:
     """Write the polygons of an inventory and the record of how they came about.
 
-    Polygons are groups of pixels (sharing sides) whose probability reaches `threshold` and whose centres no mask covers, of
-    `minimum_area_m2` (the smallest mapping unit) or more, with area_m2, mean_probability, mean_slope_deg and mean_elevation_m. The record
+    Polygons are groups of pixels (sharing sides) of the study area whose probability reaches `threshold` and whose centres no mask covers,
+    of `minimum_area_m2` (the smallest mapping unit) or more, with area_m2, mean_probability, mean_slope_deg and mean_elevation_m. The record
     holds pixels, polygons and area_km2 as `mapped`, after each of `masks` in turn, and of the `inventory` after the smallest unit. Rasters
     are in memory whole, in 20 bytes a pixel at most: 2.4 GB for a city of 119 million pixels.
 
     Args:
-        layers_folder: holds slope.tif (degrees) and elevation.tif (m) on the grid of the probability.
+        layers_folder: holds slope.tif (degrees), elevation.tif (m) and label.tif (255 outside the study area) on the grid of the
+            probability.
         masks: {name: {file: vector file in raw_folder, buffer_m: metres around its features, 0 if left out}}.
 
     Raises:
@@ -50,7 +52,7 @@ def build_inventory(
     """
     probability = read_layer(probability_path)
     grid, values = probability.grid, probability.values
-    kept = values >= threshold
+    kept = (values >= threshold) & (read_on_grid(Path(layers_folder) / "label.tif", grid) != UNMAPPED)
     record = {
         "threshold": threshold,
         "minimum_area_m2": minimum_area_m2,
@@ -98,7 +100,7 @@ def pixel_area(grid: Grid) -> float:
 
 
 def read_on_grid(path: Path, grid: Grid) -> np.ndarray:
-    """Values (row, col) float32 of a layer.
+    """Values (row, col) of a layer.
 
     Raises:
         HeadscarpError: the file is missing or on another grid.
