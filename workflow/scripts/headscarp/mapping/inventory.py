@@ -37,9 +37,9 @@ def build_inventory(
     """Write the polygons of an inventory and the record of how they came about.
 
     Polygons are groups of pixels (sharing sides) of the study area whose probability reaches `threshold` and whose centres no mask covers,
-    of `minimum_area_m2` (the smallest mapping unit) or more, with area_m2, mean_probability, mean_slope_deg and mean_elevation_m. The record
-    holds pixels, polygons and area_km2 as `mapped`, after each of `masks` in turn, and of the `inventory` after the smallest unit. Rasters
-    are in memory whole, in 20 bytes a pixel at most: 2.4 GB for a city of 119 million pixels.
+    of `minimum_area_m2` (the smallest mapping unit) or more, with area_m2, mean_probability, mean_slope_deg and mean_elevation_m. The
+    record holds pixels, polygons and area_km2 as `mapped`, after each of `masks` in turn, and of the `inventory` after the smallest unit.
+    Rasters are in memory whole, in 20 bytes a pixel at most: 2.4 GB for a city of 119 million pixels.
 
     Args:
         layers_folder: holds slope.tif (degrees), elevation.tif (m) and label.tif (255 outside the study area) on the grid of the
