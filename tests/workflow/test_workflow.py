@@ -134,7 +134,7 @@ def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
     configure(tmp_path / "run", scale="demo")
     jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/zhang2024/table6.csv"))
     assert jobs["search_hyperparameters"] == jobs["train_network"] == jobs["map_elsewhere"] == jobs["make_inventory"] == 2  # protocols
-    assert jobs["train_susceptibility"] == 5 * 2 * 2 and jobs["fit_cell_model"] == 3 * 2 * 2
+    assert jobs["train_susceptibility"] == 5 * 2 and jobs["fit_cell_model"] == 3 * 2  # models, protocols
     assert jobs["simulate_region"] == 1 and "simulate_twin" not in jobs
 
 
