@@ -256,6 +256,12 @@ class TestSplits:
         near = [(np.abs(training - cell).max(1) < 6).any() for cell in test]
         assert cells.record["overlap"] == [pytest.approx(np.mean(near))] and np.mean(near) > 0.9
 
+    @pytest.mark.parametrize(("block", "side"), [(None, 6), (8, 8)])
+    def test_bootstrap_blocks_are_those_of_the_split_or_the_largest_window(self, cube, tmp_path, block, side):
+        cells = build(cube, tmp_path / "cells", block=block)
+        squares = [(row // side, col // side) for row, col in zip(cells.row.tolist(), cells.col.tolist(), strict=True)]
+        assert len(set(squares)) == len(set(cells.block.tolist())) == len(set(zip(squares, cells.block.tolist(), strict=True)))
+
     def test_blocked_overlap_is_refused(self, cube, tmp_path):
         assert build(cube, tmp_path / "out").record["overlap"] == [0.0]
         regions = np.zeros((2, 30, 30), np.uint8)

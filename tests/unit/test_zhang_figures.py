@@ -333,8 +333,11 @@ def test_rates_use_the_cells_and_the_map_of_each_fold(world, spec):
         rasters.opened(Path(runs[0]["folder"]) / "susceptibility.tif", SHAPE) as source,
     ):
         for fold, band in enumerate(source.read()):
-            everywhere = band[np.isfinite(band)]
             for subset, areas in expected.items():
+                kept = np.ones(SHAPE, bool)
+                for row, col, split in zip(cells["row"], cells["col"], cells["split"][fold], strict=True):
+                    kept[row, col] = split in (0, subset)
+                everywhere = band[np.isfinite(band) & kept]
                 chosen = (cells["split"][fold] == subset) & (cells["label"] == 1)
                 slides = band[cells["row"][chosen], cells["col"][chosen]]
                 areas.append(roc_auc_score(np.repeat([1, 0], [slides.size, everywhere.size]), np.concatenate([slides, everywhere])))

@@ -18,7 +18,7 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SearchFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
 from headscarp.samples.cell_table import Cells, read_cells
-from headscarp.samples.splits import TEST, TRAIN
+from headscarp.samples.splits import TEST, TRAIN, UNUSED
 
 LANDSLIDE = 1
 
@@ -112,7 +112,8 @@ def rate_curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Cumulative share of landslide cells against cumulative share of area in falling susceptibility, a panel for each protocol.
 
     Chung and Fabbri (2003): with training cells it says how well a map fits (success rate), with test cells how well it predicts
-    (prediction rate). The map of each fold meets the cells of that fold; curves and areas under them are means over folds and seeds.
+    (prediction rate). The map of each fold meets the cells of that fold; curves and areas under them are means over folds and seeds. The
+    area is all cells of the map but those of the other subset, whose labels the map knows (or of which it knows none).
     The numbers behind it are those areas, and the share of test landslides in the most susceptible 10, 20 and 30 % of the area.
     """
     site, lines = spec.only_site(), []
@@ -140,7 +141,7 @@ def rate_curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     panels[0].set_ylabel("Share of landslide cells")
     kinds = [Line2D([], [], color=style.INK, ls=line, lw=1.2, label=text) for _, _, line, text in RATES]
     figure.legend(handles=kinds, loc="outside upper center", ncols=2)
-    style.sign(figure, spec, "Dotted: a map of chance. Mean of folds and seeds.")
+    style.sign(figure, spec, "Dotted: a map of chance. Area: all cells but those of other subsets. Mean of folds and seeds.")
     return figure, frame_of(lines)
 
 
@@ -159,8 +160,8 @@ def run_rates(run: RunFiles, cells: Cells) -> dict[str, tuple[np.ndarray, float]
             raise HeadscarpError(f"{path} is smaller than its samples; make the samples and the run's map again on one site")
         for fold in range(cells.folds):
             susceptibility = source.read(fold + 1, masked=True).astype(np.float32).filled(np.nan)
-            area = np.sort(susceptibility[np.isfinite(susceptibility)])
             for name, subset, _, _ in RATES:
+                area = area_of(susceptibility, cells, fold, subset)
                 chosen = (cells.split[fold] == subset) & (cells.label == LANDSLIDE)
                 slides = susceptibility[cells.row[chosen], cells.col[chosen]]
                 if np.isnan(slides).any():
@@ -173,6 +174,14 @@ def run_rates(run: RunFiles, cells: Cells) -> dict[str, tuple[np.ndarray, float]
             what = "training" if subset == TRAIN else "test"
             raise HeadscarpError(f"the samples hold no landslide among the {what} cells, so {path} has no {name}-rate curve")
     return {name: (np.mean([c for c, _ in each], axis=0), float(np.mean([a for _, a in each]))) for name, each in found.items()}
+
+
+def area_of(susceptibility: np.ndarray, cells: Cells, fold: int, subset: int) -> np.ndarray:
+    """Susceptibility, ascending, of all cells that have one but those sampled for another subset than `subset` in a fold."""
+    others = (cells.split[fold] != subset) & (cells.split[fold] != UNUSED)
+    counted = np.isfinite(susceptibility)
+    counted[cells.row[others], cells.col[others]] = False
+    return np.sort(susceptibility[counted])
 
 
 def rate_curve(area: np.ndarray, slides: np.ndarray) -> np.ndarray:

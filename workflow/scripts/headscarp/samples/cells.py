@@ -146,7 +146,7 @@ def build_cells(
         "col": col.astype(np.int32),
         "label": label[row, col],
         "truth": labels.truth[row, col],
-        "block": bootstrap_cells(label != UNMAPPED, spec.largest)[row, col],
+        "block": bootstrap_cells(label != UNMAPPED, spec.block or spec.largest)[row, col],
         "split": regions[:, row, col],
     }
     with atomic_path(Path(out_folder) / "cells.npz") as temporary:
