@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score
+from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 from torch.nn import functional
 
@@ -27,6 +28,7 @@ from headscarp.learning.schedules import learning_rate_at
 from headscarp.learning.trainer import train, train_run, tuned_recipe
 from headscarp.learning.weights import load_network
 from headscarp.learning.windows import Batches, open_samples, turn
+from train_network import only
 
 CPU = torch.device("cpu")
 CHANNELS = ["red", "slope", "nir"]
@@ -102,7 +104,8 @@ class TestRecipe:
             ({"schedule": "cosin"}, "cosine"),
             ({"learning_rate": "1e-4"}, "1.0e-4"),
             ({"learning_rate": 0.0}, "learning_rate"),
-            ({"epochs": 0}, "epochs"),
+            ({"epochs": -1}, "epochs"),
+            ({"epochs": 1.5}, "epochs"),
             ({"batch": 1.5}, "batch"),
             ({"batch": None}, "batch"),
             ({"augment": "yes"}, "augment"),
@@ -517,6 +520,47 @@ class TestTrainRun:
         train_run(*site, tmp_path / "again", SPEC, device="cpu", threads=1, progress=False)
         assert_same_weights(tmp_path / "run", tmp_path / "again")
 
+    def test_six_classes_are_learned_and_scored_by_argmax(self, site, tmp_path):
+        label = np.digitize(np.load(site[0] / "cube.npy")[1, 2], [2, 4, 5, 6, 8]).astype(np.uint8)
+        label[:, 70:] = 255
+        np.save(site[0] / "label.npy", label)
+        recipe = SPEC["recipe"] | {"loss": "cross_entropy", "epochs": 1, "learning_rate": 1e-12, "precision": "float32"}
+        train_run(*site, tmp_path / "run", SPEC | {"classes": 6, "recipe": recipe}, "cpu", progress=False)
+        model, record = load_network(tmp_path / "run")
+        batches = Batches(open_samples(*site, CHANNELS), 4, 4, steps=2)
+        with torch.inference_mode():
+            logits, target, mask = (
+                torch.cat(parts) for parts in zip(*((model.eval()(i), t, m) for i, t, m in batches.validation()), strict=True)
+            )
+        kept = mask > 0
+        line = record["history"][0]
+        assert line["validation_accuracy"] == pytest.approx(accuracy_score(target[kept], logits.argmax(1)[kept]))
+        wanted = functional.cross_entropy(logits, torch.where(kept, target, 255), ignore_index=255)
+        assert line["validation_loss"] == pytest.approx(float(wanted), rel=1e-4)
+        with pytest.raises(HeadscarpError, match=r"label\.npy has the class code 5, .* 1 output\(s\); give the experiment `classes: 6`"):
+            train_run(*site, tmp_path / "binary", SPEC, "cpu", progress=False)
+
+    def test_balanced_classes_count_as_scikit_learn_says(self, site):
+        label = np.digitize(np.load(site[0] / "cube.npy")[1, 2], [2, 4, 8]).astype(np.uint8)
+        np.save(site[0] / "label.npy", label)
+        samples = open_samples(*site, CHANNELS)
+        spec = SPEC | {"classes": 5}
+        _, batches = trainer.prepare(spec, Recipe(loss="cross_entropy", class_weights="balanced", batch=4), samples)
+        _, plain = trainer.prepare(spec, Recipe(loss="cross_entropy", batch=4), samples)
+        read = [samples.read("train", index)[1:] for index in range(27)]
+        pixels = np.concatenate([target[mask] for target, mask in read])
+        wanted = compute_class_weight("balanced", classes=np.arange(4), y=pixels)
+        np.testing.assert_allclose(batches.class_weights, [*wanted, 0], rtol=1e-6)
+        for weighed, unweighed in zip(
+            [*batches.training(0), *batches.validation()], [*plain.training(0), *plain.validation()], strict=True
+        ):
+            assert torch.equal(weighed[0], unweighed[0]) and torch.equal(weighed[1], unweighed[1])
+            logits = torch.randn(len(weighed[1]), 5, 16, 16, generator=torch.Generator().manual_seed(1))
+            kept = torch.where(unweighed[2] > 0, unweighed[1], 255)
+            loss = functional.cross_entropy(logits, kept, batches.class_weights, ignore_index=255)
+            own = masked_mean(make_loss(Recipe(loss="cross_entropy"))(logits, weighed[1]), weighed[2])
+            assert float(own) == pytest.approx(float(loss), rel=1e-5)
+
     def test_the_seed_matters(self, site, tmp_path):
         for seed in (1, 2):
             train_run(*site, tmp_path / str(seed), SPEC | {"seed": seed}, "cpu", progress=False)
@@ -548,6 +592,118 @@ class TestTrainRun:
         weights.write_bytes(weights.read_bytes()[:500])
         with pytest.raises(HeadscarpError, match=r"model\.safetensors"):
             load_network(tmp_path / "run")
+
+
+class TestFineTuning:
+    def test_training_starts_from_the_weights_of_another_run(self, site, tmp_path):
+        train_run(*site, tmp_path / "first", SPEC, "cpu", progress=False)
+        start = tmp_path / "first" / "model.safetensors"
+        still = SPEC | {"seed": 9, "recipe": SPEC["recipe"] | {"epochs": 1, "optimiser": "sgd", "learning_rate": 1e-30, "momentum": 0}}
+        train_run(*site, tmp_path / "second", still, "cpu", progress=False, start=start)
+        first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+        parameters = [name for name, _ in load_network(tmp_path / "first")[0].named_parameters()]
+        assert all(torch.equal(first[name], second[name]) for name in parameters)
+        record = json.loads((tmp_path / "second" / "run.json").read_text())
+        assert (record["start"], record["share"], record["statistics"]) == (str(start), 1, None)
+        assert json.loads((tmp_path / "first" / "run.json").read_text())["start"] is None
+
+    def test_without_epochs_the_weights_stay_those_of_the_start(self, site, tmp_path):
+        train_run(*site, tmp_path / "first", SPEC, "cpu", progress=False)
+        start = tmp_path / "first" / "model.safetensors"
+        untrained = SPEC | {"seed": 9, "recipe": SPEC["recipe"] | {"epochs": 0}}
+        train_run(*site, tmp_path / "second", untrained, "cpu", progress=False, start=start)
+        first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+        assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+    def test_an_interrupted_run_ends_with_the_same_bits(self, site, tmp_path, monkeypatch):
+        train_run(*site, tmp_path / "first", SPEC, "cpu", progress=False)
+        start = tmp_path / "first" / "model.safetensors"
+        spec = SPEC | {"seed": 9, "share": 0.3}
+        train_run(*site, tmp_path / "whole", spec, "cpu", progress=False, start=start)
+
+        def stop_after_saving(*arguments, save=trainer.save_checkpoint):
+            save(*arguments)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer, "save_checkpoint", stop_after_saving)
+            with pytest.raises(KeyboardInterrupt):
+                train_run(*site, tmp_path / "broken", spec, "cpu", progress=False, start=start)
+        assert (tmp_path / "broken" / "checkpoint.pt").exists()
+        train_run(*site, tmp_path / "broken", spec, "cpu", progress=False, start=start)
+        assert_same_weights(tmp_path / "whole", tmp_path / "broken")
+
+    def test_weights_that_do_not_fit_are_told(self, site, tmp_path):
+        train_run(*site, tmp_path / "first", SPEC, "cpu", progress=False)
+        start = tmp_path / "first" / "model.safetensors"
+        for change, told in (
+            (
+                {"classes": 6},
+                r"first/model\.safetensors does not fit .*: 4 of its weights differ, first 'head\.0\.bias': \(12,\) in the network, \(2,",
+            ),
+            ({"channels": CHANNELS[:2]}, r"1 of its weights differ"),
+            ({"network": {"name": "segnet", "width": 0.0625, "params": {}}}, r"missing"),
+        ):
+            with pytest.raises(HeadscarpError, match=told):
+                train_run(*site, tmp_path / "second", SPEC | change, "cpu", progress=False, start=start)
+        start.write_bytes(b"none")
+        for path in (start, tmp_path / "nowhere.safetensors"):
+            with pytest.raises(HeadscarpError, match=rf"{path.name}, from which training is to start, cannot be read"):
+                train_run(*site, tmp_path / "second", SPEC, "cpu", progress=False, start=path)
+        assert not (tmp_path / "second").exists()
+
+    def test_shares_are_nested_and_drawn_by_the_seed(self, site, tmp_path):
+        samples = open_samples(*site, CHANNELS)
+        parts = {share: set(map(tuple, samples.with_share(share, 5).windows["train"].tolist())) for share in (0.001, 0.05, 0.1, 0.5, 1)}
+        assert [len(part) for part in parts.values()] == [1, 1, 3, 14, 27]
+        assert parts[0.05] <= parts[0.1] <= parts[0.5] <= parts[1]
+        others = [set(map(tuple, samples.with_share(0.5, seed).windows["train"].tolist())) for seed in range(6)]
+        assert len({frozenset(other) for other in others}) == 6
+        assert np.array_equal(samples.with_share(0.1, 5).windows["validation"], samples.windows["validation"])
+        train_run(*site, tmp_path / "run", SPEC | {"share": 0.1}, "cpu", progress=False)
+        record = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert record["share"] == 0.1 and record["windows"] == {"train": 3, "validation": 6}
+
+    @pytest.mark.parametrize("share", [0, 1.5, "all", True, float("nan")])
+    def test_a_wrong_share_is_told(self, site, tmp_path, share):
+        with pytest.raises(HeadscarpError, match="share of training windows"):
+            train_run(*site, tmp_path / "run", SPEC | {"share": share}, "cpu", progress=False)
+
+    def test_statistics_of_another_site_normalise(self, site, tmp_path):
+        other = tmp_path / "other.json"
+        scale = {name: {"mean": 1.0 + k, "sd": 3.0} for k, name in enumerate(CHANNELS)}
+        other.write_text(json.dumps({"normalisation": scale}))
+        samples = open_samples(*site, CHANNELS, other)
+        cube = np.load(site[0] / "cube.npy")
+        wanted = np.stack([(cube[1, index] - (1.0 + k)) / 3.0 for k, index in enumerate((2, 3, 0))])[:, :16, :16]
+        np.testing.assert_allclose(samples.read("train", 0)[0], np.nan_to_num(wanted), rtol=1e-5, atol=1e-6)
+        spec = SPEC | {"statistics": str(other)}
+        train_run(*site, tmp_path / "run", spec, "cpu", progress=False)
+        record = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert record["statistics"] == record["spec"]["statistics"] == str(other)
+        other.write_text(json.dumps({"normalisation": {name: scale[name] for name in CHANNELS[:2]}}))
+        with pytest.raises(HeadscarpError, match=r"other\.json: normalisation of channel 'nir' does not exist"):
+            train_run(*site, tmp_path / "run", spec, "cpu", progress=False)
+
+    def test_the_rule_may_give_no_start(self):
+        assert (only(None), only([]), only(["a"]), only("a.safetensors")) == (None, None, "a", "a.safetensors")
+
+    def test_the_fingerprint_follows_start_share_and_statistics(self, site, tmp_path):
+        for name in ("one", "two"):
+            (tmp_path / name).write_text(json.dumps({"normalisation": name}))
+        told = [
+            trainer.fingerprint_of(SPEC, *site),
+            trainer.fingerprint_of(SPEC, *site, tmp_path / "one"),
+            trainer.fingerprint_of(SPEC, *site, tmp_path / "two"),
+            trainer.fingerprint_of(SPEC | {"share": 0.1}, *site),
+            trainer.fingerprint_of(SPEC | {"statistics": str(tmp_path / "one")}, *site),
+        ]
+        (tmp_path / "one").write_text(json.dumps({"normalisation": "changed"}))
+        told += [
+            trainer.fingerprint_of(SPEC, *site, tmp_path / "one"),
+            trainer.fingerprint_of(SPEC | {"statistics": str(tmp_path / "one")}, *site),
+        ]
+        assert len(set(told)) == len(told)
 
 
 BEST = {"recipe": {"optimiser": "sgd", "learning_rate": 0.01, "loss": "focal", "loss_params": {"alpha": 0.3, "gamma": 4.0}}}

@@ -267,6 +267,25 @@ class TestMapRun:
             map_run(run, there, site[1], device="cpu", out_folder=tmp_path / "none")
         assert not (tmp_path / "none").exists()
 
+    def test_other_statistics_may_normalise(self, site, tmp_path):
+        """A run keeps the statistics that it was trained with, unless the map asks for others."""
+        texts = {}
+        for name, mean in (("trained", 4.0), ("target", 7.0)):
+            texts[name] = tmp_path / f"{name}.json"
+            texts[name].write_text(json.dumps({"normalisation": {channel: {"mean": mean, "sd": 3.0} for channel in CHANNELS}}))
+        spec = {
+            "network": {"name": "unet", "width": 0.0625, "params": {}}, "channels": CHANNELS, "classes": 1, "seed": 0,
+            "recipe": {"batch": 2, "epochs": 1, "precision": "float32"}, "statistics": str(texts["trained"]),
+        }  # fmt: skip
+        run = tmp_path / "run"
+        train_run(*site, run, spec, "cpu", progress=False)
+        model, _ = load_network(run)
+        for name, statistics in (("trained", None), ("target", texts["target"])):
+            map_run(run, *site, device="cpu", tiling=Tiling(96, 16, 32), out_folder=tmp_path / name, statistics=statistics)
+            scene = open_samples(*site, CHANNELS, texts[name]).scene
+            wanted = whole_map(model, scene, tiling=Tiling(96, 16, 32))[0]
+            np.testing.assert_array_equal(read_layer(tmp_path / name / "probability.tif").values, wanted)
+
     def test_the_file_is_like_those_of_write_layer(self, site, tmp_path):
         spec = {"network": {"params": {"n_estimators": 3}}, "channels": CHANNELS, "seed": 0}
         run_forest(*site, tmp_path / "run", spec)

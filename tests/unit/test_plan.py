@@ -8,7 +8,7 @@ import yaml
 
 from headscarp.cards import read_yaml
 from headscarp.errors import HeadscarpError
-from headscarp.plan import load_plan
+from headscarp.plan import Run, load_plan
 
 from ..conftest import REPOSITORY
 
@@ -34,10 +34,10 @@ def change_card(root, name, change):
 @pytest.mark.parametrize("scale", ["tiny", "demo", "full"])
 def test_every_card_resolves_at_every_scale(root, scale):
     plan = load_plan(CONFIG | {"scale": scale}, root)
-    assert set(plan.cards) == {"gao2021", "iburi2018", "zhang2024", "ecuador", "emilia"}
+    assert set(plan.cards) == {"gao2021", "iburi2018", "zhang2024", "xia2021", "ecuador", "emilia"}
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
-            assert plan.inputs_of(exhibit)
+            assert plan.inputs_of(exhibit) or exhibit.kind == "extraction_audit"  # of published numbers only
             assert plan.exhibit_record(exhibit)["sites"]
 
 
@@ -76,6 +76,34 @@ def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
     plain, shuffled, fewer = (plan.run_record("zhang2024", name, 0)["channels"] for name in ("small", "small_order1", "multi_no_cover"))
     assert plain != shuffled and sorted(plain) == sorted(shuffled) and len(plain) == 14
     assert set(plain) - set(fewer) == {"ndvi", "land_use", "distance_to_road"}
+
+
+def test_a_fine_tuned_run_starts_from_that_of_the_same_protocol_and_seed(root):
+    run = load_plan(CONFIG, root).started_from("xia2021", "tuned_5", "blocked", "2")
+    assert run.folder == "results/runs/xia2021/mangkam_feb/fstf_net/blocked/seed2"
+
+
+def test_dates_are_compared_on_a_run_s_own_site_and_where_it_was_applied(root):
+    plan = load_plan(CONFIG, root)
+    run = Run("xia2021", "mangkam_feb", "fstf_net", "blocked", 0)
+    assert plan.dated_maps(run) == [
+        f"{run.folder}/on/mangkam_jan/classes.tif", f"{run.folder}/classes.tif", f"{run.folder}/on/mangkam_mar/classes.tif",
+    ]  # fmt: skip
+    assert plan.dated_truth("xia2021")[2] == "results/sites/mangkam_feb/raw/landslides_mar.gpkg"
+
+
+def test_a_transfer_table_reads_what_runs_made_of_the_target(root):
+    plan = load_plan(CONFIG, root)
+    files = plan.inputs_of(plan.exhibit("xia2021", "table6"))
+    assert files and all("/on/jiuzhaigou_vhr/" in file for file in files)
+
+
+def test_own_scenes_are_left_out_in_turn(root):
+    shutil.copy(root / "workflow/examples/vhr_scenes.yaml", root / "workflow/cards")
+    plan = load_plan(CONFIG, root)
+    assert plan.sites["without_south"].scenes == ("north", "south", "west")
+    assert plan.sampling("vhr_scenes", "without_south")["split"] == {"kind": "scenes", "validation": 0.2, "test": "south"}
+    assert plan.joined("south") and not plan.joined("without_south")
 
 
 def test_an_experiment_name_of_two_methods_is_refused(root):
@@ -122,6 +150,13 @@ def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
         ({"overlay": {"gao2021": {"exhibits": {"table7": {"rows": ["segnett"]}}}}}, "did you mean 'segnet'?"),
         ({"overlay": {"zhang2024": {"experiments": {"focal_50": {"tuned_by": "focl"}}}}}, "did you mean 'focal'?"),
         ({"overlay": {"zhang2024": {"sites": {"wulingyuan": {"raw": "zhangjiaje"}}}}}, "did you mean 'zhangjiajie'?"),
+        ({"overlay": {"xia2021": {"experiments": {"tuned_1": {"start": {"experiment": "fstf_ne"}}}}}}, "did you mean 'fstf_net'?"),
+        ({"overlay": {"xia2021": {"experiments": {"rae_d": {"statistics": "start"}}}}}, "statistics of a start need one"),
+        ({"overlay": {"xia2021": {"sites": {"mangkam_jan": {"scenes": ["mangkam_feb", "mangkam_mar"]}}}}}, "neither has both"),
+        (
+            {"overlay": {"xia2021": {"change": {"dates": [{"date": "a", "site": "mangkam_fbe"}, {"date": "b", "site": "mangkam_jan"}]}}}},
+            "did you mean 'mangkam_feb'?",
+        ),
         ({"threads": 0}, "threads: 0 is less than the minimum of 1"),
     ],
 )

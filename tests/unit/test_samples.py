@@ -18,6 +18,7 @@ from headscarp.samples.splits import (
     BlockSplit,
     SamplingSpec,
     StripSplit,
+    SuperpixelSpec,
     blocked_split,
     corners_inside,
     guard,
@@ -301,6 +302,9 @@ def test_a_wrong_spec_is_told_plainly(record, message):
 def test_a_spec_is_built_from_a_card():
     spec = SamplingSpec.from_record({"window": 48, "split": {"kind": "strips", "axis": "y", "edges": [0.5, 0.6]}})
     assert spec == SamplingSpec(window=48, split=StripSplit("y", (0.5, 0.6))) and spec.buffer == 24
+    spec = SamplingSpec.from_record({"superpixels": {"channels": ["red", "nir"], "pixels": 100}})
+    assert spec.superpixels == SuperpixelSpec(pixels=100, channels=("red", "nir")) and spec.superpixels.compactness == 10
+    assert SamplingSpec.from_record({"superpixels": None}) == SamplingSpec()
 
 
 def test_normalisation_equals_numpy_whatever_the_strips(monkeypatch):

@@ -18,10 +18,10 @@ from headscarp.errors import HeadscarpError
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.grid import Grid, grid_for
 from headscarp.site.indices import mndwi, ndvi
-from headscarp.site.labels import rasterise_labels
+from headscarp.site.labels import align_labels, rasterise_labels
 from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, FLAT, Layer, grid_of, open_raster, read_layer, write_layer
 from headscarp.site.layers import build_layers
-from headscarp.site.rasters import align
+from headscarp.site.rasters import CUBIC, align, resolution_m
 from headscarp.site.terrain import derive_terrain
 
 from ..conftest import REPOSITORY
@@ -375,7 +375,104 @@ def test_the_label_of_iburi_equals_the_shipped_one(real_data):
     assert (label == 1).sum() == 177_019 and (label != 255).sum() == pytest.approx(1_449_407, abs=1)
 
 
+# --- classes as labels ---
+
+
+def write_classes(path, grid=GRID, nodata=255):
+    codes = np.zeros(grid.shape, np.uint8)
+    codes[2:6, 3:8], codes[6, 8], codes[20:23, 10:13], codes[30:33] = 1, 1, 1, 4
+    codes[0] = 255
+    return write_raster(path, codes, grid, nodata=nodata), codes
+
+
+@pytest.mark.parametrize("nodata", [255, None])
+def test_classes_keep_their_codes_and_slides_are_numbered(tmp_path, nodata):
+    path, codes = write_classes(tmp_path / "classes.tif", nodata=nodata)
+    area = write_shapes(tmp_path / "area.gpkg", [box(0, 0, 32, 50)])
+    covered = np.ones(GRID.shape, bool)
+    covered[:, 12:] = False
+    labels = align_labels(path, [0, 1, 4], GRID, area, covered)
+    expected = np.where(covered & (np.arange(40)[:, None] < 32), codes, 255)
+    np.testing.assert_array_equal(labels.label, expected)
+    np.testing.assert_array_equal(labels.instances > 0, expected == 1)
+    assert (labels.instances[2:6, 3:8] == 1).all() and labels.instances[6, 8] == 1 and (labels.instances[20:23, 10:12] == 2).all()
+    assert (labels.label.dtype, labels.instances.dtype, labels.notes) == (np.uint8, np.int32, [])
+
+
+def test_classes_on_a_coarser_grid_are_the_commonest(tmp_path):
+    fine = make_grid(120, 150, 5.0)
+    codes = np.random.default_rng(4).choice([0, 1, 3], fine.shape, p=[0.3, 0.3, 0.4]).astype(np.uint8)
+    label = align_labels(write_raster(tmp_path / "classes.tif", codes, fine), [0, 1, 3], GRID).label
+    counts = np.stack([(codes == code).reshape(40, 3, 50, 3).sum(axis=(1, 3)) for code in (0, 1, 3)])
+    np.testing.assert_array_equal(np.take_along_axis(counts, np.searchsorted([0, 1, 3], label)[None], 0)[0], counts.max(axis=0))
+
+
+def test_unknown_classes_are_refused_and_a_scene_without_slides_is_noted(tmp_path):
+    path, _ = write_classes(tmp_path / "classes.tif")
+    with pytest.raises(HeadscarpError, match=r"classes\.tif holds the codes 4, which labels\.names does not name \(it names 0, 1, 2\)"):
+        align_labels(path, [0, 1, 2], GRID)
+    elsewhere = write_classes(tmp_path / "elsewhere.tif", make_grid(west=WEST + 9000))[0]
+    with pytest.raises(HeadscarpError, match=r"elsewhere\.tif covers 0% of the site"):
+        align_labels(elsewhere, [0, 1, 4], GRID)
+    quiet = write_raster(tmp_path / "quiet.tif", np.zeros(GRID.shape, np.uint8))
+    labels = align_labels(quiet, [0, 1], GRID)
+    assert labels.notes == ["quiet.tif: no mapped cell of the site is a landslide (code 1)"] and (labels.label == 0).all()
+
+
 # --- the folder of layers ---
+
+
+def test_classes_and_cubic_layers_of_a_site(tmp_path):
+    record = small_site(tmp_path)
+    path, codes = write_classes(tmp_path / "raw" / "classes.tif")
+    record["labels"] = {"classes": path.name, "names": {"0": "bare land", "1": "landslide", "4": "water"}}
+    record["terrain_resampling"] = "cubic"
+    record["rasters"]["dem"] = {"file": "dem.tif", "units": "m", "resampling": "cubic"}
+    build(tmp_path, record)
+    entries = {entry["name"]: entry for entry in read_manifest(tmp_path / "layers")["layers"]}
+    assert entries["label"]["classes"] == {"0": "bare land", "1": "landslide", "4": "water", "255": "unmapped"}
+    np.testing.assert_array_equal(read_layer(tmp_path / "layers" / "label.tif").values, codes)
+    assert {entry["resolution_m"] for entry in entries.values()} == {15}
+    effective = {name: entry["effective_resolution_m"] for name, entry in entries.items()}
+    assert effective == {
+        "red": 15, "nir": 15, "lithology": 30, "dem": 30, "elevation": 30, "slope": 30, "aspect": 30, "ndvi": 15, "distance_to_river": 15,
+        "label": 15, "instances": 15,
+    }  # fmt: skip
+    with rasterio.open(tmp_path / "raw" / "dem.tif") as source:
+        coarse = source.read(1).astype(float)
+    for name in ("dem", "elevation"):
+        values = read_layer(tmp_path / "layers" / f"{name}.tif").values
+        np.testing.assert_allclose(values[4:-4, 4:-4], convolved(coarse)[4:-4, 4:-4], rtol=1e-5)
+
+
+def convolved(coarse):
+    """Cubic convolution (Keys 1981, a = -1/2) onto cells half the size, from the printed kernel."""
+
+    def kernel(distance):
+        near, far = 1.5 * distance**3 - 2.5 * distance**2 + 1, -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+        return np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+
+    def weights(size):
+        return kernel(np.abs((np.arange(2 * size)[:, None] + 0.5) / 2 - (np.arange(size)[None] + 0.5)))
+
+    return weights(coarse.shape[0]) @ coarse @ weights(coarse.shape[1]).T
+
+
+def test_cubic_aspect_turns_the_short_way(tmp_path):
+    coarse = make_grid(20, 25, 30.0)
+    angles = np.where(np.arange(25) % 2, 350.0, 10.0) * np.ones((20, 1))
+    path = write_raster(tmp_path / "a.tif", angles.astype(np.float32), coarse)
+    values = align(path, 1, GRID, ANGLE, resampling=CUBIC).values
+    assert ((values < 13) | (values > 347)).all()
+    sine, cosine = (convolved(part(np.radians(angles))) for part in (np.sin, np.cos))
+    inside = (slice(4, -4),) * 2
+    turned = np.degrees(np.arctan2(sine, cosine))[inside] - values[inside]
+    np.testing.assert_allclose((turned + 180) % 360 - 180, 0, atol=1e-3)
+
+
+def test_resolution_of_a_grid_in_degrees_is_in_metres():
+    degrees = Grid("EPSG:4326", rasterio.transform.from_origin(111.0, 30.8, 0.001, 0.001), 20, 20)
+    assert resolution_m(degrees) == pytest.approx(111, abs=1)
 
 
 def small_site(folder, rows=40, cols=50):
@@ -442,6 +539,15 @@ def test_all_layers_of_a_site(tmp_path):
         ({"terrain": ["slop"]}, "terrain: layer 'slop' does not exist; did you mean 'slope'"),
         ({"indices": {"ndvi": {"nir": "nri", "red": "red"}}}, "indices, ndvi: raster layer 'nri' does not exist; did you mean 'nir'"),
         ({"labels": {}}, "labels: the key 'landslides' is missing"),
+        ({"labels": {"classes": "classes.tif"}}, "labels: the key 'names' is missing"),
+        ({"labels": {"landslides": "a.gpkg", "classes": "classes.tif", "names": {}}}, "exclude each other"),
+        ({"labels": {"classes": "classes.tif", "names": {255: "unknown"}}}, "code '255' is no whole number from 0 to 254"),
+        ({"terrain_resampling": "cubical"}, "terrain_resampling 'cubical' does not exist; did you mean 'cubic'"),
+        ({"rasters": {"a": {"file": "bands.tif", "units": "", "resampling": "near"}}}, "rasters, a: resampling 'near' does not exist"),
+        (
+            {"rasters": {"a": {"file": "a.tif", "units": "", "kind": "classes", "classes": {}, "resampling": "cubic"}}},
+            "classes go by the nearest cell",
+        ),
         ({"dates": []}, "dates must list one date"),
         ({"rasters": {"a": {"file": "bands.tif", "units": "", "kind": "class"}}}, "kind 'class' does not exist; did you mean 'classes'"),
         ({"rasters": {"a": {"file": "lithology.tif", "units": "", "kind": "classes"}}}, "rasters, a: the key 'classes' is missing"),

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import yaml
 
 from ..conftest import REPOSITORY, shared_folder
 
-CARDS = ["gao2021", "iburi2018", "zhang2024", "ecuador", "emilia"]
+CARDS = ["gao2021", "iburi2018", "zhang2024", "xia2021", "ecuador", "emilia"]
 TIDY = ["row", "metric", "protocol", "value", "sd", "ci_low", "ci_high", "n_seeds", "published", "difference", "data", "note"]
 
 
@@ -75,6 +76,14 @@ def test_every_exhibit_of_zhang2024_is_made(finished):
     assert tables == figures | {f"table{n}" for n in range(1, 8)} | {"orders", "inventory", "audit"}
 
 
+def test_every_exhibit_of_xia2021_is_made(finished):
+    tables = {path.stem for path in (finished / "results/tables/xia2021").glob("*.csv")}
+    figures = {path.stem for path in (finished / "results/figures/xia2021").glob("*.png")}
+    assert figures == {f"fig{n}" for n in (10, 11, 12, 13, 14, 15, 16, 17, 19, 20)} | {"fig_tuning"}
+    others = {"fusion", "topography", "sampling", "fine_tuning", "statistics", "change", "audit"}
+    assert tables == figures | {f"table{n}" for n in (1, 3, 4, 5, 6, 7)} | others
+
+
 def test_models_of_susceptibility_are_scored_on_the_same_cells(finished):
     runs = finished / "results/runs/zhang2024/zhangjiajie_90m"
     for protocol in ("published", "blocked"):
@@ -93,7 +102,7 @@ def test_susceptibility_of_real_sites_has_random_and_spatial_folds(finished, rea
     assert table.loc[table["metric"] == "auc", "value"].between(0, 1).all()
 
 
-@pytest.mark.parametrize("card", ["gao2021", "zhang2024"])
+@pytest.mark.parametrize("card", ["gao2021", "zhang2024", "xia2021"])
 def test_tables_are_tidy_and_say_that_the_sites_are_simulated(finished, card):
     for path in (finished / "results/tables" / card).glob("*.csv"):
         table = pd.read_csv(path)
@@ -127,7 +136,7 @@ def test_one_table_trains_its_own_rows_only(tmp_path):
     result = snakemake(tmp_path / "run", "--dry-run", "results/tables/gao2021/table7.csv")
     jobs = planned(result)
     assert jobs["train_network"] == 6 * 2 * 2
-    assert jobs["simulate_twin"] == 1 and jobs["build_table"] == 1 and "draw_figure" not in jobs
+    assert jobs["simulate_zigui"] == 1 and jobs["build_table"] == 1 and "draw_figure" not in jobs
 
 
 def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
@@ -135,7 +144,7 @@ def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
     jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/zhang2024/table6.csv"))
     assert jobs["search_hyperparameters"] == jobs["train_network"] == jobs["map_elsewhere"] == jobs["make_inventory"] == 2  # protocols
     assert jobs["train_susceptibility"] == 5 * 2 and jobs["fit_cell_model"] == 3 * 2  # models, protocols
-    assert jobs["simulate_region"] == 1 and "simulate_twin" not in jobs
+    assert jobs["simulate_zhangjiajie"] == 1 and "simulate_zigui" not in jobs
 
 
 def test_a_new_caption_redoes_that_exhibit_only(finished):
@@ -154,14 +163,14 @@ def test_a_new_seed_adds_its_trainings_only(finished):
     finally:
         configure(finished)
     assert jobs["train_network"] == 6 * 2
-    assert "simulate_twin" not in jobs and "sample_windows" not in jobs
+    assert "simulate_zigui" not in jobs and "sample_windows" not in jobs
 
 
 @pytest.mark.parametrize("scale", ["demo", "full"])
 def test_the_recipe_of_every_exhibit_holds_at_every_scale(tmp_path, scale):
     configure(tmp_path / "run", scale=scale)
-    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024"))
-    assert jobs["draw_figure"] == 6 + 13 and jobs["build_table"] == 6 + 10
+    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021"))
+    assert jobs["draw_figure"] == 6 + 13 + 11 and jobs["build_table"] == 6 + 10 + 13
 
 
 @pytest.mark.parametrize(
@@ -206,3 +215,35 @@ def test_a_failing_job_names_the_file_and_leaves_nothing(finished, tmp_path):
     assert "dem.tif" in result.stderr and "truncated" in result.stderr
     assert not (folder / "results/sites/zigui/terrain").exists()
     assert not list((folder / "results/sites/zigui").glob(".*"))
+
+
+def own_scenes(folder: Path, sites: Path) -> None:
+    """Files of three scenes as a user would have them, of simulated images: polygons for one, masks with values of their own for two."""
+    origins = {"north": ("mangkam_feb", "_feb"), "south": ("mangkam_feb", "_mar"), "west": ("jiuzhaigou_vhr", "")}
+    for scene, (site, suffix) in origins.items():
+        raw = sites / site / "raw"
+        (folder / scene).mkdir(parents=True)
+        with rasterio.open(raw / f"rgb{suffix}.tif") as source:
+            profile, values = source.profile | {"driver": "GTiff", "dtype": "uint8", "nodata": None}, source.read()
+        with rasterio.open(folder / scene / "rgb.tif", "w", **profile) as target:
+            target.write(np.clip(np.nan_to_num(values) * 255, 0, 255).astype(np.uint8))
+        shutil.copy(raw / "dem.tif", folder / scene / "dsm.tif")
+        with rasterio.open(raw / f"classes{suffix}.tif") as source:
+            classes, profile = source.read(1), source.profile | {"driver": "GTiff", "nodata": None}
+        with rasterio.open(folder / scene / "mask.tif", "w", **profile) as target:
+            target.write(np.select([classes == 255, classes == 1], [9, 7], 0).astype(np.uint8), 1)
+    shutil.copy(sites / "mangkam_feb/raw/landslides_feb.gpkg", folder / "north/landslides.gpkg")
+    shutil.copy(sites / "mangkam_feb/raw/study_area.gpkg", folder / "north/area.gpkg")
+
+
+def test_the_example_of_own_scenes_leaves_each_out_in_turn(finished, tmp_path):
+    own_scenes(tmp_path / "data", finished / "results/sites")
+    copy, folder = tmp_path / "repository", tmp_path / "run"
+    shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__"))
+    shutil.copy(copy / "workflow/examples/vhr_scenes.yaml", copy / "workflow/cards/")
+    change = {"vhr_scenes": {"scales": {"tiny": {"size": 1.0}}}}
+    configure(folder, cards=["vhr_scenes"], data=str(tmp_path / "data"), overlay=change)
+    snakemake(folder, "--snakefile", str(copy / "Snakefile"))
+    table = pd.read_csv(folder / "results/tables/vhr_scenes/comparison.csv")
+    assert {f"without_{scene}:{row}" for scene in ("north", "south", "west") for row in ("rae_d", "fstf_net")} <= set(table["row"])
+    assert set(table["data"]) == {"real"} and set(table["protocol"]) == {"blocked"}

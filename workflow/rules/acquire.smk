@@ -1,32 +1,30 @@
 # Station source: raw rasters and vectors of a study area, simulated or fetched.
 
 
-rule simulate_twin:
-    output:
-        [f"{SITE}/raw/{name}" for name in SITE_FILES],
-    log:
-        "results/logs/simulate_twin/{site}.log",
-    benchmark:
-        "results/benchmarks/simulate_twin/{site}.tsv"
-    wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if site.twin and site.files == SITE_FILES),
-    conda:
-        "../../envs/geo.yaml"
-    params:
-        record=lambda wildcards: plan.sites[wildcards.site].twin,
-        seed=lambda wildcards: plan.sites[wildcards.site].seed,
-        size=lambda wildcards: plan.card_of(wildcards.site).size,
-    message:
-        "Simulating the study area {wildcards.site}"
-    script:
-        "../scripts/simulate_twin.py"
+# What a twin writes depends on what its card simulates: one rule for each list of files.
+for files in sorted({site.files for site in plan.sites.values() if site.twin}):
 
-
-use rule simulate_twin as simulate_region with:
-    output:
-        [f"{SITE}/raw/{name}" for name in SITE_FILES + REGION_FILES],
-    wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if site.twin and site.files == SITE_FILES + REGION_FILES),
+    rule:
+        name:
+            "simulate_" + next(site.name for site in plan.sites.values() if site.twin and site.files == files)
+        output:
+            [f"{SITE}/raw/{name}" for name in files],
+        log:
+            "results/logs/simulate_twin/{site}.log",
+        benchmark:
+            "results/benchmarks/simulate_twin/{site}.tsv"
+        wildcard_constraints:
+            site=either(site.name for site in plan.sites.values() if site.twin and site.files == files),
+        conda:
+            "../../envs/geo.yaml"
+        params:
+            record=lambda wildcards: plan.sites[wildcards.site].twin,
+            seed=lambda wildcards: plan.sites[wildcards.site].seed,
+            size=lambda wildcards: plan.card_of(wildcards.site).size,
+        message:
+            "Simulating the study area {wildcards.site}"
+        script:
+            "../scripts/simulate_twin.py"
 
 
 rule fetch_file:

@@ -3,8 +3,7 @@ import re
 import shutil
 
 from headscarp.cards import CELLS, FOREST, NEIGHBOURHOODS, WINDOWS
-from headscarp.plan import CELL_FILES, CUBE_FILES, SAMPLE_FILES
-from headscarp.sources.twin.files import REGION_FILES, SITE_FILES
+from headscarp.plan import CELL_FILES, CUBE_FILES, SAMPLE_FILES, Run
 
 SITE = "results/sites/{site}"
 SAMPLES = SITE + "/samples/{card}/{protocol}"

@@ -15,6 +15,7 @@ rule map_scene:
     benchmark:
         RUN_BENCHMARK.format(rule="map_scene")
     wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=False)),
         experiment=either(plan.names_of_experiments(WINDOWS)),
     conda:
         "../../envs/map.yaml"
@@ -43,8 +44,39 @@ use rule map_scene as map_elsewhere with:
         RUN_LOG.format(rule="map_elsewhere").replace(".log", "/{target}.log"),
     benchmark:
         RUN_BENCHMARK.format(rule="map_elsewhere").replace(".tsv", "/{target}.tsv")
+    wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=False)),
+        experiment=either(plan.names_of_experiments(WINDOWS)),
     message:
         "Mapping {wildcards.target} with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol})"
+
+
+use rule map_scene as map_classes with:
+    output:
+        probability=RUN + "/probability.tif",
+        record=RUN + "/map.json",
+        classes=RUN + "/classes.tif",
+    log:
+        RUN_LOG.format(rule="map_classes"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="map_classes")
+    wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=True)),
+        experiment=either(plan.names_of_experiments(WINDOWS)),
+
+
+use rule map_elsewhere as map_classes_elsewhere with:
+    output:
+        probability=ELSEWHERE + "/probability.tif",
+        record=ELSEWHERE + "/map.json",
+        classes=ELSEWHERE + "/classes.tif",
+    log:
+        RUN_LOG.format(rule="map_classes_elsewhere").replace(".log", "/{target}.log"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="map_classes_elsewhere").replace(".tsv", "/{target}.tsv")
+    wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=True)),
+        experiment=either(plan.names_of_experiments(WINDOWS)),
 
 
 rule map_forest:
@@ -87,6 +119,7 @@ rule score_run:
     benchmark:
         RUN_BENCHMARK.format(rule="score_run")
     wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=False)),
         experiment=either(plan.names_of_experiments(WINDOWS, FOREST)),
     conda:
         "../../envs/geo.yaml"
@@ -110,6 +143,49 @@ rule outline_landslides:
         "Outlining the landslides of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
     script:
         "../scripts/outline_landslides.py"
+
+
+use rule score_run as score_classes with:
+    input:
+        cube=CUBE,
+        samples=SAMPLE,
+        probability=RUN + "/probability.tif",
+        classes=RUN + "/classes.tif",
+    output:
+        scores=RUN + "/scores.json",
+        cells=RUN + "/cells.npz",
+        classes=RUN + "/classes.npz",
+    log:
+        RUN_LOG.format(rule="score_classes"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="score_classes")
+    wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=True)),
+        experiment=either(plan.names_of_experiments(WINDOWS)),
+
+
+use rule score_run as score_elsewhere with:
+    input:
+        cube=[f"results/sites/{{target}}/cube/{name}" for name in CUBE_FILES],
+        samples=SAMPLE,
+        probability=ELSEWHERE + "/probability.tif",
+        classes=ELSEWHERE + "/classes.tif",
+        home=RUN + "/scores.json",
+    output:
+        scores=ELSEWHERE + "/scores.json",
+        cells=ELSEWHERE + "/cells.npz",
+        classes=ELSEWHERE + "/classes.npz",
+    log:
+        RUN_LOG.format(rule="score_elsewhere").replace(".log", "/{target}.log"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="score_elsewhere").replace(".tsv", "/{target}.tsv")
+    wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=True)),
+        experiment=either(plan.names_of_experiments(WINDOWS)),
+    params:
+        everywhere=True,
+    message:
+        "Scoring {wildcards.experiment} of {wildcards.site} on all of {wildcards.target} ({wildcards.card}, {wildcards.protocol})"
 
 
 rule make_inventory:
@@ -214,3 +290,27 @@ rule score_susceptibility:
         "Scoring {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
         "../scripts/score_susceptibility.py"
+
+
+rule compare_dates:
+    input:
+        classes=lambda wildcards: plan.dated_maps(Run(**wildcards)),
+        truth=lambda wildcards: plan.dated_truth(wildcards.card),
+    output:
+        polygons=RUN + "/change/landslides.gpkg",
+        record=RUN + "/change/change.json",
+    log:
+        RUN_LOG.format(rule="compare_dates"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="compare_dates")
+    wildcard_constraints:
+        card=either(name for name, card in plan.cards.items() if card.change),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        dates=lambda wildcards: [one["date"] for one in plan.cards[wildcards.card].change["dates"]],
+        change=lambda wildcards: plan.cards[wildcards.card].change.get("options", {}),
+    message:
+        "Comparing the dates mapped by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/compare_dates.py"

@@ -16,10 +16,11 @@ rule align_layers:
     benchmark:
         "results/benchmarks/align_layers/{site}.tsv"
     wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if not site.has_patches),
+        site=either(site.name for site in plan.sites.values() if not (site.has_patches or site.scenes)),
     conda:
         "../../envs/geo.yaml"
     params:
+        joined=lambda wildcards: plan.joined(wildcards.site),
         record=lambda wildcards: plan.sites[wildcards.site].layers,
     message:
         "Bringing all layers of {wildcards.site} onto one grid"
@@ -57,12 +58,36 @@ rule stack_cube:
         "results/logs/stack_cube/{site}.log",
     benchmark:
         "results/benchmarks/stack_cube/{site}.tsv"
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if not site.scenes),
     conda:
         "../../envs/geo.yaml"
     message:
         "Stacking the cube of {wildcards.site}"
     script:
         "../scripts/stack_cube.py"
+
+
+rule join_scenes:
+    input:
+        lambda wildcards: [path.format(site=scene) for scene in plan.sites[wildcards.site].scenes for path in CUBE],
+    output:
+        CUBE,
+    log:
+        "results/logs/join_scenes/{site}.log",
+    benchmark:
+        "results/benchmarks/join_scenes/{site}.tsv"
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if site.scenes),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        scenes=lambda wildcards: list(plan.sites[wildcards.site].scenes),
+        gap=lambda wildcards: plan.card_of(wildcards.site).sampling["window"],
+    message:
+        "Joining the scenes of {wildcards.site}"
+    script:
+        "../scripts/join_scenes.py"
 
 
 rule sample_windows:
@@ -77,7 +102,7 @@ rule sample_windows:
     conda:
         "../../envs/geo.yaml"
     params:
-        record=lambda wildcards: plan.cards[wildcards.card].sampling,
+        record=lambda wildcards: plan.sampling(wildcards.card, wildcards.site),
         groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=False),
         seed=lambda wildcards: plan.sites[wildcards.site].seed,
     message:

@@ -28,11 +28,27 @@ rule search_hyperparameters:
         "../scripts/search_hyperparameters.py"
 
 
+def get_start(wildcards):
+    """Weights that a run starts from."""
+    run = plan.started_from(wildcards.card, wildcards.experiment, wildcards.protocol, wildcards.seed)
+    return [f"{run.folder}/model.safetensors"] if run else []
+
+
+def get_statistics(wildcards):
+    """Samples whose normalisation a run uses in place of those of its own."""
+    run = plan.started_from(wildcards.card, wildcards.experiment, wildcards.protocol, wildcards.seed)
+    if run is None or plan.cards[wildcards.card].experiments[wildcards.experiment].statistics == "own":
+        return []
+    return [f"results/sites/{run.site}/samples/{run.card}/{run.protocol}/samples.json"]
+
+
 rule train_network:
     input:
         cube=CUBE,
         samples=SAMPLE,
         best=lambda wildcards: plan.tuned_by(wildcards.card, wildcards.experiment, wildcards.protocol),
+        start=get_start,
+        statistics=get_statistics,
     output:
         model=RUN + "/model.safetensors",
         history=RUN + "/history.csv",

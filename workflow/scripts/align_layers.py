@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from headscarp.job import job
+from headscarp.site.collage import build_scene_layers
 from headscarp.site.layers import build_layers
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        build_layers(snakemake.params.record, Path(snakemake.input.raw[0]).parent, snakemake.input.get("terrain"), snakemake.output[0])
+        build = build_scene_layers if snakemake.params.joined else build_layers
+        build(snakemake.params.record, Path(snakemake.input.raw[0]).parent, snakemake.input.get("terrain"), snakemake.output[0])

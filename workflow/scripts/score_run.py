@@ -1,4 +1,4 @@
-"""Rule score_run: the scores of one map on the evaluated region of its protocol."""
+"""Rule score_run: the scores of one map on the evaluated region of its protocol, or of a whole site that the run was applied to."""
 
 from pathlib import Path
 
@@ -6,35 +6,55 @@ import numpy as np
 
 from headscarp.files import read_json
 from headscarp.job import job
-from headscarp.scoring.score import score_run, write_scores
+from headscarp.samples.build import bootstrap_cells
+from headscarp.samples.splits import TEST, UNMAPPED, UNUSED
+from headscarp.scoring.score import score_classes, score_run, write_scores
 from headscarp.site.layer import read_layer
 
 
-def score(probability: str, cube_folder: Path, samples_folder: Path, run_folder: Path, protocol: str, seed: int) -> None:
-    """Read the map, the labels and the regions, and write scores.json and cells.npz."""
-    layer = read_layer(probability)
-    header = read_json(cube_folder / "cube.json")
-    scores, cells = score_run(
-        layer.values,
-        np.load(cube_folder / "label.npy"),
-        np.load(cube_folder / "instances.npy"),
-        np.load(samples_folder / "regions.npy"),
-        np.load(samples_folder / "blocks.npy"),
-        layer.grid.resolution**2,
-        protocol,
-        header["data"],
-        seed,
-    )
-    write_scores(run_folder, scores, cells)
+def score(
+    probability: str,
+    classes: str | None,
+    cube_folder: Path,
+    samples_folder: Path,
+    run_folder: Path,
+    protocol: str,
+    seed: int,
+    home: str | None = None,
+    everywhere: bool = False,
+) -> None:
+    """Read the map, the labels and the regions, and write scores.json and cells.npz, and classes.npz where there is a map of classes.
+
+    `home`, the scores of a run on its own site, gives the threshold of a run that was applied to another. `everywhere` evaluates every
+    labelled pixel that was mapped; the samples, of either site, then say the size of the bootstrap's blocks only.
+    """
+    layer, label, instances = read_layer(probability), np.load(cube_folder / "label.npy"), np.load(cube_folder / "instances.npy")
+    if everywhere:
+        regions = np.where(np.isnan(layer.values), UNUSED, TEST).astype(np.uint8)
+        blocks = bootstrap_cells(label != UNMAPPED, read_json(samples_folder / "samples.json")["window"])
+    else:
+        regions, blocks = np.load(samples_folder / "regions.npy"), np.load(samples_folder / "blocks.npy")
+    data = read_json(cube_folder / "cube.json")["data"]
+    threshold = read_json(home)["threshold"] if home else None
+    places = label, instances, regions, blocks
+    scores, cells = score_run(layer.values, *places, layer.grid.resolution**2, protocol, data, seed, threshold)
+    confusions = None
+    if classes:
+        of_classes, confusions, notes = score_classes(read_layer(classes).values, *places)
+        scores |= of_classes | {"notes": scores["notes"] + notes}
+    write_scores(run_folder, scores, cells, confusions)
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         score(
             snakemake.input.probability,
+            snakemake.input.get("classes"),
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
             Path(snakemake.output.scores).parent,
             snakemake.wildcards.protocol,
             int(snakemake.wildcards.seed),
+            snakemake.input.get("home"),
+            snakemake.params.get("everywhere", False),
         )

@@ -15,13 +15,24 @@ def tuned(record: dict[str, Any], best: Sequence[str]) -> dict[str, Any]:
     return record | {"recipe": tuned_recipe(record["recipe"], read_json(best[0]))} if best else record
 
 
+def normalised(record: dict[str, Any], statistics: str | None) -> dict[str, Any]:
+    """The run's record, with the samples.json whose normalisation it uses in place of that of its own samples."""
+    return record | {"statistics": statistics} if statistics else record
+
+
+def only(files: str | Sequence[str] | None) -> str | None:
+    """The file of an optional input, which a rule gives as a path or as a list of one or none."""
+    return files if isinstance(files, str) else next(iter(files or []), None)
+
+
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         train_run(
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
             Path(snakemake.output.model).parent,
-            tuned(snakemake.params.record, snakemake.input.get("best")),
+            normalised(tuned(snakemake.params.record, snakemake.input.get("best")), only(snakemake.input.get("statistics"))),
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
+            start=only(snakemake.input.get("start")),
         )

@@ -23,7 +23,10 @@ METHODS = {"random_forest": FOREST, "cnn3d": NEIGHBOURHOODS} | dict.fromkeys(("g
 
 @dataclass(frozen=True)
 class Site:
-    """A study area: where its raw files come from (`raw` is the site that holds them) and how they become layers."""
+    """A study area: where its raw files come from (`raw` is the site that holds them) and how they become layers.
+
+    A collage has neither; it joins the cubes of `scenes`. `sampling` changes that of the card.
+    """
 
     name: str
     title: str
@@ -37,6 +40,8 @@ class Site:
     twin: dict[str, Any]
     layers: dict[str, Any]
     origin: str | None
+    scenes: tuple[str, ...]
+    sampling: dict[str, Any]
 
     @property
     def folder(self) -> str:
@@ -58,7 +63,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One way to train: a network or another model, its channels and its recipe, which a search may tune."""
+    """One way to train: a network or another model, its channels, its number of classes and its recipe, which a search may tune.
+
+    `start` ({site, experiment}) names the run whose weights it starts from, `share` the part of the training windows it sees, and
+    `statistics` whose normalisation its channels get (`own`, or that of the `start`).
+    """
 
     name: str
     label: str
@@ -67,6 +76,10 @@ class Experiment:
     channels: tuple[str, ...]
     training: dict[str, Any]
     tuned_by: str | None
+    classes: int
+    start: dict[str, str] | None
+    share: float
+    statistics: str
 
     @property
     def method(self) -> str:
@@ -145,6 +158,7 @@ class Card:
     sampling: dict[str, Any]
     cells: dict[str, dict[str, Any]]
     inventory: dict[str, Any]
+    change: dict[str, Any]
     mapping: dict[str, Any]
     polygons: tuple[str, ...]
     published: dict[str, list[dict[str, Any]]]
@@ -243,7 +257,7 @@ def resolve_card(record: dict[str, Any], config: dict[str, Any], workflow: Path,
     sites = resolve_sites(name, record["sites"], scale["size"])
     protocols = tuple(protocol for protocol in record["protocols"] if protocol in config["protocols"]) or tuple(record["protocols"])
     experiments = {
-        key: resolve_experiment(place, key, experiment, record["inputs"], training, networks)
+        key: resolve_experiment(place, key, experiment, record["inputs"], training, networks, len(record.get("classes", [1])))
         for key, experiment in merge(record["experiments"], scale.get("experiments", {})).items()
     }
     searched = merge(record.get("searches", {}), scale.get("searches", {}))
@@ -264,12 +278,21 @@ def resolve_card(record: dict[str, Any], config: dict[str, Any], workflow: Path,
             require_known(inventory[key], sites, f"{place}, inventory: {key}")
     for key in record.get("polygons", []):
         require_known(key, experiments, f"{place}, polygons: experiment")
+    for key, experiment in experiments.items():
+        if experiment.start:
+            require_known(experiment.start["site"], sites, f"{place}, experiment {key}, start: site")
+            require_known(experiment.start["experiment"], experiments, f"{place}, experiment {key}, start: experiment")
+        elif experiment.statistics == "start":
+            raise HeadscarpError(f"{place}, experiment {key}: statistics of a start need one; name it as `start: {{site, experiment}}`")
+    change = record.get("change", {})
+    for one in change.get("dates", []):
+        require_known(one["site"], sites, f"{place}, change, dates: site")
     return Card(
         name, record["title"], record["citation"], sites, {key: tuple(group) for key, group in record["inputs"].items()}, experiments,
         searches,
         {key: resolve_exhibit(name, key, one, sites, experiments, searches, protocols) for key, one in record["exhibits"].items()},
         protocols, tuple(config.get("seeds", scale["seeds"])), scale["width"], scale["size"],
-        merge(record.get("sampling", {}), scale.get("sampling", {})), cells, inventory,
+        merge(record.get("sampling", {}), scale.get("sampling", {})), cells, inventory, change,
         merge(record.get("mapping", {}), scale.get("mapping", {})),
         tuple(record.get("polygons", [])), read_published(workflow / "cards" / record["published"]) if "published" in record else {},
         workflow / "cards" / record["archive"] if "archive" in record else None,
@@ -282,7 +305,11 @@ def resolve_sites(card: str, records: dict[str, dict[str, Any]], size: float) ->
     for name, record in records.items():
         raw = require_known(record.get("raw", name), records, f"card {card}, site {name}: raw")
         source = records[raw]
-        layers = record["layers"]
+        for scene in record.get("scenes", []):
+            require_known(scene, records, f"card {card}, site {name}: scene")
+        if (record["source"] == "collage") == ("layers" in record) or ("scenes" in record) == ("layers" in record):
+            raise HeadscarpError(f"card {card}, site {name}: a collage needs `scenes`, every other site `layers`, and neither has both")
+        layers = record.get("layers", {})
         grid = layers.get("grid", {})
         if source["source"] != "twin" and "resolution_m" in grid:
             layers = layers | {"grid": grid | {"resolution_m": grid["resolution_m"] / size}}
@@ -290,12 +317,13 @@ def resolve_sites(card: str, records: dict[str, dict[str, Any]], size: float) ->
         layers = {"name": name, "data": record["data"]} | layers
         sites[name] = Site(
             name, record["title"], card, record["source"], record["data"], record.get("seed", source.get("seed", 0)), raw, files,
-            layers.get("dem"), record.get("twin", {}), layers, record.get("folder"),
+            layers.get("dem"), record.get("twin", {}), layers, record.get("folder"), tuple(record.get("scenes", [])),
+            record.get("sampling", {}),
         )  # fmt: skip
     return sites
 
 
-def resolve_experiment(place: str, name: str, record: dict, inputs: dict, training: dict, networks: set[str]) -> Experiment:
+def resolve_experiment(place: str, name: str, record: dict, inputs: dict, training: dict, networks: set[str], classes: int) -> Experiment:
     require_known(record["network"], networks, f"{place}, experiment {name}: network")
     groups = [inputs[require_known(group, inputs, f"{place}, experiment {name}: input group")] for group in record["inputs"]]
     channels = [channel for group in groups for channel in group if channel not in record.get("without", [])]
@@ -305,8 +333,9 @@ def resolve_experiment(place: str, name: str, record: dict, inputs: dict, traini
         random.Random(record["order"]).shuffle(channels)
     recipe = merge(training, record.get("training", {}))
     return Experiment(
-        name, record.get("label", name), record["network"], record.get("params", {}), tuple(channels), recipe, record.get("tuned_by")
-    )
+        name, record.get("label", name), record["network"], record.get("params", {}), tuple(channels), recipe, record.get("tuned_by"),
+        classes, record.get("start"), record.get("share", 1.0), record.get("statistics", "own"),
+    )  # fmt: skip
 
 
 def resolve_search(card: str, name: str, record: dict, inputs: dict, width: float, sites: dict, networks: set[str]) -> Search:

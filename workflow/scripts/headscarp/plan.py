@@ -69,6 +69,10 @@ class Plan:
         found = {e.name for card in self.cards.values() for e in card.experiments.values() if e.method in methods or not methods}
         return sorted(found)
 
+    def names_of_cards(self, several_classes: bool) -> list[str]:
+        """Cards whose networks tell several classes apart, or landslides only."""
+        return sorted(name for name, card in self.cards.items() if several_classes == any(e.classes > 1 for e in card.experiments.values()))
+
     def names_of_searches(self) -> list[str]:
         return sorted({name for card in self.cards.values() for name in card.searches})
 
@@ -80,6 +84,29 @@ class Plan:
         """The file of the search that tunes an experiment, if one does."""
         search = self.cards[card].experiments[experiment].tuned_by
         return [self.cards[card].searches[search].best(protocol)] if search else []
+
+    def started_from(self, card: str, experiment: str, protocol: str, seed: str) -> Run | None:
+        """The run of the same protocol and seed whose weights an experiment starts from."""
+        start = self.cards[card].experiments[experiment].start
+        return Run(card, start["site"], start["experiment"], protocol, int(seed)) if start else None
+
+    def dated_maps(self, run: Run) -> list[str]:
+        """Class maps of a run at each date of its card's comparison: of its own site, or of another that it was applied to."""
+        sites = [one["site"] for one in self.cards[run.card].change["dates"]]
+        return [f"{run.folder if site == run.site else run.elsewhere(site)}/classes.tif" for site in sites]
+
+    def dated_truth(self, card: str) -> list[str]:
+        """Files of the true landslides at each date of a card's comparison, where it names them."""
+        dates = self.cards[card].change["dates"]
+        return [f"{self.sites[one['site']].raw_folder}/{one['truth']}" for one in dates if "truth" in one]
+
+    def sampling(self, card: str, site: str) -> dict[str, Any]:
+        """How windows are drawn on a site: the card's way, with the site's changes."""
+        return merge(self.cards[card].sampling, self.sites[site].sampling)
+
+    def joined(self, site: str) -> bool:
+        """Whether a site is a scene of a collage."""
+        return any(site in other.scenes for other in self.sites.values())
 
     def source_site(self, site: str) -> Site:
         """The site that holds the raw files of a site."""
@@ -129,13 +156,14 @@ class Plan:
     def inputs_of(self, exhibit: Exhibit) -> list[str]:
         """The files an exhibit reads."""
         needs, runs = exhibit.needs, self.runs_of(exhibit)
-        files = [f"{run.folder}/{name}" for run in runs for name in needs.run]
+        of_target = exhibit.options.get("elsewhere", False)  # scores and maps of the target site in place of those of the run's own
+        files = [f"{run.elsewhere(exhibit.target) if of_target else run.folder}/{name}" for run in runs for name in needs.run]
         files += [f"{run.elsewhere(exhibit.target)}/{name}" for run in runs for name in needs.elsewhere]
         files += [f"{search['folder']}/{name}" for search in self._searches(exhibit) for name in needs.search]
         for name in exhibit.sites:
             files += self._site_files(exhibit, name, needs.site)
         if exhibit.target:
-            files += self._site_files(exhibit, exhibit.target, needs.target)
+            files += self._site_files(exhibit, exhibit.target, needs.site if of_target else needs.target)
         return list(dict.fromkeys(files))
 
     def _site_files(self, exhibit: Exhibit, name: str, parts: tuple[str, ...]) -> list[str]:
@@ -197,7 +225,7 @@ class Plan:
     def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
         """Published values of an exhibit, or of the table that its options name; those of all tables, each with its table, for audits."""
         published = self.cards[exhibit.card].published
-        if exhibit.kind in ("audit", "model_audit"):
+        if exhibit.kind in ("audit", "model_audit", "extraction_audit"):
             return [record | {"table": table} for table, records in published.items() for record in records]
         return published.get(exhibit.options.get("published", exhibit.name), [])
 
@@ -208,7 +236,7 @@ class Plan:
             Run(card, site, experiment, protocol, self.cards[card].seeds[0])
             for experiment in self.cards[card].polygons
             for site in self.cards[card].sites
-            if not self.is_cell_site(site)
+            if not (self.is_cell_site(site) or self.joined(site) or self.sites[site].scenes)
             for protocol in self.cards[card].protocols
         ]
         return exhibits + [f"{run.folder}/landslides.gpkg" for run in runs]
@@ -218,8 +246,8 @@ class Plan:
         spec = self.cards[card].experiments[experiment]
         return {
             "network": {"name": spec.network, "width": self.cards[card].width, "params": spec.params},
-            "channels": list(spec.channels), "classes": 1, "recipe": spec.training, "seed": seed,
-        }  # fmt: skip
+            "channels": list(spec.channels), "classes": spec.classes, "recipe": spec.training, "seed": seed,
+        } | ({"share": spec.share} if spec.share < 1 else {})  # fmt: skip
 
 
 def load_plan(config: dict[str, Any], root: str | Path) -> Plan:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.figure import Figure
 
-from headscarp.exhibits import charts, factor_maps, inventory_maps, maps, style, susceptibility_charts
+from headscarp.exhibits import charts, factor_maps, inventory_maps, maps, style, susceptibility_charts, vhr_charts, vhr_maps
 from headscarp.exhibits.spec import ExhibitSpec
 
 Drawing = Callable[[ExhibitSpec], tuple[Figure, pd.DataFrame]]
@@ -39,4 +39,13 @@ FIGURES: dict[str, Drawing] = {
     "roc": in_style(susceptibility_charts.roc),
     "rate_curves": in_style(susceptibility_charts.rate_curves),
     "search_chart": in_style(susceptibility_charts.search_chart),
+    "vhr_site": in_style(vhr_maps.vhr_site),
+    "label_examples": in_style(vhr_maps.label_examples),
+    "class_maps_of_runs": in_style(vhr_maps.class_maps_of_runs),
+    "extraction_maps": in_style(vhr_maps.extraction_maps),
+    "boundary_maps": in_style(vhr_maps.boundary_maps),
+    "change_maps": in_style(vhr_maps.change_maps),
+    "slope_separation": in_style(vhr_charts.slope_separation),
+    "fine_tuning_chart": in_style(vhr_charts.fine_tuning_chart),
+    "sampling_chart": in_style(vhr_charts.sampling_chart),
 }

@@ -50,7 +50,11 @@ def shade(elevation: np.ndarray, view: View) -> np.ndarray:
 
 def composite(view: View, site: SiteFiles, channels: Sequence[str], limits: np.ndarray | None = None) -> np.ndarray:
     """Three layers as red, green and blue, (row, col, 3), stretched between `limits` (those of the view itself unless given)."""
-    bands = image_bands(view, site, channels)
+    return stretch(image_bands(view, site, channels), limits)
+
+
+def stretch(bands: np.ndarray, limits: np.ndarray | None = None) -> np.ndarray:
+    """Bands (row, col, 3) as an image 0..1 between `limits` (2, 3), those of the bands themselves unless given; white where no data."""
     low, high = band_limits(bands) if limits is None else limits
     stretched = np.clip((bands - low) / np.maximum(high - low, 1e-9), 0, 1) ** 0.85
     return np.where(np.isfinite(stretched), stretched, 1.0)

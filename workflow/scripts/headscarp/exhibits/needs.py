@@ -17,7 +17,9 @@ class Needs:
 
 
 SCORES = ("scores.json", "cells.npz")
+CLASS_SCORES = ("scores.json", "classes.npz")
 TRIALS = ("trials.csv", "best.json")
+CLASS_MAP = ("classes.tif", "scores.json")
 
 TABLES = {
     "site": Needs("tables", site=("layers",)),
@@ -35,6 +37,15 @@ TABLES = {
     "order_spread": Needs("run_tables", run=("scores.json",)),
     "inventory": Needs("inventory_tables", elsewhere=("inventory.gpkg", "inventory.json"), target=("raw",)),
     "model_audit": Needs("audit_tables", site=("samples",)),
+    "left_out_scenes": Needs("scene_tables", run=SCORES),
+    "data_sources": Needs("class_tables", site=("layers", "samples")),
+    "class_ratios": Needs("class_tables", site=("samples",)),
+    "class_scores": Needs("class_tables", run=CLASS_SCORES),
+    "extraction": Needs("class_tables", run=CLASS_SCORES),
+    "fine_tuning": Needs("class_tables", run=CLASS_SCORES),
+    "paired_effect": Needs("class_tables", run=CLASS_SCORES),
+    "change_table": Needs("class_tables", run=("change/change.json",)),
+    "extraction_audit": Needs("class_tables"),
 }
 
 FIGURES = {
@@ -50,6 +61,15 @@ FIGURES = {
     "factor_maps": Needs("factor_maps", site=("layers",)),
     "inventory_comparison": Needs("inventory_maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
     "close_ups": Needs("inventory_maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
+    "vhr_site": Needs("vhr_maps", site=("layers",)),
+    "label_examples": Needs("vhr_maps", site=("layers", "raw")),
+    "class_maps_of_runs": Needs("vhr_maps", run=CLASS_MAP, site=("layers", "samples")),
+    "extraction_maps": Needs("vhr_maps", run=CLASS_MAP, site=("layers", "samples")),
+    "boundary_maps": Needs("vhr_maps", run=CLASS_MAP, site=("layers", "samples")),
+    "change_maps": Needs("vhr_maps", run=("change/landslides.gpkg",), site=("layers", "raw")),
+    "slope_separation": Needs("vhr_charts", site=("layers",)),
+    "fine_tuning_chart": Needs("vhr_charts", run=("scores.json",)),
+    "sampling_chart": Needs("vhr_charts", site=("layers", "samples")),
     "inventory_map": Needs("inventory_maps", elsewhere=("inventory.gpkg",), target=("layers", "raw")),
     "roc": Needs("susceptibility_charts", run=SCORES),
     "susceptibility_maps": Needs("factor_maps", run=("susceptibility.tif",), site=("layers",)),

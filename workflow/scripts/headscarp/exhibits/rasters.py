@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import SiteFiles
 from headscarp.files import read_json
-from headscarp.site.grid import Grid
+from headscarp.site.grid import Grid, cropped
 from headscarp.site.layer import open_raster, read_layer
 
 UNMAPPED = 255
@@ -142,6 +142,19 @@ class View:
         extent = (west / 1000, east / 1000, south / 1000, north / 1000)
         return cls((max(1, round(rows / thin)), max(1, round(cols / thin))), extent, grid.shape, window)
 
+    @classmethod
+    def under(cls, grid: Grid, bounds: tuple[float, float, float, float], longest_side: int = LONGEST_SIDE) -> "View":
+        """The whole cells of a grid under bounds (west, south, east, north in its CRS).
+
+        Raises:
+            HeadscarpError: the bounds lie beside the grid.
+        """
+        part = cropped(grid, bounds)
+        if part is None:
+            raise HeadscarpError(f"the area {bounds} to be drawn lies beside its image ({grid.bounds}, {grid.crs}); check the area's file")
+        first_col, first_row = ~grid.transform @ (part.transform.c, part.transform.f)
+        return cls.of(grid, longest_side, (round(first_row), round(first_col), *part.shape))
+
     @property
     def aspect(self) -> float:
         """Height over width."""
@@ -157,14 +170,14 @@ class View:
         west, east, south, north = self.extent
         return 1000 * (east - west) / self.shape[1], 1000 * (north - south) / self.shape[0]
 
-    def read(self, path: Path, classes: bool = False) -> np.ndarray:
-        """A one-band raster on the grid, thinned: the mean for continuous values (NaN = no data), the nearest for classes.
+    def read(self, path: Path, classes: bool = False, band: int = 1) -> np.ndarray:
+        """A band of a raster on the grid, thinned: the mean for continuous values (NaN = no data), the nearest for classes.
 
         Raises:
             HeadscarpError: the file cannot be read or is not on the grid.
         """
         with opened(path, self.full_shape) as source:
-            return self._band(source, 1, classes)
+            return self._band(source, band, classes)
 
     def read_mean(self, path: Path) -> np.ndarray:
         """The mean over the bands of a raster on the grid, thinned; NaN where no band has data. Errors as in `read`."""

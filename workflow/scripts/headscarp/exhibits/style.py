@@ -27,6 +27,8 @@ OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#009E73", "#D55E00", "#0072B2"
 SLIDE, WATER, FAULT, INK, MUTED = "#B2182B", "#2166AC", "#111111", "#222222", "#777777"
+# Bare land, landslide, building, vegetation, water, road: apart in hue or lightness with deuteranopia and protanopia too.
+LAND_COVER = {0: "#EFE3B8", 1: "#D55E00", 2: "#E59AC4", 3: "#00805E", 4: "#1F78D1", 5: "#303030"}
 ELEVATION = LinearSegmentedColormap.from_list("hypsometric", ["#7A9A7E", "#B5C69A", "#EBDFB0", "#D3B48A", "#A98467", "#CFC4BC", "#FAFAFA"])
 
 LOOK = {

@@ -9,11 +9,22 @@ import pandas as pd
 from headscarp import networks
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.audit_tables import audit, model_audit
+from headscarp.exhibits.class_tables import (
+    change_table,
+    class_ratios,
+    class_scores,
+    data_sources,
+    extraction,
+    extraction_audit,
+    fine_tuning,
+    paired_effect,
+)
 from headscarp.exhibits.factor_tables import class_shares, factor_classes
 from headscarp.exhibits.inventory_tables import inventory
 from headscarp.exhibits.rasters import UNMAPPED, site_grid, units_of, values_of
 from headscarp.exhibits.run_tables import hyperparameters, mcnemar, order_spread, printed_scores, search
 from headscarp.exhibits.runs import aggregate, mean_of, scored_runs
+from headscarp.exhibits.scene_tables import left_out_scenes
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import UNIT, frame_of, record, write_table
 from headscarp.files import read_json
@@ -142,6 +153,15 @@ TABLES: dict[str, Callable[[ExhibitSpec], pd.DataFrame]] = {
     "order_spread": order_spread,
     "inventory": inventory,
     "model_audit": model_audit,
+    "left_out_scenes": left_out_scenes,
+    "data_sources": data_sources,
+    "class_ratios": class_ratios,
+    "class_scores": class_scores,
+    "extraction": extraction,
+    "fine_tuning": fine_tuning,
+    "paired_effect": paired_effect,
+    "change_table": change_table,
+    "extraction_audit": extraction_audit,
 }
 
 __all__ = ["TABLES", "write_table"]

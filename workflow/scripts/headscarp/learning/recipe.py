@@ -24,9 +24,9 @@ INITIALISATIONS = ("default", "positive_unit_ball")
 PRECISIONS = ("auto", "float32", "bfloat16")
 CLASS_WEIGHTS = ("balanced",)
 
-AT_LEAST_ONE = ("batch", "epochs", "steps_per_epoch", "patience")
+AT_LEAST_ONE = ("batch", "steps_per_epoch", "patience")
 ABOVE_ZERO = ("learning_rate", "positive_weight")
-NOT_NEGATIVE = ("weight_decay", "momentum", "jitter")
+NOT_NEGATIVE = ("weight_decay", "momentum", "jitter", "epochs")
 OPTIONAL = ("steps_per_epoch", "patience", "positive_weight")
 
 
@@ -39,13 +39,15 @@ class Recipe:
         optimiser: adam or sgd (`momentum` is sgd's).
         schedule: constant, step (`every` steps times `factor`), cosine (down to `minimum`), one_cycle (`warm_up` share); `schedule_params`.
         batch: windows per step.
+        epochs: 0 keeps the weights that the run starts from.
         steps_per_epoch: None is one pass over the training windows.
         patience: epochs without a lower validation loss before training stops and the best weights come back; None is never, last weights.
         augment: random flips and quarter turns.
         jitter: spread of a random gain and offset of every channel of a training window, in standard deviations; against shifts of light,
             season and height between places.
         positive_weight: factor on the loss of pixels whose label is not 0.
-        class_weights: balanced weighs the cells of susceptibility so that both classes count the same; for pixels see `positive_weight`.
+        class_weights: balanced weighs the cells of susceptibility, or the pixels of windows, so that all classes of the training samples
+            count the same.
         precision: auto is bfloat16 where the device is fast in it.
 
     Raises:
@@ -98,6 +100,8 @@ class Recipe:
             raise HeadscarpError(f"recipe.{key} must be a number, not {value!r}; in YAML write 1.0e-4, with the point")
         if key in AT_LEAST_ONE and (value < 1 or value != int(value)):
             raise HeadscarpError(f"recipe.{key} must be a whole number from 1 on, not {value}")
+        if key == "epochs" and value != int(value):
+            raise HeadscarpError(f"recipe.epochs must be a whole number from 0 on, not {value}")
         if (key in ABOVE_ZERO and value <= 0) or value < 0:
             raise HeadscarpError(f"recipe.{key} must not be {value}; give a positive number")
 

@@ -21,16 +21,17 @@ from torch import Tensor, nn
 
 from headscarp import __version__
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, read_json, remove, write_json
+from headscarp.files import atomic_path, read_json, remove, sha256_of, write_json
 from headscarp.learning.devices import autocast, choose_device, choose_precision, device_name
 from headscarp.learning.losses import make_loss, masked_mean
 from headscarp.learning.progress import Progress
 from headscarp.learning.recipe import Recipe
 from headscarp.learning.schedules import learning_rate_at
-from headscarp.learning.weights import build_network, save_weights
+from headscarp.learning.weights import build_network, save_weights, start_from
 from headscarp.learning.windows import Batch, Batches, Samples, open_samples
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.initialise import positive_unit_ball_
+from headscarp.samples.splits import UNMAPPED
 
 HISTORY = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds")
 HISTORY_TAIL = 5
@@ -283,26 +284,37 @@ def train_run(
     device: str = "auto",
     threads: int = 1,
     progress: bool = True,
+    start: str | Path | None = None,
 ) -> None:
     """Train the run that `spec` describes and record it in `run.json`, beside the weights and the history.
 
     Args:
-        spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed}.
+        spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed} and, where they are asked for, {share:
+            of the training windows, drawn by the seed; statistics: samples.json that normalises the channels instead of the site's own}.
+        start: `model.safetensors` of another run, whose weights training starts from.
 
     Raises:
-        HeadscarpError: an unknown channel, network, recipe key or device; no training windows; a loss that is not finite.
+        HeadscarpError: an unknown channel, network, recipe key or device; no training windows; a loss that is not finite; labels of more
+            classes than the network has; a share out of range; weights to start from that do not fit.
     """
     recipe = Recipe.from_record(spec["recipe"])
     place = choose_device(device)
     torch.set_num_threads(threads)
-    samples = open_samples(cube_folder, samples_folder, spec["channels"])
+    share, statistics = spec.get("share", 1), spec.get("statistics")
+    samples = open_samples(cube_folder, samples_folder, spec["channels"], statistics).with_share(share, spec["seed"])
+    require_classes(samples, spec["classes"], Path(cube_folder) / "label.npy")
     model, batches = prepare(spec, recipe, samples)
-    fingerprint = fingerprint_of(spec, Path(cube_folder), Path(samples_folder))
+    if start is not None:
+        start_from(model, start)
+    fingerprint = fingerprint_of(spec, Path(cube_folder), Path(samples_folder), start)
     state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress)
     write_json(Path(run_folder) / "run.json", {
         "spec": spec | {"recipe": recipe.to_record()},
         "seed": spec["seed"],
         "protocol": samples.protocol,
+        "start": None if start is None else str(start),
+        "share": share,
+        "statistics": statistics,
         "versions": {"torch": torch.__version__, "numpy": np.__version__, "headscarp": __version__},
         "device": device_name(place),
         "precision": str(choose_precision(recipe.precision, place)).removeprefix("torch."),
@@ -321,14 +333,23 @@ def train_run(
 
 def prepare(spec: dict[str, Any], recipe: Recipe, samples: Samples) -> tuple[nn.Module, Batches]:
     """The untrained network and the batches of a run: a function of the spec's seed, whatever ran before."""
-    if recipe.class_weights is not None:
-        raise HeadscarpError("recipe.class_weights is for cells of susceptibility; weigh the pixels of windows by `positive_weight`")
     torch.manual_seed(spec["seed"])
     model = build_network(spec)
     if recipe.initialisation == "positive_unit_ball":
         positive_unit_ball_(model)
     model.to(memory_format=torch.channels_last)
-    return model, Batches(samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment, recipe.jitter)
+    weights = samples.balanced_weights(max(2, spec["classes"])) if recipe.class_weights == "balanced" else None
+    return model, Batches(samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment, recipe.jitter, weights)
+
+
+def require_classes(samples: Samples, classes: int, path: Path) -> None:
+    """Refuse labels, of file `path`, with codes that the outputs of a network cannot stand for."""
+    label = samples.label
+    highest = int(label.max(where=label != UNMAPPED, initial=0))
+    if highest >= max(2, classes):
+        raise HeadscarpError(
+            f"{path} has the class code {highest}, but the network has {classes} output(s); give the experiment `classes: {highest + 1}`"
+        )
 
 
 def tuned_recipe(recipe: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]:
@@ -341,7 +362,7 @@ def tuned_recipe(recipe: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]
     return tuned
 
 
-def fingerprint_of(spec: dict[str, Any], cube_folder: Path, samples_folder: Path) -> str:
+def fingerprint_of(spec: dict[str, Any], cube_folder: Path, samples_folder: Path, start: str | Path | None = None) -> str:
     """A digest that changes with anything that training depends on; large files enter by size and time of change."""
     arrays = [cube_folder / "cube.npy", cube_folder / "label.npy", samples_folder / "regions.npy"]
     told = {
@@ -350,5 +371,7 @@ def fingerprint_of(spec: dict[str, Any], cube_folder: Path, samples_folder: Path
         "samples": read_json(samples_folder / "samples.json"),
         "windows": hashlib.sha256((samples_folder / "windows.csv").read_bytes()).hexdigest(),
         "arrays": [[path.stat().st_size, path.stat().st_mtime_ns] for path in arrays],
+        "start": start and sha256_of(start),
+        "statistics": spec.get("statistics") and read_json(spec["statistics"]),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -35,6 +35,28 @@ def load_network(run_folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     return model, record
 
 
+def start_from(model: nn.Module, path: str | Path) -> None:
+    """Put the weights of another run's `model.safetensors` into `model`, in place.
+
+    Raises:
+        HeadscarpError: the file cannot be read, or its weights have other names or shapes than the network's.
+    """
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise HeadscarpError(f"{path}, from which training is to start, cannot be read ({error}); train its run first") from None
+    wanted, given = ({name: tuple(tensor.shape) for name, tensor in weights.items()} for weights in (model.state_dict(), state))
+    differing = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    if differing:
+        name = differing[0]
+        here, there = wanted.get(name, "missing"), given.get(name, "missing")
+        raise HeadscarpError(
+            f"{path} does not fit the network: {len(differing)} of its weights differ, first '{name}': {here} in the network, {there} in "
+            "the file; start from a run with the same network, width, channels and classes"
+        )
+    model.load_state_dict(state)
+
+
 def build_network(spec: dict[str, Any]) -> nn.Module:
     """The untrained network of a run's specification."""
     network = spec["network"]

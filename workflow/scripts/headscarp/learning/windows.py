@@ -5,13 +5,14 @@ What is read in which order, and how it is turned, is a function of (seed, epoch
 
 import mmap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.samples.splits import TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.samples.windows import SPLITS, Window, read_windows
@@ -67,13 +68,13 @@ class Scene:
             self._unreleased = 0
 
 
-def open_scene(cube_folder: str | Path, samples_folder: str | Path, channels: list[str]) -> Scene:
-    """Open the cube's memory map with the normalisation of a set of samples.
+def open_scene(cube_folder: str | Path, samples_folder: str | Path, channels: list[str], statistics: str | Path | None = None) -> Scene:
+    """Open the cube's memory map with the normalisation of a set of samples, or that of another samples.json, `statistics`.
 
     Raises:
         HeadscarpError: a file is missing or truncated; a channel is not in the cube (the nearest name is told) or has no normalisation.
     """
-    header, samples = Path(cube_folder) / "cube.json", Path(samples_folder) / "samples.json"
+    header, samples = Path(cube_folder) / "cube.json", Path(statistics or Path(samples_folder) / "samples.json")
     names = [channel["name"] for channel in read_json(header)["channels"]]
     normalisation = read_json(samples)["normalisation"]
     for name in channels:
@@ -103,20 +104,45 @@ class Samples:
         rows, cols = slice(row, row + size), slice(col, col + size)
         image = self.scene.read(date, rows, cols)
         np.nan_to_num(image, copy=False)
+        return image, *self._target(rows, cols, split)
+
+    def _target(self, rows: slice, cols: slice, split: str) -> tuple[np.ndarray, np.ndarray]:
         label, region = self.label[rows, cols], self.regions[rows, cols]
         mask = (label != UNMAPPED) & (region == REGION_OF[split] if self.protocol == BLOCKED else region != UNUSED)
-        return image, np.where(mask, label, 0), mask
+        return np.where(mask, label, 0), mask
+
+    def with_share(self, share: float, seed: int) -> "Samples":
+        """The same with a share of the training windows, drawn by the seed: at least one, and all of a smaller share in a larger.
+
+        Raises:
+            HeadscarpError: the share is not above 0 and at most 1.
+        """
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+            raise HeadscarpError(f"the share of training windows is {share!r}; it must be a number above 0 and at most 1")
+        train = self.windows["train"]
+        drawn = np.random.default_rng([seed, len(train), 3]).permutation(len(train))[: max(1, round(share * len(train)))]
+        return replace(self, windows=self.windows | {"train": train[np.sort(drawn)]})
+
+    def balanced_weights(self, classes: int) -> np.ndarray:
+        """Weights (class) float32 with which all classes of the training windows count the same: pixels / (classes found x pixels of
+        the class), as scikit-learn's `balanced`; 0 for a class without pixels."""
+        counts = np.zeros(classes, np.int64)
+        for row, col, size, _ in self.windows["train"].tolist():
+            target, mask = self._target(slice(row, row + size), slice(col, col + size), "train")
+            counts += np.bincount(target[mask], minlength=classes)
+        weights = counts.sum() / (np.count_nonzero(counts) or 1) / counts.clip(min=1)
+        return np.where(counts, weights, 0).astype(np.float32)
 
 
-def open_samples(cube_folder: str | Path, samples_folder: str | Path, channels: list[str]) -> Samples:
-    """Open a cube with the windows of one protocol.
+def open_samples(cube_folder: str | Path, samples_folder: str | Path, channels: list[str], statistics: str | Path | None = None) -> Samples:
+    """Open a cube with the windows of one protocol; for `statistics` see `open_scene`.
 
     Raises:
         HeadscarpError: a file is missing or truncated, or a channel is unknown.
     """
     cube_folder, samples_folder = Path(cube_folder), Path(samples_folder)
     return Samples(
-        scene=open_scene(cube_folder, samples_folder, channels),
+        scene=open_scene(cube_folder, samples_folder, channels, statistics),
         label=open_array(cube_folder / "label.npy"),
         regions=open_array(samples_folder / "regions.npy"),
         protocol=read_json(samples_folder / "samples.json")["protocol"],
@@ -139,10 +165,18 @@ class Batches:
         steps: batches per epoch; None is as many as one pass over the training windows takes.
         augment: turn and flip each training window at random. Values stay as they are: an aspect still matches the shading of its slope.
         jitter: spread of a random gain (around 1) and offset (around 0, in standard deviations) of every channel of a training window.
+        class_weights: of each class (class) float32, by which masks are multiplied.
     """
 
     def __init__(
-        self, samples: Samples, batch: int, seed: int, steps: int | None = None, augment: bool = False, jitter: float = 0.0
+        self,
+        samples: Samples,
+        batch: int,
+        seed: int,
+        steps: int | None = None,
+        augment: bool = False,
+        jitter: float = 0.0,
+        class_weights: np.ndarray | None = None,
     ) -> None:
         self.samples = samples
         self.batch = batch
@@ -150,6 +184,7 @@ class Batches:
         self.steps = steps or -(-self.count("train") // batch)
         self.augment = augment
         self.jitter = jitter
+        self.class_weights = None if class_weights is None else torch.from_numpy(class_weights)
 
     def count(self, split: str) -> int:
         return len(self.samples.windows[split])
@@ -172,12 +207,16 @@ class Batches:
                 random = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, epoch, 2, start]).generate_state(1)[0]))
                 gain, offset = self.jitter * torch.randn(2, *image.shape[:2], 1, 1, generator=random)
                 image = image * (1 + gain) + offset
-            yield image, target, mask
+            yield image, target, self._weighed(target, mask)
 
     def validation(self) -> Iterator[Batch]:
         chosen = validation_order(self.count("validation"), self.steps * self.batch)
         for start in range(0, len(chosen), self.batch):
-            yield collate([self.samples.read("validation", index) for index in chosen[start : start + self.batch]])
+            image, target, mask = collate([self.samples.read("validation", index) for index in chosen[start : start + self.batch]])
+            yield image, target, self._weighed(target, mask)
+
+    def _weighed(self, target: Tensor, mask: Tensor) -> Tensor:
+        return mask if self.class_weights is None else mask * self.class_weights[target]
 
 
 def training_order(count: int, wanted: int, seed: int, epoch: int) -> np.ndarray:

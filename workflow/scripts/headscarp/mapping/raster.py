@@ -1,7 +1,8 @@
-"""A landslide probability written strip by strip, so that no scene has to fit into memory."""
+"""Maps written strip by strip, so that no scene has to fit into memory: landslide probability, and classes."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,15 @@ from rasterio.windows import Window
 
 from headscarp.files import atomic_path, remove
 from headscarp.site.grid import Grid
-from headscarp.site.layer import CONTINUOUS
+from headscarp.site.layer import CLASSES, CONTINUOUS
 
 NAME = "landslide probability"
+CLASSES_NAME = "classes"
+CLASS_NAMES = {0: "bare_land", 1: "landslide", 2: "building", 3: "vegetation", 4: "water", 5: "road"}
+NO_CLASS = 255
 GDAL_CACHE_MEGABYTES = 64  # GDAL's own default is a share of the machine's memory
+
+Writer = Callable[[int, np.ndarray], None]  # writes values (rows, cols) from a first row on
 
 
 def write_probability(path: str | Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str) -> None:
@@ -23,20 +29,44 @@ def write_probability(path: str | Path, strips: Iterable[tuple[int, np.ndarray]]
     Raises:
         DiskFullError: there is no room for it.
     """
+    with probability_raster(path, grid, source) as write:
+        for top, values in strips:
+            write(top, values)
+
+
+def probability_raster(path: str | Path, grid: Grid, source: str) -> AbstractContextManager[Writer]:
+    """A COG of landslide probabilities float32, NaN = no data, that the block fills with the yielded `Writer`, as in `strip_raster`."""
+    return strip_raster(path, grid, source, NAME, "1", CONTINUOUS, "float32", float("nan"))
+
+
+def class_raster(path: str | Path, grid: Grid, source: str) -> AbstractContextManager[Writer]:
+    """A COG of class codes uint8, 255 = no data, that the block fills with the yielded `Writer`, as in `strip_raster`."""
+    return strip_raster(path, grid, source, CLASSES_NAME, "class", CLASSES, "uint8", NO_CLASS)
+
+
+@contextmanager
+def strip_raster(
+    path: str | Path, grid: Grid, source: str, name: str, units: str, kind: str, dtype: str, nodata: float
+) -> Iterator[Writer]:
+    """Yield what writes strips, top to bottom, into a one-band raster that becomes a COG at `path` when the block succeeds.
+
+    Raises:
+        DiskFullError: there is no room for it.
+    """
     profile = {
-        "driver": "GTiff", "count": 1, "dtype": "float32", "height": grid.height, "width": grid.width,
-        "crs": grid.crs, "transform": grid.transform, "nodata": float("nan"), "bigtiff": "if_safer",
+        "driver": "GTiff", "count": 1, "dtype": dtype, "height": grid.height, "width": grid.width,
+        "crs": grid.crs, "transform": grid.transform, "nodata": nodata, "bigtiff": "if_safer",
     }  # fmt: skip
+    overviews = "AVERAGE" if kind == CONTINUOUS else "NEAREST"
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MEGABYTES), atomic_path(path) as temporary:
         plain = temporary.with_name(temporary.name + ".plain.tif")
         try:
             with rasterio.open(plain, "w", **profile) as target:
-                target.set_band_description(1, NAME)
-                target.set_band_unit(1, "1")
-                target.update_tags(SOURCE=source, KIND=CONTINUOUS, UNITS="1")
-                for top, values in strips:
-                    target.write(values, 1, window=Window(0, top, grid.width, len(values)))
-            copy_raster(plain, temporary, driver="COG", compress="DEFLATE", overview_resampling="AVERAGE", bigtiff="IF_SAFER")
+                target.set_band_description(1, name)
+                target.set_band_unit(1, units)
+                target.update_tags(SOURCE=source, KIND=kind, UNITS=units)
+                yield lambda top, values: target.write(values, 1, window=Window(0, top, grid.width, len(values)))
+            copy_raster(plain, temporary, driver="COG", compress="DEFLATE", overview_resampling=overviews, bigtiff="IF_SAFER")
             require_whole(temporary)
         finally:
             remove(plain)

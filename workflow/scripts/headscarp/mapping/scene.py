@@ -1,7 +1,8 @@
-"""The map of a trained run: probability of its whole scene as a COG."""
+"""The map of a trained run: probability of its whole scene, and its classes where there are several, as COGs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from headscarp.learning.devices import choose_device, choose_precision, device_n
 from headscarp.learning.weights import load_network
 from headscarp.learning.windows import open_scene
 from headscarp.mapping.predict import Tiling, predict_scene
-from headscarp.mapping.raster import write_probability
+from headscarp.mapping.raster import NO_CLASS, class_raster, probability_raster
 from headscarp.samples.splits import LANDSLIDE
 from headscarp.site.grid import Grid
 
@@ -27,11 +28,16 @@ def map_run(
     tiling: Tiling | None = None,
     batch: int = 1,
     out_folder: str | Path | None = None,
+    statistics: str | Path | None = None,
 ) -> None:
-    """Write `probability.tif` (of class 1 where there are several) and `map.json` into the folder of a trained run, or `out_folder`.
+    """Write `probability.tif` and `map.json` into the folder of a trained run, or `out_folder`.
+
+    Of a network of several classes the probability is that of class 1, and `classes.tif` holds the codes of the likeliest classes.
 
     `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one. The cube may be that of another
-    site than the run was trained on; `samples_folder` is of the training site in any case, so that values are normalised as in training.
+    site than the run was trained on; `samples_folder` is of the training site in any case, so that values are normalised as in training
+    (by the statistics of `run.json`, if the run was trained with others than its site's). `statistics` names another samples.json, such as
+    that of the cube's own site, to normalise by instead.
 
     Raises:
         HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks a channel of the run, or the
@@ -43,20 +49,30 @@ def map_run(
     torch.set_num_threads(threads)
     model, record = load_network(run_folder)
     model.to(place, memory_format=torch.channels_last)
-    scene = open_scene(cube_folder, samples_folder, record["spec"]["channels"])
+    scene = open_scene(cube_folder, samples_folder, record["spec"]["channels"], statistics or record.get("statistics"))
     precision = choose_precision(record["spec"]["recipe"]["precision"], place)
     strips = predict_scene(model, scene, place, precision, date, tiling, batch)
     network = record["spec"]["network"]["name"]
     began = time.perf_counter()
     grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
-    write_probability(out_folder / "probability.tif", of_landslides(strips), grid, f"headscarp: {network}, seed {record['seed']}")
+    write_maps(out_folder, strips, record["spec"]["classes"], grid, f"headscarp: {network}, seed {record['seed']}")
     write_map_record(out_folder, time.perf_counter() - began, scene.shape, device_name(place))
 
 
-def of_landslides(strips: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """The one plane of a binary network, or that of landslides among several classes."""
-    for top, probability in strips:
-        yield top, probability[0 if len(probability) == 1 else LANDSLIDE]
+def write_maps(folder: Path, strips: Iterable[tuple[int, np.ndarray]], classes: int, grid: Grid, source: str) -> None:
+    """Write strips (first row, probabilities (classes, rows, cols)) as `probability.tif` and, of several classes, `classes.tif`."""
+    with ExitStack() as files:
+        write_probability = files.enter_context(probability_raster(folder / "probability.tif", grid, source))
+        write_classes = files.enter_context(class_raster(folder / "classes.tif", grid, source)) if classes > 1 else None
+        for top, probability in strips:
+            write_probability(top, probability[LANDSLIDE if classes > 1 else 0])
+            if write_classes:
+                write_classes(top, likeliest(probability))
+
+
+def likeliest(probability: np.ndarray) -> np.ndarray:
+    """Codes (rows, cols) uint8 of the likeliest of classes (classes, rows, cols), the first of equals; 255 where NaN."""
+    return np.where(np.isnan(probability[0]), NO_CLASS, probability.argmax(axis=0)).astype(np.uint8)
 
 
 def write_map_record(folder: Path, seconds: float, shape: tuple[int, int], device: str) -> None:

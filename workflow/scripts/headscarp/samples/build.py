@@ -1,7 +1,9 @@
 """The samples of a site: window index, regions, bootstrap cells and the statistics that normalise the channels."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +21,10 @@ from headscarp.samples.splits import (
     Split,
     blocked_split,
     overlap_share,
+    place_of,
     published_split,
 )
+from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres
 from headscarp.samples.windows import SPLITS, Window, footprint, write_windows
 from headscarp.vocabulary import require_known
 
@@ -29,6 +33,10 @@ STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time
 EVALUATED = {
     AREA: "every mapped pixel is evaluated, those of the training windows included, as in the paper",
     TEST_WINDOWS: "the test windows, drawn at random, are also the validation windows that stop and tune the training, as in the paper",
+}
+NOT_BALANCED = {
+    "blocked": "only training windows are centred on superpixels and balanced; validation and test windows are those of the regular grid",
+    "published": "patches of superpixels are split at random; only the training ones are balanced, with further patches of the whole scene",
 }
 SPLITTERS = {"published": published_split, "blocked": blocked_split}
 
@@ -41,9 +49,11 @@ def build_samples(
     Where all channels of one of `groups` (lists of channel names) are NaN the pixel is not scored (region 0), so that all experiments on
     a site are scored on the same pixels. The label belongs to the last date of the cube. Statistics for normalisation come from the
     training region under `blocked` and from all scored pixels under `published` (Gao et al. 2021 standardise the whole image).
+    Where training windows are those of superpixels, samples.json tells their `stages` (see `SuperpixelSampler.balanced`).
 
     Raises:
-        HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, or no possible split.
+        HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, no possible split, or but one class in
+            the training region of superpixels.
     """
     require_known(protocol, SPLITTERS, "protocol")
     cube_folder, out_folder = Path(cube_folder), Path(out_folder)
@@ -61,8 +71,9 @@ def build_samples(
         raise HeadscarpError(
             f"{cube_folder / 'cube.npy'} has no landslide pixel where all input groups have values; check that its layers cover the slides"
         )
-    split = SPLITTERS[protocol](label, spec, seed, date=len(cube) - 1)
-    blocked = protocol == "blocked"
+    sampler = superpixel_sampler(cube[-1], channels, label, spec) if spec.superpixels else None
+    blocked, scenes = protocol == "blocked", header.get("scenes", [])
+    split = SPLITTERS[protocol](label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {}))
     notes = [] if blocked else [EVALUATED[spec.evaluate]]
     if unobserved:
         notes.append(f"{unobserved} mapped pixels lack all channels of an input group and are not scored")
@@ -78,10 +89,55 @@ def build_samples(
         "overlap": overlap(split, label),
         "notes": notes,
     }
+    if sampler:
+        record["superpixels"] = asdict(spec.superpixels) | {"count": len(sampler.centres)}
+        record["stages"] = split.stages
+        notes += [NOT_BALANCED[protocol], *notes_of_stages(split.stages, label, spec)]
+    if scenes:
+        record["scenes"] = scene_counts(split, label, scenes)
+        idle = [one["name"] for one in record["scenes"] if not any(one["windows"].values())]
+        notes += [f"scene {name} gives no window, neither to learn from nor to test on" for name in idle]
     write_windows(out_folder / "windows.csv", split.windows)
     write_array(out_folder / "regions.npy", split.regions)
     write_array(out_folder / "blocks.npy", bootstrap_cells(label != UNMAPPED, spec.window))
     write_json(out_folder / "samples.json", record)
+
+
+def superpixel_sampler(image: np.ndarray, channels: Sequence[str], label: np.ndarray, spec: SamplingSpec) -> SuperpixelSampler:
+    """The sampler of the superpixels of an image (channel, row, col).
+
+    Raises:
+        HeadscarpError: the image lacks a channel that superpixels are made of.
+    """
+    chosen = [channels.index(require_known(name, channels, "sampling.superpixels channel")) for name in spec.superpixels.channels]
+    centres = superpixel_centres(image, chosen, label != UNMAPPED, spec.superpixels.pixels, spec.superpixels.compactness)
+    return SuperpixelSampler(centres, label, spec)
+
+
+def notes_of_stages(stages: Sequence[dict[str, Any]], label: np.ndarray, spec: SamplingSpec) -> list[str]:
+    """What a reader must know of how far the classes were balanced.
+
+    Raises:
+        HeadscarpError: the training region holds but one class.
+    """
+    region, last = stages[0]["shares"], stages[-1]["shares"]
+    if len(region) < 2:
+        raise HeadscarpError(
+            f"the training region holds class {', '.join(region)} only, so that superpixels have no smaller class to balance; use another "
+            "sampling.split or seed, or set sampling.superpixels: null"
+        )
+    notes = []
+    missing = sorted(set(np.unique(label[label != UNMAPPED]).tolist()) - {int(code) for code in region})
+    if missing:
+        notes.append(f"the training region has no pixel of class {', '.join(map(str, missing))}, which its windows cannot balance")
+    rarest, largest = min(last.values()), max(last.values())
+    if largest > spec.superpixels.bound * rarest:
+        times = f"{largest / rarest:.1f} times" if rarest else "infinitely more than"
+        notes.append(
+            f"in the {stages[-1]['windows']} training windows the largest class covers {times} what the smallest does; the bound of "
+            f"{spec.superpixels.bound:g} was not reached"
+        )
+    return notes
 
 
 def observed(cube: np.ndarray, channels: Sequence[str], groups: Sequence[Sequence[str]]) -> np.ndarray:
@@ -151,6 +207,24 @@ def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, d
         pixels = int(area.sum())
         landslides = int((label[area] == LANDSLIDE).sum())
         counts[name] = {"windows": len(windows), "pixels": pixels, "landslide_share": landslides / pixels if pixels else None}
+    return counts
+
+
+def scene_counts(split: Split, label: np.ndarray, scenes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Windows of every subset, scored pixels and landslide share of each scene of a collage."""
+    counts = []
+    for scene in scenes:
+        rows, part = range(scene["row"], scene["row"] + scene["height"]), label[place_of(scene)]
+        splits = [window.split for window in split.windows if window.row in rows]
+        pixels = int((part != UNMAPPED).sum())
+        counts.append(
+            {
+                "name": scene["name"],
+                "windows": {name: splits.count(name) for name in SPLITS},
+                "pixels": pixels,
+                "landslide_share": int((part == LANDSLIDE).sum()) / pixels if pixels else None,
+            }
+        )
     return counts
 
 

@@ -1,9 +1,9 @@
 """Which windows train, validate and test: the papers' random split, and spatial blocks with a buffer between the subsets."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from headscarp.samples.windows import (
     footprint,
     grid_corners,
     integral_image,
+    possible_corners,
+    require_room,
     squares,
     starts,
 )
@@ -71,14 +73,61 @@ class StripSplit:
         check_buffer(self.buffer)
 
 
-SPLIT_KINDS = {"blocks": BlockSplit, "strips": StripSplit}
+@dataclass(frozen=True)
+class SceneSplit:
+    """The scene `test` of a collage is left out, the others train.
+
+    `validation` is the name of another scene, or the share of the other scenes' area that validates, in blocks of about `block` pixels.
+    """
+
+    test: str = ""
+    validation: float | str = 0.25
+    block: int | None = None
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        check(isinstance(self.test, str) and bool(self.test), "sampling.split.test", self.test, "the name of the scene to leave out")
+        fine = is_number(self.validation) and 0 < self.validation < 1
+        fine = fine or (isinstance(self.validation, str) and self.validation not in ("", self.test))
+        check(fine, "sampling.split.validation", self.validation, "the name of another scene than test, or a share between 0 and 1")
+        if self.block is not None:
+            check(is_whole(self.block) and self.block > 0, "sampling.split.block", self.block, "a number of pixels above 0, or null")
+        check_buffer(self.buffer)
+
+
+@dataclass(frozen=True)
+class SuperpixelSpec:
+    """Training windows centred on SLIC superpixels and balanced by multistage sampling (Xia et al. 2019, 2021); see `samples.superpixels`.
+
+    Superpixels have about `pixels` pixels and the `compactness` of scikit-image's SLIC, on `channels` of the cube. Windows are added until
+    the largest class covers at most `bound` times what the smallest does, or there are `maximum` of them.
+    """
+
+    pixels: int = 400
+    compactness: float = 10.0
+    channels: tuple[str, ...] = ("red", "green", "blue")
+    bound: float = 4.0
+    maximum: int = 400
+
+    def __post_init__(self) -> None:
+        check(is_whole(self.pixels) and self.pixels >= 4, "sampling.superpixels.pixels", self.pixels, "a whole number of pixels, 4 or more")
+        fine = is_number(self.compactness) and self.compactness > 0
+        check(fine, "sampling.superpixels.compactness", self.compactness, "a number above 0")
+        fine = isinstance(self.channels, tuple) and bool(self.channels) and all(isinstance(name, str) for name in self.channels)
+        check(fine, "sampling.superpixels.channels", self.channels, "a list of names of channels")
+        check(is_number(self.bound) and self.bound >= 1, "sampling.superpixels.bound", self.bound, "a number, 1 or more")
+        check(is_whole(self.maximum) and self.maximum >= 4, "sampling.superpixels.maximum", self.maximum, "a number of windows, 4 or more")
+
+
+SPLIT_KINDS = {"blocks": BlockSplit, "scenes": SceneSplit, "strips": StripSplit}
 
 
 @dataclass(frozen=True)
 class SamplingSpec:
     """How windows are drawn: sizes in pixels; `background_ratio` windows without landslide are drawn per window with one.
 
-    Without `seeded_on_landslides` all windows of the grid are taken. `evaluate` says what the protocol `published` scores: the mapped
+    Without `seeded_on_landslides` all windows of the grid are taken. With `superpixels` training windows are centred on superpixels instead
+    and validation windows are all those of the grid. `evaluate` says what the protocol `published` scores: the mapped
     `area`, as Gao et al. (2021), or the windows of a random test set, as Zhang et al. (2024).
     """
 
@@ -88,7 +137,8 @@ class SamplingSpec:
     background_ratio: float = 0.0
     train_fraction: float = 0.3
     evaluate: str = AREA
-    split: BlockSplit | StripSplit = field(default_factory=BlockSplit)
+    superpixels: SuperpixelSpec | None = None
+    split: BlockSplit | SceneSplit | StripSplit = field(default_factory=BlockSplit)
 
     def __post_init__(self) -> None:
         check(is_whole(self.window) and self.window >= 8, "sampling.window", self.window, "a whole number of pixels, 8 or more")
@@ -103,7 +153,7 @@ class SamplingSpec:
 
     @property
     def kind(self) -> str:
-        """Name of the kind of split in a card: blocks or strips."""
+        """Name of the kind of split in a card: blocks, scenes or strips."""
         return next(name for name, kind in SPLIT_KINDS.items() if isinstance(self.split, kind))
 
     @property
@@ -120,24 +170,47 @@ class SamplingSpec:
         """
         record = dict(record)
         split = record.pop("split", {})
-        check(isinstance(split, Mapping), "sampling.split", split, "a mapping with the key kind: blocks or strips")
+        check(isinstance(split, Mapping), "sampling.split", split, "a mapping with the key kind: blocks, scenes or strips")
         split = dict(split)
         kind = require_known(split.pop("kind", "blocks"), SPLIT_KINDS, "sampling.split.kind")
         for key in record:
             require_known(key, cls.__dataclass_fields__, "sampling key")
-        for key, value in split.items():
-            require_known(key, SPLIT_KINDS[kind].__dataclass_fields__, f"sampling.split key (of kind {kind})")
-            if isinstance(value, list):
-                split[key] = tuple(value)
-        return cls(**record, split=SPLIT_KINDS[kind](**split))
+        superpixels = record.pop("superpixels", None)
+        if superpixels is not None:
+            fine = isinstance(superpixels, Mapping)
+            check(fine, "sampling.superpixels", superpixels, "a mapping as {pixels: 400, bound: 4, maximum: 400}, or null")
+            superpixels = part_of_spec(SuperpixelSpec, superpixels, "sampling.superpixels key")
+        split = part_of_spec(SPLIT_KINDS[kind], split, f"sampling.split key (of kind {kind})")
+        return cls(**record, superpixels=superpixels, split=split)
+
+
+def part_of_spec(kind: type, record: Mapping[str, Any], what: str) -> Any:
+    """A part of a `SamplingSpec` from a card, lists as tuples; `what` names its keys in messages."""
+    for key in record:
+        require_known(key, kind.__dataclass_fields__, what)
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
 
 
 @dataclass(frozen=True)
 class Split:
-    """Windows of all subsets, and the region (row, col) uint8 of every pixel: 0 unused or buffer, 1 train, 2 validation, 3 evaluated."""
+    """Windows of all subsets, and the region (row, col) uint8 of every pixel: 0 unused or buffer, 1 train, 2 validation, 3 evaluated.
+
+    `stages` tells how a sampler drew the training windows.
+    """
 
     windows: list[Window]
     regions: np.ndarray
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Sampler(Protocol):
+    """Another way to draw training windows than from the regular grid; `superpixels.SuperpixelSampler` is one."""
+
+    def candidates(self, region: np.ndarray) -> np.ndarray:
+        """Corners (n, 2) of windows wholly inside the mask `region` (row, col), evenly spread."""
+
+    def balanced(self, corners: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """Corners of the training windows made from candidates, all inside `region`, and the record of each stage."""
 
 
 def check(fine: bool, key: str, value: Any, allowed: str) -> None:
@@ -161,22 +234,28 @@ def are_numbers(values: Any, length: int) -> bool:
     return isinstance(values, tuple) and len(values) == length and all(is_number(value) for value in values)
 
 
-def published_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 0) -> Split:
+def published_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 0, sampler: Sampler | None = None) -> Split:
     """Windows split at random, train_fraction of them for training; what is evaluated follows `spec.evaluate`.
 
     `area` as Gao et al. (2021), section III-A: windows of 64 pixels at a step of 32 seeded on landslide pixels, 3:7 train to validation,
     and "the trained model is used to test the entire study area", training windows included. `test_windows` as Zhang et al. (2024),
     section 4.1.2: 80 % of 2428 chips train; the other 20 % stop the training and are the test set, so that the same windows are
     validation and test. Pixels of training windows that no test window covers are region 1 there, pixels of no window 0.
+    With a `sampler` its candidates are split, and the training ones balanced with further windows from anywhere in the scene.
 
     Args:
-        label: (row, col) uint8, 1 landslide, 0 not, 255 never scored.
+        label: (row, col) uint8 class codes, 1 landslide, 255 never scored.
 
     Raises:
         HeadscarpError: the scene is smaller than a window, or fewer than two windows hold landslide pixels.
     """
     rng = np.random.default_rng(seed)
-    corners = drawn(grid_corners(label.shape, spec.window, spec.stride), label, spec, rng)
+    require_room(label.shape, spec.window)
+    everywhere = np.ones(label.shape, dtype=bool)
+    if sampler is None:
+        corners = drawn(grid_corners(label.shape, spec.window, spec.stride), label, spec, rng)
+    else:
+        corners = sampler.candidates(everywhere)
     if len(corners) < 2:
         raise HeadscarpError(
             f"only {len(corners)} window of {spec.window} pixels can be drawn from a scene of {label.shape[0]} x {label.shape[1]} pixels, "
@@ -185,20 +264,21 @@ def published_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int 
     training = np.zeros(len(corners), dtype=bool)
     n_training = int(np.clip(round(spec.train_fraction * len(corners)), 1, len(corners) - 1))
     training[rng.permutation(len(corners))[:n_training]] = True
-    windows = as_windows(corners[training], spec.window, date, "train") + as_windows(corners[~training], spec.window, date, "validation")
+    trained, stages = (corners[training], []) if sampler is None else sampler.balanced(corners[training], everywhere, rng)
+    windows = as_windows(trained, spec.window, date, "train") + as_windows(corners[~training], spec.window, date, "validation")
     regions = np.full(label.shape, TEST, np.uint8)
     if spec.evaluate == TEST_WINDOWS:
         test = as_windows(corners[~training], spec.window, date, "test")
         regions = np.where(footprint(test, label.shape), TEST, np.where(footprint(windows, label.shape), TRAIN, UNUSED)).astype(np.uint8)
         windows += test
     regions[label == UNMAPPED] = UNUSED
-    return Split(windows, regions)
+    return Split(windows, regions, stages)
 
 
 def drawn(corners: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator) -> np.ndarray:
     """Of the possible windows, those to learn from: with landslide pixels, and `background_ratio` times as many without."""
     scored = counts_in_windows(label != UNMAPPED, corners, spec.window)
-    if not spec.seeded_on_landslides:
+    if not spec.seeded_on_landslides or spec.superpixels:
         return corners[scored > 0]
     slides = counts_in_windows(label == LANDSLIDE, corners, spec.window) > 0
     # A background window that is mostly unmapped would teach next to nothing.
@@ -212,34 +292,96 @@ def as_windows(corners: np.ndarray, size: int, date: int, split: str) -> list[Wi
     return [Window(row, col, size, date, split) for row, col in corners.tolist()]
 
 
-def blocked_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 0) -> Split:
+def blocked_split(
+    label: np.ndarray,
+    spec: SamplingSpec,
+    seed: int,
+    date: int = 0,
+    sampler: Sampler | None = None,
+    scenes: Sequence[Mapping[str, Any]] = (),
+) -> Split:
     """Spatial subsets: windows lie wholly inside their own subset and stay at least `spec.buffer` pixels from those of other subsets.
 
     The buffer is taken from the training side (towards validation and test) and from the validation side (towards test), so that the
-    test region stays whole. Windows of test tile its region at a stride of one window; regions are 0 where the label is 255.
+    test region stays whole. Windows of test tile its region at a stride of one window; regions are 0 where the label is 255. A `sampler`
+    draws the training windows, if given; `scenes` are those of a collage (see `site.collage.join_scenes`).
 
     Raises:
-        HeadscarpError: no split gives every subset landslide pixels and windows.
+        HeadscarpError: no split gives every subset landslide pixels and windows, or the scene to test on does not exist or has none.
     """
     rng = np.random.default_rng(seed)
-    candidates = (
-        [strips(label.shape, spec.split)]
-        if spec.kind == "strips"
-        else block_assignments(label, sides_of_blocks(spec), spec.split.fractions, spec.buffer, rng)
-    )
-    for subsets in candidates:
+    for subsets in candidate_subsets(label, spec, rng, scenes):
         regions = with_buffer(subsets, spec.buffer)
-        windows = windows_of_regions(regions, label, spec, rng, date)
+        windows, stages = windows_of_regions(regions, label, spec, rng, date, sampler)
         landslides = np.bincount(regions[label == LANDSLIDE], minlength=4)[TRAIN:]
         if landslides.all() and {window.split for window in windows} == set(SPLITS):
             guard(windows, spec.buffer, "blocked")
             regions[label == UNMAPPED] = UNUSED
-            return Split(windows, regions)
+            return Split(windows, regions, stages)
     raise HeadscarpError(
         f"no {spec.kind} of the scene of {label.shape[0]} x {label.shape[1]} pixels give "
         f"train, validation and test each a landslide and a window of {spec.window} pixels beside a buffer of {spec.buffer}; make "
         "sampling.window, sampling.split.block or sampling.split.buffer smaller (or move sampling.split.edges), or use a larger site"
     )
+
+
+def candidate_subsets(
+    label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, scenes: Sequence[Mapping[str, Any]]
+) -> Iterable[np.ndarray]:
+    """Subsets (row, col) of every pixel before the buffer, by the spec's kind of split, the best first."""
+    if spec.kind == "strips":
+        return [strips(label.shape, spec.split)]
+    if spec.kind == "scenes":
+        return scene_subsets(label, spec, rng, scenes)
+    return block_assignments(label, sides_of_blocks(spec), spec.split.fractions, spec.buffer, rng)
+
+
+def scene_subsets(
+    label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, scenes: Sequence[Mapping[str, Any]]
+) -> Iterator[np.ndarray]:
+    """Subsets of a collage: one scene is the test, whole; the others train but for the scene or the blocks that validate.
+
+    Raises:
+        HeadscarpError: the site is no collage, it lacks the scene, or the test scene has no landslide or no room for a window.
+    """
+    if not scenes:
+        raise HeadscarpError("sampling.split.kind is scenes, but the site holds only one; use it for a site that joins scenes, or blocks")
+    split, places = spec.split, {scene["name"]: place_of(scene) for scene in scenes}
+    test = label[places[require_known(split.test, places, "sampling.split.test: scene")]]
+    if not (test == LANDSLIDE).any():
+        raise HeadscarpError(
+            f"sampling.split.test: scene '{split.test}' has no landslide, so nothing can be scored on it; it can only train: leave out "
+            "another scene"
+        )
+    if min(test.shape) < spec.window:
+        raise HeadscarpError(
+            f"sampling.split.test: scene '{split.test}' of {test.shape[0]} x {test.shape[1]} pixels is smaller than the window of "
+            f"{spec.window}; make sampling.window smaller or leave out another scene"
+        )
+    if isinstance(split.validation, str):
+        require_known(split.validation, places, "sampling.split.validation: scene")
+        codes = {split.test: TEST, split.validation: VALIDATION}
+        yield painted(label.shape, places, {name: codes.get(name, TRAIN) for name in places})
+        return
+    others = np.full_like(label, UNMAPPED)
+    for name, place in places.items():
+        if name != split.test:
+            others[place] = label[place]
+    for blocks in block_assignments(others, sides_of_blocks(spec), (1 - split.validation, split.validation), spec.buffer, rng):
+        yield painted(label.shape, places, {name: TEST if name == split.test else blocks[place] for name, place in places.items()})
+
+
+def place_of(scene: Mapping[str, Any]) -> tuple[slice, slice]:
+    """Rows and columns of a collage that a scene of its cube.json holds."""
+    return slice(scene["row"], scene["row"] + scene["height"]), slice(0, scene["width"])
+
+
+def painted(shape: tuple[int, int], places: Mapping[str, tuple[slice, slice]], codes: Mapping[str, Any]) -> np.ndarray:
+    """Subsets (row, col) with a code, or an array of codes, for each scene and UNUSED between them."""
+    subsets = np.full(shape, UNUSED, np.uint8)
+    for name, place in places.items():
+        subsets[place] = codes[name]
+    return subsets
 
 
 def strips(shape: tuple[int, int], split: StripSplit) -> np.ndarray:
@@ -342,17 +484,27 @@ def grown(mask: np.ndarray, by: int, ahead: int | None = None) -> np.ndarray:
     return mask
 
 
-def windows_of_regions(regions: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, date: int) -> list[Window]:
-    """Windows of every subset that lie wholly in its region; training and validation as drawn, test as a tiling of what is scored."""
-    windows = []
+def windows_of_regions(
+    regions: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, date: int, sampler: Sampler | None
+) -> tuple[list[Window], list[dict[str, Any]]]:
+    """Windows of every subset that lie wholly in its region; training and validation as drawn, test as a tiling of what is scored.
+
+    The training windows of a `sampler` come with the record of its stages.
+    """
+    windows: list[Window] = []
+    stages: list[dict[str, Any]] = []
     for code, name in zip((TRAIN, VALIDATION, TEST), SPLITS, strict=True):
+        if code == TRAIN and sampler is not None:
+            corners, stages = sampler.balanced(sampler.candidates(regions == code), regions == code, rng)
+            windows += as_windows(corners, spec.window, date, name)
+            continue
         corners = corners_inside(regions == code, spec.window, spec.window if code == TEST else spec.stride)
         if code == TEST:
             corners = corners[counts_in_windows(label != UNMAPPED, corners, spec.window) > 0]
         else:
             corners = drawn(corners, label, spec, rng)
         windows += as_windows(corners, spec.window, date, name)
-    return windows
+    return windows, stages
 
 
 def corners_inside(mask: np.ndarray, size: int, stride: int) -> np.ndarray:
@@ -360,10 +512,9 @@ def corners_inside(mask: np.ndarray, size: int, stride: int) -> np.ndarray:
 
     The possible corners form rectangles; each is filled at the stride, with a last row and column shifted inward.
     """
-    if min(mask.shape) < size:
+    possible = possible_corners(mask, size)
+    if not possible.any():
         return np.empty((0, 2), dtype=np.int64)
-    table = integral_image(mask)
-    possible = table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size] == size**2
     changes = np.flatnonzero((possible[1:] != possible[:-1]).any(axis=1)) + 1
     bands = np.concatenate([[0], changes, [len(possible)]])
     corners = [np.empty((0, 2), dtype=np.int64)]

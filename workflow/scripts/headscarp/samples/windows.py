@@ -37,12 +37,24 @@ def grid_corners(shape: tuple[int, int], size: int, stride: int) -> np.ndarray:
     Raises:
         HeadscarpError: the scene is smaller than a window.
     """
+    require_room(shape, size)
+    rows, cols = np.meshgrid(starts(shape[0], size, stride), starts(shape[1], size, stride), indexing="ij")
+    return np.stack([rows.ravel(), cols.ravel()], axis=1)
+
+
+def require_room(shape: tuple[int, int], size: int) -> None:
     if min(shape) < size:
         raise HeadscarpError(
             f"a scene of {shape[0]} x {shape[1]} pixels is smaller than the window of {size}; make sampling.window smaller"
         )
-    rows, cols = np.meshgrid(starts(shape[0], size, stride), starts(shape[1], size, stride), indexing="ij")
-    return np.stack([rows.ravel(), cols.ravel()], axis=1)
+
+
+def possible_corners(mask: np.ndarray, size: int) -> np.ndarray:
+    """Whether a window of `size` with its upper-left corner here lies wholly in `mask` (row, col): (row - size + 1, col - size + 1)."""
+    if min(mask.shape) < size:
+        return np.zeros([max(0, length - size + 1) for length in mask.shape], dtype=bool)
+    table = integral_image(mask)
+    return table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size] == size**2
 
 
 def integral_image(mask: np.ndarray) -> np.ndarray:

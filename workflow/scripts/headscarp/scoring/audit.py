@@ -87,6 +87,21 @@ def implied_background_iou(f1: float, miou: float, rounding: float = ROUNDING) -
     return over_rounding(lambda f, m: 2 * m - ratio(f, 2 - f), f1, miou, rounding=rounding)
 
 
+def implied_omission(dp: float, rounding: float = ROUNDING) -> Range:
+    """Omission OE, 1 - DP."""
+    return over_rounding(lambda d: 1 - d, dp, rounding=rounding)
+
+
+def implied_commission(precision: float, rounding: float = ROUNDING) -> Range:
+    """Commission CE, 1 - precision of the landslide class, where it counts pixels."""
+    return over_rounding(lambda p: 1 - p, precision, rounding=rounding)
+
+
+def implied_quality(dp: float, ce: float, rounding: float = ROUNDING) -> Range:
+    """Quality QP, TP / (TP + FP + FN), from DP = TP / (TP + FN) and CE = FP / (TP + FP)."""
+    return over_rounding(lambda d, c: 1 / (1 / d + 1 / (1 - c) - 1), dp, ce, rounding=rounding)
+
+
 def is_possible(row: Mapping[str, float], rounding: float = ROUNDING) -> bool:
     """Whether some confusion matrix, pooled over all pixels, has the printed numbers of the row."""
     return not any(finding["verdict"] in ("disagrees", "impossible") for finding in audit_row(row, rounding))
@@ -109,6 +124,9 @@ CHECKS = (
     Check("kappa", ("precision", "recall", "accuracy"), implied_kappa),
     Check("miou", ("precision", "recall", "accuracy"), implied_miou),
     Check("background_iou", ("f1", "miou"), implied_background_iou, (0, 1)),
+    Check("oe", ("dp",), implied_omission),
+    Check("ce", ("precision",), implied_commission),
+    Check("qp", ("dp", "ce"), implied_quality),
 )
 
 
@@ -147,7 +165,7 @@ def audit_table(rows: Iterable[Mapping[str, Any]], rounding: float = ROUNDING) -
     """Recompute what each row of a table can tell about itself.
 
     Args:
-        rows: mappings with `row` (its name) and any of precision, recall, accuracy, f1, iou, miou, kappa as fractions.
+        rows: mappings with `row` (its name) and any of precision, recall, accuracy, f1, iou, miou, kappa, dp, qp, oe, ce as fractions.
         rounding: half a unit of the last printed place.
 
     Returns:

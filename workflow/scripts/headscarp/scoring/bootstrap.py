@@ -1,4 +1,4 @@
-"""Block bootstrap of all pixel metrics from histograms of probability in spatial cells.
+"""Block bootstrap of all pixel metrics from counts in spatial cells, such as histograms of probability.
 
 Neighbouring pixels are not independent, so squares of one window are drawn with replacement, not pixels (block bootstrap, Künsch 1989);
 with several seeds the seeds are drawn too. Everything is a product of weights and histograms, so a thousand draws take a moment.
@@ -7,7 +7,7 @@ with several seeds the seeds are drawn too. Everything is a product of weights a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,17 @@ DRAWS = 1000
 DRAWS_AT_ONCE = 200  # bounds the memory of the weights
 PERCENTILES = (2.5, 97.5)
 CENTRES = (np.arange(BINS) + 0.5) / BINS
+
+
+class CountedCells(Protocol):
+    """One run's counts of pixels in spatial cells, and the metrics that any weighting of the cells gives."""
+
+    @property
+    def per_cell(self) -> np.ndarray:
+        """Pixels (cells, classes) by true class, which are the same for every run on the same cells."""
+
+    def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Every metric (...) with weights (..., cells) of the cells; NaN where undefined."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,10 @@ class Cells:
     def per_cell(self) -> np.ndarray:
         """Landslide and background pixels (cells, 2), which are the same for every run on the same cells."""
         return np.stack([self.positive.sum(axis=1), self.negative.sum(axis=1)], axis=1)
+
+    def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """All pixel metrics (...) with weights (..., cells) of the cells; NaN where undefined."""
+        return histogram_metrics(weights @ self.positive, weights @ self.negative, self.threshold)
 
 
 def cell_histograms(probability: np.ndarray, truth: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +83,7 @@ def histogram_metrics(positive: np.ndarray, negative: np.ndarray, threshold: flo
     return metrics
 
 
-def intervals(runs: Sequence[Cells], seed: int, draws: int = DRAWS) -> dict[str, list[float] | None]:
+def intervals(runs: Sequence[CountedCells], seed: int, draws: int = DRAWS) -> dict[str, list[float] | None]:
     """95 % percentile interval [low, high] of every metric, averaged over runs that differ in their seed only.
 
     Each draw takes cells with replacement, the same for all runs, and runs with replacement. None where most draws leave the metric
@@ -81,7 +96,9 @@ def intervals(runs: Sequence[Cells], seed: int, draws: int = DRAWS) -> dict[str,
     return {name: percentile_interval(values, runs) for name, values in drawn_metrics(runs, seed, draws).items()}
 
 
-def paired_difference(first: Sequence[Cells], second: Sequence[Cells], seed: int, draws: int = DRAWS) -> dict[str, dict[str, Any]]:
+def paired_difference(
+    first: Sequence[CountedCells], second: Sequence[CountedCells], seed: int, draws: int = DRAWS
+) -> dict[str, dict[str, Any]]:
     """Mean difference, first - second, of every metric between two experiments, with its 95 % interval by paired bootstrap.
 
     Run k of one experiment is paired with run k of the other (same seed), and both see the same draws of cells and runs.
@@ -104,24 +121,24 @@ def paired_difference(first: Sequence[Cells], second: Sequence[Cells], seed: int
     }
 
 
-def require_same_cells(runs: Sequence[Cells]) -> None:
+def require_same_cells(runs: Sequence[CountedCells]) -> None:
     if any(not np.array_equal(run.per_cell, runs[0].per_cell) for run in runs[1:]):
         raise HeadscarpError(
-            "runs to compare were scored on different cells (cells.npz differs in landslide or background pixels); "
-            "delete their scores.json and cells.npz and score them again on the same samples"
+            "runs to compare were scored on different cells (the true classes of their cells differ); "
+            "delete their scores.json, cells.npz and classes.npz and score them again on the same samples"
         )
 
 
-def mean_metrics(runs: Sequence[Cells]) -> dict[str, np.ndarray]:
+def mean_metrics(runs: Sequence[CountedCells]) -> dict[str, np.ndarray]:
     """Mean over runs of every metric; NaN where it is undefined in one."""
-    each = [histogram_metrics(run.positive.sum(axis=0), run.negative.sum(axis=0), run.threshold) for run in runs]
+    each = [run.metrics(np.ones(len(run.per_cell))) for run in runs]
     return {name: np.mean([metrics[name] for metrics in each]) for name in each[0]}
 
 
-def drawn_metrics(runs: Sequence[Cells], seed: int, draws: int) -> dict[str, np.ndarray]:
+def drawn_metrics(runs: Sequence[CountedCells], seed: int, draws: int) -> dict[str, np.ndarray]:
     """Every metric (draws,), averaged over the drawn runs, on the drawn cells; equal seeds and sizes give equal draws."""
     rng = np.random.default_rng(seed)
-    n_cells, n_runs = len(runs[0].positive), len(runs)
+    n_cells, n_runs = len(runs[0].per_cell), len(runs)
     chunks = []
     for first in range(0, draws, DRAWS_AT_ONCE):
         n = min(DRAWS_AT_ONCE, draws - first)
@@ -130,17 +147,17 @@ def drawn_metrics(runs: Sequence[Cells], seed: int, draws: int) -> dict[str, np.
         total: dict[str, np.ndarray] = {}
         for index, run in enumerate(runs):
             weight = run_weights[:, index]
-            for name, values in histogram_metrics(cell_weights @ run.positive, cell_weights @ run.negative, run.threshold).items():
+            for name, values in run.metrics(cell_weights).items():
                 # A run that was not drawn must not make the mean undefined.
                 total[name] = total.get(name, 0) + np.where(weight > 0, weight * values, 0) / n_runs
         chunks.append(total)
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def percentile_interval(values: np.ndarray, runs: Sequence[Cells]) -> list[float] | None:
+def percentile_interval(values: np.ndarray, runs: Sequence[CountedCells]) -> list[float] | None:
     """The 2.5 % and 97.5 % percentiles of the defined draws; None if most are undefined or the runs have one cell only."""
     defined = values[~np.isnan(values)]
-    if 2 * len(defined) < len(values) or len(runs[0].positive) < 2:
+    if 2 * len(defined) < len(values) or len(runs[0].per_cell) < 2:
         return None
     return [float(bound) for bound in np.percentile(defined, PERCENTILES)]
 

@@ -1,4 +1,4 @@
-"""The score of one mapped scene: scores.json and cells.npz of a run."""
+"""The score of one mapped scene: scores.json and cells.npz of a run, and classes.npz where it maps several classes."""
 
 import time
 from pathlib import Path
@@ -10,8 +10,11 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.samples.splits import LANDSLIDE, TEST, UNMAPPED, VALIDATION
 from headscarp.scoring.bootstrap import Cells, cell_histograms, intervals
+from headscarp.scoring.boundary import boundary_scores
+from headscarp.scoring.classes import absence_notes, cell_confusions, classes_record, landslide_outcomes
+from headscarp.scoring.extraction import extraction_metrics, object_extraction
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
-from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics
+from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics, plain
 
 PUBLISHED_THRESHOLD = 0.5
 OVERLAP = 0.5
@@ -28,6 +31,7 @@ def score_run(
     protocol: str,
     data: str,
     seed: int,
+    threshold: float | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Score a probability map (row, col) 0..1 on the evaluated region of its samples.
 
@@ -36,8 +40,9 @@ def score_run(
     of highest F1 on the pixels that tune a protocol's networks, which are the evaluated ones under `published`.
 
     Args:
-        label: 1 landslide, 0 not, 255 never scored. instances: 0 or the number of the slide. regions, blocks: of the samples.
+        label: 1 landslide, 255 never scored, all else not. instances: 0 or the number of the slide. regions, blocks: of the samples.
         pixel_area: m2 of a pixel. data: twin or real. seed: of the bootstrap.
+        threshold: taken instead of the protocol's own, of a run that was tuned on another site.
 
     Returns:
         scores: the record of scores.json; metrics are fractions, None where undefined.
@@ -52,8 +57,10 @@ def score_run(
     if not scored.any():
         raise HeadscarpError("regions.npy holds no evaluated pixel (3) where label.npy is mapped; make the samples again")
     values, truth = probability_in(probability, scored, "evaluated"), label[scored] == LANDSLIDE
-    threshold, notes = PUBLISHED_THRESHOLD, []
-    if protocol == "blocked":
+    tuned, notes = protocol == "blocked" or threshold is not None, []
+    if not tuned:
+        threshold = PUBLISHED_THRESHOLD
+    elif threshold is None:
         tuning = (regions == VALIDATION) & (label != UNMAPPED)
         validation = probability_in(probability, tuning, "validation"), label[tuning] == LANDSLIDE
         threshold, notes = tuned_threshold(*validation, "validation region has")
@@ -63,9 +70,37 @@ def score_run(
     else:
         notes.append("the evaluated region has no landslide: nothing to score")
         objects, sizes = None, []
-    best = threshold if protocol == "blocked" else tuned_threshold(values, truth, "evaluated region has")[0]
+    best = threshold if tuned else tuned_threshold(values, truth, "evaluated region has")[0]
     seconds = round(time.perf_counter() - started, 3)
     return scores | {"best_threshold": best} | {"objects": objects, "size_recall": sizes, "notes": notes, "seconds": seconds}, cells
+
+
+def score_classes(
+    classes: np.ndarray, label: np.ndarray, instances: np.ndarray, regions: np.ndarray, blocks: np.ndarray
+) -> tuple[dict[str, Any], np.ndarray, list[str]]:
+    """Score a map of classes (row, col), 255 = no data, on the pixels that `score_run` evaluates; arguments as there.
+
+    Returns:
+        scores: `classes`, `extraction` and `boundary` of scores.json (xia2021, Tables 3 and 4, Fig. 15).
+        confusions: (cells, classes, classes) int32.
+        notes: on classes that the truth lacks.
+
+    Raises:
+        HeadscarpError: shapes differ, pixels to be scored have no class, or a code has no class.
+    """
+    require_same_shape(classes=classes, label=label, instances=instances, regions=regions, blocks=blocks)
+    known = label != UNMAPPED
+    scored = (regions == TEST) & known
+    confusions = cell_confusions(label[scored], classes[scored], blocks[scored])
+    confusion = confusions.sum(axis=0)
+    mapped = classes == LANDSLIDE
+    objects, _ = score_objects(mapped, label, instances, scored, pixel_area=1.0)
+    scores = {
+        "classes": classes_record(confusion),
+        "extraction": {"pixel": plain(extraction_metrics(*landslide_outcomes(confusion))), "object": object_extraction(objects)},
+        "boundary": boundary_scores(mapped, label == LANDSLIDE, known, scored),
+    }
+    return scores, confusions, absence_notes(confusion)
 
 
 def tuned_threshold(probability: np.ndarray, truth: np.ndarray, of_what: str) -> tuple[float, list[str]]:
@@ -132,9 +167,15 @@ def score_objects(
     return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected)
 
 
-def write_scores(folder: str | Path, scores: dict[str, Any], cells: dict[str, np.ndarray]) -> None:
-    """Write scores.json and cells.npz into the folder of a run, atomically."""
+def write_scores(folder: str | Path, scores: dict[str, Any], cells: dict[str, np.ndarray], confusions: np.ndarray | None = None) -> None:
+    """Write scores.json, cells.npz and, of a run of several classes, classes.npz into the folder of a run, each atomically."""
     folder = Path(folder)
-    with atomic_path(folder / "cells.npz") as temporary:
-        np.savez_compressed(temporary, **cells)
+    write_arrays(folder / "cells.npz", cells)
+    if confusions is not None:
+        write_arrays(folder / "classes.npz", {"confusion": confusions})
     write_json(folder / "scores.json", scores)
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **arrays)

@@ -1,5 +1,6 @@
-"""Landslide polygons as rasters: the label and the number of each slide."""
+"""Landslide polygons, or a raster of classes, on a site's grid: the label and the number of each slide."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,17 +8,21 @@ import geopandas
 import numpy as np
 import shapely
 from rasterio.features import rasterize
+from scipy import ndimage
 
 from headscarp.errors import HeadscarpError
 from headscarp.site.grid import Grid
+from headscarp.site.layer import CLASSES
+from headscarp.site.rasters import align
 from headscarp.site.vectors import read_vectors
 
-UNMAPPED = 255
+LANDSLIDE, UNMAPPED = 1, 255
 
 
 @dataclass(frozen=True)
 class Labels:
-    """`label` uint8 (row, col): 1 landslide, 0 not, 255 unmapped; `instances` int32 (row, col): 0 none, k slide k; notes."""
+    """`label` uint8 (row, col): 1 landslide, 255 unmapped, others not (0, or the code of a class); `instances` int32 (row, col): 0 none, k
+    slide k; notes."""
 
     label: np.ndarray
     instances: np.ndarray
@@ -65,6 +70,43 @@ def rasterise_labels(landslides: str | Path, grid: Grid, area: str | Path | None
     small = np.setdiff1d(numbers[inside], instances).size
     if small:
         notes.append(f"{Path(landslides).name}: {small} of {np.count_nonzero(inside)} slides on the site hold no centre of a mapped cell")
+    return Labels(label, instances, notes)
+
+
+def align_labels(
+    classes: str | Path, codes: Iterable[int], grid: Grid, area: str | Path | None = None, covered: np.ndarray | None = None
+) -> Labels:
+    """A raster of classes on a grid (nearest cell; the commonest class on a coarser grid), its code 1 being landslides.
+
+    Slides are connected cells of that code (by edges or corners), numbered from 1 row by row. Cells beyond the raster or where it has no
+    data (its nodata value; 255 where it declares none) are unmapped. A raster without any landslide is noted, not refused.
+
+    Args:
+        codes: the codes that the raster may hold.
+        area, covered: as in `rasterise_labels`.
+
+    Raises:
+        HeadscarpError: a file is missing or unreadable, the raster lies beside the site or holds another code; `area` has no polygons.
+    """
+    notes: list[str] = []
+    layer = align(classes, 1, grid, CLASSES, minimum_cover=0.0)
+    mapped = layer.values != layer.nodata
+    known = sorted(int(code) for code in codes)
+    unknown = np.setdiff1d(layer.values[mapped], known)
+    if unknown.size:
+        listed = ", ".join(str(code) for code in unknown[:12]) + (" …" if unknown.size > 12 else "")
+        raise HeadscarpError(
+            f"{classes} holds the codes {listed}, which labels.names does not name (it names {', '.join(map(str, known))}); "
+            f"add their names, or recode them, {UNMAPPED} where a cell has no label"
+        )
+    if covered is not None:
+        mapped &= covered
+    if area is not None:
+        mapped &= burn(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
+    label = np.where(mapped, layer.values, UNMAPPED).astype(np.uint8)
+    instances, count = ndimage.label(label == LANDSLIDE, np.ones((3, 3), bool), output=np.int32)
+    if count == 0:
+        notes.append(f"{Path(classes).name}: no mapped cell of the site is a landslide (code {LANDSLIDE})")
     return Labels(label, instances, notes)
 
 

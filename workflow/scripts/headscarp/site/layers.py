@@ -12,14 +12,15 @@ from headscarp.files import atomic_path, write_json
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.grid import Grid, cropped, grid_for
 from headscarp.site.indices import INDICES
-from headscarp.site.labels import UNMAPPED, Labels, bounds_text, rasterise_labels
+from headscarp.site.labels import UNMAPPED, Labels, align_labels, bounds_text, rasterise_labels
 from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, Layer, grid_of, open_raster, write_layer
-from headscarp.site.rasters import align
+from headscarp.site.rasters import BILINEAR, RESAMPLINGS, align, resolution_m
 from headscarp.site.vectors import read_vectors
 from headscarp.vocabulary import require_known
 
-RECORD_KEYS = ("name", "data", "dem", "grid", "dates", "citation", "rasters", "terrain", "indices", "lines", "labels")
-RASTER_KEYS = ("file", "band", "kind", "units", "scale", "classes")
+RECORD_KEYS = ("name", "data", "dem", "grid", "dates", "citation", "rasters", "terrain", "terrain_resampling", "indices", "lines", "labels")
+RASTER_KEYS = ("file", "band", "kind", "units", "scale", "classes", "resampling")
+LABEL_KEYS = ("landslides", "classes", "names", "area")
 TERRAIN = (
     "elevation",
     "slope",
@@ -44,13 +45,14 @@ class LayerFolder:
     records: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, layer: Layer, classes: dict[int, str] | None = None) -> None:
-        """Write a layer and note where it has no data."""
+    def add(self, layer: Layer, classes: dict[int, str] | None = None, effective_m: float | None = None) -> None:
+        """Write a layer and note where it has no data; `effective_m` is the cell size of what it came from, where that is larger."""
         source = f"{layer.source}. {self.citation}" if self.citation else layer.source
         write_layer(self.path / f"{layer.name}.tif", replace(layer, source=source))
         record = {
             "name": layer.name, "path": f"{layer.name}.tif", "units": layer.units, "source": source, "kind": layer.kind,
-            "nodata": "nan" if np.isnan(layer.nodata) else int(layer.nodata),
+            "nodata": "nan" if np.isnan(layer.nodata) else int(layer.nodata), "resolution_m": resolution_m(self.grid),
+            "effective_resolution_m": effective_m or resolution_m(self.grid),
         }  # fmt: skip
         self.records.append(record | ({"classes": {str(code): name for code, name in classes.items()}} if classes else {}))
         missing = float(np.mean(~has_data(layer)))
@@ -68,11 +70,14 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
             `dates`: list of one date (text).
             `citation`: appended to every layer's source (optional).
             `rasters`: {layer: {file, band (number or description, default 1), kind (continuous or classes), units, scale (factor on the
-            values, default 1), classes ({code: name}, for kind classes)}}.
-            `terrain`: names of layers of `terrain_folder` to take (optional).
+            values, default 1), classes ({code: name}, for kind classes), resampling (bilinear, the default, or cubic, for others)}}.
+            `terrain`: names of layers of `terrain_folder` to take (optional); `terrain_resampling`: bilinear (default) or cubic.
             `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional).
             `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons (optional).
-            `labels`: {landslides: vector file, area: vector file (optional)}; without it every cell is unmapped.
+            `labels`: {landslides: vector file, area: vector file (optional)}, or for several classes {classes: raster file of codes,
+            of which 1 is landslides, names: {code: name}, area: vector file (optional)}; without it every cell is unmapped.
+            `layers.json` gives for each layer `resolution_m`, the grid's, and `effective_resolution_m`, that of the raster that it came
+            from where it is coarser.
 
     Raises:
         HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the remedy.
@@ -85,10 +90,12 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
         folder = LayerFolder(path, grid, record.get("citation", ""))
         images = add_rasters(folder, record["rasters"], raw)
         for name in record.get("terrain", []):
-            layer = align(terrain / f"{name}.tif", 1, grid, ANGLE if name == "aspect" else CONTINUOUS)
-            folder.add(replace(layer, name=name))
+            kind, how = ANGLE if name == "aspect" else CONTINUOUS, record.get("terrain_resampling", BILINEAR)
+            layer = align(terrain / f"{name}.tif", 1, grid, kind, resampling=how)
+            folder.add(replace(layer, name=name), effective_m=resolution_m(grid, terrain / f"{name}.tif"))
         for name, inputs in record.get("indices", {}).items():
-            add_index(folder, name, inputs, images)
+            effective = max(resolution_m(grid, raw / record["rasters"][band]["file"]) for band in inputs.values())
+            add_index(folder, name, inputs, images, effective)
         for name, file in record.get("lines", {}).items():
             distance = distance_to_lines(raw / file, grid)
             folder.add(Layer(name, distance, grid, "m", f"Euclidean distance to the nearest line or polygon of {file}"))
@@ -105,35 +112,42 @@ def add_rasters(folder: LayerFolder, rasters: dict[str, dict[str, Any]], raw: Pa
     layers = {}
     for name, entry in rasters.items():
         band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
-        layer = align(raw / entry["file"], band, folder.grid, kind)
+        layer = align(raw / entry["file"], band, folder.grid, kind, resampling=entry.get("resampling", BILINEAR))
         origin = layer.source + (f", band {band}" if band != 1 else "") + (f", times {scale:g}" if scale != 1 else "")
         values = layer.values if kind == CLASSES else layer.values * np.float32(scale)
         layers[name] = replace(layer, name=name, values=values, units=entry["units"], source=origin)
-        folder.add(layers[name], entry.get("classes"))
+        folder.add(layers[name], entry.get("classes"), resolution_m(folder.grid, raw / entry["file"]))
     return layers
 
 
-def add_index(folder: LayerFolder, name: str, inputs: dict[str, str], images: dict[str, Layer]) -> None:
-    """Compute a spectral index from co-registered rasters."""
+def add_index(folder: LayerFolder, name: str, inputs: dict[str, str], images: dict[str, Layer], effective_m: float) -> None:
+    """Compute a spectral index from co-registered rasters, whose coarsest has cells of `effective_m`."""
     compute, bands = INDICES[name]
     arrays = [images[inputs[band]].values for band in bands]
-    folder.add(Layer(name, compute(*arrays), folder.grid, "1", f"{name} of {', '.join(inputs[band] for band in bands)}"))
+    source = f"{name} of {', '.join(inputs[band] for band in bands)}"
+    folder.add(Layer(name, compute(*arrays), folder.grid, "1", source), effective_m=effective_m)
 
 
-def add_labels(folder: LayerFolder, files: dict[str, str] | None, raw: Path, covered: np.ndarray) -> None:
-    """Rasterise the landslides; cells without any image are unmapped, and all of them where there is no file of landslides."""
+def add_labels(folder: LayerFolder, files: dict[str, Any] | None, raw: Path, covered: np.ndarray) -> None:
+    """Bring the landslides or classes onto the grid; cells without any image are unmapped, and all of them where there is no label."""
+    meaning, effective = {0: "not a landslide", 1: "landslide", UNMAPPED: "unmapped"}, None
+    area = raw / files["area"] if files and "area" in files else None
+    within = f"; mapped area of {files['area']}" if area else ""
     if files is None:
         shape = folder.grid.shape
         labels = Labels(np.full(shape, UNMAPPED, np.uint8), np.zeros(shape, np.int32), ["label: no polygons, every cell is unmapped"])
         origin = "no polygons of landslides"
+    elif "classes" in files:
+        names = {int(code): name for code, name in files["names"].items()}
+        labels = align_labels(raw / files["classes"], names, folder.grid, area, covered)
+        origin, effective = f"classes of {files['classes']}{within}", resolution_m(folder.grid, raw / files["classes"])
+        meaning = names | {UNMAPPED: "unmapped"}
     else:
-        area = raw / files["area"] if "area" in files else None
         labels = rasterise_labels(raw / files["landslides"], folder.grid, area, covered)
-        origin = f"polygons of {files['landslides']}, cell centre inside" + (f"; mapped area of {files['area']}" if area else "")
+        origin = f"polygons of {files['landslides']}, cell centre inside{within}"
     folder.notes += labels.notes
-    meaning = {0: "not a landslide", 1: "landslide", UNMAPPED: "unmapped"}
-    folder.add(Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning)
-    folder.add(Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0))
+    folder.add(Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning, effective)
+    folder.add(Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0), effective_m=effective)
 
 
 def has_data(layer: Layer) -> np.ndarray:
@@ -184,15 +198,19 @@ def check_record(record: dict[str, Any]) -> None:
         f"{place}, grid",
     )
     if record.get("labels") is not None:
-        check_keys(record["labels"], ("landslides", "area"), ("landslides",), f"{place}, labels")
+        check_label_keys(record["labels"], f"{place}, labels")
     if len(record["dates"]) != 1:
         raise HeadscarpError(f"{place}: dates must list one date, it lists {len(record['dates'])}")
     for name, entry in record["rasters"].items():
         check_keys(entry, RASTER_KEYS, ("file", "units"), f"{place}, rasters, {name}")
         if require_known(entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind") == CLASSES:
             check_keys(entry, RASTER_KEYS, ("classes",), f"{place}, rasters, {name}")
+            if "resampling" in entry:
+                raise HeadscarpError(f"{place}, rasters, {name}: classes go by the nearest cell; remove the key 'resampling'")
+        require_known(entry.get("resampling", BILINEAR), RESAMPLINGS, f"{place}, rasters, {name}: resampling")
     if record.get("terrain") and "dem" not in record:
         raise HeadscarpError(f"{place}: terrain layers need an elevation model and none is named; give its file as `dem`")
+    require_known(record.get("terrain_resampling", BILINEAR), RESAMPLINGS, f"{place}: terrain_resampling")
     for name in record.get("terrain", []):
         require_known(name, TERRAIN, f"{place}, terrain: layer")
     for name, inputs in record.get("indices", {}).items():
@@ -200,6 +218,20 @@ def check_record(record: dict[str, Any]) -> None:
         check_keys(inputs, bands, bands, f"{place}, indices, {name}")
         for band in bands:
             require_known(inputs[band], record["rasters"], f"{place}, indices, {name}: raster layer")
+
+
+def check_label_keys(labels: dict[str, Any], place: str) -> None:
+    """Check the names in the part `labels` of a site's record: polygons of landslides, or a raster of classes and their names.
+
+    Raises:
+        HeadscarpError: a key is unknown or missing, both kinds are given, or a code is not a number from 0 to 254.
+    """
+    check_keys(labels, LABEL_KEYS, ("names",) if "classes" in labels else ("landslides",), place)
+    if "landslides" in labels and ("classes" in labels or "names" in labels):
+        raise HeadscarpError(f"{place}: landslides (polygons) and classes (a raster with names) exclude each other; keep one of them")
+    for code in labels.get("names", {}):
+        if not str(code).isdecimal() or int(code) >= UNMAPPED:
+            raise HeadscarpError(f"{place}, names: the code '{code}' is no whole number from 0 to {UNMAPPED - 1}; {UNMAPPED} is unmapped")
 
 
 def check_keys(record: dict[str, Any], known: Iterable[str], required: Iterable[str], place: str) -> None:

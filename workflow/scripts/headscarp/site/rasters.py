@@ -16,12 +16,19 @@ MINIMUM_COVER = 0.5
 PROBES = 64
 # From this ratio of cell sizes on, a cell of the grid holds several cells of the raster, and its value is that of all of them.
 COARSER = 1.5
+# Metres in a degree of latitude, for the resolution of grids in degrees.
+DEGREE_M = 111_320.0
+# How a raster comes onto a grid that is not coarser; cubic is convolution (Keys 1981, a = -0.5), as GDAL has it.
+BILINEAR, CUBIC = "bilinear", "cubic"
+RESAMPLINGS = {BILINEAR: Resampling.bilinear, CUBIC: Resampling.cubic}
 
 
-def align(path: str | Path, band: int | str, grid: Grid, kind: str, minimum_cover: float = MINIMUM_COVER) -> Layer:
+def align(
+    path: str | Path, band: int | str, grid: Grid, kind: str, minimum_cover: float = MINIMUM_COVER, resampling: str = BILINEAR
+) -> Layer:
     """One band of a raster on a site's grid.
 
-    Continuous values are resampled bilinearly and classes by the nearest cell; where the grid is coarser than the raster (1.5 times or
+    Continuous values are resampled as asked and classes by the nearest cell; where the grid is coarser than the raster (1.5 times or
     more), by the area's mean and the commonest class. Angles go through sine and cosine, so that 359 and 1 degree give 0. No-data cells
     carry no weight: their number never mixes into a neighbour's value. Cells that the raster does not cover are no data.
 
@@ -29,6 +36,7 @@ def align(path: str | Path, band: int | str, grid: Grid, kind: str, minimum_cove
         band: number from 1, or description.
         kind: CONTINUOUS, CLASSES or ANGLE of `site.layer`.
         minimum_cover: least share of the grid that the raster's footprint must cover.
+        resampling: BILINEAR or CUBIC, for continuous values and the components of angles.
 
     Returns:
         A layer with the band's description (or the file's stem) as name and the file's tag SOURCE (or its name) as source.
@@ -49,7 +57,7 @@ def align(path: str | Path, band: int | str, grid: Grid, kind: str, minimum_cove
             values, nodata = resample_classes(source, index, grid)
             empty = bool(np.all(values == nodata))
         else:
-            values, nodata = (resample_angles if kind == ANGLE else resample)(source, index, grid), float("nan")
+            values, nodata = (resample_angles if kind == ANGLE else resample)(source, index, grid, resampling), float("nan")
             empty = bool(np.isnan(values).all())
         if empty:
             raise HeadscarpError(f"{path}, band {band}, holds no data on the site: every cell is nodata or NaN; take another file or band")
@@ -86,21 +94,42 @@ def cover_of(source: rasterio.DatasetReader, grid: Grid) -> float:
     return float(np.mean((col >= 0) & (col <= source.width) & (row >= 0) & (row <= source.height)))
 
 
+def cell_size(source: rasterio.DatasetReader, grid: Grid) -> float:
+    """Size of a raster's cells in units of a grid's CRS."""
+    transform, _, _ = calculate_default_transform(source.crs, grid.crs, source.width, source.height, *source.bounds)
+    return abs(transform.a)
+
+
 def is_coarser(grid: Grid, source: rasterio.DatasetReader) -> bool:
     """Whether cells of a grid are so much larger than those of a raster that their values must be gathered from several."""
-    transform, _, _ = calculate_default_transform(source.crs, grid.crs, source.width, source.height, *source.bounds)
-    return grid.resolution >= COARSER * abs(transform.a)
+    return grid.resolution >= COARSER * cell_size(source, grid)
 
 
-def resample(source: rasterio.DatasetReader, index: int, grid: Grid) -> np.ndarray:
-    """A band on a grid, bilinear or averaged, float32 (row, col), NaN = no data."""
+def resolution_m(grid: Grid, path: str | Path | None = None) -> float:
+    """Size of a grid's cells in metres; with the path of a raster, that of the raster's cells where they are larger.
+
+    A layer has one value per cell of its grid but no more detail than the raster that it came from.
+
+    Raises:
+        HeadscarpError: the file is missing, truncated or without CRS.
+    """
+    size = grid.resolution
+    if path is not None:
+        with open_raster(path) as source:
+            size = max(size, cell_size(source, grid))
+    crs = rasterio.crs.CRS.from_user_input(grid.crs)
+    return float(f"{size * (DEGREE_M if crs.is_geographic else crs.linear_units_factor[1]):.6g}")
+
+
+def resample(source: rasterio.DatasetReader, index: int, grid: Grid, resampling: str) -> np.ndarray:
+    """A band on a grid, interpolated or averaged, float32 (row, col), NaN = no data."""
     values = np.full(grid.shape, np.nan, np.float32)
     nodata = source.nodata
     if nodata is None and np.issubdtype(source.dtypes[index - 1], np.floating):
         nodata = float("nan")
     reproject(
         rasterio.band(source, index), values, dst_transform=grid.transform, dst_crs=grid.crs, src_nodata=nodata, dst_nodata=np.nan,
-        resampling=Resampling.average if is_coarser(grid, source) else Resampling.bilinear,
+        resampling=Resampling.average if is_coarser(grid, source) else RESAMPLINGS[resampling],
     )  # fmt: skip
     values[np.isinf(values)] = np.nan
     return values
@@ -120,7 +149,7 @@ def resample_classes(source: rasterio.DatasetReader, index: int, grid: Grid) -> 
     return values, nodata
 
 
-def resample_angles(source: rasterio.DatasetReader, index: int, grid: Grid) -> np.ndarray:
+def resample_angles(source: rasterio.DatasetReader, index: int, grid: Grid, resampling: str) -> np.ndarray:
     """A band of angles (degrees clockwise from north, FLAT where level) on a grid, float32 (row, col), NaN = no data."""
     angles = source.read(index, masked=True).astype(np.float32).filled(np.nan)
     east, north = components(angles)
@@ -129,7 +158,7 @@ def resample_angles(source: rasterio.DatasetReader, index: int, grid: Grid) -> n
         values = np.full(grid.shape, np.nan, np.float32)
         reproject(
             part, values, src_transform=source.transform, src_crs=source.crs, dst_transform=grid.transform, dst_crs=grid.crs,
-            src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.average if is_coarser(grid, source) else Resampling.bilinear,
+            src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.average if is_coarser(grid, source) else RESAMPLINGS[resampling],
         )  # fmt: skip
         on_grid.append(values)
     east, north = on_grid

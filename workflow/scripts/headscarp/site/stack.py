@@ -46,7 +46,8 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
     write_array(out / "label.npy", np.uint8, plane, strips_of(layers / "label.tif"))
     write_array(out / "instances.npy", np.int32, plane, strips_of(layers / "instances.tif"))
     described = [{"name": channel.name, "units": channel.units, "source": channel.source} for channel in channels]
-    header = {key: manifest[key] for key in ("site", "data", "grid", "dates")} | {"channels": described}
+    classes = next((record["classes"] for record in manifest["layers"] if record["name"] == "label" and "classes" in record), None)
+    header = {key: manifest[key] for key in ("site", "data", "grid", "dates")} | {"channels": described, "classes": classes}
     write_json(out / "cube.json", header)
 
 

@@ -17,6 +17,12 @@ def correlated_noise(rng: np.random.Generator, shape: tuple[int, int], correlati
     return field / field.std()
 
 
+def blurred_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
+    """Gaussian noise of unit variance, shape (row, col) float32, smooth over about `sigma` cells; cheap where they are few."""
+    field = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma)
+    return field / field.std()
+
+
 def slope_and_aspect(elevation: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Slope (degrees) and downslope azimuth (radians clockwise from north) of a north-up elevation grid, by central differences."""
     southward, eastward = np.gradient(elevation, spacing)

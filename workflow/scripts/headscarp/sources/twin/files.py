@@ -1,5 +1,6 @@
 """Names of the raw files of a simulated site, for those who plan before anything is simulated."""
 
+from collections.abc import Iterable
 from typing import Any
 
 SITE_FILES = ("bands.tif", "dem.tif", "lithology.tif", "faults.gpkg", "rivers.gpkg", "landslides.gpkg", "study_area.gpkg", "manifest.json")
@@ -7,8 +8,22 @@ REGION_FILES = (
     "dem_90m.tif", "soil.tif", "land_use.tif", "rainfall.tif", "roads.gpkg", "settlements.gpkg", "water.gpkg", "district.gpkg",
     "survey.gpkg",
 )  # fmt: skip
+# A twin record of this kind is one of very-high-resolution images; one without a kind is a landscape with an image of 10 or 15 m.
+VHR = "vhr"
+VHR_IMAGE_FILES = ("rgb{}.tif", "classes{}.tif", "landslides{}.gpkg")
+VHR_FILES = ("dem.tif", "ndvi.tif", "study_area.gpkg", "manifest.json")
+VHR_SERIES_FILES = ("nets.gpkg", "mine.gpkg", "roads.gpkg", "buildings.gpkg")
 
 
 def raw_files(record: dict[str, Any]) -> tuple[str, ...]:
-    """Names of the files that `simulate_twin` writes for a site's `twin` record; those of a region are more."""
+    """Names of the files that `simulate_twin` writes for a site's `twin` record; those of a region or of several images are more."""
+    if record.get("kind") == VHR:
+        per_image = tuple(name.format(suffix) for suffix in suffixes(record["images"]) for name in VHR_IMAGE_FILES)
+        return per_image + VHR_FILES + (VHR_SERIES_FILES if len(record["images"]) > 1 else ())
     return SITE_FILES + (REGION_FILES if record.get("region") else ())
+
+
+def suffixes(images: Iterable[str]) -> list[str]:
+    """What the files of each image have in their names: "_jan" and so on, nothing where there is one image only."""
+    names = list(images)
+    return [f"_{name}" for name in names] if len(names) > 1 else [""]

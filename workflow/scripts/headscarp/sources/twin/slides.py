@@ -112,7 +112,7 @@ def place_slides(
         grown = None
         for attempt, start in enumerate(place for place in rank if free.flat[place] and open_start.flat[place]):
             length = np.sqrt(pixels * elongation * max(0.4, 1 - attempt / 600))
-            grown = _grow(divmod(int(start), shape[1]), pixels, length, surface, slope_deg, weakness, ragged, free)
+            grown = grow(divmod(int(start), shape[1]), pixels, length, surface, slope_deg, weakness, ragged, free)
             if grown is not None or attempt == _ATTEMPTS:
                 break
             # The thousands of slides of a region do not try again where another did not fit.
@@ -127,7 +127,7 @@ def place_slides(
     return instances
 
 
-def _grow(
+def grow(
     start: tuple[int, int], pixels: int, length: float, surface: np.ndarray, slope_deg: np.ndarray, weakness: np.ndarray,
     ragged: np.ndarray, free: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray] | None:  # fmt: skip

@@ -40,7 +40,7 @@ class RegionSpec:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "RegionSpec":
-        values = _checked_keys(cls, record, "twin, region")
+        values = checked_keys(cls, record, "twin, region")
         for size in SURVEY_SIZES:
             if size not in values["surveyed"]:
                 raise HeadscarpError(f"twin, region, surveyed: the size '{size}' is missing; add it")
@@ -55,7 +55,7 @@ class RegionSpec:
         return replace(self, district_km2=district, surveyed=surveyed)
 
 
-def _checked_keys(cls: type, record: dict[str, Any], place: str) -> dict[str, Any]:
+def checked_keys(cls: type, record: dict[str, Any], place: str) -> dict[str, Any]:
     """The record as a dictionary, once all its keys are fields of `cls` and none without a default is missing."""
     known = [field.name for field in fields(cls)]
     for key in record:
@@ -116,7 +116,7 @@ class TwinSpec:
         Raises:
             HeadscarpError: a key is unknown or missing, or a value cannot be right.
         """
-        values = _checked_keys(cls, record, "twin")
+        values = checked_keys(cls, record, "twin")
         values["date"] = str(values["date"])
         values["elevation_m"] = tuple(values["elevation_m"])
         for key in ("river", "fault"):

@@ -48,10 +48,10 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
         _write_region(folder, scene, source)
     slides, instances = polygons(scene.instances, spec.grid)
     areas = np.bincount(scene.instances.ravel())[1:] * spec.resolution_m**2
-    _write_vectors(folder / "landslides.gpkg", spec.crs, slides, instance=instances, area_m2=areas[np.array(instances) - 1])
-    _write_vectors(folder / "study_area.gpkg", spec.crs, polygons(scene.mapped.astype(np.int32), spec.grid)[0])
-    _write_vectors(folder / "faults.gpkg", spec.crs, scene.faults)
-    _write_vectors(folder / "rivers.gpkg", spec.crs, scene.rivers)
+    write_vectors(folder / "landslides.gpkg", spec.crs, slides, instance=instances, area_m2=areas[np.array(instances) - 1])
+    write_vectors(folder / "study_area.gpkg", spec.crs, polygons(scene.mapped.astype(np.int32), spec.grid)[0])
+    write_vectors(folder / "faults.gpkg", spec.crs, scene.faults)
+    write_vectors(folder / "rivers.gpkg", spec.crs, scene.rivers)
     write_json(
         folder / "manifest.json", {"data": "twin", "source": source, "seed": seed, "spec": asdict(spec), "realised": statistics(scene)}
     )
@@ -73,15 +73,15 @@ def _write_region(folder: Path, scene: Scene, source: str) -> None:
         ("rainfall", Layer("rainfall", region.rainfall, spec.coarser_grid(rain_factor(spec)), "mm/yr", source)),
     ):
         write_layer(folder / f"{file}.tif", layer)
-    _write_vectors(folder / "roads.gpkg", spec.crs, to_map(region.roads, spec.dem_grid))
+    write_vectors(folder / "roads.gpkg", spec.crs, to_map(region.roads, spec.dem_grid))
     for name, mask in (("settlements", region.settlements), ("water", region.water)):
         parts, _ = ndimage.label(mask)
-        _write_vectors(folder / f"{name}.gpkg", spec.crs, polygons(parts.astype(np.int32), spec.grid)[0])
-    _write_vectors(folder / "district.gpkg", spec.crs, polygons(region.district.astype(np.int32), spec.grid)[0])
+        write_vectors(folder / f"{name}.gpkg", spec.crs, polygons(parts.astype(np.int32), spec.grid)[0])
+    write_vectors(folder / "district.gpkg", spec.crs, polygons(region.district.astype(np.int32), spec.grid)[0])
     surveyed = sorted(number for numbers in region.surveyed.values() for number in numbers)
     slides = polygons(np.where(np.isin(scene.instances, surveyed), scene.instances, 0), spec.grid)[0]
     volumes = slip_volume([slide.area for slide in slides])
-    _write_vectors(
+    write_vectors(
         folder / "survey.gpkg", spec.crs, [slide.representative_point() for slide in slides], instance=surveyed,
         area_m2=[slide.area for slide in slides], volume_m3=volumes.round(), size=size_class(volumes),
     )  # fmt: skip
@@ -122,7 +122,7 @@ def polygons(labels: np.ndarray, grid: Grid) -> tuple[list, list[int]]:
     return [unary_union(parts[value]) for value in sorted(parts)], sorted(parts)
 
 
-def _write_vectors(path: Path, crs: str, geometries: list, **columns: object) -> None:
+def write_vectors(path: Path, crs: str, geometries: list, **columns: object) -> None:
     frame = gpd.GeoDataFrame(columns, geometry=geometries, crs=crs)
     with atomic_path(path) as temporary, _fixed_geopackage_date():
         frame.to_file(temporary, driver="GPKG", layer=path.stem, engine="pyogrio")
