@@ -157,6 +157,20 @@ def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
             {"overlay": {"xia2021": {"change": {"dates": [{"date": "a", "site": "mangkam_fbe"}, {"date": "b", "site": "mangkam_jan"}]}}}},
             "did you mean 'mangkam_feb'?",
         ),
+        ({"overlay": {"zhang2024": {"inventory": None}}}, "inventory: None is not of type 'object'"),
+        (
+            {"overlay": {"ecuador": {"cells": {"ecuador": {"inventory": {}}}}}},
+            "labels from an inventory need the card's `inventory` section",
+        ),
+        ({"overlay": {"ecuador": {"cells": {"ecuador_lsl": {"points": None}}}}}, "cells.ecuador_lsl.points"),
+        (
+            {"overlay": {"gao2021": {"sites": {"own": {"title": "", "source": "twin", "data": "twin", "layers": {}}}}}},
+            "site own: a simulated site needs its landscape; describe it as `twin`",
+        ),
+        (
+            {"overlay": {"gao2021": {"exhibits": {"table7": {"kind": "inventory"}}}}},
+            "exhibit table7: inventory shows what runs made of another site; name that site as `target`",
+        ),
         ({"threads": 0}, "threads: 0 is less than the minimum of 1"),
     ],
 )

@@ -256,13 +256,15 @@ def resolve_card(record: dict[str, Any], config: dict[str, Any], workflow: Path,
     training = merge(record["training"], scale.get("training", {}))
     sites = resolve_sites(name, record["sites"], scale["size"])
     protocols = tuple(protocol for protocol in record["protocols"] if protocol in config["protocols"]) or tuple(record["protocols"])
+    classes = len(record.get("classes", [1]))
     experiments = {
-        key: resolve_experiment(place, key, experiment, record["inputs"], training, networks, len(record.get("classes", [1])))
+        key: resolve_experiment(place, key, experiment, record["inputs"], training, networks, classes)
         for key, experiment in merge(record["experiments"], scale.get("experiments", {})).items()
     }
     searched = merge(record.get("searches", {}), scale.get("searches", {}))
     searches = {
-        key: resolve_search(name, key, search, record["inputs"], scale["width"], sites, networks) for key, search in searched.items()
+        key: resolve_search(name, key, search, record["inputs"], scale["width"], sites, networks, classes)
+        for key, search in searched.items()
     }
     for key, experiment in experiments.items():
         if experiment.tuned_by:
@@ -272,6 +274,9 @@ def resolve_card(record: dict[str, Any], config: dict[str, Any], workflow: Path,
         for key, one in record.get("cells", {}).items()
     }
     inventory = record.get("inventory", {})
+    for key, one in cells.items():
+        if "inventory" in one and not inventory:
+            raise HeadscarpError(f"{place}, cells, {key}: labels from an inventory need the card's `inventory` section; add it")
     if inventory:
         require_known(inventory["experiment"], experiments, f"{place}, inventory: experiment")
         for key in ("site", "target"):
@@ -309,6 +314,10 @@ def resolve_sites(card: str, records: dict[str, dict[str, Any]], size: float) ->
             require_known(scene, records, f"card {card}, site {name}: scene")
         if (record["source"] == "collage") == ("layers" in record) or ("scenes" in record) == ("layers" in record):
             raise HeadscarpError(f"card {card}, site {name}: a collage needs `scenes`, every other site `layers`, and neither has both")
+        if source["source"] == "twin" and "twin" not in source:
+            raise HeadscarpError(
+                f"card {card}, site {raw}: a simulated site needs its landscape; describe it as `twin`, or name a site as `raw`"
+            )
         layers = record.get("layers", {})
         grid = layers.get("grid", {})
         if source["source"] != "twin" and "resolution_m" in grid:
@@ -323,12 +332,17 @@ def resolve_sites(card: str, records: dict[str, dict[str, Any]], size: float) ->
     return sites
 
 
+def channels_of(place: str, record: dict, inputs: dict) -> list[str]:
+    """Channels of the input groups that an experiment or a search names, in order."""
+    return [channel for group in record["inputs"] for channel in inputs[require_known(group, inputs, f"{place}: input group")]]
+
+
 def resolve_experiment(place: str, name: str, record: dict, inputs: dict, training: dict, networks: set[str], classes: int) -> Experiment:
     require_known(record["network"], networks, f"{place}, experiment {name}: network")
-    groups = [inputs[require_known(group, inputs, f"{place}, experiment {name}: input group")] for group in record["inputs"]]
-    channels = [channel for group in groups for channel in group if channel not in record.get("without", [])]
+    named = channels_of(f"{place}, experiment {name}", record, inputs)
     for channel in record.get("without", []):
-        require_known(channel, [name for group in groups for name in group], f"{place}, experiment {name}, without: channel")
+        require_known(channel, named, f"{place}, experiment {name}, without: channel")
+    channels = [channel for channel in named if channel not in record.get("without", [])]
     if "order" in record:
         random.Random(record["order"]).shuffle(channels)
     recipe = merge(training, record.get("training", {}))
@@ -338,14 +352,13 @@ def resolve_experiment(place: str, name: str, record: dict, inputs: dict, traini
     )  # fmt: skip
 
 
-def resolve_search(card: str, name: str, record: dict, inputs: dict, width: float, sites: dict, networks: set[str]) -> Search:
+def resolve_search(card: str, name: str, record: dict, inputs: dict, width: float, sites: dict, networks: set[str], classes: int) -> Search:
     place = f"card {card}, search {name}"
     require_known(record["network"], networks, f"{place}: network")
     require_known(record["site"], sites, f"{place}: site")
-    groups = [inputs[require_known(group, inputs, f"{place}: input group")] for group in record["inputs"]]
     resolved = {
         "network": {"name": record["network"], "width": width, "params": record.get("params", {})},
-        "channels": [channel for group in groups for channel in group], "classes": 1, "recipe": record["training"],
+        "channels": channels_of(place, record, inputs), "classes": classes, "recipe": record["training"],
         "seed": record.get("seed", 0), "trials": record["trials"], "space": record["space"],
     }  # fmt: skip
     return Search(name, record.get("label", name), card, record["site"], tuple(record["samplers"]), resolved)
@@ -364,6 +377,8 @@ def resolve_exhibit(
         require_known(search, searches, f"{place}: search")
     if "target" in record:
         require_known(record["target"], sites, f"{place}: target")
+    elif (TABLES | FIGURES)[record["kind"]].elsewhere or record.get("options", {}).get("elsewhere"):
+        raise HeadscarpError(f"{place}: {record['kind']} shows what runs made of another site; name that site as `target`")
     chosen = tuple(protocol for protocol in record.get("protocols", protocols) if protocol in protocols) or protocols
     return Exhibit(
         card, name, record["kind"], record["title"], record["caption"], tuple(record["sites"]), tuple(record.get("rows", [])), chosen,

@@ -108,10 +108,6 @@ class Plan:
         """Whether a site is a scene of a collage."""
         return any(site in other.scenes for other in self.sites.values())
 
-    def source_site(self, site: str) -> Site:
-        """The site that holds the raw files of a site."""
-        return self.sites[self.sites[site].raw]
-
     def is_cell_site(self, site: str) -> bool:
         return site in self.card_of(site).cells
 
