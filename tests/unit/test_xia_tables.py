@@ -15,6 +15,8 @@ from headscarp.files import write_json
 from headscarp.samples.splits import TEST
 from headscarp.scoring.score import score_classes, score_run, write_scores
 
+from .exhibit_frames import one, spec_of
+
 SHAPE = (64, 80)
 SKILL = {"rae_d": 0.6, "fstf_net": 0.8}
 LABELS = {"rae_d": "RAE-D", "fstf_net": "FSTF-Net"}
@@ -88,18 +90,6 @@ def world(tmp_path_factory) -> dict:
                 )
     target = site | {"name": "jiuzhaigou_vhr", "title": "Jiuzhaigou (simulated)", "samples": {}}
     return {"sites": [site], "runs": runs, "target": target}
-
-
-def spec_of(world: dict, kind: str, **changes) -> ExhibitSpec:
-    return ExhibitSpec.from_record(
-        {"card": "test", "name": kind, "kind": kind, "title": "A title", "caption": "A caption.", **world} | changes
-    )
-
-
-def one(frame: pd.DataFrame, row: str, metric: str, protocol: str = "") -> pd.Series:
-    chosen = frame[(frame["row"] == row) & (frame["metric"] == metric) & (frame["protocol"] == protocol)]
-    assert len(chosen) == 1, (row, metric, protocol)
-    return chosen.iloc[0]
 
 
 def rendered(frame: pd.DataFrame, spec: ExhibitSpec, folder: Path) -> str:

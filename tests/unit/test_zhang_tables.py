@@ -21,6 +21,8 @@ from headscarp.scoring.susceptibility import score_cells, write_cell_scores
 from headscarp.site.grid import Grid
 from headscarp.site.layer import CLASSES, Layer, write_layer
 
+from .exhibit_frames import one, spec_of
+
 SHAPE = (60, 80)
 SKILL = {"multi": 2.0, "small": 1.0, "gbdt_lr": 0.6}
 LABELS = {"multi": "Multi-scale", "small": "Small-scale (12)", "gbdt_lr": "GBDT + LR"}
@@ -74,18 +76,6 @@ def invent_cells(label: np.ndarray, protocol: str) -> Cells:
     truth = np.where(col % 7 == 0, 1 - found, found).astype(np.uint8)
     record = {"protocol": protocol, "data": "twin"}
     return Cells(row, col, found, truth, (row // 10 * 100 + col // 10).astype(np.int32), split, record)
-
-
-def spec_of(world: dict, kind: str, **changes) -> ExhibitSpec:
-    return ExhibitSpec.from_record(
-        {"card": "test", "name": kind, "kind": kind, "title": "A title", "caption": "A caption.", **world} | changes
-    )
-
-
-def one(frame: pd.DataFrame, row: str, metric: str, protocol: str = "") -> pd.Series:
-    chosen = frame[(frame["row"] == row) & (frame["metric"] == metric) & (frame["protocol"] == protocol)]
-    assert len(chosen) == 1, (row, metric, protocol)
-    return chosen.iloc[0]
 
 
 def rendered(frame: pd.DataFrame, spec: ExhibitSpec, folder: Path) -> str:

@@ -86,7 +86,8 @@ def train_cells(
     torch.set_num_threads(threads)
     recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]), place)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
-    require_fitting(untrained(spec), cells, Path(cells_folder))
+    model = untrained(spec)
+    require_fitting(model, cells, Path(cells_folder))
     digest = digest_of(spec, Path(cube_folder), Path(cells_folder))
     folders = [run_folder / f"fold{fold}" for fold in range(cells.folds)]
     folds = [train_fold(cube, cells, fold, folder, spec, recipe, place, digest, progress) for fold, folder in enumerate(folders)]
@@ -104,8 +105,8 @@ def train_cells(
         "device": device_name(place),
         "precision": str(choose_precision(recipe.precision, place)).removeprefix("torch."),
         "threads": threads,
-        "parameters": count_parameters(untrained(spec)),
-        "trainable": count_trainable(untrained(spec)),
+        "parameters": count_parameters(model),
+        "trainable": count_trainable(model),
         "cells": cells.record["counts"],
         "folds": [{key: record[key] for key in ("epochs", "best_epoch", "weights", "class_weights", "seconds")} for record in folds],
         "epochs": max(record["epochs"] for record in folds),

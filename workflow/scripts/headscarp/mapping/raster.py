@@ -12,11 +12,12 @@ from rasterio.windows import Window
 
 from headscarp.files import atomic_path, remove
 from headscarp.site.grid import Grid
+from headscarp.site.land_cover import LAND_COVER
 from headscarp.site.layer import CLASSES, CONTINUOUS
 
 NAME = "landslide probability"
 CLASSES_NAME = "classes"
-CLASS_NAMES = {0: "bare_land", 1: "landslide", 2: "building", 3: "vegetation", 4: "water", 5: "road"}
+CLASS_NAMES = {code: name.replace(" ", "_") for code, name in enumerate(LAND_COVER)}
 NO_CLASS = 255
 GDAL_CACHE_MEGABYTES = 64  # GDAL's own default is a share of the machine's memory
 

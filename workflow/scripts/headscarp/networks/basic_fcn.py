@@ -7,7 +7,7 @@ doi:10.1109/CVPR.2015.7298965.
 from torch import Tensor, nn
 
 from headscarp.networks import register
-from headscarp.networks.blocks import SegmentationNetwork, convolution
+from headscarp.networks.blocks import SegmentationNetwork, convolution, enlarge
 from headscarp.networks.vgg import VGG, VGG11
 
 
@@ -25,7 +25,7 @@ class BasicFCN(SegmentationNetwork):
         self.vgg = VGG(in_channels, VGG11, width)
         self.pool = nn.MaxPool2d(2)
         self.score = convolution(self.vgg.outputs, classes, 1)
-        self.enlarge = nn.Upsample(scale_factor=32, mode="bilinear", align_corners=False)
+        self.enlarge = enlarge(32)
 
     def logits(self, windows: Tensor) -> Tensor:
         return self.enlarge(self.score(self.pool(self.vgg(windows))))

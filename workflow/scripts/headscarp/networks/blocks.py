@@ -106,3 +106,8 @@ class LogitNorm(nn.BatchNorm2d):
     def __init__(self, classes: int):
         super().__init__(classes)
         nn.init.constant_(self.bias, -2.0)
+
+
+def enlarge(factor: int) -> nn.Upsample:
+    """Bilinear: (N, C, H, W) -> (N, C, factor H, factor W)."""
+    return nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=False)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from headscarp.networks import register
 from headscarp.networks.aspp import ASPP
-from headscarp.networks.blocks import SegmentationNetwork, convolution, scaled
+from headscarp.networks.blocks import SegmentationNetwork, convolution, enlarge, scaled
 from headscarp.networks.resnet import ResNet50, bias_free
 
 
@@ -58,11 +58,6 @@ class DeepLabV3Plus(SegmentationNetwork):
         (low, _), *_, (deep, _) = self.resnet(windows)
         maps = torch.cat([self.enlarge(self.aspp(deep)), self.low_level(low)], dim=1)
         return self.head(self.refine(maps))
-
-
-def enlarge(factor: int) -> nn.Upsample:
-    """Bilinear: (N, C, H, W) -> (N, C, factor H, factor W)."""
-    return nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 @register("aspp")

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from headscarp.errors import HeadscarpError
 from headscarp.networks import register
 from headscarp.networks.aspp import ASPP
-from headscarp.networks.blocks import SegmentationNetwork, convolution, scaled
-from headscarp.networks.deeplab import enlarge
+from headscarp.networks.blocks import SegmentationNetwork, convolution, enlarge, scaled
 from headscarp.networks.resnet import ResNet50, bias_free
 from headscarp.networks.vgg import VGG, VGG16
 from headscarp.vocabulary import require_known

@@ -17,6 +17,7 @@ from rasterio.windows import Window
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 from headscarp.site.grid import Grid
+from headscarp.site.land_cover import LAND_COVER
 from headscarp.site.layer import grid_of, open_raster
 from headscarp.site.layers import check_keys, check_record
 from headscarp.site.rasters import MINIMUM_COVER, band_of, cover_of
@@ -26,7 +27,7 @@ from headscarp.vocabulary import require_known
 RGB = ("red", "green", "blue")
 FULL_SCALE = {"uint8": 255, "uint16": 65535}  # the value that counts as reflectance 1 where the card gives no scale
 GREATEST_REFLECTANCE = 2.0  # glints exceed 1, numbers from 0 to 255 exceed this
-CLASS_NAMES = {0: "bare land", 1: "landslide", 2: "building", 3: "vegetation", 4: "water", 5: "road"}
+CLASS_NAMES = dict(enumerate(LAND_COVER))
 LANDSLIDE, UNLABELLED = 1, 255
 LABEL_KEYS = ("landslides", "classes", "names", "values", "area")
 PREPARED_RGB, PREPARED_CLASSES = "prepared_rgb.tif", "prepared_classes.tif"

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage, stats
 
 from headscarp.errors import HeadscarpError
+from headscarp.site.land_cover import LAND_COVER
 from headscarp.sources.twin.fields import blurred_noise, correlated_noise, highest, resample_to, slope_and_aspect, winding_line
 from headscarp.sources.twin.geography import distance_to
 from headscarp.sources.twin.slides import grow, imprint
@@ -13,7 +14,7 @@ from headscarp.sources.twin.terrain import cells_of_lines
 from headscarp.sources.twin.vhr_spec import PIXEL_M, VhrSpec
 
 BARE, LANDSLIDE, BUILDING, VEGETATION, WATER, ROAD = range(6)
-CLASS_NAMES = ("bare land", "landslide", "building", "vegetation", "water", "road")
+CLASS_NAMES = LAND_COVER
 # Slides start on slopes from here on (degrees); buildings, roads, fields and earthworks stay below GENTLE_DEG.
 STEEP_DEG, GENTLE_DEG = 24.0, 12.0
 # Terrain is built in cells of a metre.
