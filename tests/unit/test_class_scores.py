@@ -18,6 +18,7 @@ from headscarp.files import write_json
 from headscarp.mapping.raster import class_raster
 from headscarp.mapping.scene import write_maps
 from headscarp.samples.splits import TEST
+from headscarp.samples.windows import write_windows
 from headscarp.scoring.audit import audit_row
 from headscarp.scoring.bootstrap import Cells, intervals, paired_difference
 from headscarp.scoring.boundary import boundary_scores
@@ -255,6 +256,7 @@ def on_disk(folder):
         np.save(folder / f"{name}.npy", array)
     write_json(folder / "cube" / "cube.json", {"data": "twin"})
     write_json(folder / "samples" / "samples.json", {"window": 16})
+    write_windows(folder / "samples" / "windows.csv", [])
     strips = np.zeros((6, *GRID.shape), np.float32)
     strips[:, classes == 255] = np.nan
     for code in CODES:

@@ -111,7 +111,7 @@ def test_pixels_of_different_size_are_noted(scenes, tmp_path):
         ({"channels": ("red", "aspect")}, r"scene a lacks the channel 'aspect'"),
         ({"channels": ("slope", "red")}, r"their channels stand in another order, 'slope' first"),
         ({"classes": {"1": "slide"}}, r"scenes a and odd (have different|do not have the same) classes \(None and \{'1': 'slide'\}\)"),
-        ({"dates": ["2018", "2019"]}, r"scenes a and odd (have different|do not have the same) dates"),
+        ({"dates": ["2018", "2019"]}, r"scenes a and odd have different numbers of dates \(1 and 2\)"),
     ],
 )
 def test_scenes_that_do_not_fit_together(scenes, tmp_path, changes, message):
@@ -234,7 +234,7 @@ def user_scene(folder, crs, cell, west, north, seed, dtype, full, dsm_crs):
     ]
     write_shapes(folder / "landslides.gpkg", boxes, crs)
     return {
-        "name": folder.name, "data": "real", "dem": "dsm.tif", "grid": {"like": "rgb.tif"}, "dates": ["2018"],
+        "name": folder.name, "data": "real", "dem": "dsm.tif", "grid": {"like": "rgb.tif"}, "dates": ["2018-02-12"],
         "rasters": {name: {"file": "rgb.tif", "band": n, "units": "reflectance"} for n, name in enumerate(("red", "green", "blue"), 1)},
         "terrain": ["slope"], "labels": {"landslides": "landslides.gpkg"},
     }  # fmt: skip

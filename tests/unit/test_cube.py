@@ -73,7 +73,7 @@ def test_the_cube_equals_its_layers(layers, tmp_path, monkeypatch, rows_at_once)
     assert {key: cube.header[key] for key in ("site", "data", "dates", "grid")} == {
         "site": "valley", "data": "twin", "dates": ["2018-04-09"], "grid": GRID.to_record(),
     }  # fmt: skip
-    assert cube.header["channels"][0] == {"name": "red", "units": "reflectance", "source": "hand"}
+    assert cube.header["channels"][0] == {"name": "red", "units": "reflectance", "source": "hand", "dated": False, "masked": False}
 
 
 def test_nothing_is_read_before_it_is_indexed(layers, tmp_path):

@@ -545,8 +545,8 @@ class TestTrainRun:
         np.save(site[0] / "label.npy", label)
         samples = open_samples(*site, CHANNELS)
         spec = SPEC | {"classes": 5}
-        _, batches = trainer.prepare(spec, Recipe(loss="cross_entropy", class_weights="balanced", batch=4), samples)
-        _, plain = trainer.prepare(spec, Recipe(loss="cross_entropy", batch=4), samples)
+        _, batches, _ = trainer.prepare(spec, Recipe(loss="cross_entropy", class_weights="balanced", batch=4), samples, CPU)
+        _, plain, _ = trainer.prepare(spec, Recipe(loss="cross_entropy", batch=4), samples, CPU)
         read = [samples.read("train", index)[1:] for index in range(27)]
         pixels = np.concatenate([target[mask] for target, mask in read])
         wanted = compute_class_weight("balanced", classes=np.arange(4), y=pixels)

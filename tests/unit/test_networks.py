@@ -24,8 +24,9 @@ TABLE_IX = {
 
 
 def is_segmentation_network(name: str) -> bool:
+    """Of images: those of series, which need to know their dates, are in test_st_fusion.py."""
     with torch.device("meta"):
-        return isinstance(networks.build(name, 5), blocks.SegmentationNetwork)
+        return not networks.takes_dates(name) and isinstance(networks.build(name, 5), blocks.SegmentationNetwork)
 
 
 NAMES = [name for name in networks.names() if is_segmentation_network(name)]
@@ -35,6 +36,12 @@ WITH_DROPOUT = {"fc_densenet", "tiramisu56", "tiramisu67", "tiramisu103", "fcn8s
 def small(name: str, bands: int = 5, classes: int = 1) -> nn.Module:
     torch.manual_seed(0)
     return networks.build(name, bands, classes, width=0.125)
+
+
+def answers(model: nn.Module, windows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Logits, and those of an auxiliary head in training mode."""
+    answer = model(windows)
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def test_names_are_those_of_the_papers():
@@ -108,10 +115,10 @@ def test_any_size_any_bands_any_classes(name):
         model = small(name, bands, classes)
         windows = torch.randn(batch, bands, *size)
         for mode in (True, False):
-            logits = model.train(mode)(windows)
-            assert logits.shape == (batch, classes, *size)
-            assert logits.isfinite().all()
-            assert logits.std() > 0
+            for logits in answers(model.train(mode), windows):
+                assert logits.shape == (batch, classes, *size)
+                assert logits.isfinite().all()
+                assert logits.std() > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -127,8 +134,8 @@ def test_odd_sizes_are_edge_padded_below_and_right(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_parameter(name):
     model = small(name, classes=2).train()
-    logits = model(torch.randn(2, 5, 64, 64))
-    functional.cross_entropy(logits, torch.randint(0, 2, (2, 64, 64))).backward()
+    target = torch.randint(0, 2, (2, 64, 64))
+    sum(functional.cross_entropy(logits, target) for logits in answers(model, torch.randn(2, 5, 64, 64))).backward()
     for label, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), label
         if parameter.ndim > 1:  # a bias in front of a batch norm has none by right
@@ -154,7 +161,7 @@ def test_dropout_acts_in_training_only(name):
     model = small(name)
     windows = torch.randn(2, 5, 64, 64)
     with torch.no_grad():
-        assert torch.equal(model.train()(windows), model(windows)) == (name not in WITH_DROPOUT)
+        assert torch.equal(answers(model.train(), windows)[0], answers(model, windows)[0]) == (name not in WITH_DROPOUT)
         assert torch.equal(model.eval()(windows), model(windows))
 
 

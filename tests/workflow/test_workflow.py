@@ -1,5 +1,6 @@
 """The whole chain through Snakemake at scale tiny, and what Snakemake plans after a change."""
 
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import yaml
 
 from ..conftest import REPOSITORY, shared_folder
 
-CARDS = ["gao2021", "iburi2018", "zhang2024", "xia2021", "ecuador", "emilia"]
+CARDS = ["gao2021", "iburi2018", "zhang2024", "xia2021", "stfusion", "ecuador", "emilia", "emilia_series"]
 TIDY = ["row", "metric", "protocol", "value", "sd", "ci_low", "ci_high", "n_seeds", "published", "difference", "data", "note"]
 
 
@@ -84,6 +85,57 @@ def test_every_exhibit_of_xia2021_is_made(finished):
     assert tables == figures | {f"table{n}" for n in (1, 3, 4, 5, 6, 7)} | others
 
 
+def test_every_exhibit_of_stfusion_is_made(finished):
+    tables = {path.stem for path in (finished / "results/tables/stfusion").glob("*.csv")}
+    figures = {path.stem for path in (finished / "results/figures/stfusion").glob("*.png")}
+    assert figures == {"fig5", "fig6", "fig7", "fig_series", "fig_series_sichuan", "fig_pretraining", "fig_search"}
+    assert tables == figures | {"table2", "table3", "table4", "effects", "baselines", "dates", "audit", "search"}
+
+
+def test_a_network_of_series_reads_all_dates_but_no_cloud(finished):
+    runs = finished / "results/runs/stfusion/karakoram_sichuan"
+    records = {path.parts[-4]: json.loads(path.read_text()) for path in runs.glob("*/blocked/seed0/run.json")}
+    assert len(records) == 13
+    assert all(len(record["spec"]["dates_read"]) == 5 for name, record in records.items() if not name.endswith("_last"))
+    assert all("dates_read" not in record["spec"] for name, record in records.items() if name.endswith("_last"))
+    cube = np.load(finished / "results/sites/karakoram/cube/cube.npy", mmap_mode="r")
+    header = json.loads((finished / "results/sites/karakoram/cube/cube.json").read_text())
+    masked = [channel["masked"] for channel in header["channels"]]
+    for date, shown in enumerate(header["series"]):
+        with rasterio.open(finished / f"results/sites/karakoram/raw/clouds_{shown['date'][:4]}.tif") as source:
+            clear = source.read(1) == 0
+        assert clear.mean() == pytest.approx(shown["clear_share"])
+        assert (np.isnan(cube[date, masked]) == ~clear).all()
+    assert min(shown["clear_share"] for shown in header["series"]) < 0.9
+
+
+def test_pre_training_is_in_the_history(finished):
+    runs = finished / "results/runs/stfusion/karakoram_sichuan"
+    history = pd.read_csv(runs / "st_fusion/blocked/seed0/history.csv")
+    assert list(dict.fromkeys(history["phase"])) == ["rbm 1", "rbm 2", "training"]
+    error = history.loc[history["phase"] == "rbm 1", "reconstruction_error"]
+    assert error.iloc[-1] < error.iloc[0]
+    assert "phase" not in pd.read_csv(runs / "no_pretraining/blocked/seed0/history.csv").columns
+
+
+def test_maps_of_a_collage_are_cut_back_to_their_place_on_earth(finished):
+    run = finished / "results/runs/stfusion/karakoram_sichuan/st_fusion/blocked/seed0/scenes"
+    for scene in ("karakoram", "sichuan"):
+        image = finished / f"results/sites/{scene}/raw/rgb_2020.tif"
+        with rasterio.open(run / scene / "probability.tif") as cut, rasterio.open(image) as source:
+            assert (cut.crs, cut.transform, cut.shape) == (source.crs, source.transform, source.shape)
+        assert (run / scene / "landslides.gpkg").exists()
+
+
+def test_real_series_go_the_same_way(finished, real_data):
+    real_data("data/sen12_emilia")
+    table = pd.read_csv(finished / "results/tables/emilia_series/scores.csv")
+    assert set(table["data"]) == {"real"} and table["row"].nunique() == 5
+    assert (finished / "results/figures/emilia_series/fig_ndvi.png").exists()
+    dates = pd.read_csv(finished / "results/tables/emilia_series/dates.csv")
+    assert len(dates[(dates["metric"] == "clear_share") & dates["row"].str.startswith("slovenia")]) == 67
+
+
 def test_models_of_susceptibility_are_scored_on_the_same_cells(finished):
     runs = finished / "results/runs/zhang2024/zhangjiajie_90m"
     for protocol in ("published", "blocked"):
@@ -102,7 +154,7 @@ def test_susceptibility_of_real_sites_has_random_and_spatial_folds(finished, rea
     assert table.loc[table["metric"] == "auc", "value"].between(0, 1).all()
 
 
-@pytest.mark.parametrize("card", ["gao2021", "zhang2024", "xia2021"])
+@pytest.mark.parametrize("card", ["gao2021", "zhang2024", "xia2021", "stfusion"])
 def test_tables_are_tidy_and_say_that_the_sites_are_simulated(finished, card):
     for path in (finished / "results/tables" / card).glob("*.csv"):
         table = pd.read_csv(path)
@@ -147,6 +199,13 @@ def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
     assert jobs["simulate_zhangjiajie"] == 1 and "simulate_zigui" not in jobs
 
 
+def test_one_table_of_series_searches_and_trains_its_own_rows_only(tmp_path):
+    configure(tmp_path / "run", scale="demo")
+    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/stfusion/table4.csv"))
+    assert jobs["train_network"] == 2 * 2 and jobs["search_hyperparameters"] == 2  # rows and protocols, the first sampler only
+    assert jobs["simulate_karakoram"] == 2 and jobs["join_scenes"] == 1 and "simulate_zigui" not in jobs
+
+
 def test_a_new_caption_redoes_that_exhibit_only(finished):
     folder = finished
     configure(folder, overlay={"gao2021": {"exhibits": {"table8": {"caption": "Another caption."}}}})
@@ -169,8 +228,8 @@ def test_a_new_seed_adds_its_trainings_only(finished):
 @pytest.mark.parametrize("scale", ["demo", "full"])
 def test_the_recipe_of_every_exhibit_holds_at_every_scale(tmp_path, scale):
     configure(tmp_path / "run", scale=scale)
-    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021"))
-    assert jobs["draw_figure"] == 6 + 13 + 11 and jobs["build_table"] == 6 + 10 + 13
+    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021", "stfusion"))
+    assert jobs["draw_figure"] == 6 + 13 + 11 + 7 and jobs["build_table"] == 6 + 10 + 13 + 8
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ wildcard_constraints:
     card=either(plan.cards),
     site=either(plan.sites),
     target=either(plan.sites),
+    scene=either(sorted({scene for site in plan.sites.values() for scene in site.scenes})),
     experiment=either(plan.names_of_experiments()),
     search=either(plan.names_of_searches()),
     sampler="gp|random",
@@ -33,6 +34,7 @@ SAMPLE = [f"{SAMPLES}/{name}" for name in SAMPLE_FILES]
 CELL = [f"{SAMPLES}/{name}" for name in CELL_FILES]
 SEARCH = "results/searches/{card}/{search}/{protocol}/{sampler}"
 ELSEWHERE = RUN + "/on/{target}"
+CUT_OUT = RUN + "/scenes/{scene}"
 
 
 def get_gpus(wildcards):

@@ -129,6 +129,24 @@ rule score_run:
         "../scripts/score_run.py"
 
 
+rule cut_map:
+    input:
+        probability=RUN + "/probability.tif",
+        cube="results/sites/{site}/cube/cube.json",
+    output:
+        CUT_OUT + "/probability.tif",
+    log:
+        RUN_LOG.format(rule="cut_map").replace(".log", "/{scene}.log"),
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if site.scenes),
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Cutting {wildcards.scene} out of the map by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
+    script:
+        "../scripts/cut_map.py"
+
+
 rule outline_landslides:
     input:
         probability=RUN + "/probability.tif",
@@ -143,6 +161,18 @@ rule outline_landslides:
         "Outlining the landslides of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
     script:
         "../scripts/outline_landslides.py"
+
+
+use rule outline_landslides as outline_scene with:
+    input:
+        probability=CUT_OUT + "/probability.tif",
+        scores=RUN + "/scores.json",
+    output:
+        CUT_OUT + "/landslides.gpkg",
+    log:
+        RUN_LOG.format(rule="outline_scene").replace(".log", "/{scene}.log"),
+    message:
+        "Outlining the landslides of {wildcards.scene} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
 
 
 use rule score_run as score_classes with:

@@ -16,11 +16,11 @@ rule align_layers:
     benchmark:
         "results/benchmarks/align_layers/{site}.tsv"
     wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if not (site.has_patches or site.scenes)),
+        site=either(site.name for site in plan.sites.values() if not (site.has_patches or site.has_series or site.scenes)),
     conda:
         "../../envs/geo.yaml"
     params:
-        joined=lambda wildcards: plan.joined(wildcards.site),
+        scene=lambda wildcards: plan.is_users_scene(wildcards.site),
         record=lambda wildcards: plan.sites[wildcards.site].layers,
     message:
         "Bringing all layers of {wildcards.site} onto one grid"
@@ -47,6 +47,27 @@ rule summarise_patches:
         "Summarising the patches of {wildcards.site}"
     script:
         "../scripts/summarise_patches.py"
+
+
+rule unpack_series:
+    input:
+        raw=lambda wildcards: plan.sites[wildcards.site].raw_files,
+    output:
+        directory(SITE + "/layers"),
+    log:
+        "results/logs/unpack_series/{site}.log",
+    benchmark:
+        "results/benchmarks/unpack_series/{site}.tsv"
+    wildcard_constraints:
+        site=either(site.name for site in plan.sites.values() if site.has_series),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        record=lambda wildcards: plan.sites[wildcards.site].layers,
+    message:
+        "Unpacking the time series of {wildcards.site}"
+    script:
+        "../scripts/unpack_series.py"
 
 
 rule stack_cube:

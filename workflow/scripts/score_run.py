@@ -8,6 +8,7 @@ from headscarp.files import read_json
 from headscarp.job import job
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.splits import TEST, UNMAPPED, UNUSED
+from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import score_classes, score_run, write_scores
 from headscarp.site.layer import read_layer
 
@@ -31,13 +32,14 @@ def score(
     layer, label, instances = read_layer(probability), np.load(cube_folder / "label.npy"), np.load(cube_folder / "instances.npy")
     if everywhere:
         regions = np.where(np.isnan(layer.values), UNUSED, TEST).astype(np.uint8)
-        blocks = bootstrap_cells(label != UNMAPPED, read_json(samples_folder / "samples.json")["window"])
+        blocks, windows = bootstrap_cells(label != UNMAPPED, read_json(samples_folder / "samples.json")["window"]), []
     else:
         regions, blocks = np.load(samples_folder / "regions.npy"), np.load(samples_folder / "blocks.npy")
+        windows = read_windows(samples_folder / "windows.csv")
     data = read_json(cube_folder / "cube.json")["data"]
     threshold = read_json(home)["threshold"] if home else None
     places = label, instances, regions, blocks
-    scores, cells = score_run(layer.values, *places, layer.grid.resolution**2, protocol, data, seed, threshold)
+    scores, cells = score_run(layer.values, *places, layer.grid.resolution**2, protocol, data, seed, threshold, windows)
     confusions = None
     if classes:
         of_classes, confusions, notes = score_classes(read_layer(classes).values, *places)

@@ -18,6 +18,8 @@ from headscarp.vocabulary import nearest, require_known
 # How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on the neighbourhoods of cells of
 # susceptibility, and models on single cells.
 WINDOWS, FOREST, NEIGHBOURHOODS, CELLS = "windows", "forest", "neighbourhoods", "cells"
+# The only date that an experiment reads unless it says otherwise.
+LAST = "last"
 METHODS = {"random_forest": FOREST, "cnn3d": NEIGHBOURHOODS} | dict.fromkeys(("gbdt_lr", "logistic_regression", "cell_forest"), CELLS)
 
 
@@ -60,13 +62,19 @@ class Site:
         """Whether its layers are statistics of patches, not rasters on one grid."""
         return "patches" in self.layers
 
+    @property
+    def has_series(self) -> bool:
+        """Whether its layers lie in files that hold many dates each."""
+        return "series" in self.layers
+
 
 @dataclass(frozen=True)
 class Experiment:
     """One way to train: a network or another model, its channels, its number of classes and its recipe, which a search may tune.
 
     `start` ({site, experiment}) names the run whose weights it starts from, `share` the part of the training windows it sees, and
-    `statistics` whose normalisation its channels get (`own`, or that of the `start`).
+    `statistics` whose normalisation its channels get (`own`, or that of the `start`). `dates` says which dates of a place it reads: the
+    `last`, `all`, or all `shuffled` anew for each training window.
     """
 
     name: str
@@ -80,6 +88,7 @@ class Experiment:
     start: dict[str, str] | None
     share: float
     statistics: str
+    dates: str
 
     @property
     def method(self) -> str:
@@ -348,8 +357,13 @@ def resolve_experiment(place: str, name: str, record: dict, inputs: dict, traini
     recipe = merge(training, record.get("training", {}))
     return Experiment(
         name, record.get("label", name), record["network"], record.get("params", {}), tuple(channels), recipe, record.get("tuned_by"),
-        classes, record.get("start"), record.get("share", 1.0), record.get("statistics", "own"),
+        classes, record.get("start"), record.get("share", 1.0), record.get("statistics", "own"), record.get("dates", LAST),
     )  # fmt: skip
+
+
+def dates_read(dates: str) -> dict[str, str]:
+    """The key `dates` of a training's record, which one of the last date does without."""
+    return {} if dates == LAST else {"dates": dates}
 
 
 def resolve_search(card: str, name: str, record: dict, inputs: dict, width: float, sites: dict, networks: set[str], classes: int) -> Search:
@@ -360,7 +374,7 @@ def resolve_search(card: str, name: str, record: dict, inputs: dict, width: floa
         "network": {"name": record["network"], "width": width, "params": record.get("params", {})},
         "channels": channels_of(place, record, inputs), "classes": classes, "recipe": record["training"],
         "seed": record.get("seed", 0), "trials": record["trials"], "space": record["space"],
-    }  # fmt: skip
+    } | dates_read(record.get("dates", LAST))  # fmt: skip
     return Search(name, record.get("label", name), card, record["site"], tuple(record["samplers"]), resolved)
 
 

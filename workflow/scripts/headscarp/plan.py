@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headscarp.cards import Card, Exhibit, Site, check, known_networks, merge, read_cards, read_yaml, resolve_card
+from headscarp.cards import Card, Exhibit, Site, check, dates_read, known_networks, merge, read_cards, read_yaml, resolve_card
 from headscarp.errors import HeadscarpError
 from headscarp.sources.archive import is_reachable, read_table
 from headscarp.vocabulary import require_known
@@ -37,6 +37,10 @@ class Run:
     def elsewhere(self, site: str) -> str:
         """Folder of what the run makes of another site."""
         return f"{self.folder}/on/{site}"
+
+    def cut_out(self, scene: str) -> str:
+        """Folder of the part of a collage's map that one scene holds."""
+        return f"{self.folder}/scenes/{scene}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,10 @@ class Plan:
     def joined(self, site: str) -> bool:
         """Whether a site is a scene of a collage."""
         return any(site in other.scenes for other in self.sites.values())
+
+    def is_users_scene(self, site: str) -> bool:
+        """Whether a site is a scene of a collage whose files come from a user."""
+        return self.joined(site) and self.sites[site].source == "local"
 
     def is_cell_site(self, site: str) -> bool:
         return site in self.card_of(site).cells
@@ -221,7 +229,7 @@ class Plan:
     def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
         """Published values of an exhibit, or of the table that its options name; those of all tables, each with its table, for audits."""
         published = self.cards[exhibit.card].published
-        if exhibit.kind in ("audit", "model_audit", "extraction_audit"):
+        if exhibit.kind in ("audit", "model_audit", "extraction_audit", "fusion_audit"):
             return [record | {"table": table} for table, records in published.items() for record in records]
         return published.get(exhibit.options.get("published", exhibit.name), [])
 
@@ -232,10 +240,14 @@ class Plan:
             Run(card, site, experiment, protocol, self.cards[card].seeds[0])
             for experiment in self.cards[card].polygons
             for site in self.cards[card].sites
-            if not (self.is_cell_site(site) or self.joined(site) or self.sites[site].scenes)
+            if not (self.is_cell_site(site) or self.joined(site))
             for protocol in self.cards[card].protocols
         ]
-        return exhibits + [f"{run.folder}/landslides.gpkg" for run in runs]
+        return exhibits + [f"{folder}/landslides.gpkg" for run in runs for folder in self.places_of(run)]
+
+    def places_of(self, run: Run) -> list[str]:
+        """Folders of what a run makes that have a place on Earth: its own, or one for each scene of a collage."""
+        return [run.cut_out(scene) for scene in self.sites[run.site].scenes] or [run.folder]
 
     def run_record(self, card: str, experiment: str, seed: int) -> dict[str, Any]:
         """The resolved specification of one training."""
@@ -243,7 +255,7 @@ class Plan:
         return {
             "network": {"name": spec.network, "width": self.cards[card].width, "params": spec.params},
             "channels": list(spec.channels), "classes": spec.classes, "recipe": spec.training, "seed": seed,
-        } | ({"share": spec.share} if spec.share < 1 else {})  # fmt: skip
+        } | ({"share": spec.share} if spec.share < 1 else {}) | dates_read(spec.dates)  # fmt: skip
 
 
 def load_plan(config: dict[str, Any], root: str | Path) -> Plan:

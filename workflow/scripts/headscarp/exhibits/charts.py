@@ -305,7 +305,7 @@ def curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
     The numbers behind it are those of the last epoch, mean and sd over seeds.
     """
-    histories = {run.folder: read_history(run.folder / "history.csv") for run in spec.runs}
+    histories = {run.folder: training_of(read_history(run.folder / "history.csv")) for run in spec.runs}
     quantities = recorded(histories.values())
     columns = min(4, len(spec.rows))
     groups = -(-len(spec.rows) // columns)
@@ -343,6 +343,13 @@ def read_history(path: Path) -> pd.DataFrame:
     if history.empty:
         raise HeadscarpError(f"{path} holds no epoch; train the run again")
     return history
+
+
+def training_of(history: pd.DataFrame) -> pd.DataFrame:
+    """The epochs of a history in which the whole network was trained, without those of its pre-training."""
+    if "phase" not in history:
+        return history
+    return history[history["phase"] == "training"].drop(columns=["phase", "reconstruction_error"]).reset_index(drop=True)
 
 
 def recorded(histories: Iterable[pd.DataFrame]) -> list[str]:

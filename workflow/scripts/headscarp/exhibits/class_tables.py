@@ -9,13 +9,13 @@ import pandas as pd
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.audit_tables import PRINTED, printed_rows
-from headscarp.exhibits.runs import BOOTSTRAP_SEED, mean_of
+from headscarp.exhibits.runs import BOOTSTRAP_SEED, effects, mean_of
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
-from headscarp.exhibits.tidy import VERSUS, frame_of, record, text_record
+from headscarp.exhibits.tidy import frame_of, record, text_record
 from headscarp.files import read_json
 from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.audit import audit_row
-from headscarp.scoring.bootstrap import intervals, paired_difference, require_same_cells
+from headscarp.scoring.bootstrap import intervals, require_same_cells
 from headscarp.scoring.classes import ClassCells, absence_notes, read_class_cells
 from headscarp.scoring.extraction import EXTRACTION
 from headscarp.scoring.pixel import plain
@@ -44,7 +44,7 @@ def data_sources(spec: ExhibitSpec) -> pd.DataFrame:
         grid, date = manifest["grid"], ", ".join(map(str, manifest["dates"]))
         for layer in manifest["layers"]:
             if layer["name"] != "instances":
-                lines += layer_records(spec, site, layer, grid, date)
+                lines += layer_records(spec, site, layer, grid, layer.get("date", date))
         for protocol, folder in site.samples.items():
             if (folder / "samples.json").exists():
                 patches = float(read_json(folder / "samples.json")["counts"]["train"]["windows"])
@@ -55,8 +55,9 @@ def data_sources(spec: ExhibitSpec) -> pd.DataFrame:
 def layer_records(
     spec: ExhibitSpec, site: SiteFiles, layer: Mapping[str, Any], grid: Mapping[str, Any], date: str
 ) -> Iterator[dict[str, Any]]:
-    """Tidy records of one layer; a source's resolution that its manifest does not tell is that of the grid."""
-    row, nominal = f"{site.name}:{layer['name']}", layer.get("resolution_m", abs(grid["transform"][0]))
+    """Tidy records of one layer (of one date, where it has dates); a source's resolution that its manifest does not tell is the grid's."""
+    row = f"{site.name}:{layer['name']}" + (f":{layer['date']}" if "date" in layer else "")
+    nominal = layer.get("resolution_m", abs(grid["transform"][0]))
     measured = {
         "resolution_m": nominal,
         "effective_resolution_m": layer.get("effective_resolution_m", nominal),
@@ -239,16 +240,11 @@ def paired_effect(spec: ExhibitSpec) -> pd.DataFrame:
     cells = cells_by_group(spec, at_home)
     lines: list[dict[str, Any]] = []
     for pair in spec.options["pairs"]:
-        first, second = (require_known(row, spec.rows, f"exhibit '{spec.name}', pairs: row") for row in pair)
-        for protocol in spec.protocols:
-            runs = spec.runs_of(first, protocol)
-            differences = paired_difference(cells[protocol, first], cells[protocol, second], BOOTSTRAP_SEED)
-            for metric in spec.options.get("metrics", EFFECTS):
-                found = differences[require_known(metric, differences, f"exhibit '{spec.name}': metric")]
-                low, high = found["interval"] or (None, None)
-                value = {"value": found["difference"], "ci_low": low, "ci_high": high, "n_seeds": len(runs)}
-                same = {"protocol": protocol, "data": data_of(runs, at_home), "note": effect_note(low, high)}
-                lines.append(record(spec, f"{first}{VERSUS}{second}", metric, **same, **value))
+        for effect in effects(spec, pair, cells, spec.options.get("metrics", EFFECTS)):
+            runs = spec.runs_of(effect.first, effect.protocol)
+            value = {"value": effect.difference, "ci_low": effect.low, "ci_high": effect.high, "n_seeds": len(runs)}
+            same = {"protocol": effect.protocol, "data": data_of(runs, at_home), "note": effect_note(effect.low, effect.high)}
+            lines.append(record(spec, effect.row, effect.metric, **same, **value))
     return frame_of(lines)
 
 

@@ -5,7 +5,18 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.figure import Figure
 
-from headscarp.exhibits import charts, factor_maps, inventory_maps, maps, style, susceptibility_charts, vhr_charts, vhr_maps
+from headscarp.exhibits import (
+    charts,
+    factor_maps,
+    inventory_maps,
+    maps,
+    series_charts,
+    series_maps,
+    style,
+    susceptibility_charts,
+    vhr_charts,
+    vhr_maps,
+)
 from headscarp.exhibits.spec import ExhibitSpec
 
 Drawing = Callable[[ExhibitSpec], tuple[Figure, pd.DataFrame]]
@@ -48,4 +59,10 @@ FIGURES: dict[str, Drawing] = {
     "slope_separation": in_style(vhr_charts.slope_separation),
     "fine_tuning_chart": in_style(vhr_charts.fine_tuning_chart),
     "sampling_chart": in_style(vhr_charts.sampling_chart),
+    "scene_grid": in_style(series_maps.scene_grid),
+    "series_maps": in_style(series_maps.series_maps),
+    "score_bars": in_style(series_charts.score_bars),
+    "pretraining_chart": in_style(series_charts.pretraining_chart),
+    "index_series": in_style(series_charts.index_series),
+    "series_calendar": in_style(series_charts.series_calendar),
 }

@@ -464,13 +464,22 @@ PROTOCOL_REMARK = {
 }
 
 
-def regions_of(site: SiteFiles, protocol: str, view: View) -> np.ndarray:
-    """Regions of a protocol's split, thinned: 0 unused, 1 train, 2 validation, 3 test."""
+def samples_of(site: SiteFiles, protocol: str) -> Path:
+    """Folder of the samples of a site under a protocol.
+
+    Raises:
+        HeadscarpError: the site has none.
+    """
     if protocol not in site.samples:
         raise HeadscarpError(
             f"site '{site.name}' has no samples of protocol '{protocol}'; make them, or leave the protocol out of the exhibit"
         )
-    return view.thin(np.load(site.samples[protocol] / "regions.npy", mmap_mode="r"))
+    return site.samples[protocol]
+
+
+def regions_of(site: SiteFiles, protocol: str, view: View) -> np.ndarray:
+    """Regions of a protocol's split, thinned: 0 unused, 1 train, 2 validation, 3 test."""
+    return view.thin(np.load(samples_of(site, protocol) / "regions.npy", mmap_mode="r"))
 
 
 def scored_extent(site: SiteFiles, protocols: Sequence[str], view: View) -> tuple[float, float, float, float]:

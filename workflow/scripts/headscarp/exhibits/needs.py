@@ -46,6 +46,9 @@ TABLES = {
     "paired_effect": Needs("class_tables", run=CLASS_SCORES),
     "change_table": Needs("class_tables", run=("change/change.json",)),
     "extraction_audit": Needs("class_tables"),
+    "ablation_effects": Needs("fusion_tables", run=SCORES),
+    "fusion_audit": Needs("fusion_tables", run=("scores.json",)),
+    "date_table": Needs("fusion_tables", site=("cube",)),
 }
 
 FIGURES = {
@@ -75,4 +78,10 @@ FIGURES = {
     "susceptibility_maps": Needs("factor_maps", run=("susceptibility.tif",), site=("layers",)),
     "rate_curves": Needs("susceptibility_charts", run=("susceptibility.tif",), site=("samples",)),
     "search_chart": Needs("susceptibility_charts", search=TRIALS),
+    "scene_grid": Needs("series_maps", run=("probability.tif", "scores.json"), site=("cube", "samples")),
+    "series_maps": Needs("series_maps", site=("raw", "cube")),
+    "score_bars": Needs("series_charts", run=SCORES),
+    "pretraining_chart": Needs("series_charts", run=("history.csv",)),
+    "index_series": Needs("series_charts", site=("cube",)),
+    "series_calendar": Needs("series_charts", site=("cube",)),
 }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,35 @@ from headscarp.exhibits.spec import SiteFiles
 from headscarp.files import read_json
 from headscarp.site.grid import Grid, cropped
 from headscarp.site.layer import open_raster, read_layer
+from headscarp.vocabulary import require_known
 
 UNMAPPED = 255
 LONGEST_SIDE = 1000  # pixels of a drawn map: about 300 dpi on half a page
+DATED, ISO = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", 10  # pattern and length of an ISO date in the name of a layer's file
 
 
-def layer_path(site: SiteFiles, name: str) -> Path:
-    """Where a layer of a site lies.
+def layer_path(site: SiteFiles, name: str, date: str | None = None) -> Path:
+    """Where a layer of a site lies: that of `date` (ISO text) or, of a layer with dates, of its last one; one without is that of any date.
 
     Raises:
-        HeadscarpError: the site has no such layer.
+        HeadscarpError: the site has no such layer, or it has none of that date; the message names the nearest.
     """
-    path = site.folder / "layers" / f"{name}.tif"
-    if not path.exists():
-        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.tif"))) or "none"
+    folder = site.folder / "layers"
+    path = folder / f"{name}.tif"
+    if path.exists():
+        return path
+    dated = {other.stem[-ISO:]: other for other in sorted(folder.glob(f"{name}_{DATED}.tif"))}
+    if not dated:
+        known = ", ".join(sorted({other.stem.removesuffix(date_suffix(other.stem)) for other in folder.glob("*.tif")})) or "none"
         raise HeadscarpError(
             f"{path} does not exist: site '{site.name}' has no layer '{name}' (it has: {known}); name another in the exhibit"
         )
-    return path
+    return dated[require_known(date or max(dated), dated, f"site '{site.name}', layer '{name}': date")]
+
+
+def date_suffix(stem: str) -> str:
+    """`_2020-09-22` of the name of the file of a layer with dates; nothing of one without."""
+    return stem[-ISO - 1 :] if fnmatchcase(stem, f"*_{DATED}") else ""
 
 
 def values_of(site: SiteFiles, name: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Tables of searches and runs: trials, scores in a paper's own columns, hyper-parameters, McNemar tests, spread over factor orders."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,14 +55,17 @@ TRUTH = "truth_"  # how the name of a metric begins that scores a map against th
 
 
 def printed_scores(spec: ExhibitSpec) -> pd.DataFrame:
-    """Scores twice: in a paper's own columns, beside its values, and by their names (zhang2024, Tables 4 and 6).
+    """Scores in a paper's own columns, beside its values, and by their names (zhang2024, Tables 4 and 6; stfusion, Tables 2 to 4).
 
     Options: `columns` {printed column: metric of scores.json that fits it}, shown as `accuracy (as printed)`; `row_columns` {row: such
-    columns, where a row was computed in another way}; `metrics`, of the landslide class, without published values; those that begin with
-    `truth_` come from what scores.json holds of the simulated truth.
+    columns, where a row was computed in another way}; `metrics`, of the landslide class; those that begin with `truth_` come from what
+    scores.json holds of the simulated truth. `beside` {metric: printed column}: metrics with a published value, such as pooled scores and
+    scores per image where the paper does not say which it prints. `published_rows` {row: row of the published table}, where its name is
+    another.
     """
-    columns, metrics = spec.options["columns"], spec.options.get("metrics", [])
+    columns, metrics = spec.options.get("columns", {}), spec.options.get("metrics", [])
     of_row = {row: spec.options.get("row_columns", {}).get(row, columns) for row in spec.rows}
+    column_of, printed_row = names_of(spec, "beside", metrics), names_of(spec, "published_rows", spec.rows)
     direct = [metric for metric in metrics if not metric.startswith(TRUTH)]
     wanted = [*dict.fromkeys([*direct, *(metric for chosen in of_row.values() for metric in chosen.values())])]
     found = {(line["row"], line["protocol"], line["metric"]): line for line in aggregate(spec, wanted)}
@@ -70,11 +73,23 @@ def printed_scores(spec: ExhibitSpec) -> pd.DataFrame:
     lines = []
     for protocol in spec.protocols:
         for row in [row for row in spec.rows if spec.runs_of(row, protocol)]:
+            columns_of_row = [*of_row[row], *column_of.values()]
+            published = {column: spec.published_value(printed_row.get(row, row), column) for column in columns_of_row}
             for printed, metric in of_row[row].items():
-                lines.append(beside(found[row, protocol, metric], printed + AS_PRINTED, spec.published_value(row, printed)))
+                lines.append(beside(found[row, protocol, metric], printed + AS_PRINTED, published[printed]))
             for metric in metrics:
-                lines.append(truths[row, protocol, metric] if metric.startswith(TRUTH) else beside(found[row, protocol, metric], metric))
+                line = truths[row, protocol, metric] if metric.startswith(TRUTH) else found[row, protocol, metric]
+                lines.append(beside(line, metric, published.get(column_of.get(metric))))
     return frame_of(lines)
+
+
+def names_of(spec: ExhibitSpec, option: str, known: Collection[str]) -> dict[str, str]:
+    """An option {name of ours: name in the published table}.
+
+    Raises:
+        HeadscarpError: a name of ours is not `known`.
+    """
+    return {require_known(name, known, f"exhibit '{spec.name}', {option}: name"): to for name, to in spec.options.get(option, {}).items()}
 
 
 def beside(line: Mapping[str, Any], metric: str, published: float | None = None) -> dict[str, Any]:

@@ -1,19 +1,22 @@
 """Scores of an exhibit's runs: read, checked against each other, and averaged over seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
-from headscarp.exhibits.tidy import record
+from headscarp.exhibits.tidy import VERSUS, record
 from headscarp.files import read_json
-from headscarp.scoring.bootstrap import Cells, histogram_metrics, intervals
+from headscarp.scoring.bootstrap import Cells, CountedCells, histogram_metrics, intervals, paired_difference
+from headscarp.scoring.images import IMAGE_METRICS, Images
+from headscarp.vocabulary import require_known
 
 BOOTSTRAP_SEED = 0
 RESOLUTION = 0.01  # largest difference of a score from histograms to the exact one
+CROWDED = "probabilities crowd in too few of the bootstrap's 256 bins"
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,24 @@ class Scored:
 
     def cells(self) -> Cells:
         """Histograms of probability (cells, 256) of the evaluated region."""
+        stored = self.stored()
+        return Cells(stored["positive"], stored["negative"], self.scores["threshold"])
+
+    def images(self) -> Images:
+        """Scores of the test windows of a run that was scored by windows, too."""
+        return Images.from_arrays(self.stored())
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """Arrays of cells.npz.
+
+        Raises:
+            HeadscarpError: it does not exist.
+        """
         path = self.run.folder / "cells.npz"
         if not path.exists():
             raise HeadscarpError(f"{path} does not exist; score the run again")
         with np.load(path) as stored:
-            return Cells(stored["positive"], stored["negative"], self.scores["threshold"])
+            return dict(stored)
 
 
 def scored_runs(spec: ExhibitSpec) -> list[Scored]:
@@ -65,7 +81,8 @@ def refuse_inconsistent(runs: Sequence[Scored]) -> None:
 def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> list[dict[str, Any]]:
     """Tidy records of pixel metrics: mean and sd over seeds, and a 95 % interval by bootstrap over blocks and seeds.
 
-    Values are `scale` times the fractions of scores.json. A metric that is undefined for a seed is left out of the mean, with a note.
+    Values are `scale` times the fractions of scores.json. A metric that is undefined for a seed is left out of the mean, with a note. Those
+    of `images.IMAGE_METRICS` say in a note what they average over.
     """
     runs = scored_runs(spec)
     lines = []
@@ -77,6 +94,10 @@ def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> 
             cells = [one.cells() for one in group]
             bounds = intervals(cells, BOOTSTRAP_SEED)
             found = [histogram_metrics(one.positive.sum(axis=0), one.negative.sum(axis=0), one.threshold) for one in cells]
+            if not set(IMAGE_METRICS).isdisjoint(metrics) and all("images" in one.scores for one in group):
+                images = [one.images() for one in group]
+                bounds |= intervals(images, BOOTSTRAP_SEED)
+                found = [coarse | one.metrics(np.ones(len(one.per_cell))) for coarse, one in zip(found, images, strict=True)]
             for metric in metrics:
                 exact = [one.scores["metrics"].get(metric) for one in group]
                 value = mean_of(exact, scale)
@@ -84,12 +105,67 @@ def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> 
                 if value["n_seeds"] < len(group):
                     notes.append(f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under {protocol}")
                 if value["value"] is not None and bounds.get(metric):
-                    if all(one is None or abs(coarse[metric] - one) <= RESOLUTION for coarse, one in zip(found, exact, strict=True)):
+                    if fits([coarse[metric] for coarse in found], exact):
                         value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
                     else:
-                        notes.append(f"no interval under {protocol}: probabilities crowd in too few of the bootstrap's 256 bins")
+                        notes.append(f"no interval under {protocol}: {CROWDED}")
+                if metric in IMAGE_METRICS:
+                    notes = [image_note(group[0].scores, protocol), *notes]
                 lines.append(record(spec, row, metric, protocol=protocol, data=spec.only_site().data, note="; ".join(notes), **value))
     return lines
+
+
+def fits(coarse: Sequence[float], exact: Sequence[float | None]) -> bool:
+    """Whether scores of runs from histograms are near the exact ones, so that a bootstrap of the histograms stands for them."""
+    return all(one is None or abs(near - one) <= RESOLUTION for near, one in zip(coarse, exact, strict=True))
+
+
+def image_note(scores: Mapping[str, Any], protocol: str) -> str:
+    """What the scores per image of a run average over; the same for all runs on the same samples."""
+    images = scores.get("images")
+    if images is None:
+        return f"no score per image under {protocol}: its samples have no test windows with landslides"
+    return (
+        f"per image under {protocol}: mean over {images['windows']} test windows, {images['without_landslide']} of them without landslide; "
+        "a class that is neither in a window nor mapped there does not count, and a window of one class has no AUC"
+    )
+
+
+class Effect(NamedTuple):
+    """Mean difference over seeds of a metric between two rows, first - second, and its 95 % interval, None where undefined."""
+
+    first: str
+    second: str
+    protocol: str
+    metric: str
+    difference: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def row(self) -> str:
+        """Id of the tidy row."""
+        return f"{self.first}{VERSUS}{self.second}"
+
+
+def effects(
+    spec: ExhibitSpec, pair: Sequence[str], cells: Mapping[tuple[str, str], Sequence[CountedCells]], metrics: Sequence[str]
+) -> Iterator[Effect]:
+    """Effects of a pair of rows under each protocol, by bootstrap over the same blocks and seeds.
+
+    Args:
+        cells: counts of the runs of each (protocol, row), in the order of seeds.
+
+    Raises:
+        HeadscarpError: a row or metric does not exist, or the runs cannot be paired.
+    """
+    first, second = (require_known(row, spec.rows, f"exhibit '{spec.name}', pairs: row") for row in pair)
+    for protocol in spec.protocols:
+        differences = paired_difference(cells[protocol, first], cells[protocol, second], BOOTSTRAP_SEED)
+        for metric in metrics:
+            found = differences[require_known(metric, differences, f"exhibit '{spec.name}': metric")]
+            low, high = found["interval"] or (None, None)
+            yield Effect(first, second, protocol, metric, found["difference"], low, high)
 
 
 def mean_of(values: Sequence[float | None], scale: float = 1.0) -> dict[str, Any]:

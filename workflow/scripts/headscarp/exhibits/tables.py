@@ -20,6 +20,7 @@ from headscarp.exhibits.class_tables import (
     paired_effect,
 )
 from headscarp.exhibits.factor_tables import class_shares, factor_classes
+from headscarp.exhibits.fusion_tables import ablation_effects, date_table, fusion_audit
 from headscarp.exhibits.inventory_tables import inventory
 from headscarp.exhibits.rasters import UNMAPPED, site_grid, units_of, values_of
 from headscarp.exhibits.run_tables import hyperparameters, mcnemar, order_spread, printed_scores, search
@@ -162,6 +163,9 @@ TABLES: dict[str, Callable[[ExhibitSpec], pd.DataFrame]] = {
     "paired_effect": paired_effect,
     "change_table": change_table,
     "extraction_audit": extraction_audit,
+    "ablation_effects": ablation_effects,
+    "fusion_audit": fusion_audit,
+    "date_table": date_table,
 }
 
 __all__ = ["TABLES", "write_table"]

@@ -38,10 +38,14 @@ METRIC_LABELS = {
     "polygons": "Polygons", "area_km2": "Area (km²)", "min_area_m2": "Smallest (m²)", "median_area_m2": "Median area (m²)",
     "mean_area_m2": "Mean area (m²)", "max_area_m2": "Largest (m²)", "slides": "True slides",
     "b": "b (only first right)", "c": "c (only second right)",
+    "implied_iou": "Implied landslide IoU", "needed_background_iou": "Needed background IoU",
+    "days_since_last": "Days since the date before",
+    "image_f1": "F1 per image", "image_miou": "mIoU per image", "image_auc": "AUC per image",
+    "image_f1_with_empty": "F1 per image (empty = 1)",
     "p_value": "p (corrected)", "p_exact": "p (exact)", "p_block": "p (blocks)", "sd_orders": "SD over orders",
     "sd_seeds": "SD over seeds", "implied_landslide_f1": "Implied landslide F1", "f_beta": "F-beta", "eq7_as_printed": "Eq. 7 as printed",
 }  # fmt: skip
-ROW_LABELS = {"gp": "Gaussian process", "random": "Random search", "eq7": "Eq. 7"} | {
+ROW_LABELS = {"gp": "Gaussian process", "random": "Random search", "eq7": "Eq. 7", "per_image_with_empty": "per image (empty = 1)"} | {
     key: METRIC_LABELS[key] for key in ("f1", "auc", "average_precision")
 }
 

@@ -122,7 +122,7 @@ def recipe_of_cells(recipe: Recipe, device: torch.device) -> Recipe:
     Raises:
         HeadscarpError: it asks for what cells have no use for.
     """
-    for key, plain in (("augment", False), ("jitter", 0), ("positive_weight", None), ("initialisation", "default")):
+    for key, plain in (("augment", False), ("jitter", 0), ("positive_weight", None), ("initialisation", "default"), ("pretraining", None)):
         if getattr(recipe, key) != plain:
             shown = json.dumps(plain)
             raise HeadscarpError(f"recipe.{key} is {getattr(recipe, key)!r}, but cells are trained without it; set `{key}: {shown}`")

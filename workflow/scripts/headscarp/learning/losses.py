@@ -57,6 +57,9 @@ def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda logits, target: pixel_loss(logits, target) * torch.where(target > 0, weight, 1.0)
 
 
-def masked_mean(losses: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the pixels whose mask is 1; 0 where there is none."""
-    return (losses * mask).sum() / mask.sum().clamp(min=1)
+def masked_mean(losses: Tensor, mask: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Mean over the pixels whose mask is 1; 0 where there is none.
+
+    `counted` is the sum of the masks of a whole batch, of which these are a part: the results of all parts add up to the batch's mean.
+    """
+    return (losses * mask).sum() / (mask.sum() if counted is None else counted).clamp(min=1)

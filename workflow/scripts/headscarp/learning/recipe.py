@@ -23,11 +23,13 @@ OPTIMISERS = ("adam", "sgd")
 INITIALISATIONS = ("default", "positive_unit_ball")
 PRECISIONS = ("auto", "float32", "bfloat16")
 CLASS_WEIGHTS = ("balanced",)
+# Settings of the pre-training of a deep belief network with their defaults.
+PRETRAINING: dict[str, float] = {"epochs": 10, "pixels": 20000, "batch": 100, "learning_rate": 0.01}
 
-AT_LEAST_ONE = ("batch", "steps_per_epoch", "patience")
+AT_LEAST_ONE = ("batch", "steps_per_epoch", "patience", "micro_batch")
 ABOVE_ZERO = ("learning_rate", "positive_weight")
 NOT_NEGATIVE = ("weight_decay", "momentum", "jitter", "epochs")
-OPTIONAL = ("steps_per_epoch", "patience", "positive_weight")
+OPTIONAL = ("steps_per_epoch", "patience", "positive_weight", "micro_batch")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Recipe:
         class_weights: balanced weighs the cells of susceptibility, or the pixels of windows, so that all classes of the training samples
             count the same.
         precision: auto is bfloat16 where the device is fast in it.
+        micro_batch: windows that go through the network at once, for batches beyond a device's memory; their gradients add up to that of
+            the batch, but batch norms see the statistics of so many windows only. None is the whole batch.
+        pretraining: of the network's deep belief network, layer by layer, before all of it is trained: `epochs` of each layer over `pixels`
+            drawn from the training windows, `batch` of them per step, `learning_rate`. None is none.
 
     Raises:
         HeadscarpError: an unknown choice or a value out of range.
@@ -72,6 +78,8 @@ class Recipe:
     precision: str = "auto"
     positive_weight: float | None = None
     class_weights: str | None = None
+    micro_batch: int | None = None
+    pretraining: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         for key, known in (
@@ -89,26 +97,25 @@ class Recipe:
         for key in AT_LEAST_ONE + ABOVE_ZERO + NOT_NEGATIVE:
             self._check_number(key)
         for key, known in (("loss", LOSSES), ("schedule", SCHEDULES)):
-            self._complete(f"{key}_params", getattr(self, key), known[getattr(self, key)])
+            self._complete(f"{key}_params", f"parameter of {getattr(self, key)}", known[getattr(self, key)])
+        if self.pretraining is not None:
+            self._complete("pretraining", "key", PRETRAINING)
+            for key, value in self.pretraining.items():
+                require_number(f"recipe.pretraining.{key}", value, whole_from=None if key == "learning_rate" else 1, above_zero=True)
 
     def _check_number(self, key: str) -> None:
         value = getattr(self, key)
         if value is None and key in OPTIONAL:
             return
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            # YAML 1.1 reads 1e-4, without a point, as text.
-            raise HeadscarpError(f"recipe.{key} must be a number, not {value!r}; in YAML write 1.0e-4, with the point")
-        if key in AT_LEAST_ONE and (value < 1 or value != int(value)):
-            raise HeadscarpError(f"recipe.{key} must be a whole number from 1 on, not {value}")
-        if key == "epochs" and value != int(value):
-            raise HeadscarpError(f"recipe.epochs must be a whole number from 0 on, not {value}")
-        if (key in ABOVE_ZERO and value <= 0) or value < 0:
-            raise HeadscarpError(f"recipe.{key} must not be {value}; give a positive number")
+        whole_from = 1 if key in AT_LEAST_ONE else 0 if key == "epochs" else None
+        require_number(f"recipe.{key}", value, whole_from, above_zero=key in ABOVE_ZERO)
 
-    def _complete(self, key: str, choice: str, defaults: dict[str, float]) -> None:
+    def _complete(self, key: str, what: str, defaults: dict[str, float]) -> None:
         given = getattr(self, key)
+        if not isinstance(given, dict):
+            raise HeadscarpError(f"recipe.{key} must be a mapping of {', '.join(defaults) or 'nothing'}, not {given!r}")
         for name in given:
-            require_known(name, defaults, f"recipe.{key}: parameter of {choice}")
+            require_known(name, defaults, f"recipe.{key}: {what}")
         object.__setattr__(self, key, defaults | given)
 
     @classmethod
@@ -124,3 +131,14 @@ class Recipe:
 
     def to_record(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def require_number(name: str, value: Any, whole_from: int | None, above_zero: bool) -> None:
+    """Refuse what is not a number; with `whole_from`, not a whole one from there on; else below 0 or, if it must be above, 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        # YAML 1.1 reads 1e-4, without a point, as text.
+        raise HeadscarpError(f"{name} must be a number, not {value!r}; in YAML write 1.0e-4, with the point")
+    if whole_from is not None and not (value >= whole_from and value % 1 == 0):
+        raise HeadscarpError(f"{name} must be a whole number from {whole_from} on, not {value}")
+    if not (value > 0 if above_zero else value >= 0):
+        raise HeadscarpError(f"{name} must not be {value}; give a positive number")

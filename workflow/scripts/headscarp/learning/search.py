@@ -29,14 +29,14 @@ from headscarp.learning.devices import choose_device
 from headscarp.learning.progress import Progress
 from headscarp.learning.recipe import Recipe
 from headscarp.learning.trainer import DivergedError, Loop, State, epochs, fingerprint_of, make_optimiser, prepare, require_windows
-from headscarp.learning.windows import BLOCKED, Batches, Samples, open_samples
+from headscarp.learning.windows import BLOCKED, Batches, Samples, open_samples, with_dates_read
 from headscarp.samples.splits import LANDSLIDE
 from headscarp.vocabulary import require_known
 
 SAMPLERS = {"gp": GPSampler, "random": RandomSampler}
-OF_RECIPE = ("optimiser", "learning_rate")
+ALWAYS = ("optimiser", "learning_rate")  # in the results, searched or not
+OF_RECIPE = (*ALWAYS, "weight_decay")
 OF_LOSS = ("alpha", "gamma")
-COLUMNS = ("trial", "value", "best", *OF_RECIPE, *OF_LOSS, "seconds")
 ACCURACY, F1 = "accuracy", "f1"
 MEANING = {
     ACCURACY: "pixel accuracy at 0.5 on the test windows, as in the paper: the test set tunes, and where landslides are rare a map "
@@ -64,7 +64,8 @@ def run_search(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed, sampler: gp | random, trials, space:
-            {optimiser | learning_rate | alpha | gamma: [choices] or {low, high}}}; recipe is that of a trial, but for what is searched.
+            {optimiser | learning_rate | weight_decay | alpha | gamma: [choices] or {low, high}}}; recipe is that of a trial, but for what
+            is searched. `dates` as in `trainer.train_run`.
 
     Raises:
         HeadscarpError: an unknown sampler, hyper-parameter, choice, channel, network or device; no windows, or no landslide in them.
@@ -74,7 +75,8 @@ def run_search(
     require_sound_recipes(spec["recipe"], space)
     place = choose_device(device)
     torch.set_num_threads(threads)
-    samples = open_samples(cube_folder, samples_folder, spec["channels"])
+    samples = open_samples(cube_folder, samples_folder, spec["channels"], dates=spec.get("dates"))
+    spec = with_dates_read(spec, cube_folder)
     objective = F1 if samples.protocol == BLOCKED else ACCURACY
     # The number of trials is no part of a search's identity: a longer one continues a shorter one.
     lasting = {key: value for key, value in spec.items() if key != "trials"}
@@ -178,9 +180,8 @@ def train_trial(spec: dict[str, Any], samples: Samples, objective: str, device: 
         HeadscarpError: no windows to train on, no mapped pixel to validate on, or for F1 no landslide to find there.
     """
     recipe = Recipe.from_record(spec["recipe"])
-    model, batches = prepare(spec, recipe, samples)
+    model, batches, _ = prepare(spec, recipe, samples, device)
     require_windows(batches, recipe, name)
-    model.to(device)
     loop = Loop(model, make_optimiser(recipe, model), batches, recipe, device, spec["seed"])
     for _ in epochs(loop, State(), name, Progress(name, 0, recipe.epochs * batches.steps, shown=False)):
         pass
@@ -214,20 +215,21 @@ def best_f1(probability: np.ndarray, truth: np.ndarray) -> float:
 def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str) -> None:
     """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first)."""
     recipes = [Recipe.from_record(proposed(spec["recipe"], trial.params)) for trial in trials]
+    told = [key for key in OF_RECIPE if key in ALWAYS or key in spec["space"]]
     values = [trial.value for trial in trials]
     with atomic_path(folder / "trials.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(["trial", "value", "best", *told, *OF_LOSS, "seconds"])
         for number, (trial, recipe, best) in enumerate(zip(trials, recipes, itertools.accumulate(values, max), strict=True), start=1):
-            loss = [recipe.loss_params.get(key, "") for key in OF_LOSS]
-            writer.writerow([number, trial.value, best, recipe.optimiser, recipe.learning_rate, *loss, trial.user_attrs["seconds"]])
+            chosen = [getattr(recipe, key) for key in told] + [recipe.loss_params.get(key, "") for key in OF_LOSS]
+            writer.writerow([number, trial.value, best, *chosen, trial.user_attrs["seconds"]])
     first = values.index(max(values))
     recipe = recipes[first]
     write_json(folder / "best.json", {
         "value": values[first],
         "trial": first + 1,
         "objective": objective,
-        "recipe": {key: getattr(recipe, key) for key in (*OF_RECIPE, "loss", "loss_params")},
+        "recipe": {key: getattr(recipe, key) for key in (*told, "loss", "loss_params")},
         "sampler": spec["sampler"],
         "trials": len(trials),
         "notes": [MEANING[objective], *(trial.user_attrs["note"] for trial in trials if "note" in trial.user_attrs)],

@@ -24,16 +24,19 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, remove, sha256_of, write_json
 from headscarp.learning.devices import autocast, choose_device, choose_precision, device_name
 from headscarp.learning.losses import make_loss, masked_mean
+from headscarp.learning.pretraining import pretrain
 from headscarp.learning.progress import Progress
 from headscarp.learning.recipe import Recipe
 from headscarp.learning.schedules import learning_rate_at
 from headscarp.learning.weights import build_network, save_weights, start_from
-from headscarp.learning.windows import Batch, Batches, Samples, open_samples
+from headscarp.learning.windows import SHUFFLED, Batch, Batches, Samples, open_samples, with_dates_read
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.initialise import positive_unit_ball_
 from headscarp.samples.splits import UNMAPPED
 
 HISTORY = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds")
+# Of a run whose deep belief network was trained in advance, layer by layer.
+PRETRAINED_HISTORY = ("phase", "epoch", "reconstruction_error", *HISTORY[1:])
 HISTORY_TAIL = 5
 
 
@@ -77,9 +80,11 @@ def train(
     device: torch.device,
     fingerprint: str,
     progress: bool = True,
+    pretraining: Sequence[dict[str, Any]] = (),
 ) -> State:
     """Train `model` in place; write `model.safetensors` and `history.csv` into `folder`.
 
+    `pretraining` holds the lines of history of what was trained before; history then says of each line which phase it belongs to.
     A `checkpoint.pt` in `folder` with the same `fingerprint` is taken up where it stopped; any other is ignored. With patience the best
     weights come back at the end, else the last ones stay.
 
@@ -101,7 +106,11 @@ def train(
         for record in epochs(loop, state, str(folder), shown):
             save_checkpoint(checkpoint, fingerprint, model, optimiser, state)
             shown.epoch(record, recipe.epochs)
-    write_history(folder / "history.csv", state.history)
+    if pretraining:
+        lines = [*pretraining, *({"phase": "training"} | record for record in state.history)]
+        write_history(folder / "history.csv", lines, PRETRAINED_HISTORY)
+    else:
+        write_history(folder / "history.csv", state.history)
     save_weights(folder / "model.safetensors", model.state_dict())
     remove(checkpoint)
     return state
@@ -177,12 +186,16 @@ class Loop:
             rate = learning_rate_at(self.recipe, epoch * self.batches.steps + number, self.recipe.epochs * self.batches.steps)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            pixel_losses, correct, mask = self._forward(batch)
+            counted = batch[2].to(self.device).sum()
             self.optimiser.zero_grad()
-            masked_mean(pixel_losses, mask).backward()
+            for part in self._parts(batch):
+                (logits, *auxiliary), target, mask = self._outputs(part)
+                pixel_losses = self.loss(logits, target)
+                minimised = sum((self.model.auxiliary_weight * self.loss(one, target) for one in auxiliary), pixel_losses)
+                masked_mean(minimised, mask, counted).backward()
+                losses.add(pixel_losses.detach(), mask)
+                accuracy.add(is_correct(logits.detach(), target), mask > 0)
             self.optimiser.step()
-            losses.add(pixel_losses.detach(), mask)
-            accuracy.add(correct, mask > 0)
             shown.step()
         validation_loss, validation_accuracy = self._validate()
         return {
@@ -196,11 +209,13 @@ class Loop:
         }
 
     def validation_logits(self, batches: BatchSource) -> Iterator[Batch]:
-        """Logits float32, target and mask of each validation batch of `batches`, on the device, without gradients."""
+        """Logits float32, target and mask of each (micro) batch of validation of `batches`, on the device, without gradients."""
         self.model.eval()
         with torch.inference_mode():
             for batch in batches.validation():
-                yield self._logits(batch)
+                for part in self._parts(batch):
+                    (logits,), target, mask = self._outputs(part)
+                    yield logits, target, mask
 
     def _validate(self) -> tuple[float | None, float | None]:
         losses, accuracy = PixelMean(), PixelMean()
@@ -209,16 +224,18 @@ class Loop:
             accuracy.add(is_correct(logits, target), mask > 0)
         return losses.value(), accuracy.value()
 
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss of each pixel, whether it is classified correctly, and whether it counts."""
-        logits, target, mask = self._logits(batch)
-        return self.loss(logits, target), is_correct(logits.detach(), target), mask
+    def _parts(self, batch: Batch) -> Iterator[Batch]:
+        """The micro batches of a batch, still where the batch is."""
+        size = self.recipe.micro_batch or len(batch[0])
+        return zip(*(part.split(size) for part in batch), strict=True)
 
-    def _logits(self, batch: Batch) -> Batch:
+    def _outputs(self, batch: Batch) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Logits float32, of a network with an auxiliary head in training both of its logits; target and mask; all on the device."""
         image, target, mask = (part.to(self.device, non_blocking=True) for part in batch)
         with autocast(self.device, self.precision):
-            logits = self.model(image)
-        return logits.float(), target, mask
+            found = self.model(image)
+        outputs = found if isinstance(found, tuple) else (found,)
+        return tuple(logits.float() for logits in outputs), target, mask
 
 
 def is_correct(logits: Tensor, target: Tensor) -> Tensor:
@@ -290,24 +307,29 @@ def train_run(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed} and, where they are asked for, {share:
-            of the training windows, drawn by the seed; statistics: samples.json that normalises the channels instead of the site's own}.
+            of the training windows, drawn by the seed; statistics: samples.json that normalises the channels instead of the site's own;
+            dates: which of a place the network reads: last, all, or all shuffled}. With all dates, run.json says which were read.
         start: `model.safetensors` of another run, whose weights training starts from.
 
     Raises:
-        HeadscarpError: an unknown channel, network, recipe key or device; no training windows; a loss that is not finite; labels of more
-            classes than the network has; a share out of range; weights to start from that do not fit.
+        HeadscarpError: an unknown channel, network, recipe key, choice of dates or device; no training windows; a loss that is not finite;
+            labels of more classes than the network has; a share out of range; weights to start from that do not fit, or for a network that
+            would be trained in advance.
     """
     recipe = Recipe.from_record(spec["recipe"])
     place = choose_device(device)
     torch.set_num_threads(threads)
     share, statistics = spec.get("share", 1), spec.get("statistics")
-    samples = open_samples(cube_folder, samples_folder, spec["channels"], statistics).with_share(share, spec["seed"])
+    samples = open_samples(cube_folder, samples_folder, spec["channels"], statistics, spec.get("dates")).with_share(share, spec["seed"])
+    spec = with_dates_read(spec, cube_folder)
     require_classes(samples, spec["classes"], Path(cube_folder) / "label.npy")
-    model, batches = prepare(spec, recipe, samples)
+    if start is not None and recipe.pretraining is not None:
+        raise HeadscarpError(f"the run starts from the weights of {start}, which would undo recipe.pretraining; set `pretraining: null`")
+    model, batches, pretraining = prepare(spec, recipe, samples, place)
     if start is not None:
         start_from(model, start)
     fingerprint = fingerprint_of(spec, Path(cube_folder), Path(samples_folder), start)
-    state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress)
+    state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress, pretraining)
     write_json(Path(run_folder) / "run.json", {
         "spec": spec | {"recipe": recipe.to_record()},
         "seed": spec["seed"],
@@ -324,22 +346,36 @@ def train_run(
         "windows": {split: batches.count(split) for split in ("train", "validation")},
         "epochs": len(state.history),
         "steps": len(state.history) * batches.steps,
-        "seconds": round(sum(record["seconds"] for record in state.history), 3),
+        "seconds": round(sum(record["seconds"] for record in (*pretraining, *state.history)), 3),
         "best_epoch": state.best_epoch,
         "weights": "best" if state.best is not None else "last",
         "history": state.history[-HISTORY_TAIL:],
     })  # fmt: skip
 
 
-def prepare(spec: dict[str, Any], recipe: Recipe, samples: Samples) -> tuple[nn.Module, Batches]:
-    """The untrained network and the batches of a run: a function of the spec's seed, whatever ran before."""
+def prepare(
+    spec: dict[str, Any], recipe: Recipe, samples: Samples, device: torch.device
+) -> tuple[nn.Module, Batches, list[dict[str, Any]]]:
+    """The network, on the device, and the batches of a run: a function of the spec's seed, whatever ran before. The network is untrained
+    but for what the recipe trains in advance; the third are the lines of history of that, none without.
+
+    Raises:
+        HeadscarpError: the network has nothing that can be trained in advance, or there is nothing to train it on.
+    """
     torch.manual_seed(spec["seed"])
     model = build_network(spec)
     if recipe.initialisation == "positive_unit_ball":
         positive_unit_ball_(model)
     model.to(memory_format=torch.channels_last)
     weights = samples.balanced_weights(max(2, spec["classes"])) if recipe.class_weights == "balanced" else None
-    return model, Batches(samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment, recipe.jitter, weights)
+    batches = Batches(
+        samples, recipe.batch, spec["seed"], recipe.steps_per_epoch, recipe.augment, recipe.jitter, weights, spec.get("dates") == SHUFFLED
+    )
+    model.to(device)
+    if recipe.pretraining is None:
+        return model, batches, []
+    require_windows(batches, recipe, "pretraining")
+    return model, batches, pretrain(model, batches, recipe.pretraining, spec["seed"])
 
 
 def require_classes(samples: Samples, classes: int, path: Path) -> None:
@@ -353,10 +389,10 @@ def require_classes(samples: Samples, classes: int, path: Path) -> None:
 
 
 def tuned_recipe(recipe: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]:
-    """A card's recipe with the optimiser and learning rate that a search found (its `best.json`), and its loss parameters where both
-    train with the same loss; all else, loss and epochs included, stays as the card says."""
+    """A card's recipe with the optimiser, learning rate and, if searched, weight decay that a search found (its `best.json`), and its
+    loss parameters where both train with the same loss; all else, loss and epochs included, stays as the card says."""
     found = best["recipe"]
-    tuned = recipe | {"optimiser": found["optimiser"], "learning_rate": found["learning_rate"]}
+    tuned = recipe | {key: value for key, value in found.items() if key not in ("loss", "loss_params")}
     if recipe.get("loss", Recipe.loss) == found["loss"]:
         tuned["loss_params"] = recipe.get("loss_params", {}) | found["loss_params"]
     return tuned

@@ -58,6 +58,12 @@ def start_from(model: nn.Module, path: str | Path) -> None:
 
 
 def build_network(spec: dict[str, Any]) -> nn.Module:
-    """The untrained network of a run's specification."""
-    network = spec["network"]
-    return networks.build(network["name"], len(spec["channels"]), classes=spec["classes"], width=network["width"], **network["params"])
+    """The untrained network of a run's specification; that of one that reads all dates (`dates_read`) takes all planes of a `Series`."""
+    network, params = spec["network"], spec["network"]["params"]
+    in_channels = len(spec["channels"])
+    if "dates_read" in spec:
+        dates = len(spec["dates_read"])
+        in_channels = dates * (in_channels + 1)
+        if networks.takes_dates(network["name"]):
+            params = params | {"dates": dates}
+    return networks.build(network["name"], in_channels, classes=spec["classes"], width=network["width"], **params)

@@ -85,8 +85,8 @@ def predict_scene(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the map strip by strip from the top: (first row, probabilities of shape (classes, rows, cols) float32).
 
-    A single logit gives the sigmoid, several the softmax. NaN where all of the scene's channels are NaN. Memory holds one strip of windows,
-    whatever the height of the scene; `batch` windows go through the network at once.
+    A single logit gives the sigmoid, several the softmax. NaN where the scene has no data: all channels are NaN or, of a `Series`, no date
+    is observed. Memory holds one strip of windows, whatever the height of the scene; `batch` windows go through the network at once.
     """
     tiling = tiling or Tiling()
     height, width = scene.shape
@@ -115,10 +115,10 @@ def predict_scene(
 
 
 def read_window(scene: Scene, date: int, top: int, left: int, tall: int, wide: int) -> tuple[np.ndarray, np.ndarray]:
-    """A window (channel, tall, wide), no data as 0, mirrored where it leaves the scene; and where (tall, wide) all channels are no data."""
+    """A window (plane, tall, wide), no data as 0, mirrored where it leaves the scene; and where (tall, wide) it has no data at all."""
     values = scene.read(date, slice(top, top + tall), slice(left, left + wide))
     beyond = ((0, tall - values.shape[1]), (0, wide - values.shape[2]))
-    nothing = np.pad(np.isnan(values).all(0), beyond)
+    nothing = np.pad(~scene.has_data(values), beyond)
     np.nan_to_num(values, copy=False)
     return np.pad(values, ((0, 0), *beyond), mode="reflect"), nothing
 

@@ -4,14 +4,16 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.learning.devices import choose_device, choose_precision, device_name
 from headscarp.learning.weights import load_network
-from headscarp.learning.windows import open_scene
+from headscarp.learning.windows import open_scene, with_dates_read
 from headscarp.mapping.predict import Tiling, predict_scene
 from headscarp.mapping.raster import NO_CLASS, class_raster, probability_raster
 from headscarp.samples.splits import LANDSLIDE
@@ -34,29 +36,42 @@ def map_run(
 
     Of a network of several classes the probability is that of class 1, and `classes.tif` holds the codes of the likeliest classes.
 
-    `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one. The cube may be that of another
+    `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one; a network of series reads all
+    dates of the cube in their order, which must be as many as those it was trained on. The cube may be that of another
     site than the run was trained on; `samples_folder` is of the training site in any case, so that values are normalised as in training
     (by the statistics of `run.json`, if the run was trained with others than its site's). `statistics` names another samples.json, such as
     that of the cube's own site, to normalise by instead.
 
     Raises:
-        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks a channel of the run, or the
-            device does not exist.
+        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks a channel of the run or has
+            another number of dates than a network of series reads, or the device does not exist.
     """
     run_folder, cube_folder = Path(run_folder), Path(cube_folder)
     out_folder = run_folder if out_folder is None else Path(out_folder)
     place = choose_device(device)
     torch.set_num_threads(threads)
     model, record = load_network(run_folder)
+    spec = record["spec"]
+    require_dates(spec, cube_folder, run_folder)
     model.to(place, memory_format=torch.channels_last)
-    scene = open_scene(cube_folder, samples_folder, record["spec"]["channels"], statistics or record.get("statistics"))
-    precision = choose_precision(record["spec"]["recipe"]["precision"], place)
+    scene = open_scene(cube_folder, samples_folder, spec["channels"], statistics or record.get("statistics"), spec.get("dates"))
+    precision = choose_precision(spec["recipe"]["precision"], place)
     strips = predict_scene(model, scene, place, precision, date, tiling, batch)
-    network = record["spec"]["network"]["name"]
+    network = spec["network"]["name"]
     began = time.perf_counter()
     grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
-    write_maps(out_folder, strips, record["spec"]["classes"], grid, f"headscarp: {network}, seed {record['seed']}")
+    write_maps(out_folder, strips, spec["classes"], grid, f"headscarp: {network}, seed {record['seed']}")
     write_map_record(out_folder, time.perf_counter() - began, scene.shape, device_name(place))
+
+
+def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> None:
+    """Refuse a cube of another number of dates than the network of a run's specification reads."""
+    read, there = spec.get("dates_read"), with_dates_read(spec, cube_folder).get("dates_read")
+    if read and len(there) != len(read):
+        raise HeadscarpError(
+            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but the network in {run_folder} reads {len(read)} "
+            f"({', '.join(read)}); give the site as many dates, or map it with an experiment without `dates: {spec['dates']}`"
+        )
 
 
 def write_maps(folder: Path, strips: Iterable[tuple[int, np.ndarray]], classes: int, grid: Grid, source: str) -> None:

@@ -49,21 +49,29 @@ def build(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **p
 
     `width` multiplies every channel width and growth rate (1 = as published); `params` are the network's own. Weights come from
     PyTorch's global random generator: call `torch.manual_seed` before. Raises `HeadscarpError` for a name, parameter or size
-    that does not exist.
+    that does not exist, and for a network of series without its number of `dates`.
     """
-    _discover()
-    if name not in _builders:
-        raise HeadscarpError(f'there is no network "{name}"; {nearest(name, _builders)} (networks: {", ".join(sorted(_builders))})')
+    builder = _builder(name)
     if in_channels < 1 or classes < 1 or width <= 0:
         raise HeadscarpError(
             f'network "{name}": in_channels and classes must be at least 1 and width above 0, '
             f"not in_channels={in_channels}, classes={classes}, width={width}"
         )
-    own = list(inspect.signature(_builders[name]).parameters)[3:]
+    own = list(inspect.signature(builder).parameters)[3:]
     for param in params:
         if param not in own:
             raise HeadscarpError(f'network "{name}" has no parameter "{param}"; {nearest(param, own)} (it has: {", ".join(own) or "none"})')
-    return _builders[name](in_channels, classes, width, **params)
+    if "dates" in own and "dates" not in params:
+        raise HeadscarpError(f'network "{name}" reads series of images and needs their number of dates; give its experiment `dates: all`')
+    return builder(in_channels, classes, width, **params)
+
+
+def takes_dates(name: str) -> bool:
+    """Whether a network reads series of images: its builder then has a parameter `dates`, their number.
+
+    Raises `HeadscarpError` for a name that does not exist.
+    """
+    return "dates" in inspect.signature(_builder(name)).parameters
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -93,6 +101,13 @@ def describe(name: str, in_channels: int, classes: int = 1, width: float = 1.0, 
 
 def _running_statistics(model: nn.Module) -> list[torch.Tensor]:
     return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+
+
+def _builder(name: str) -> Builder:
+    _discover()
+    if name not in _builders:
+        raise HeadscarpError(f'there is no network "{name}"; {nearest(name, _builders)} (networks: {", ".join(sorted(_builders))})')
+    return _builders[name]
 
 
 def _discover() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headscarp.networks import register
-from headscarp.networks.blocks import SegmentationNetwork, convolution, normalised, scaled, up_convolution
+from headscarp.networks.blocks import SegmentationNetwork, convolution, scaled, two_normalised, up_convolution
 from headscarp.networks.initialise import he_
 
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -28,11 +28,11 @@ class AttentionUNet(SegmentationNetwork):
     def __init__(self, in_channels: int, classes: int, widths: list[int]):
         super().__init__()
         self.size_multiple = 2 ** (len(widths) - 1)
-        self.down = nn.ModuleList(_two_convolutions(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths]))
+        self.down = nn.ModuleList(two_normalised(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths]))
         self.pool = nn.MaxPool2d(2)
         self.gate = nn.ModuleList(AttentionGate(shallow, deep) for shallow, deep in pairwise(widths))
         self.lift = nn.ModuleList(up_convolution(deep, shallow, 2) for shallow, deep in pairwise(widths))
-        self.up = nn.ModuleList(_two_convolutions(2 * shallow, shallow) for shallow in widths[:-1])
+        self.up = nn.ModuleList(two_normalised(2 * shallow, shallow) for shallow in widths[:-1])
         self.head = convolution(widths[0], classes, 1)
 
     def logits(self, windows: Tensor) -> Tensor:
@@ -68,10 +68,6 @@ class AttentionGate(nn.Module):
         """(N, 1, 2h, 2w) in 0..1."""
         weights = self.psi(functional.relu(self.of_skip(skip) + self.of_gating(gating))).sigmoid()
         return functional.interpolate(weights, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def _two_convolutions(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(normalised(inputs, outputs, 3), normalised(outputs, outputs, 3))
 
 
 @register("attention_unet")

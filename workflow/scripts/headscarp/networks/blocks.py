@@ -8,9 +8,14 @@ from torch.nn import functional
 
 from headscarp.networks.initialise import he_
 
+LOGIT_OF_RARE = -2.0  # probability 0.12
+
 
 class SegmentationNetwork(nn.Module):
     """A network for windows of any size: (N, bands, H, W) -> logits (N, classes, H, W).
+
+    One that is trained with a second, auxiliary head has an `auxiliary_weight`, the weight of its loss, and gives (logits, auxiliary
+    logits), both of this shape, while it is in training mode.
 
     `forward` repeats the last row and column until both sides are multiples of `size_multiple` (the stride of the deepest level),
     calls `logits` and cuts its answer back to H x W. The upper-left corner stays where it is, so pooling cells do not move with the size.
@@ -18,7 +23,7 @@ class SegmentationNetwork(nn.Module):
 
     size_multiple: int
 
-    def forward(self, windows: Tensor) -> Tensor:
+    def forward(self, windows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         height, width = windows.shape[-2:]
         # Training batch norms need two values per channel: a lone window must keep more than one cell at the deepest level.
         least = 2 * self.size_multiple if self.training and len(windows) == 1 else self.size_multiple
@@ -26,10 +31,14 @@ class SegmentationNetwork(nn.Module):
         below, right = (whole - side for whole, side in zip(padded, (height, width), strict=True))
         if below or right:
             windows = functional.pad(windows, (0, right, 0, below), mode="replicate")
-        return self.logits(windows)[..., :height, :width]
+        answer = self.logits(windows)
+        if isinstance(answer, tuple):
+            logits, auxiliary = answer
+            return logits[..., :height, :width], auxiliary[..., :height, :width]
+        return answer[..., :height, :width]
 
-    def logits(self, windows: Tensor) -> Tensor:
-        """(N, bands, H, W) -> (N, classes, H, W), H and W multiples of `size_multiple`."""
+    def logits(self, windows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """(N, bands, H, W) -> (N, classes, H, W), H and W multiples of `size_multiple`; with an auxiliary head, in training, two such."""
         raise NotImplementedError
 
 
@@ -55,6 +64,11 @@ def up_convolution(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d
 def normalised(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
     """CB(kernel, inputs -> outputs): convolution with bias, batch norm, ReLU."""
     return nn.Sequential(convolution(inputs, outputs, kernel, stride=stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def two_normalised(inputs: int, outputs: int) -> nn.Sequential:
+    """Twice a 3x3 convolution with bias, batch norm and ReLU."""
+    return nn.Sequential(normalised(inputs, outputs, 3), normalised(outputs, outputs, 3))
 
 
 def pre_activated(inputs: int, outputs: int, kernel: int, *, stride: int = 1, bias: bool = True) -> list[nn.Module]:
@@ -105,7 +119,7 @@ class LogitNorm(nn.BatchNorm2d):
 
     def __init__(self, classes: int):
         super().__init__(classes)
-        nn.init.constant_(self.bias, -2.0)
+        nn.init.constant_(self.bias, LOGIT_OF_RARE)
 
 
 def enlarge(factor: int) -> nn.Upsample:

@@ -4,6 +4,7 @@ Ronneberger, O., Fischer, P. & Brox, T. (2015). U-Net: convolutional networks fo
 LNCS 9351, 234-241. doi:10.1007/978-3-319-24574-4_28
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -14,21 +15,30 @@ from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead, convolut
 
 
 class UNet(SegmentationNetwork):
-    """Contracting and expanding path of two 3x3 convolutions (bias, ReLU, no batch norm) per level, joined by concatenation.
+    """Contracting and expanding path of two 3x3 convolutions per level, joined by concatenation.
 
     With `widths` w0..wn, level i works on (N, wi, H / 2^i, W / 2^i); between levels a 2x2 max-pool goes down and a 2x2 transposed
     convolution, w(i+1) -> wi, goes up. `head` maps (N, w0, H, W) to the logits (N, classes, H, W). `dropout` follows the two deepest
-    levels of the contracting path. Unlike the original's, convolutions are zero-padded, so that the output has the input's size.
+    levels of the contracting path. `convolutions(inputs, outputs)` makes those of a level, as here with bias and ReLU and no batch norm.
+    Unlike the original's, convolutions are zero-padded, so that the output has the input's size.
     """
 
-    def __init__(self, in_channels: int, widths: list[int], head: nn.Module, dropout: float = 0.0):
+    def __init__(
+        self,
+        in_channels: int,
+        widths: list[int],
+        head: nn.Module,
+        dropout: float = 0.0,
+        convolutions: Callable[[int, int], nn.Module] | None = None,
+    ):
         super().__init__()
+        convolutions = convolutions or two_convolutions
         self.size_multiple = 2 ** (len(widths) - 1)
-        self.down = nn.ModuleList(_two_convolutions(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths]))
+        self.down = nn.ModuleList(convolutions(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths]))
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
         self.lift = nn.ModuleList(up_convolution(deep, shallow, 2) for shallow, deep in pairwise(widths))
-        self.up = nn.ModuleList(_two_convolutions(2 * shallow, shallow) for shallow in widths[:-1])
+        self.up = nn.ModuleList(convolutions(2 * shallow, shallow) for shallow in widths[:-1])
         self.head = head
 
     def logits(self, windows: Tensor) -> Tensor:
@@ -43,7 +53,7 @@ class UNet(SegmentationNetwork):
         return self.head(maps)
 
 
-def _two_convolutions(inputs: int, outputs: int) -> nn.Sequential:
+def two_convolutions(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(convolution(inputs, outputs, 3), nn.ReLU(inplace=True), convolution(outputs, outputs, 3), nn.ReLU(inplace=True))
 
 

@@ -1,7 +1,7 @@
 """The samples of a site: window index, regions, bootstrap cells and the statistics that normalise the channels."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,10 @@ def build_samples(
 ) -> None:
     """Write windows.csv, regions.npy, blocks.npy and samples.json of a cube under a protocol (`published` or `blocked`).
 
-    Where all channels of one of `groups` (lists of channel names) are NaN the pixel is not scored (region 0), so that all experiments on
-    a site are scored on the same pixels. The label belongs to the last date of the cube. Statistics for normalisation come from the
-    training region under `blocked` and from all scored pixels under `published` (Gao et al. 2021 standardise the whole image).
+    Where all channels of one of `groups` (lists of channel names) are NaN at all dates the pixel is not scored (region 0), so that all
+    experiments on a site are scored on the same pixels. The label belongs to the last date of the cube, as all windows do, each of which
+    stands for all dates of its place. Statistics for normalisation come from the training region under `blocked` and from all scored
+    pixels under `published` (Gao et al. 2021 standardise the whole image).
     Where training windows are those of superpixels, samples.json tells their `stages` (see `SuperpixelSampler.balanced`).
 
     Raises:
@@ -61,6 +62,7 @@ def build_samples(
     cube = np.load(cube_folder / "cube.npy", mmap_mode="r")
     label = np.load(cube_folder / "label.npy")
     channels = [channel["name"] for channel in header["channels"]]
+    dated = [channel["name"] for channel in header["channels"] if channel.get("dated")]
     if not (label == LANDSLIDE).any():
         raise HeadscarpError(f"{cube_folder / 'label.npy'} holds no landslide pixel (1); check the landslide polygons of the site")
 
@@ -76,7 +78,8 @@ def build_samples(
     split = SPLITTERS[protocol](label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {}))
     notes = [] if blocked else [EVALUATED[spec.evaluate]]
     if unobserved:
-        notes.append(f"{unobserved} mapped pixels lack all channels of an input group and are not scored")
+        when = " at all dates" if len(cube) > 1 else ""
+        notes.append(f"{unobserved} mapped pixels lack all channels of an input group{when} and are not scored")
     record = {
         "protocol": protocol,
         "seed": seed,
@@ -84,7 +87,7 @@ def build_samples(
         "stride": spec.stride,
         "buffer": spec.buffer if blocked else None,
         "kind": spec.kind if blocked else "random",
-        "normalisation": normalisation(cube, split.regions == TRAIN if blocked else label != UNMAPPED, channels),
+        "normalisation": normalisation(cube, split.regions == TRAIN if blocked else label != UNMAPPED, channels, dated),
         "counts": subset_counts(split, label, protocol),
         "overlap": overlap(split, label),
         "notes": notes,
@@ -165,35 +168,59 @@ def row_strips(cube: np.ndarray) -> Iterator[slice]:
         yield slice(first, min(first + step, height))
 
 
-def normalisation(cube: np.ndarray, mask: np.ndarray, channels: Sequence[str]) -> dict[str, dict[str, float]]:
+@dataclass
+class Moments:
+    """Number, mean and summed squared deviations of values that come in parts."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, values: np.ndarray) -> None:
+        """Merge further values, NaN left out, in float64, by the update of Chan, Golub and LeVeque (1983)."""
+        values = values[~np.isnan(values)].astype(np.float64)
+        if not values.size:
+            return
+        total = self.count + values.size
+        shift = values.mean() - self.mean
+        self.squares += ((values - values.mean()) ** 2).sum() + shift**2 * self.count * values.size / total
+        self.mean += shift * values.size / total
+        self.count = total
+
+    def record(self) -> dict[str, float] | None:
+        """Mean and standard deviation, of which 0 becomes 1; None without values."""
+        return {"mean": float(self.mean), "sd": float(np.sqrt(self.squares / self.count)) or 1.0} if self.count else None
+
+
+def normalisation(
+    cube: np.ndarray, mask: np.ndarray, channels: Sequence[str], dated: Sequence[str] = ()
+) -> dict[str, dict[str, float | list[dict[str, float] | None]]]:
     """Mean and standard deviation of every channel of a (time, channel, row, col) cube over the pixels of `mask`, NaN left out.
 
-    A standard deviation of 0 becomes 1. Strips are merged by the update of Chan, Golub and LeVeque (1983), in float64.
+    All dates are pooled; a channel of `dated` has those of each date too, `by_date` (None where the date has no value), where there are
+    several. A standard deviation of 0 becomes 1. The cube is read strip by strip.
 
     Raises:
         HeadscarpError: a channel has no value in `mask`.
     """
-    count, mean, squares = (np.zeros(len(channels)) for _ in range(3))
+    pooled = {name: Moments() for name in channels}
+    by_date = {name: [Moments() for _ in cube] for name in dated if len(cube) > 1}
     for rows in row_strips(cube):
         inside = mask[rows]
         if not inside.any():
             continue
-        for index in range(len(channels)):
-            values = cube[:, index, rows][:, inside].astype(np.float64)
-            values = values[~np.isnan(values)]
-            if not values.size:
-                continue
-            total = count[index] + values.size
-            shift = values.mean() - mean[index]
-            squares[index] += ((values - values.mean()) ** 2).sum() + shift**2 * count[index] * values.size / total
-            mean[index] += shift * values.size / total
-            count[index] = total
-    empty = [name for name, n in zip(channels, count, strict=True) if n == 0]
+        for index, name in enumerate(channels):
+            values = cube[:, index, rows][:, inside]
+            pooled[name].add(values)
+            for moments, part in zip(by_date.get(name, ()), values, strict=False):
+                moments.add(part)
+    empty = [name for name in channels if not pooled[name].count]
     if empty:
         raise HeadscarpError(f"channel '{empty[0]}' has no value (all NaN) in the training pixels; check that its layer covers the site")
-    sd = np.sqrt(squares / count)
-    sd[sd == 0] = 1.0
-    return {name: {"mean": float(mean[i]), "sd": float(sd[i])} for i, name in enumerate(channels)}
+    return {
+        name: pooled[name].record() | ({"by_date": [moments.record() for moments in by_date[name]]} if name in by_date else {})
+        for name in channels
+    }
 
 
 def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, dict[str, float | None]]:

@@ -1,6 +1,7 @@
 """The score of one mapped scene: scores.json and cells.npz of a run, and classes.npz where it maps several classes."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.samples.splits import LANDSLIDE, TEST, UNMAPPED, VALIDATION
+from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import Cells, cell_histograms, intervals
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import absence_notes, cell_confusions, classes_record, landslide_outcomes
 from headscarp.scoring.extraction import extraction_metrics, object_extraction
+from headscarp.scoring.images import image_scores, images_record
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
 from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics, plain
 
@@ -32,6 +35,7 @@ def score_run(
     data: str,
     seed: int,
     threshold: float | None = None,
+    windows: Sequence[Window] = (),
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Score a probability map (row, col) 0..1 on the evaluated region of its samples.
 
@@ -43,10 +47,12 @@ def score_run(
         label: 1 landslide, 255 never scored, all else not. instances: 0 or the number of the slide. regions, blocks: of the samples.
         pixel_area: m2 of a pixel. data: twin or real. seed: of the bootstrap.
         threshold: taken instead of the protocol's own, of a run that was tuned on another site.
+        windows: of the samples; those of the test are scored one by one as well.
 
     Returns:
-        scores: the record of scores.json; metrics are fractions, None where undefined.
-        cells: `positive` and `negative` (cells, 256) int32 of the evaluated region.
+        scores: the record of scores.json; metrics are fractions, None where undefined. With test windows `metrics` and `intervals` hold
+            those of `images.IMAGE_METRICS`, and `images` counts windows.
+        cells: `positive` and `negative` (cells, 256) int32 of the evaluated region, and what `images.Images` keeps of the test windows.
 
     Raises:
         HeadscarpError: shapes differ, nothing to score, or pixels to be scored have no probability.
@@ -67,6 +73,12 @@ def score_run(
     scores, cells = score_pixels(values, truth, blocks[scored], threshold, protocol, data, seed)
     if truth.any():
         objects, sizes = score_objects(probability >= threshold, label, instances, scored, pixel_area)
+        images = image_scores(probability, label, scored, windows, threshold)
+        if images is not None:
+            metrics, bounds, scores["images"] = images_record(images, seed)
+            scores["metrics"] |= metrics
+            scores["intervals"] |= bounds
+            cells |= images.arrays()
     else:
         notes.append("the evaluated region has no landslide: nothing to score")
         objects, sizes = None, []

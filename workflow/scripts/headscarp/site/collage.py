@@ -16,7 +16,7 @@ from headscarp.site.grid import Grid
 from headscarp.site.labels import UNMAPPED
 from headscarp.site.layer import Layer
 from headscarp.site.layers import build_layers
-from headscarp.site.stack import ROWS_AT_ONCE, write_array
+from headscarp.site.stack import ROWS_AT_ONCE, SERIES_KEYS, write_array
 from headscarp.sources.local import prepare_scene
 from headscarp.vocabulary import require_known
 
@@ -48,7 +48,8 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
 
     Between scenes, and beside narrower ones, everything is no data (NaN, label 255, instance 0), so that with a `gap` of a window or more
     no window sees two scenes. Slides are numbered on from scene to scene. cube.json has, beside the usual, `scenes`: [{name, site, row,
-    height, width, grid}] (the rows of each in the collage, and its place on Earth) and `notes`.
+    height, width, grid}] (the rows of each in the collage, and its place on Earth) and `notes`; dates that differ between scenes are
+    joined by a comma, and `series` is left to the scenes.
 
     Args:
         scenes: {site: folder of its cube} in their order from the top.
@@ -81,11 +82,9 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
     grid = Grid(first.crs, Affine(first.transform.a, 0, 0, 0, first.transform.e, 0), height, width)
     dates = [", ".join(dict.fromkeys(str(header["dates"][time]) for header in headers)) for time in range(times)]
     data = "real" if all(header["data"] == "real" for header in headers) else "twin"
-    write_json(
-        out / "cube.json",
-        headers[0]
-        | {"site": name, "data": data, "grid": grid.to_record(), "dates": dates, "scenes": placed, "notes": [NOWHERE, *unequal(cubes)]},
-    )
+    header = {key: value for key, value in headers[0].items() if key not in SERIES_KEYS}
+    joined = {"site": name, "data": data, "grid": grid.to_record(), "dates": dates, "channels": joined_channels(headers), "scenes": placed}
+    write_json(out / "cube.json", header | joined | {"notes": [NOWHERE, *unequal(cubes)]})
 
 
 def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
@@ -109,12 +108,23 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
             raise HeadscarpError(
                 f"site {name}: scenes {first} and {site} do not fit together: scene {shorter} lacks the channel '{extra}'; {remedy}"
             )
-        for key, what in (("dates", "dates"), ("classes", "classes")):
-            one, other = model.header.get(key), cube.header.get(key)
-            if (len(one) != len(other)) if key == "dates" else one != other:
-                raise HeadscarpError(
-                    f"site {name}: scenes {first} and {site} have different {what} ({one} and {other}); give both the same in the card"
-                )
+        one, other = len(model.header["dates"]), len(cube.header["dates"])
+        if one != other:
+            raise HeadscarpError(
+                f"site {name}: scenes {first} and {site} have different numbers of dates ({one} and {other}); give both as many"
+            )
+        if (one := model.header.get("classes")) != (other := cube.header.get("classes")):
+            raise HeadscarpError(
+                f"site {name}: scenes {first} and {site} have different classes ({one} and {other}); give both the same in the card"
+            )
+
+
+def joined_channels(headers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The channels as the first scene describes them; one that is dated or masked in any scene is so in the collage."""
+    return [
+        alike[0] | {key: any(one.get(key, False) for one in alike) for key in ("dated", "masked")}
+        for alike in zip(*(header["channels"] for header in headers), strict=True)
+    ]
 
 
 def places(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:

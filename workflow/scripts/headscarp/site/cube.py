@@ -17,7 +17,7 @@ class Cube:
     """Memory maps of a site; nothing is read before it is indexed.
 
     `values` float32 (time, channel, row, col), NaN = no data; `label` uint8 (row, col): 1 landslide, 0 not, 255 unmapped; `instances`
-    int32 (row, col): 0 none, k slide k; `header`: cube.json (site, data, grid, dates, channels with name, units and source).
+    int32 (row, col): 0 none, k slide k; `header`: cube.json (see `stack.build_cube`).
     """
 
     values: np.ndarray

@@ -103,10 +103,14 @@ def align_labels(
         mapped &= covered
     if area is not None:
         mapped &= burn(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
-    label = np.where(mapped, layer.values, UNMAPPED).astype(np.uint8)
+    return connected_labels(np.where(mapped, layer.values, UNMAPPED).astype(np.uint8), Path(classes).name, notes)
+
+
+def connected_labels(label: np.ndarray, name: str, notes: list[str]) -> Labels:
+    """Codes (row, col) uint8 with their slides: connected cells (by edges or corners) of code 1, numbered from 1 row by row."""
     instances, count = ndimage.label(label == LANDSLIDE, np.ones((3, 3), bool), output=np.int32)
     if count == 0:
-        notes.append(f"{Path(classes).name}: no mapped cell of the site is a landslide (code {LANDSLIDE})")
+        notes.append(f"{name}: no mapped cell of the site is a landslide (code {LANDSLIDE})")
     return Labels(label, instances, notes)
 
 

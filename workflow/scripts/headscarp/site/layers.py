@@ -1,6 +1,6 @@
 """All layers of a site on its grid: co-registered rasters, terrain, indices, distances to lines, labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,21 @@ import numpy as np
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
+from headscarp.site.dates import files_by_date, rising_dates
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.grid import Grid, cropped, grid_for
 from headscarp.site.indices import INDICES
-from headscarp.site.labels import UNMAPPED, Labels, align_labels, bounds_text, rasterise_labels
-from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, Layer, grid_of, open_raster, write_layer
-from headscarp.site.rasters import BILINEAR, RESAMPLINGS, align, resolution_m
+from headscarp.site.labels import LANDSLIDE, UNMAPPED, Labels, align_labels, bounds_text, rasterise_labels
+from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, Layer, grid_of, open_raster, read_layer, write_layer
+from headscarp.site.rasters import BILINEAR, MINIMUM_COVER, RESAMPLINGS, align, flagged, resolution_m
 from headscarp.site.vectors import read_vectors
 from headscarp.vocabulary import require_known
 
 RECORD_KEYS = ("name", "data", "dem", "grid", "dates", "citation", "rasters", "terrain", "terrain_resampling", "indices", "lines", "labels")
-RASTER_KEYS = ("file", "band", "kind", "units", "scale", "classes", "resampling")
+RASTER_KEYS = ("file", "files", "band", "kind", "units", "scale", "classes", "resampling", "mask")
+MASK_KEYS = ("file", "files", "values")
 LABEL_KEYS = ("landslides", "classes", "names", "area")
+SLIDE_MEANING = {0: "not a landslide", LANDSLIDE: "landslide", UNMAPPED: "unmapped"}
 TERRAIN = (
     "elevation",
     "slope",
@@ -45,19 +48,40 @@ class LayerFolder:
     records: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, layer: Layer, classes: dict[int, str] | None = None, effective_m: float | None = None) -> None:
-        """Write a layer and note where it has no data; `effective_m` is the cell size of what it came from, where that is larger."""
+    def add(self, layer: Layer, classes: dict[int, str] | None = None, effective_m: float | None = None, date: str | None = None) -> None:
+        """Write a layer and note where it has no data.
+
+        Args:
+            classes: {code: name} of a class layer.
+            effective_m: cell size of what the layer came from, where that is larger than the grid's.
+            date: ISO date of a dated layer, whose file is then `<name>_<date>.tif`; a static layer has none. Dates of a name come rising.
+        """
         source = f"{layer.source}. {self.citation}" if self.citation else layer.source
-        write_layer(self.path / f"{layer.name}.tif", replace(layer, source=source))
+        title, file = (f"{layer.name} {date}", f"{layer.name}_{date}.tif") if date else (layer.name, f"{layer.name}.tif")
+        write_layer(self.path / file, replace(layer, source=source))
         record = {
-            "name": layer.name, "path": f"{layer.name}.tif", "units": layer.units, "source": source, "kind": layer.kind,
+            "name": layer.name, "path": file, "units": layer.units, "source": source, "kind": layer.kind,
             "nodata": "nan" if np.isnan(layer.nodata) else int(layer.nodata), "resolution_m": resolution_m(self.grid),
             "effective_resolution_m": effective_m or resolution_m(self.grid),
         }  # fmt: skip
-        self.records.append(record | ({"classes": {str(code): name for code, name in classes.items()}} if classes else {}))
+        record |= {"classes": {str(code): name for code, name in classes.items()}} if classes else {}
+        self.records.append(record | ({"date": date} if date else {}))
         missing = float(np.mean(~has_data(layer)))
         if missing and layer.name not in ("label", "instances"):
-            self.notes.append(f"{layer.name}: no data on {missing:.2%} of the site")
+            self.notes.append(f"{title}: no data on {missing:.2%} of the site")
+
+    def write_manifest(self, site: str, data: str, dates: Sequence[str], masked: Sequence[str] = ()) -> None:
+        """Write `layers.json`, in which layers from which clouds are taken out (`masked`) say so; that of several dates tells how much of
+        the site each shows (see `describe_series`)."""
+        for record in self.records:
+            record |= {"masked": True} if record["name"] in masked else {}
+        described = describe_series(self, dates, masked) if len(dates) > 1 else {}
+        manifest = {"site": site, "data": data, "grid": self.grid.to_record(), "layers": self.records, "dates": list(dates)}
+        write_json(self.path / "layers.json", manifest | {"notes": self.notes} | described)
+
+    def at(self, name: str) -> dict[str | None, dict[str, Any]]:
+        """The records of a layer by date; a static layer has one, at None."""
+        return {record.get("date"): record for record in self.records if record["name"] == name}
 
 
 def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder: str | Path | None, out_folder: str | Path) -> None:
@@ -67,70 +91,173 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
         record: how raw files become layers, the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
             `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that CRS over its footprint;
             with {within: vector file} too, only the part under that file's bounding box, in whole cells.
-            `dates`: list of one date (text).
+            `dates`: list of dates (ISO texts, rising); landslides are those of the last.
             `citation`: appended to every layer's source (optional).
-            `rasters`: {layer: {file, band (number or description, default 1), kind (continuous or classes), units, scale (factor on the
-            values, default 1), classes ({code: name}, for kind classes), resampling (bilinear, the default, or cubic, for others)}}.
+            `rasters`: {layer: {file (the same at all dates) or files ({date: file}; a date without one is missing), band (number or
+            description, default 1), kind (continuous or classes), units, scale (factor on the values, default 1), classes ({code:
+            name}, for kind classes), resampling (bilinear, the default, or cubic, for others), mask ({file or files, values: codes};
+            cells with one of these codes, of clouds for example, become no data; optional)}}.
             `terrain`: names of layers of `terrain_folder` to take (optional); `terrain_resampling`: bilinear (default) or cubic.
-            `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional).
+            `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date that has all of them.
             `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons (optional).
             `labels`: {landslides: vector file, area: vector file (optional)}, or for several classes {classes: raster file of codes,
             of which 1 is landslides, names: {code: name}, area: vector file (optional)}; without it every cell is unmapped.
             `layers.json` gives for each layer `resolution_m`, the grid's, and `effective_resolution_m`, that of the raster that it came
-            from where it is coarser.
+            from where it is coarser; for one of `files` its `date`. That of several dates has `series` (see `describe_series`).
 
     Raises:
         HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the remedy.
     """
     check_record(record)
-    raw, terrain = Path(raw_folder), Path(terrain_folder or "")
+    raw, terrain, rasters = Path(raw_folder), Path(terrain_folder or ""), record["rasters"]
+    dates = rising_dates(record["dates"], "dates")
     grid = site_grid(record["grid"], raw)
     with atomic_path(out_folder) as path:
         path.mkdir()
         folder = LayerFolder(path, grid, record.get("citation", ""))
-        images = add_rasters(folder, record["rasters"], raw)
-        for name in record.get("terrain", []):
-            kind, how = ANGLE if name == "aspect" else CONTINUOUS, record.get("terrain_resampling", BILINEAR)
-            layer = align(terrain / f"{name}.tif", 1, grid, kind, resampling=how)
-            folder.add(replace(layer, name=name), effective_m=resolution_m(grid, terrain / f"{name}.tif"))
+        covered = add_rasters(folder, rasters, raw, dates)
+        add_terrain(folder, record.get("terrain", []), terrain, record.get("terrain_resampling", BILINEAR))
         for name, inputs in record.get("indices", {}).items():
-            effective = max(resolution_m(grid, raw / record["rasters"][band]["file"]) for band in inputs.values())
-            add_index(folder, name, inputs, images, effective)
+            add_index(folder, name, inputs)
         for name, file in record.get("lines", {}).items():
             distance = distance_to_lines(raw / file, grid)
             folder.add(Layer(name, distance, grid, "m", f"Euclidean distance to the nearest line or polygon of {file}"))
-        add_labels(folder, record.get("labels"), raw, covered=imaged(images.values(), grid))
-        manifest = {
-            "site": record["name"], "data": record["data"], "grid": grid.to_record(), "layers": folder.records,
-            "dates": [str(date) for date in record["dates"]], "notes": folder.notes,
-        }  # fmt: skip
-        write_json(path / "layers.json", manifest)
+        add_labels(folder, record.get("labels"), raw, covered)
+        masked = with_indices([name for name, entry in rasters.items() if "mask" in entry], record.get("indices", {}))
+        folder.write_manifest(record["name"], record["data"], dates, masked)
 
 
-def add_rasters(folder: LayerFolder, rasters: dict[str, dict[str, Any]], raw: Path) -> dict[str, Layer]:
-    """Co-register the raw rasters; returns the layers by name."""
-    layers = {}
+def add_rasters(folder: LayerFolder, rasters: dict[str, dict[str, Any]], raw: Path, dates: Sequence[str]) -> np.ndarray:
+    """Co-register the raw rasters, date by date, without what their masks hide.
+
+    Returns:
+        Where at least one continuous raster has data at one date or more (everywhere if there is none), bool (row, col).
+    """
+    covered = np.zeros(folder.grid.shape, bool)
     for name, entry in rasters.items():
-        band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
-        layer = align(raw / entry["file"], band, folder.grid, kind, resampling=entry.get("resampling", BILINEAR))
-        origin = layer.source + (f", band {band}" if band != 1 else "") + (f", times {scale:g}" if scale != 1 else "")
-        values = layer.values if kind == CLASSES else layer.values * np.float32(scale)
-        layers[name] = replace(layer, name=name, values=values, units=entry["units"], source=origin)
-        folder.add(layers[name], entry.get("classes"), resolution_m(folder.grid, raw / entry["file"]))
-    return layers
+        files, mask = files_of(entry, dates, name), entry.get("mask", {})
+        hidden = files_of(mask, dates, name) if mask else {}
+        folder.notes += [note for part in (files, hidden) for note in other_grids(raw, part) if note not in folder.notes]
+        for date, file in files.items():
+            layer = coregister(raw / file, name, entry, folder.grid, MINIMUM_COVER if date is None else 0.0)
+            if concealing := hidden.get(date, hidden.get(None)):
+                layer = without(layer, flagged(raw / concealing, mask["values"], folder.grid), concealing, mask["values"])
+            elif mask:
+                folder.notes.append(f"{name} {date}: its mask has no file for this date; nothing is hidden")
+            folder.add(layer, entry.get("classes"), resolution_m(folder.grid, raw / file), date)
+            if layer.kind == CONTINUOUS:
+                covered |= has_data(layer)
+    return covered if any(entry.get("kind", CONTINUOUS) == CONTINUOUS for entry in rasters.values()) else ~covered
 
 
-def add_index(folder: LayerFolder, name: str, inputs: dict[str, str], images: dict[str, Layer], effective_m: float) -> None:
-    """Compute a spectral index from co-registered rasters, whose coarsest has cells of `effective_m`."""
+def files_of(entry: dict[str, Any], dates: Sequence[str], place: str) -> dict[str | None, str]:
+    """The files of a raster or a mask by date, in rising order; that of a static one at None."""
+    return files_by_date(entry["files"], dates, f"{place}, files") if "files" in entry else {None: entry["file"]}
+
+
+def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum_cover: float) -> Layer:
+    """One file of a raster on the site's grid, scaled."""
+    band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
+    layer = align(path, band, grid, kind, minimum_cover, entry.get("resampling", BILINEAR))
+    origin = layer.source + (f", band {band}" if band != 1 else "") + (f", times {scale:g}" if scale != 1 else "")
+    values = layer.values if kind == CLASSES else layer.values * np.float32(scale)
+    return replace(layer, name=name, values=values, units=entry["units"], source=origin)
+
+
+def without(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -> Layer:
+    """A layer without data where `hidden` (row, col), as its source tells."""
+    values = np.where(hidden, layer.values.dtype.type(layer.nodata), layer.values)
+    return replace(layer, values=values, source=f"{layer.source}, no data where {file} is {' or '.join(map(str, codes))}")
+
+
+def other_grids(raw: Path, files: dict[str | None, str]) -> list[str]:
+    """Notes on the dates whose file lies on another grid than those of most dates."""
+    grids = {}
+    for date, file in files.items():
+        with open_raster(raw / file) as source:
+            grids[date] = grid_of(source)
+    usual = max(grids.values(), key=lambda grid: sum(alike(grid, other) for other in grids.values()), default=None)
+    return [
+        f"{files[date]} ({date}) lies on another grid ({grid_text(grid)}) than the files of other dates ({grid_text(usual)}); it was "
+        "co-registered"
+        for date, grid in grids.items()
+        if not alike(grid, usual)
+    ]
+
+
+def alike(one: Grid, other: Grid) -> bool:
+    """Whether two grids have the same CRS, shape and (to a hundredth of a cell) bounds."""
+    near = all(abs(a - b) <= 0.01 * one.resolution for a, b in zip(one.bounds, other.bounds, strict=True))
+    return one.crs == other.crs and one.shape == other.shape and near
+
+
+def grid_text(grid: Grid) -> str:
+    return f"{grid.crs}, cells of {grid.resolution:.6g}, from {grid.bounds[0]:.9g}, {grid.bounds[3]:.9g} on, {grid.height} x {grid.width}"
+
+
+def add_terrain(folder: LayerFolder, names: Iterable[str], terrain: Path, resampling: str = BILINEAR) -> None:
+    """Bring layers of a folder that `site.terrain.derive_terrain` wrote onto the grid."""
+    for name in names:
+        layer = align(terrain / f"{name}.tif", 1, folder.grid, ANGLE if name == "aspect" else CONTINUOUS, resampling=resampling)
+        folder.add(replace(layer, name=name), effective_m=resolution_m(folder.grid, terrain / f"{name}.tif"))
+
+
+def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
+    """Compute a spectral index from layers of the folder, at every date that has them all (once where all are static)."""
     compute, bands = INDICES[name]
-    arrays = [images[inputs[band]].values for band in bands]
-    source = f"{name} of {', '.join(inputs[band] for band in bands)}"
-    folder.add(Layer(name, compute(*arrays), folder.grid, "1", source), effective_m=effective_m)
+    layers = [folder.at(inputs[band]) for band in bands]
+    for date in common_dates(layers):
+        records = [layer.get(date, layer.get(None)) for layer in layers]
+        values = compute(*(read_layer(folder.path / record["path"]).values for record in records))
+        source = f"{name} of {', '.join(inputs[band] for band in bands)}"
+        effective = max(record["effective_resolution_m"] for record in records)
+        folder.add(Layer(name, values, folder.grid, "1", source), effective_m=effective, date=date)
+
+
+def with_indices(masked: Sequence[str], indices: dict[str, dict[str, str]]) -> list[str]:
+    """The masked layers and the indices of one or more of them."""
+    return [*masked, *(name for name, inputs in indices.items() if set(inputs.values()) & set(masked))]
+
+
+def common_dates(layers: Iterable[Iterable[str | None]]) -> list[str | None]:
+    """The dates that all dated layers have, rising; None alone where all are static (their only date is None)."""
+    dated = [set(dates) for dates in layers if None not in dates]
+    return sorted(set.intersection(*dated)) if dated else [None]
+
+
+def describe_series(folder: LayerFolder, dates: Sequence[str], masked: Sequence[str] = ()) -> dict[str, Any]:
+    """How much of the site each date shows, from the layers in the folder; notes tell it in words.
+
+    Args:
+        masked: layers from which clouds are taken out; where there are any, they alone say what is clear.
+
+    Returns:
+        {series: [{date, clear_share: share of the grid's cells where a dated layer has a value, missing: dated layers without that
+        date}], never_clear_share: share of the cells that are clear at no date}.
+    """
+    names = list(dict.fromkeys(record["name"] for record in folder.records if "date" in record))
+    layers, telling = {name: folder.at(name) for name in names}, [name for name in names if name in masked] or names
+    ever, series = np.zeros(folder.grid.shape, bool), []
+    for date in dates:
+        clear = np.zeros(folder.grid.shape, bool)
+        for name in telling:
+            if date in layers[name]:
+                clear |= has_data(read_layer(folder.path / layers[name][date]["path"]))
+        ever |= clear
+        series.append({"date": date, "clear_share": float(clear.mean()), "missing": [name for name in names if date not in layers[name]]})
+    never = float(np.mean(~ever))
+    gaps: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        gaps.setdefault(tuple(date for date in dates if date not in layers[name]), []).append(name)
+    folder.notes += [f"{', '.join(group)}: missing at {', '.join(missing)}" for missing, group in gaps.items() if missing]
+    shown = ", ".join(f"{one['date']} {one['clear_share']:.2%}" for one in series)
+    folder.notes.append(f"share of the site that is clear: {shown}; {never:.2%} of the site is clear at no date")
+    return {"series": series, "never_clear_share": never}
 
 
 def add_labels(folder: LayerFolder, files: dict[str, Any] | None, raw: Path, covered: np.ndarray) -> None:
     """Bring the landslides or classes onto the grid; cells without any image are unmapped, and all of them where there is no label."""
-    meaning, effective = {0: "not a landslide", 1: "landslide", UNMAPPED: "unmapped"}, None
+    meaning, effective = SLIDE_MEANING, None
     area = raw / files["area"] if files and "area" in files else None
     within = f"; mapped area of {files['area']}" if area else ""
     if files is None:
@@ -145,6 +272,13 @@ def add_labels(folder: LayerFolder, files: dict[str, Any] | None, raw: Path, cov
     else:
         labels = rasterise_labels(raw / files["landslides"], folder.grid, area, covered)
         origin = f"polygons of {files['landslides']}, cell centre inside{within}"
+    write_labels(folder, labels, origin, meaning, effective)
+
+
+def write_labels(
+    folder: LayerFolder, labels: Labels, origin: str, meaning: dict[int, str] = SLIDE_MEANING, effective: float | None = None
+) -> None:
+    """Add the layers `label`, whose codes have a `meaning`, and `instances`, and their notes."""
     folder.notes += labels.notes
     folder.add(Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning, effective)
     folder.add(Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0), effective_m=effective)
@@ -153,12 +287,6 @@ def add_labels(folder: LayerFolder, files: dict[str, Any] | None, raw: Path, cov
 def has_data(layer: Layer) -> np.ndarray:
     """Where a layer has data, bool (row, col)."""
     return layer.values != layer.nodata if layer.kind == CLASSES else ~np.isnan(layer.values)
-
-
-def imaged(layers: Iterable[Layer], grid: Grid) -> np.ndarray:
-    """Where at least one continuous raster has data (everywhere if there is none), bool (row, col)."""
-    images = [has_data(layer) for layer in layers if layer.kind == CONTINUOUS]
-    return np.any(images, axis=0) if images else np.ones(grid.shape, bool)
 
 
 def site_grid(record: dict[str, Any], raw: Path) -> Grid:
@@ -199,10 +327,10 @@ def check_record(record: dict[str, Any]) -> None:
     )
     if record.get("labels") is not None:
         check_label_keys(record["labels"], f"{place}, labels")
-    if len(record["dates"]) != 1:
-        raise HeadscarpError(f"{place}: dates must list one date, it lists {len(record['dates'])}")
+    dates = rising_dates(record["dates"], f"{place}, dates")
     for name, entry in record["rasters"].items():
-        check_keys(entry, RASTER_KEYS, ("file", "units"), f"{place}, rasters, {name}")
+        check_keys(entry, RASTER_KEYS, ("units",), f"{place}, rasters, {name}")
+        check_files(entry, dates, f"{place}, rasters, {name}")
         if require_known(entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind") == CLASSES:
             check_keys(entry, RASTER_KEYS, ("classes",), f"{place}, rasters, {name}")
             if "resampling" in entry:
@@ -218,6 +346,37 @@ def check_record(record: dict[str, Any]) -> None:
         check_keys(inputs, bands, bands, f"{place}, indices, {name}")
         for band in bands:
             require_known(inputs[band], record["rasters"], f"{place}, indices, {name}: raster layer")
+        if not common_dates(files_of(record["rasters"][inputs[band]], dates, place) for band in bands):
+            listed = " and ".join(inputs[band] for band in bands)
+            raise HeadscarpError(f"{place}, indices, {name}: {listed} have no date in common; give them `files` of one, or drop the index")
+    if len(dates) > 1 and not any("files" in entry for entry in record["rasters"].values()):
+        raise HeadscarpError(f"{place}: all rasters are the same at all {len(dates)} dates; give one of them `files`, or list one date")
+
+
+def check_files(entry: dict[str, Any], dates: Sequence[str], place: str) -> None:
+    """Check the files of a raster and those of its mask.
+
+    Raises:
+        HeadscarpError: both or neither of `file` and `files` are given, a date is unfit, or a mask has no codes or does not fit the raster.
+    """
+    if ("file" in entry) == ("files" in entry):
+        how = "both `file` and `files` are" if "file" in entry else "neither `file` nor `files` is"
+        raise HeadscarpError(f"{place}: {how} given; give `file` for a raster that is the same at all dates, `files` for one of each date")
+    files_of(entry, dates, place)
+    if "mask" not in entry:
+        return
+    mask, place = entry["mask"], f"{place}, mask"
+    check_keys(mask, MASK_KEYS, ("values",), place)
+    check_files({key: value for key, value in mask.items() if key != "values"}, dates, place)
+    if "files" in mask and "file" in entry:
+        raise HeadscarpError(f"{place}: a mask of `files` belongs to a raster of `files`; give the mask one `file` or the raster dates")
+    check_codes(mask["values"], place)
+
+
+def check_codes(codes: Any, place: str) -> None:
+    """Refuse what is no list of codes that hide a cell."""
+    if not isinstance(codes, list) or not codes or any(isinstance(code, bool) or not isinstance(code, int) for code in codes):
+        raise HeadscarpError(f"{place}: values is {codes!r}; list the codes that hide a cell, such as [1, 2]")
 
 
 def check_label_keys(labels: dict[str, Any], place: str) -> None:

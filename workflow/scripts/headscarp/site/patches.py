@@ -8,7 +8,7 @@ import pandas
 from affine import Affine
 
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, write_json
+from headscarp.files import atomic_path
 from headscarp.site.grid import Grid
 from headscarp.site.layer import CONTINUOUS, Layer, grid_of, open_raster
 from headscarp.site.layers import LayerFolder, add_labels, check_keys
@@ -95,11 +95,7 @@ def build_patch_layers(record: dict[str, Any], raw_folder: str | Path, out_folde
             values = np.where(kept, layer.values, np.nan).astype(np.float32)
             folder.add(Layer(layer.name, values, grid, layer.units, layer.source))
         add_labels(folder, None, raw, covered=kept)
-        manifest = {
-            "site": record["name"], "data": record["data"], "grid": grid.to_record(), "layers": folder.records,
-            "dates": [str(date) for date in record["dates"]], "notes": folder.notes,
-        }  # fmt: skip
-        write_json(path / "layers.json", manifest)
+        folder.write_manifest(record["name"], record["data"], [str(date) for date in record["dates"]])
 
 
 def coarse_dem(path: Path, resolution: float, size: int) -> tuple[Layer, Grid]:

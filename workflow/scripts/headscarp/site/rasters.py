@@ -1,5 +1,6 @@
 """Co-registration: any raster on the grid of a site."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +48,7 @@ def align(
     """
     with open_raster(path) as source:
         index = band_of(source, band)
-        cover = cover_of(source, grid)
-        if cover == 0 or cover < minimum_cover:
-            raise HeadscarpError(
-                f"{path} covers {cover:.0%} of the site, at least {minimum_cover:.0%} are needed; check its CRS and extent "
-                f"({source.crs.to_string()}, {', '.join(f'{edge:.6g}' for edge in source.bounds)}); or take another raster"
-            )
+        require_cover(source, grid, minimum_cover)
         if kind == CLASSES:
             values, nodata = resample_classes(source, index, grid)
             empty = bool(np.all(values == nodata))
@@ -64,6 +60,28 @@ def align(
         name = source.descriptions[index - 1] or Path(path).stem
         origin = source.tags().get("SOURCE", Path(path).name)
         return Layer(name, values, grid, source.units[index - 1] or "", origin, kind, nodata)
+
+
+def flagged(path: str | Path, codes: Sequence[int], grid: Grid) -> np.ndarray:
+    """Where the nearest cell of a raster (band 1; the commonest on a coarser grid) has one of `codes`, bool (row, col); else False.
+
+    Raises:
+        HeadscarpError: the file is missing, truncated or without CRS, lies beside the grid, or does not hold integers.
+    """
+    with open_raster(path) as source:
+        require_cover(source, grid, 0.0)
+        return np.isin(resample_classes(source, 1, grid)[0], codes)
+
+
+def require_cover(source: rasterio.DatasetReader, grid: Grid, minimum: float) -> None:
+    """Refuse a raster whose footprint holds less than the share `minimum` of a grid, or nothing of it."""
+    cover = cover_of(source, grid)
+    if cover == 0 or cover < minimum:
+        needed = f"at least {minimum:.0%} are needed; " if minimum else ""
+        raise HeadscarpError(
+            f"{source.name} covers {cover:.0%} of the site, {needed}check its CRS and extent "
+            f"({source.crs.to_string()}, {', '.join(f'{edge:.6g}' for edge in source.bounds)}); or take another raster"
+        )
 
 
 def band_of(source: rasterio.DatasetReader, band: int | str) -> int:

@@ -1,6 +1,6 @@
 """Writing the cube: layers stacked channel by channel, strip by strip."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,70 +14,95 @@ from headscarp.site.rasters import components
 
 ROWS_AT_ONCE = 512  # the block size of COGs
 NOT_CHANNELS = ("label", "instances")
+SERIES_KEYS = ("series", "never_clear_share")
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel of the cube: the layer it is read from, and what is done to its values (float32, NaN = no data)."""
+    """A channel of the cube: the layers it is read from by date (at None what is the same at all dates), and what is done to its values
+    (float32, NaN = no data)."""
 
     name: str
     units: str
     source: str
-    layer: Path
+    layers: Mapping[str | None, Path]
     encode: Callable[[np.ndarray], np.ndarray]
+    masked: bool
+
+    @property
+    def dated(self) -> bool:
+        return None not in self.layers
 
 
 def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
     """Stack all layers of a site into `cube.npy`, and write `label.npy`, `instances.npy` and `cube.json`, each whole or not at all.
 
     Every layer is a channel (classes as their code, angles in degrees). An angle has two more, `<layer>_sin` (east) and `<layer>_cos`
-    (north), both 0 where flat; a class layer one more for each class, `<layer>_<code>`, 1 or 0. Strips are read and appended one by
-    one, so memory is bounded by a strip.
+    (north), both 0 where flat; a class layer one more for each class, `<layer>_<code>`, 1 or 0. Static layers repeat at every date; a
+    date that a dated layer lacks is NaN. Strips are read and appended one by one, so memory is bounded by a strip.
+
+    cube.json: site, data, grid, dates, channels ({name, units, source, dated: it changes with the date, masked: clouds were taken out of
+    it}), classes; of several dates `series` and
+    `never_clear_share` of layers.json too.
 
     Raises:
         HeadscarpError: a layer is missing or truncated, or the disk is full.
     """
     layers, out = Path(layers_folder), Path(out_folder)
     manifest = read_json(layers / "layers.json")
-    channels = [channel for record in manifest["layers"] if record["name"] not in NOT_CHANNELS for channel in channels_of(record, layers)]
+    records: dict[str, list[dict[str, Any]]] = {}
+    for record in manifest["layers"]:
+        records.setdefault(record["name"], []).append(record)
+    channels = [channel for name, dates in records.items() if name not in NOT_CHANNELS for channel in channels_of(dates, layers)]
     plane = (manifest["grid"]["height"], manifest["grid"]["width"])
     shape = (len(manifest["dates"]), len(channels), *plane)
-    write_array(out / "cube.npy", np.float32, shape, (strip for channel in channels for strip in encoded_strips(channel)))
+    strips = (strip for date in manifest["dates"] for channel in channels for strip in encoded_strips(channel, date, plane))
+    write_array(out / "cube.npy", np.float32, shape, strips)
     write_array(out / "label.npy", np.uint8, plane, strips_of(layers / "label.tif"))
     write_array(out / "instances.npy", np.int32, plane, strips_of(layers / "instances.tif"))
-    described = [{"name": channel.name, "units": channel.units, "source": channel.source} for channel in channels]
+    described = [{"name": one.name, "units": one.units, "source": one.source, "dated": one.dated, "masked": one.masked} for one in channels]
     classes = next((record["classes"] for record in manifest["layers"] if record["name"] == "label" and "classes" in record), None)
     header = {key: manifest[key] for key in ("site", "data", "grid", "dates")} | {"channels": described, "classes": classes}
-    write_json(out / "cube.json", header)
+    write_json(out / "cube.json", header | {key: manifest[key] for key in SERIES_KEYS if key in manifest})
 
 
-def channels_of(record: dict[str, Any], folder: Path) -> list[Channel]:
-    """The channels that one layer of the manifest gives."""
-    name, source, path = record["name"], record["source"], folder / record["path"]
-    plain = Channel(name, record["units"], source, path, lambda values: values)
-    if record["kind"] == ANGLE:
+def channels_of(records: Sequence[dict[str, Any]], folder: Path) -> list[Channel]:
+    """The channels that one layer of the manifest gives; a dated layer has a record for each of its dates."""
+    first = records[0]
+    name, kind, layers = first["name"], first["kind"], {record.get("date"): folder / record["path"] for record in records}
+    source = first["source"] if len(records) == 1 else f"{first['source']} (first of {len(records)} dates)"
+    masked = first.get("masked", False)
+    plain = Channel(name, first["units"], source, layers, lambda values: values, masked)
+    if kind == ANGLE:
         return [
             plain,
-            Channel(f"{name}_sin", "1", f"sine of {name}, 0 where flat", path, lambda values: components(values)[0]),
-            Channel(f"{name}_cos", "1", f"cosine of {name}, 0 where flat", path, lambda values: components(values)[1]),
+            Channel(f"{name}_sin", "1", f"sine of {name}, 0 where flat", layers, lambda values: components(values)[0], masked),
+            Channel(f"{name}_cos", "1", f"cosine of {name}, 0 where flat", layers, lambda values: components(values)[1], masked),
         ]
-    if record["kind"] == CLASSES:
+    if kind == CLASSES:
         return [plain] + [
             Channel(
                 f"{name}_{code}",
                 "1",
                 f"{name} is {meaning}",
-                path,
+                layers,
                 lambda values, code=int(code): np.where(np.isnan(values), values, values == code),
+                masked,
             )
-            for code, meaning in record["classes"].items()
+            for code, meaning in first["classes"].items()
         ]
     return [plain]
 
 
-def encoded_strips(channel: Channel) -> Iterator[np.ndarray]:
-    """A channel as float32 strips (rows, col) from north to south, NaN = no data."""
-    for strip in strips_of(channel.layer, masked=True):
+def encoded_strips(channel: Channel, date: str, plane: tuple[int, int]) -> Iterator[np.ndarray]:
+    """A channel at a date as float32 strips (rows, col) of a `plane` (row, col) from north to south, NaN = no data."""
+    path = channel.layers.get(date if channel.dated else None)
+    if path is None:
+        height, width = plane
+        for top in range(0, height, ROWS_AT_ONCE):
+            yield np.full((min(ROWS_AT_ONCE, height - top), width), np.nan, np.float32)
+        return
+    for strip in strips_of(path, masked=True):
         yield channel.encode(strip.astype(np.float32).filled(np.nan))
 
 

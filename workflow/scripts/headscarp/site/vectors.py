@@ -8,8 +8,8 @@ from pyogrio.errors import DataSourceError
 from headscarp.errors import HeadscarpError
 
 
-def read_vectors(path: str | Path, crs: str) -> geopandas.GeoDataFrame:
-    """All features of a vector file in `crs`, those without geometry left out.
+def read_vectors(path: str | Path, crs: str | None = None) -> geopandas.GeoDataFrame:
+    """All features of a vector file in `crs` (None: its own), those without geometry left out.
 
     Raises:
         HeadscarpError: the file is missing, unreadable or has no CRS.
@@ -24,4 +24,5 @@ def read_vectors(path: str | Path, crs: str) -> geopandas.GeoDataFrame:
         raise HeadscarpError(
             f"{path} has no CRS; find out which it is and assign it, for example with `ogr2ogr -a_srs EPSG:4326 with_crs.gpkg {path}`"
         )
-    return table[table.geometry.notna()].to_crs(crs)
+    table = table[table.geometry.notna()]
+    return table.to_crs(crs) if crs else table

@@ -102,6 +102,8 @@ def rgb_file(record: Mapping[str, Any], place: str) -> str:
         HeadscarpError: a band is missing, or they come from several files.
     """
     check_keys(record["rasters"], record["rasters"], RGB, f"{place}, rasters")
+    for name, entry in record["rasters"].items():
+        check_keys(entry, entry, ("file",), f"{place}, rasters, {name}")
     files = {record["rasters"][name]["file"] for name in RGB}
     if len(files) > 1:
         raise HeadscarpError(

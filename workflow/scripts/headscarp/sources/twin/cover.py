@@ -75,11 +75,15 @@ def land_cover(
         cover[mask] = kind
     cover[_roads(rng, ground) if roads is None else roads] = ROAD
     if spec.snow_line_m is not None:
-        snow_depth = 120 * correlated_noise(rng, shape, 12) + 220 * np.cos(ground.aspect) - 6 * np.maximum(ground.slope - 35, 0)
-        snow = (ground.elevation + snow_depth > spec.snow_line_m) & (ground.elevation > spec.snow_line_m - 150)
-        cover[snow & ~slides] = SNOW
+        cover[snow_over(ground, spec.snow_line_m, correlated_noise(rng, shape, 12)) & ~slides] = SNOW
     cover[ground.water] = WATER
     return cover
+
+
+def snow_over(ground: Ground, snow_line_m: float, drifts: np.ndarray) -> np.ndarray:
+    """Mask (row, col) of snow: above the snow line, lower in drifts (noise of unit variance) and on northern slopes, not on cliffs."""
+    depth = 120 * drifts + 220 * np.cos(ground.aspect) - 6 * np.maximum(ground.slope - 35, 0)
+    return (ground.elevation + depth > snow_line_m) & (ground.elevation > snow_line_m - 150)
 
 
 def _look_alikes(

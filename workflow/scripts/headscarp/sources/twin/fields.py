@@ -3,6 +3,9 @@
 import numpy as np
 from scipy import fft, ndimage
 
+# What is lower than this (m) casts no shadow.
+_LEAST_SHADOW_M = 0.15
+
 
 def correlated_noise(rng: np.random.Generator, shape: tuple[int, int], correlation: float, roughness: float = 1.5) -> np.ndarray:
     """Gaussian noise of zero mean and unit variance, shape (row, col), correlated over about `correlation` cells (von Karman spectrum).
@@ -59,3 +62,24 @@ def winding_line(rng: np.random.Generator, points: np.ndarray, spacing: float, a
         for sigma, weight in ((count / 14, 1.6), (count / 45, 1.1))
     )
     return line + amplitude * swing[:, None] * normal
+
+
+def cast_shadow(top: np.ndarray, spacing: float, sun_deg: tuple[float, float], tallest: float, step: int = 1) -> np.ndarray:
+    """Mask (row, col) of the cells in the shadow of what rises up to `tallest` above them: heights `top` (m) in cells of `spacing` (m), the
+    sun's azimuth and elevation (degrees), followed towards the sun every `step` cells."""
+    azimuth, elevation = np.radians(sun_deg)
+    shaded = np.zeros(top.shape, bool)
+    for cells in range(step, int(tallest / np.tan(elevation) / spacing), step):
+        down, right = round(-np.cos(azimuth) * cells), round(np.sin(azimuth) * cells)
+        shaded |= shifted(top, down, right) - cells * spacing * np.tan(elevation) > top + _LEAST_SHADOW_M
+    return shaded
+
+
+def shifted(values: np.ndarray, down: int, right: int) -> np.ndarray:
+    """`values` at (row + down, col + right), 0 beyond the edges."""
+    rows, cols = values.shape
+    moved = np.zeros_like(values)
+    moved[max(0, -down) : rows - max(0, down), max(0, -right) : cols - max(0, right)] = values[
+        max(0, down) : rows + min(0, down), max(0, right) : cols + min(0, right)
+    ]
+    return moved

@@ -14,9 +14,16 @@ VHR_IMAGE_FILES = ("rgb{}.tif", "classes{}.tif", "landslides{}.gpkg")
 VHR_FILES = ("dem.tif", "ndvi.tif", "study_area.gpkg", "manifest.json")
 VHR_SERIES_FILES = ("nets.gpkg", "mine.gpkg", "roads.gpkg", "buildings.gpkg")
 
+# One of this kind is a landscape of 30 m at several dates.
+SERIES = "series"
+DATED_FILES = ("rgb_{}.tif", "clouds_{}.tif", "precipitation_{}.tif")
+SERIES_FILES = ("dem.tif", "lithology.tif", "landslides.gpkg", "study_area.gpkg", "rivers.gpkg", "faults.gpkg", "manifest.json")
+
 
 def raw_files(record: dict[str, Any]) -> tuple[str, ...]:
     """Names of the files that `simulate_twin` writes for a site's `twin` record; those of a region or of several images are more."""
+    if record.get("kind") == SERIES:
+        return tuple(name.format(date) for date in record["dates"] for name in DATED_FILES) + SERIES_FILES
     if record.get("kind") == VHR:
         per_image = tuple(name.format(suffix) for suffix in suffixes(record["images"]) for name in VHR_IMAGE_FILES)
         return per_image + VHR_FILES + (VHR_SERIES_FILES if len(record["images"]) > 1 else ())

@@ -31,7 +31,8 @@ _DIFFUSE = np.array([0.34, 0.29, 0.22, 0.17, 0.12, 0.07, 0.05])
 # Point spread of a pan-sharpened pixel, in pixels.
 _BLUR = 0.75
 _LEAF = {covers.FOREST: "leaf forest", covers.SHRUB: "leaf shrub", covers.GRASS: "leaf grass", covers.FIELD: "leaf crop"}
-_BARE = (covers.SOIL, covers.ROCK, covers.QUARRY, covers.BAR)
+# Ground that is bare, and looks like a slide.
+BARE_COVERS = (covers.SOIL, covers.ROCK, covers.QUARRY, covers.BAR)
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,17 @@ class Surface:
 def simulate_bands(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray) -> np.ndarray:
     """Reflectance (band, row, col) float32 in 0..1 of the bands of the spec's sensor."""
     surface = _surface(spec, rng, ground, cover, instances)
-    shape = cover.shape
-    texture = np.exp(0.07 * correlated_noise(rng, shape, 2, 0.8))
-    lit = _illumination(spec, ground)
+    return observe(spec, rng, ground, surface, ground_texture(rng, cover.shape), sunlight(spec, ground))
+
+
+def ground_texture(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Brightness (row, col) of the ground's grain relative to its mean."""
+    return np.exp(0.07 * correlated_noise(rng, shape, 2, 0.8))
+
+
+def observe(spec: TwinSpec, rng: np.random.Generator, ground: Ground, surface: Surface, texture: np.ndarray, lit: np.ndarray) -> np.ndarray:
+    """Reflectance (band, row, col) float32 in 0..1 of a surface under direct sunlight `lit`, through haze, with the sensor's noise."""
+    shape = texture.shape
     haze = np.clip(spec.haze * (1 + 0.15 * correlated_noise(rng, shape, min(shape) / 4, 2.5)), 0, None)
     sky = 0.5 + 0.5 * np.cos(np.radians(ground.slope))
     bands = np.empty((len(spec.bands), *shape), np.float32)
@@ -69,12 +78,14 @@ def simulate_bands(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cov
 def _surface(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray) -> Surface:
     shape = cover.shape
     vigour = np.clip(spec.vegetation_vigour * np.exp(0.14 * correlated_noise(rng, shape, 6)), 0, 1)
-    vigour[cover == covers.FIELD] *= _parcels(rng, shape, 0.45, 1.25)[cover == covers.FIELD]
+    field = cover == covers.FIELD
+    parcel = parcels(rng, shape)
+    vigour[field] *= rng.uniform(0.45, 1.25, shape)[parcel][field]
     vigour = np.clip(vigour, 0, 1)
     built = np.exp(0.2 * rng.standard_normal(int((cover == covers.BUILT).sum())))
 
     # Slides and look-alikes draw their bareness, rock and brightness from one distribution: spectra alone cannot tell them apart.
-    patches, count = ndimage.label(np.isin(cover, _BARE) & (instances == 0))
+    patches, count = ndimage.label(np.isin(cover, BARE_COVERS) & (instances == 0))
     patches = np.where(instances > 0, count + instances, patches)
     total = int(patches.max()) + 1
     spread = np.clip(rng.beta(3.0 * (1 - spec.revegetation) + 0.3, 3.0 * spec.revegetation + 0.3, total), 0.05, 1.0)
@@ -98,7 +109,7 @@ def _reflectance(surface: Surface, k: int) -> np.ndarray:
         at = surface.cover == kind
         if kind in _LEAF:
             result[at] = surface.vigour[at] * spectrum[_LEAF[kind]] + (1 - surface.vigour[at]) * spectrum["litter"]
-        elif kind not in _BARE:
+        elif kind not in BARE_COVERS:
             result[at] = spectrum[{covers.ROAD: "asphalt", covers.BUILT: "built", covers.WATER: "water", covers.SNOW: "snow"}[kind]]
     result[surface.cover == covers.BUILT] *= surface.built
 
@@ -113,15 +124,14 @@ def _reflectance(surface: Surface, k: int) -> np.ndarray:
     return result
 
 
-def _parcels(rng: np.random.Generator, shape: tuple[int, int], lowest: float, highest: float) -> np.ndarray:
-    """One value per field: parcels are the cells nearest to scattered points."""
+def parcels(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column, each (row, col), of the point that stands for each cell's parcel: the nearest of scattered points."""
     seeds = rng.uniform(size=shape) < 1 / 60
     seeds[0, 0] = True
-    nearest = ndimage.distance_transform_edt(~seeds, return_distances=False, return_indices=True)
-    return rng.uniform(lowest, highest, shape)[nearest[0], nearest[1]]
+    return tuple(ndimage.distance_transform_edt(~seeds, return_distances=False, return_indices=True))
 
 
-def _illumination(spec: TwinSpec, ground: Ground) -> np.ndarray:
+def sunlight(spec: TwinSpec, ground: Ground) -> np.ndarray:
     """Direct sunlight relative to level ground (Lambert): cosine of the incidence angle over that of the sun's zenith angle."""
     zenith, azimuth = np.radians(90 - spec.sun_elevation_deg), np.radians(spec.sun_azimuth_deg)
     slope = np.radians(ground.slope)

@@ -91,8 +91,8 @@ def rain_factor(spec: TwinSpec) -> int:
     return round(1000 / spec.resolution_m)
 
 
-def annual_rain(spec: TwinSpec, rng: np.random.Generator, dem: np.ndarray) -> np.ndarray:
-    """Annual rain (mm) on cells of 1 km, in the spec's range: more on high ground and where moist air from the south-east rises."""
+def annual_rain(spec: TwinSpec, rng: np.random.Generator, dem: np.ndarray, rainfall_mm: tuple[float, float]) -> np.ndarray:
+    """Annual rain (mm) on cells of 1 km, in the range `rainfall_mm`: more on high ground and where moist air from the south-east rises."""
     factor = rain_factor(spec)
     spacing = spec.dem_grid.resolution
     broad = ndimage.gaussian_filter(dem, 700 / spacing)
@@ -104,7 +104,7 @@ def annual_rain(spec: TwinSpec, rng: np.random.Generator, dem: np.ndarray) -> np
     where = np.meshgrid(*at, indexing="ij")
     height, lift = (ndimage.map_coordinates(field, where, order=1) for field in (broad, lift))
     rain = height / height.std() + 0.7 * lift / lift.std() + 0.3 * correlated_noise(rng, shape, max(2, min(shape) / 5))
-    driest, wettest = spec.region.rainfall_mm
+    driest, wettest = rainfall_mm
     return (driest + (rain - rain.min()) / np.ptp(rain) * (wettest - driest)).astype(np.float32)
 
 

@@ -44,15 +44,69 @@ class Scene:
     region: Region | None
 
 
+@dataclass(frozen=True)
+class Landscape:
+    """A site before its image is taken.
+
+    dem, lithology, instances, mapped and safety as in `Scene`; ground: what land cover depends on; plants: classes of `cover.vegetation`.
+    rivers, fault: lines (n, 2) in rows and columns of the DEM's grid. Of a region: its terrain's units, roads as lines and as a mask, and
+    annual rain; None for a site without.
+    """
+
+    dem: np.ndarray
+    lithology: np.ndarray
+    instances: np.ndarray
+    mapped: np.ndarray
+    safety: np.ndarray
+    ground: Ground
+    plants: np.ndarray
+    rivers: list[np.ndarray]
+    fault: np.ndarray
+    units: np.ndarray | None
+    roads: list[np.ndarray] | None
+    road_mask: np.ndarray | None
+    rain: np.ndarray | None
+
+
+def generators(seed: int) -> dict[str, np.random.Generator]:
+    """One generator per part of a scene, so that a change to one part leaves the others as they were."""
+    parts = ("terrain", "fault", "outline", "slides", "cover", "image", "places", "rain", "soil", "district")
+    return dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
+
+
 def simulate(spec: TwinSpec, seed: int) -> Scene:
     """Simulate a site; the same spec and seed give the same scene.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area.
     """
-    # One generator per part, so that a change to one part leaves the others as they were.
-    parts = ("terrain", "fault", "outline", "slides", "cover", "image", "places", "rain", "soil", "district")
-    of = dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
+    of = generators(seed)
+    land = build_landscape(spec, of)
+    slides = land.instances > 0
+    cover = land_cover(spec, of["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask)
+    bands = simulate_bands(spec, of["image"], land.ground, cover, land.instances)
+    region = None
+    if spec.region:
+        district = regions.district_area(spec, of["district"], land.mapped, slides)
+        use = regions.land_use(spec, cover, land.ground.river_distance, land.ground.slope)
+        coarse_dem, coarse_use = block_mean(land.dem, COARSE_FACTOR), regions.block_majority(use, COARSE_FACTOR)
+        units = regions.block_majority(land.units, COARSE_FACTOR)
+        region = Region(
+            land.rain, coarse_dem, regions.soils(of["soil"], units, coarse_dem, coarse_use), units, use, land.roads, cover == BUILT,
+            cover == WATER, district, regions.survey(spec, of["district"], land.instances, district),
+        )  # fmt: skip
+    return Scene(
+        spec, bands, land.dem, land.lithology, land.instances, land.mapped, cover, land.safety.astype(np.float32),
+        to_map(land.rivers, spec.dem_grid), to_map([land.fault], spec.dem_grid), region,
+    )  # fmt: skip
+
+
+def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Landscape:
+    """Terrain, mapped area, slides and plants of a site, from the `generators` of its seed.
+
+    Raises:
+        HeadscarpError: the slides do not fit into the study area.
+    """
     shape, factor = (spec.rows, spec.cols), spec.dem_factor
     dem_grid = spec.dem_grid
     spacing, resolution = dem_grid.resolution, spec.resolution_m
@@ -91,7 +145,7 @@ def simulate(spec: TwinSpec, seed: int) -> Scene:
         road_distance = distance_to(road_mask, resolution).astype(real)
         ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
         plants = vegetation(spec, of["cover"], ground, mapped, regions.remoteness(spec, of["places"], places, road_distance))
-        rain = regions.annual_rain(spec, of["rain"], terrain.elevation)
+        rain = regions.annual_rain(spec, of["rain"], terrain.elevation, spec.region.rainfall_mm)
         safety = regions.factor_of_safety(
             spec, of["soil"], slope, _repeated(terrain.units, factor, shape), contributing,
             resample_to(rain, shape, regions.rain_factor(spec)).astype(real), river_distance, road_distance, fault_distance, plants,
@@ -108,21 +162,8 @@ def simulate(spec: TwinSpec, seed: int) -> Scene:
     ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
     if plants is None:
         plants = vegetation(spec, of["cover"], ground, mapped, ground.river_distance / 800)
-    cover = land_cover(spec, of["cover"], ground, safety, mapped, instances > 0, plants, road_mask)
-    bands = simulate_bands(spec, of["image"], ground, cover, instances)
-    region = None
-    if spec.region:
-        district = regions.district_area(spec, of["district"], mapped, instances > 0)
-        use = regions.land_use(spec, cover, river_distance, slope)
-        coarse_dem, coarse_use = block_mean(dem, COARSE_FACTOR), regions.block_majority(use, COARSE_FACTOR)
-        units = regions.block_majority(terrain.units, COARSE_FACTOR)
-        region = Region(
-            rain, coarse_dem, regions.soils(of["soil"], units, coarse_dem, coarse_use), units, use, roads, cover == BUILT, cover == WATER,
-            district, regions.survey(spec, of["district"], instances, district),
-        )  # fmt: skip
-    return Scene(
-        spec, bands, dem, lithology, instances, mapped, cover, safety.astype(np.float32),
-        to_map(rivers, dem_grid), to_map([fault], dem_grid), region,
+    return Landscape(
+        dem, lithology, instances, mapped, safety, ground, plants, rivers, fault, terrain.units, roads, road_mask, rain,
     )  # fmt: skip
 
 

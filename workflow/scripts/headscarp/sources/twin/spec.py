@@ -18,6 +18,7 @@ EARTHQUAKE = "earthquake"
 SENSORS = {
     "landsat8": ("coastal", "blue", "green", "red", "nir", "swir1", "swir2"),
     "sentinel2": ("blue", "green", "red", "nir"),
+    "rgb": ("red", "green", "blue"),
 }
 SURVEY_SIZES = ("small", "medium", "large")
 # The coarse grid of a region's factors (90 m over a DEM of 30 m), in cells of the DEM.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from headscarp.sources.twin.fields import blurred_noise
+from headscarp.sources.twin.fields import blurred_noise, cast_shadow
 from headscarp.sources.twin.vhr import BUILDING, ROAD, VEGETATION, WATER, Ground
 from headscarp.sources.twin.vhr_spec import PIXEL_M, SENSORS, VhrImage, VhrSpec
 
@@ -186,20 +186,6 @@ def _light(surface: np.ndarray, height: np.ndarray, azimuth_deg: float, elevatio
     incidence = np.sin(elevation) - np.cos(elevation) * (eastward * np.sin(azimuth) - southward * np.cos(azimuth))
     incidence /= np.sqrt(1 + southward**2 + eastward**2)
     sun = np.clip(incidence / np.sin(elevation), 0, 1.6)
-    shaded = np.zeros(surface.shape, bool)
-    for step in range(_STEP, int(_TALLEST_M / np.tan(elevation) / PIXEL_M), _STEP):
-        down, right = round(-np.cos(azimuth) * step), round(np.sin(azimuth) * step)
-        top = _shifted(height, down, right) - step * PIXEL_M * np.tan(elevation)
-        shaded |= top > height + 0.15
+    shaded = cast_shadow(height, PIXEL_M, (azimuth_deg, elevation_deg), _TALLEST_M, _STEP)
     soft = ndimage.gaussian_filter(1 - shaded.astype(np.float32), 0.7)
     return ((1 - _SKY) * sun * soft + _SKY).astype(np.float32)
-
-
-def _shifted(values: np.ndarray, down: int, right: int) -> np.ndarray:
-    """`values` at (row + down, col + right), 0 beyond the edges."""
-    rows, cols = values.shape
-    moved = np.zeros_like(values)
-    moved[max(0, -down) : rows - max(0, down), max(0, -right) : cols - max(0, right)] = values[
-        max(0, down) : rows + min(0, down), max(0, right) : cols + min(0, right)
-    ]
-    return moved
