@@ -47,6 +47,8 @@ rule all:
     default_target: True
     input:
         [plan.targets(card) for card in plan.selected],
+        plan.claim_targets(),
+        plan.audit_targets(),
 
 
 # One named target a card: `snakemake gao2021`.

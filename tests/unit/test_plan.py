@@ -34,7 +34,8 @@ def change_card(root, name, change):
 @pytest.mark.parametrize("scale", ["tiny", "demo", "full"])
 def test_every_card_resolves_at_every_scale(root, scale):
     plan = load_plan(CONFIG | {"scale": scale}, root)
-    assert set(plan.cards) == {"gao2021", "iburi2018", "zhang2024", "xia2021", "stfusion", "ecuador", "emilia", "emilia_series"}
+    papers = {"gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"}
+    assert set(plan.cards) == papers | {"iburi2018", "xing2026_real", "ecuador", "emilia", "emilia_series", "networks"}
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
             assert plan.inputs_of(exhibit) or exhibit.kind == "extraction_audit"  # of published numbers only

@@ -16,7 +16,19 @@ import yaml
 
 from ..conftest import REPOSITORY, shared_folder
 
-CARDS = ["gao2021", "iburi2018", "zhang2024", "xia2021", "stfusion", "ecuador", "emilia", "emilia_series"]
+CARDS = [
+    "gao2021",
+    "iburi2018",
+    "zhang2024",
+    "xia2021",
+    "stfusion",
+    "xing2026",
+    "xing2026_real",
+    "ecuador",
+    "emilia",
+    "emilia_series",
+    "networks",
+]
 TIDY = ["row", "metric", "protocol", "value", "sd", "ci_low", "ci_high", "n_seeds", "published", "difference", "data", "note"]
 
 
@@ -136,6 +148,43 @@ def test_real_series_go_the_same_way(finished, real_data):
     assert len(dates[(dates["metric"] == "clear_share") & dates["row"].str.startswith("slovenia")]) == 67
 
 
+def test_every_exhibit_of_xing2026_is_made(finished):
+    tables = {path.stem for path in (finished / "results/tables/xing2026").glob("*.csv")}
+    figures = {path.stem for path in (finished / "results/figures/xing2026").glob("*.png")}
+    assert figures == {"fig_cross", "fig_region_a", "fig_region_b", "fig_region_c", "fig_maps"}
+    assert tables == figures | {"regions", "fusion", "components", "baselines", "lightweight", "cross_scene"}
+    cross = pd.read_csv(finished / "results/tables/xing2026/cross_scene.csv")
+    regions = ("region_a", "region_b", "region_c")
+    assert {tuple(row.split(":")[:2]) for row in cross["row"]} == {(trained, tested) for trained in regions for tested in regions}
+
+
+def test_one_comparison_across_papers_is_made_of_all_networks(finished, real_data):
+    real_data("mirror")
+    tables = {path.stem for path in (finished / "results/tables/networks").glob("*.csv")}
+    assert {"comparison", "comparison_twin", "pairwise", "pairwise_twin", "ranks", "ranks_twin"} <= tables
+    assert set(pd.read_csv(finished / "results/tables/networks/comparison.csv")["data"]) <= {"real", "network"}
+    assert (finished / "results/figures/networks/grad_cam.png").exists()
+
+
+def test_every_claim_has_a_verdict_under_its_protocols(finished):
+    claims = pd.read_csv(finished / "results/tables/claims.csv")
+    assert set(claims["verdict"]) <= {"supported", "contradicted", "inconclusive"}
+    papers = {"gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"}
+    assert set(claims["card"]) == papers and (claims.groupby("card")["claim"].nunique() >= 4).all()
+    twin = claims[claims["data"] == "twin"]
+    assert set(twin["protocol"]) == {"published", "blocked"}
+    judged = claims.dropna(subset=["ci_low", "ci_high"])
+    assert ((judged["ci_low"] > 0) == (judged["verdict"] == "supported")).all()
+    assert ((judged["ci_high"] < 0) == (judged["verdict"] == "contradicted")).all()
+    assert (finished / "results/figures/claims.png").exists()
+
+
+def test_the_audit_of_all_papers_is_recomputed(finished):
+    audit = pd.read_csv(finished / "results/tables/audit.csv")
+    assert set(audit["card"].dropna()) >= {"gao2021", "zhang2024", "xia2021", "stfusion"}
+    assert (finished / "results/tables/audit.md").exists()
+
+
 def test_models_of_susceptibility_are_scored_on_the_same_cells(finished):
     runs = finished / "results/runs/zhang2024/zhangjiajie_90m"
     for protocol in ("published", "blocked"):
@@ -154,7 +203,7 @@ def test_susceptibility_of_real_sites_has_random_and_spatial_folds(finished, rea
     assert table.loc[table["metric"] == "auc", "value"].between(0, 1).all()
 
 
-@pytest.mark.parametrize("card", ["gao2021", "zhang2024", "xia2021", "stfusion"])
+@pytest.mark.parametrize("card", ["gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"])
 def test_tables_are_tidy_and_say_that_the_sites_are_simulated(finished, card):
     for path in (finished / "results/tables" / card).glob("*.csv"):
         table = pd.read_csv(path)
@@ -228,8 +277,8 @@ def test_a_new_seed_adds_its_trainings_only(finished):
 @pytest.mark.parametrize("scale", ["demo", "full"])
 def test_the_recipe_of_every_exhibit_holds_at_every_scale(tmp_path, scale):
     configure(tmp_path / "run", scale=scale)
-    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021", "stfusion"))
-    assert jobs["draw_figure"] == 6 + 13 + 11 + 7 and jobs["build_table"] == 6 + 10 + 13 + 8
+    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"))
+    assert jobs["draw_figure"] == 6 + 13 + 11 + 7 + 5 and jobs["build_table"] == 6 + 10 + 13 + 8 + 6
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ rule map_forest:
     resources:
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
+        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site),
     message:
         "Growing {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
@@ -127,6 +127,32 @@ rule score_run:
         "Scoring {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
         "../scripts/score_run.py"
+
+
+rule explain_run:
+    input:
+        cube=CUBE,
+        samples=SAMPLE,
+        model=rules.train_network.output.model,
+        record=rules.train_network.output.record,
+    output:
+        RUN + "/gradcam.npz",
+    log:
+        RUN_LOG.format(rule="explain_run"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="explain_run")
+    wildcard_constraints:
+        experiment=either(plan.names_of_experiments(WINDOWS)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        gpu=get_gpus,
+        mem_mb=3000,
+    message:
+        "Explaining {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/explain_run.py"
 
 
 rule cut_map:
@@ -199,6 +225,28 @@ use rule score_run as score_elsewhere with:
         cube=[f"results/sites/{{target}}/cube/{name}" for name in CUBE_FILES],
         samples=SAMPLE,
         probability=ELSEWHERE + "/probability.tif",
+        home=RUN + "/scores.json",
+    output:
+        scores=ELSEWHERE + "/scores.json",
+        cells=ELSEWHERE + "/cells.npz",
+    log:
+        RUN_LOG.format(rule="score_elsewhere").replace(".log", "/{target}.log"),
+    benchmark:
+        RUN_BENCHMARK.format(rule="score_elsewhere").replace(".tsv", "/{target}.tsv")
+    wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=False)),
+        experiment=either(plan.names_of_experiments(WINDOWS)),
+    params:
+        everywhere=True,
+    message:
+        "Scoring {wildcards.experiment} of {wildcards.site} on all of {wildcards.target} ({wildcards.card}, {wildcards.protocol})"
+
+
+use rule score_elsewhere as score_classes_elsewhere with:
+    input:
+        cube=[f"results/sites/{{target}}/cube/{name}" for name in CUBE_FILES],
+        samples=SAMPLE,
+        probability=ELSEWHERE + "/probability.tif",
         classes=ELSEWHERE + "/classes.tif",
         home=RUN + "/scores.json",
     output:
@@ -206,16 +254,12 @@ use rule score_run as score_elsewhere with:
         cells=ELSEWHERE + "/cells.npz",
         classes=ELSEWHERE + "/classes.npz",
     log:
-        RUN_LOG.format(rule="score_elsewhere").replace(".log", "/{target}.log"),
+        RUN_LOG.format(rule="score_classes_elsewhere").replace(".log", "/{target}.log"),
     benchmark:
-        RUN_BENCHMARK.format(rule="score_elsewhere").replace(".tsv", "/{target}.tsv")
+        RUN_BENCHMARK.format(rule="score_classes_elsewhere").replace(".tsv", "/{target}.tsv")
     wildcard_constraints:
         card=either(plan.names_of_cards(several_classes=True)),
         experiment=either(plan.names_of_experiments(WINDOWS)),
-    params:
-        everywhere=True,
-    message:
-        "Scoring {wildcards.experiment} of {wildcards.site} on all of {wildcards.target} ({wildcards.card}, {wildcards.protocol})"
 
 
 rule make_inventory:
@@ -292,7 +336,7 @@ rule fit_cell_model:
     resources:
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
+        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site),
     message:
         "Fitting {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

@@ -66,3 +66,55 @@ rule draw_figure:
         "Drawing {wildcards.exhibit} of {wildcards.card}"
     script:
         "../scripts/draw_figure.py"
+
+
+rule judge_claims:
+    input:
+        plan.claim_inputs(),
+        module=str(LIBRARY / "headscarp" / "exhibits" / "claims.py"),
+    output:
+        csv="results/tables/claims.csv",
+        markdown="results/tables/claims.md",
+        html=report(
+            "results/tables/claims.html", caption="../report/table.rst", category="claims", labels={"exhibit": "claims", "kind": "table"}
+        ),
+        png=report(
+            "results/figures/claims.png", caption="../report/figure.rst", category="claims", labels={"exhibit": "claims", "kind": "figure"}
+        ),
+        pdf="results/figures/claims.pdf",
+    log:
+        "results/logs/judge_claims.log",
+    benchmark:
+        "results/benchmarks/judge_claims.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=plan.claims_record(),
+    message:
+        "Judging the claims of all selected papers"
+    script:
+        "../scripts/judge_claims.py"
+
+
+rule audit_papers:
+    input:
+        [f"{sample['folder']}/samples.json" for sample in plan.audit_samples()],
+        module=str(LIBRARY / "headscarp" / "exhibits" / "paper_audits.py"),
+    output:
+        csv="results/tables/audit.csv",
+        markdown="results/tables/audit.md",
+        html=report(
+            "results/tables/audit.html", caption="../report/audit.rst", category="audit", labels={"exhibit": "audit", "kind": "table"}
+        ),
+    log:
+        "results/logs/audit_papers.log",
+    benchmark:
+        "results/benchmarks/audit_papers.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=plan.audit_record(),
+    message:
+        "Auditing the published numbers of all selected papers"
+    script:
+        "../scripts/audit_papers.py"

@@ -124,7 +124,7 @@ rule sample_windows:
         "../../envs/geo.yaml"
     params:
         record=lambda wildcards: plan.sampling(wildcards.card, wildcards.site),
-        groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=False),
+        groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=False, site=wildcards.site),
         seed=lambda wildcards: plan.sites[wildcards.site].seed,
     message:
         "Choosing {wildcards.protocol} windows of {wildcards.site} for {wildcards.card}"
@@ -146,7 +146,7 @@ rule sample_cells:
         "../../envs/geo.yaml"
     params:
         record=lambda wildcards: plan.cards[wildcards.card].cells[wildcards.site],
-        groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=True),
+        groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=True, site=wildcards.site),
         seed=lambda wildcards: plan.sites[wildcards.site].seed,
     message:
         "Choosing {wildcards.protocol} cells of {wildcards.site} for {wildcards.card}"

@@ -12,6 +12,8 @@ rule derive_terrain:
         "results/benchmarks/derive_terrain/{site}.tsv"
     conda:
         "../../envs/geo.yaml"
+    params:
+        over_windows=lambda wildcards: plan.terrain_over_windows(wildcards.site),
     message:
         "Deriving slope, aspect, curvature and wetness of {wildcards.site}"
     script:

@@ -66,7 +66,7 @@ rule train_network:
         gpu=get_gpus,
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
+        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site),
     message:
         "Training {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
@@ -94,7 +94,7 @@ rule train_susceptibility:
         gpu=get_gpus,
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed)),
+        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site),
     message:
         "Training {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

@@ -5,4 +5,4 @@ from headscarp.site.terrain import derive_terrain
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        derive_terrain(snakemake.input.dem, snakemake.output[0])
+        derive_terrain(snakemake.input.dem, snakemake.output[0], snakemake.params.over_windows)

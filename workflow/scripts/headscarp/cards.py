@@ -3,7 +3,7 @@
 import csv
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.needs import FIGURES, TABLES, Needs
+from headscarp.site.land_cover import LAND_COVER
 from headscarp.sources.twin.files import raw_files
 from headscarp.vocabulary import nearest, require_known
 
@@ -21,6 +22,15 @@ WINDOWS, FOREST, NEIGHBOURHOODS, CELLS = "windows", "forest", "neighbourhoods", 
 # The only date that an experiment reads unless it says otherwise.
 LAST = "last"
 METHODS = {"random_forest": FOREST, "cnn3d": NEIGHBOURHOODS} | dict.fromkeys(("gbdt_lr", "logistic_regression", "cell_forest"), CELLS)
+# Metrics that a claim may be about, of runs that map landslides and of runs of several classes: more of each is better.
+PIXEL_METRICS = (
+    "accuracy", "precision", "recall", "f1", "kappa", "iou", "miou", "mcc", "macro_precision", "macro_recall", "macro_f1",
+    "average_precision", "auc",
+)  # fmt: skip
+CLASS_METRICS = (
+    "mean_recall", "mean_f1", "g_mean", "oa", "kappa", "dp", "qp",
+    *(f"{name.replace(' ', '_')}_{metric}" for name in LAND_COVER for metric in ("precision", "recall", "f1", "iou")),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,8 @@ class Experiment:
 
     `start` ({site, experiment}) names the run whose weights it starts from, `share` the part of the training windows it sees, and
     `statistics` whose normalisation its channels get (`own`, or that of the `start`). `dates` says which dates of a place it reads: the
-    `last`, `all`, or all `shuffled` anew for each training window.
+    `last`, `all`, or all `shuffled` anew for each training window. `by_site` holds the channels of each site where an input group has
+    others at other sites; `channels` are then those of the first.
     """
 
     name: str
@@ -89,10 +100,15 @@ class Experiment:
     share: float
     statistics: str
     dates: str
+    by_site: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
         return METHODS.get(self.network, WINDOWS)
+
+    def channels_at(self, site: str) -> tuple[str, ...]:
+        """The channels that it reads of a site."""
+        return self.by_site.get(site, self.channels)
 
 
 @dataclass(frozen=True)
@@ -149,6 +165,36 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
+class ClaimTest:
+    """One comparison that a claim makes: run `first` of `card` and `site` is above run `second`, both scored there or on `target`.
+
+    `published` ({table, rows, metric}) says where the paper of the claim prints the difference; `protocols` are those of `card` where it
+    is empty.
+    """
+
+    card: str
+    site: str
+    first: str
+    second: str
+    target: str | None
+    protocols: tuple[str, ...]
+    published: dict[str, Any] | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper that says what is better than what on `metric`, where it stands, and the comparisons that test it."""
+
+    card: str
+    name: str
+    text: str
+    place: str
+    metric: str
+    tests: tuple[ClaimTest, ...]
+
+
+@dataclass(frozen=True)
 class Card:
     """A paper or a real benchmark at one scale."""
 
@@ -156,7 +202,6 @@ class Card:
     title: str
     citation: str
     sites: dict[str, Site]
-    inputs: dict[str, tuple[str, ...]]
     experiments: dict[str, Experiment]
     searches: dict[str, Search]
     exhibits: dict[str, Exhibit]
@@ -172,10 +217,12 @@ class Card:
     polygons: tuple[str, ...]
     published: dict[str, list[dict[str, Any]]]
     archive: Path | None
+    claims: dict[str, Claim]
 
-    def groups(self, of_cells: bool) -> list[list[str]]:
-        """Channels of each experiment on cells (or on pixels), each set once: where all of a set are missing nothing is sampled."""
-        found = {e.channels: None for e in self.experiments.values() if (e.method in (NEIGHBOURHOODS, CELLS)) == of_cells}
+    def groups(self, of_cells: bool, site: str) -> list[list[str]]:
+        """Channels that each experiment on cells (or on pixels) reads of a site, each set once: where all of a set are missing nothing is
+        sampled."""
+        found = {e.channels_at(site): None for e in self.experiments.values() if (e.method in (NEIGHBOURHOODS, CELLS)) == of_cells}
         return [list(channels) for channels in found]
 
 
@@ -256,18 +303,19 @@ def known_networks(folder: Path) -> set[str]:
     return found
 
 
-def resolve_card(record: dict[str, Any], config: dict[str, Any], workflow: Path, networks: set[str]) -> Card:
-    """One card at the chosen scale, every name in it checked."""
+def resolve_card(
+    record: dict[str, Any], config: dict[str, Any], workflow: Path, networks: set[str], records: dict[str, dict[str, Any]]
+) -> Card:
+    """One card at the chosen scale, every name in it checked; `records` are those of all cards."""
     name = record["name"]
     place = f"card {name}"
-    check(record, workflow / "schemas" / "card.schema.yaml", f"{place} with its overlay")
     scale = record["scales"][require_known(config["scale"], record["scales"], "config.yaml: scale")]
     training = merge(record["training"], scale.get("training", {}))
-    sites = resolve_sites(name, record["sites"], scale["size"])
+    sites = sites_of_card(record, records, config["scale"])
     protocols = tuple(protocol for protocol in record["protocols"] if protocol in config["protocols"]) or tuple(record["protocols"])
     classes = len(record.get("classes", [1]))
     experiments = {
-        key: resolve_experiment(place, key, experiment, record["inputs"], training, networks, classes)
+        key: resolve_experiment(place, key, experiment, record["inputs"], sites, training, networks, classes)
         for key, experiment in merge(record["experiments"], scale.get("experiments", {})).items()
     }
     searched = merge(record.get("searches", {}), scale.get("searches", {}))
@@ -302,23 +350,58 @@ def resolve_card(record: dict[str, Any], config: dict[str, Any], workflow: Path,
     for one in change.get("dates", []):
         require_known(one["site"], sites, f"{place}, change, dates: site")
     return Card(
-        name, record["title"], record["citation"], sites, {key: tuple(group) for key, group in record["inputs"].items()}, experiments,
-        searches,
-        {key: resolve_exhibit(name, key, one, sites, experiments, searches, protocols) for key, one in record["exhibits"].items()},
+        name, record["title"], record["citation"], sites, experiments, searches,
+        {
+            key: resolve_exhibit(name, key, rows_at(scale, one, place, experiments), sites, experiments, searches, protocols)
+            for key, one in record["exhibits"].items()
+        },
         protocols, tuple(config.get("seeds", scale["seeds"])), scale["width"], scale["size"],
         merge(record.get("sampling", {}), scale.get("sampling", {})), cells, inventory, change,
         merge(record.get("mapping", {}), scale.get("mapping", {})),
         tuple(record.get("polygons", [])), read_published(workflow / "cards" / record["published"]) if "published" in record else {},
         workflow / "cards" / record["archive"] if "archive" in record else None,
+        {key: resolve_claim(name, key, claim) for key, claim in record.get("claims", {}).items()},
     )  # fmt: skip
 
 
-def resolve_sites(card: str, records: dict[str, dict[str, Any]], size: float) -> dict[str, Site]:
-    """The sites of a card at the chosen scale: a twin loses pixels, a real site gets coarser ones where its grid names a resolution."""
-    sites = {}
+def own_sites(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The sites that a card describes itself."""
+    return {name: site for name, site in record["sites"].items() if "of" not in site}
+
+
+def sites_of_card(record: dict[str, Any], records: dict[str, dict[str, Any]], scale: str) -> dict[str, Site]:
+    """The sites of a card in its order: its own, and those that it borrows from other cards (`of`), which stay as these resolve them but
+    for the sampling."""
+    everywhere = {name: site for other in records.values() for name, site in own_sites(other).items()}
+
+    def resolved(owner: dict[str, Any]) -> dict[str, Site]:
+        return resolve_sites(owner["name"], own_sites(owner), owner["scales"][scale]["size"], everywhere)
+
+    own, sites = resolved(record), {}
+    for name, site in record["sites"].items():
+        if name in own:
+            sites[name] = own[name]
+            continue
+        place = f"card {record['name']}, site {name}"
+        owner = records[require_known(site["of"], records, f"{place}: card")]
+        require_known(name, own_sites(owner), f"{place}: site of card {owner['name']}")
+        if name in owner.get("cells", {}):
+            raise HeadscarpError(f"{place}: card {owner['name']} samples it as cells, which it alone can read; name another")
+        sites[name] = replace(resolved(owner)[name], sampling=site.get("sampling", {}))
+    return sites
+
+
+def resolve_sites(
+    card: str, records: dict[str, dict[str, Any]], size: float, everywhere: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Site]:
+    """The sites of a card at the chosen scale: a twin loses pixels, a real site gets coarser ones where its grid names a resolution.
+
+    Raw files may be those of a site of another card, one of `everywhere`.
+    """
+    known, sites = (everywhere or {}) | records, {}
     for name, record in records.items():
-        raw = require_known(record.get("raw", name), records, f"card {card}, site {name}: raw")
-        source = records[raw]
+        raw = require_known(record.get("raw", name), known, f"card {card}, site {name}: raw")
+        source = known[raw]
         for scene in record.get("scenes", []):
             require_known(scene, records, f"card {card}, site {name}: scene")
         if (record["source"] == "collage") == ("layers" in record) or ("scenes" in record) == ("layers" in record):
@@ -341,23 +424,35 @@ def resolve_sites(card: str, records: dict[str, dict[str, Any]], size: float) ->
     return sites
 
 
-def channels_of(place: str, record: dict, inputs: dict) -> list[str]:
-    """Channels of the input groups that an experiment or a search names, in order."""
-    return [channel for group in record["inputs"] for channel in inputs[require_known(group, inputs, f"{place}: input group")]]
+def channels_of(place: str, record: dict, inputs: dict, site: str) -> list[str]:
+    """Channels at a site of the input groups that an experiment or a search names, in order."""
+    groups = [inputs[require_known(group, inputs, f"{place}: input group")] for group in record["inputs"]]
+    at_site = [group[require_known(site, group, f"{place}, inputs: site")] if isinstance(group, dict) else group for group in groups]
+    return [channel for group in at_site for channel in group]
 
 
-def resolve_experiment(place: str, name: str, record: dict, inputs: dict, training: dict, networks: set[str], classes: int) -> Experiment:
-    require_known(record["network"], networks, f"{place}, experiment {name}: network")
-    named = channels_of(f"{place}, experiment {name}", record, inputs)
+def channels_read(place: str, record: dict, inputs: dict, site: str) -> tuple[str, ...]:
+    """Channels at a site that an experiment reads: those of its groups, without some, in its order."""
+    named = channels_of(place, record, inputs, site)
     for channel in record.get("without", []):
-        require_known(channel, named, f"{place}, experiment {name}, without: channel")
+        require_known(channel, named, f"{place}, without: channel")
     channels = [channel for channel in named if channel not in record.get("without", [])]
     if "order" in record:
         random.Random(record["order"]).shuffle(channels)
+    return tuple(channels)
+
+
+def resolve_experiment(
+    place: str, name: str, record: dict, inputs: dict, sites: dict, training: dict, networks: set[str], classes: int
+) -> Experiment:
+    require_known(record["network"], networks, f"{place}, experiment {name}: network")
+    channels = {site: channels_read(f"{place}, experiment {name}", record, inputs, site) for site in sites}
+    differing = channels if any(isinstance(inputs[group], dict) for group in record["inputs"]) else {}
     recipe = merge(training, record.get("training", {}))
     return Experiment(
-        name, record.get("label", name), record["network"], record.get("params", {}), tuple(channels), recipe, record.get("tuned_by"),
-        classes, record.get("start"), record.get("share", 1.0), record.get("statistics", "own"), record.get("dates", LAST),
+        name, record.get("label", name), record["network"], record.get("params", {}), next(iter(channels.values())), recipe,
+        record.get("tuned_by"), classes, record.get("start"), record.get("share", 1.0), record.get("statistics", "own"),
+        record.get("dates", LAST), differing,
     )  # fmt: skip
 
 
@@ -372,10 +467,19 @@ def resolve_search(card: str, name: str, record: dict, inputs: dict, width: floa
     require_known(record["site"], sites, f"{place}: site")
     resolved = {
         "network": {"name": record["network"], "width": width, "params": record.get("params", {})},
-        "channels": channels_of(place, record, inputs), "classes": classes, "recipe": record["training"],
+        "channels": channels_of(place, record, inputs, record["site"]), "classes": classes, "recipe": record["training"],
         "seed": record.get("seed", 0), "trials": record["trials"], "space": record["space"],
     } | dates_read(record.get("dates", LAST))  # fmt: skip
     return Search(name, record.get("label", name), card, record["site"], tuple(record["samplers"]), resolved)
+
+
+def rows_at(scale: dict, exhibit: dict, place: str, experiments: dict) -> dict:
+    """The record of an exhibit with those of its rows that a scale runs: all, unless the scale names some."""
+    if "rows" not in scale or "rows" not in exhibit:
+        return exhibit
+    for row in scale["rows"]:
+        require_known(row, experiments, f"{place}, scales, rows: experiment")
+    return exhibit | {"rows": [row for row in exhibit["rows"] if row in scale["rows"]]}
 
 
 def resolve_exhibit(
@@ -398,6 +502,28 @@ def resolve_exhibit(
         card, name, record["kind"], record["title"], record["caption"], tuple(record["sites"]), tuple(record.get("rows", [])), chosen,
         record.get("seeds", "all"), record.get("options", {}), record.get("target"), tuple(record.get("searches", [])),
     )  # fmt: skip
+
+
+def resolve_claim(card: str, name: str, record: dict) -> Claim:
+    """A claim of a card; its names may be those of other cards and are checked when all cards are read (`plan.check_claims`)."""
+    tests = [
+        ClaimTest(
+            test.get("card", card),
+            test["site"],
+            *test["rows"],
+            test.get("target"),
+            tuple(test.get("protocols", [])),
+            resolve_printed(test, record["metric"]),
+            test.get("note", ""),
+        )
+        for test in record["tests"]
+    ]
+    return Claim(card, name, record["text"], record["place"], record["metric"], tuple(tests))
+
+
+def resolve_printed(test: dict, metric: str) -> dict[str, Any] | None:
+    """Where the paper prints the difference that a test measures; rows and metric are those of the test unless it names others."""
+    return {"rows": test["rows"], "metric": metric} | test["published"] if "published" in test else None
 
 
 def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:

@@ -9,8 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headscarp.cards import Card, Exhibit, Site, check, dates_read, known_networks, merge, read_cards, read_yaml, resolve_card
+from headscarp.cards import (
+    CELLS,
+    CLASS_METRICS,
+    NEIGHBOURHOODS,
+    PIXEL_METRICS,
+    Card,
+    Claim,
+    ClaimTest,
+    Exhibit,
+    Site,
+    check,
+    dates_read,
+    known_networks,
+    merge,
+    read_cards,
+    read_yaml,
+    resolve_card,
+)
 from headscarp.errors import HeadscarpError
+from headscarp.exhibits.needs import AUDITED, CLASS_SCORES, SCORES
+from headscarp.scoring.claims import printed_effect
+from headscarp.site.terrain_names import windowed
 from headscarp.sources.archive import is_reachable, read_table
 from headscarp.vocabulary import require_known
 
@@ -18,6 +38,9 @@ PROBE_SECONDS = 3
 CUBE_FILES = ("cube.npy", "cube.json", "label.npy", "instances.npy")
 SAMPLE_FILES = ("windows.csv", "regions.npy", "blocks.npy", "samples.json")
 CELL_FILES = ("cells.npz", "cells.json")
+AUDIT_TABLES = tuple(f"results/tables/audit.{ending}" for ending in ("csv", "md", "html"))
+CLAIM_TABLES = tuple(f"results/tables/claims.{ending}" for ending in ("csv", "md", "html"))
+CLAIM_FIGURES = tuple(f"results/figures/claims.{ending}" for ending in ("png", "pdf"))
 
 
 @dataclass(frozen=True)
@@ -63,7 +86,8 @@ class Plan:
 
     @property
     def sites(self) -> dict[str, Site]:
-        return {name: site for card in self.cards.values() for name, site in card.sites.items()}
+        """Sites by name, as the card resolves them that describes them."""
+        return {name: site for card in self.cards.values() for name, site in card.sites.items() if site.card == card.name}
 
     def card_of(self, site: str) -> Card:
         return self.cards[self.sites[site].card]
@@ -106,7 +130,11 @@ class Plan:
 
     def sampling(self, card: str, site: str) -> dict[str, Any]:
         """How windows are drawn on a site: the card's way, with the site's changes."""
-        return merge(self.cards[card].sampling, self.sites[site].sampling)
+        return merge(self.cards[card].sampling, self.cards[card].sites[site].sampling)
+
+    def terrain_over_windows(self, site: str) -> list[str]:
+        """Terrain layers over windows that a site asks for."""
+        return windowed(self.sites[site].layers.get("terrain", []))
 
     def joined(self, site: str) -> bool:
         """Whether a site is a scene of a collage."""
@@ -145,7 +173,7 @@ class Plan:
 
     def runs_of(self, exhibit: Exhibit) -> list[Run]:
         """The runs an exhibit is drawn from, in the order of its rows."""
-        if not (exhibit.needs.run or exhibit.needs.elsewhere):
+        if not (exhibit.needs.run or exhibit.needs.elsewhere or exhibit.needs.cross):
             return []
         seeds = self.cards[exhibit.card].seeds
         seeds = seeds[:1] if exhibit.seeds == "first" else seeds
@@ -163,6 +191,7 @@ class Plan:
         of_target = exhibit.options.get("elsewhere", False)  # scores and maps of the target site in place of those of the run's own
         files = [f"{run.elsewhere(exhibit.target) if of_target else run.folder}/{name}" for run in runs for name in needs.run]
         files += [f"{run.elsewhere(exhibit.target)}/{name}" for run in runs for name in needs.elsewhere]
+        files += [f"{run.elsewhere(site)}/{name}" for run in runs for site in exhibit.sites if site != run.site for name in needs.cross]
         files += [f"{search['folder']}/{name}" for search in self._searches(exhibit) for name in needs.search]
         for name in exhibit.sites:
             files += self._site_files(exhibit, name, needs.site)
@@ -217,13 +246,14 @@ class Plan:
             "card": exhibit.card, "name": exhibit.name, "kind": exhibit.kind, "title": exhibit.title, "caption": exhibit.caption,
             "sites": sites, "runs": runs, "options": exhibit.options, "published": self._published(exhibit),
             "searches": self._searches(exhibit), "target": self._site_record(exhibit, exhibit.target) if exhibit.target else None,
-            "experiments": {row: self._described(card, row) for row in exhibit.rows},
+            "experiments": {row: self._described(card, row, exhibit.sites[0]) for row in exhibit.rows},
         }  # fmt: skip
 
-    def _described(self, card: Card, experiment: str) -> dict[str, Any]:
+    def _described(self, card: Card, experiment: str, site: str) -> dict[str, Any]:
         spec = card.experiments[experiment]
         return {
-            "network": spec.network, "width": card.width, "params": spec.params, "channels": list(spec.channels), "recipe": spec.training,
+            "network": spec.network, "width": card.width, "params": spec.params, "channels": list(spec.channels_at(site)),
+            "recipe": spec.training,
         }  # fmt: skip
 
     def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
@@ -232,6 +262,110 @@ class Plan:
         if exhibit.kind in ("audit", "model_audit", "extraction_audit", "fusion_audit"):
             return [record | {"table": table} for table, records in published.items() for record in records]
         return published.get(exhibit.options.get("published", exhibit.name), [])
+
+    def audit_targets(self) -> list[str]:
+        """Files with the audit of the published numbers of the selected cards, if any has some."""
+        return list(AUDIT_TABLES) if any(card in AUDITED for card in self.selected) else []
+
+    def audit_samples(self) -> list[dict[str, str]]:
+        """Windows of the selected cards, by site and protocol, whose overlap the audit tells."""
+        return [
+            {"card": card, "site": site, "protocol": protocol, "folder": f"{self.sites[site].folder}/samples/{card}/{protocol}"}
+            for card in self.selected
+            for site, protocol in dict.fromkeys(
+                (site, protocol)
+                for exhibit in self.cards[card].exhibits.values()
+                for site in (exhibit.sites if exhibit.needs.run else ())
+                for protocol in exhibit.protocols
+                if not self.is_cell_site(site)
+            )
+        ]
+
+    def audit_record(self) -> dict[str, Any]:
+        """All that `exhibits.paper_audits` takes."""
+        published = {card: self.cards[card].published for card in AUDITED if card in self.selected}
+        return {"published": published, "samples": self.audit_samples()}
+
+    def claim_tests(self) -> list[tuple[Claim, ClaimTest]]:
+        """The claims of the selected cards, each with those of its tests that selected cards run, in order."""
+        claims = [claim for name in self.selected for claim in self.cards[name].claims.values()]
+        return [(claim, test) for claim in claims for test in claim.tests if test.card in self.selected]
+
+    def claim_targets(self) -> list[str]:
+        """Files with the verdict on the claims of the selected cards, if they make any."""
+        return [*CLAIM_TABLES, *CLAIM_FIGURES] if self.claim_tests() else []
+
+    def claim_runs(self, test: ClaimTest) -> dict[str, list[list[str]]]:
+        """Folders of the scores that a test compares: {protocol: [those of the first row by seed, those of the second]}."""
+        card = self.cards[test.card]
+        runs = {
+            protocol: [[Run(test.card, test.site, row, protocol, seed) for seed in card.seeds] for row in (test.first, test.second)]
+            for protocol in card.protocols
+            if protocol in (test.protocols or card.protocols)
+        }
+        return {
+            protocol: [[run.elsewhere(test.target) if test.target else run.folder for run in side] for side in sides]
+            for protocol, sides in runs.items()
+        }
+
+    def claim_inputs(self) -> list[str]:
+        """The files of scores that the claims are judged from."""
+        files = [
+            f"{folder}/{name}"
+            for _, test in self.claim_tests()
+            for sides in self.claim_runs(test).values()
+            for side in sides
+            for folder in side
+            for name in (CLASS_SCORES if of_classes(self.cards[test.card], test) else SCORES)
+        ]
+        return list(dict.fromkeys(files))
+
+    def claims_record(self) -> dict[str, Any]:
+        """All that `exhibits.claims` takes."""
+        tests = self.claim_tests()
+        return {
+            "title": "The claims of the papers, tested",
+            "caption": (
+                "Each line tests a claim as the difference of a score between two runs, with a 95 % interval by paired bootstrap over "
+                "blocks and seeds: supported where the interval lies above 0, contradicted where it lies below, else inconclusive. "
+                f"All runs are of scale {self.scale}; networks that learned for longer may differ otherwise."
+            ),
+            "cards": {claim.card: self.cards[claim.card].title for claim, _ in tests},
+            "tests": [self._test_record(claim, test) for claim, test in tests],
+            "left_out": self._claims_left_out(),
+        }  # fmt: skip
+
+    def _test_record(self, claim: Claim, test: ClaimTest) -> dict[str, Any]:
+        card, site = self.cards[test.card], test.target or test.site
+        return {
+            "card": claim.card, "claim": claim.name, "text": claim.text, "place": claim.place, "metric": claim.metric,
+            "site": site, "trained_on": test.site, "data": self.sites[site].data, "first": test.first, "second": test.second,
+            "labels": [card.experiments[row].label for row in (test.first, test.second)], "runs": self.claim_runs(test),
+            "of_classes": of_classes(card, test), "published_effect": self._printed_effect(claim, test),
+            "note": test.note,
+        }  # fmt: skip
+
+    def _printed_effect(self, claim: Claim, test: ClaimTest) -> float | None:
+        if test.published is None:
+            return None
+        table = self.cards[claim.card].published[test.published["table"]]
+        return printed_effect(table, test.published["rows"], test.published["metric"], f"card {claim.card}, claim {claim.name}, published")
+
+    def _claims_left_out(self) -> list[str]:
+        """A sentence for each card whose claims, or whose runs for the claims of others, are left out."""
+        why = {name: "is skipped: its data are not at hand" if name in self.skipped else "is not selected" for name in self.cards}
+        lines = [f"Claims of {name} are not tested: the card {why[name]}." for name, card in self.cards.items()
+                 if card.claims and name not in self.selected]  # fmt: skip
+        missing: dict[str, list[str]] = {}
+        for name in self.selected:
+            for claim in self.cards[name].claims.values():
+                for test in claim.tests:
+                    if test.card not in self.selected:
+                        missing.setdefault(test.card, []).append(f"{name}: {claim.name}")
+        return lines + [
+            f"Tests on runs of {card} are left out ({', '.join(dict.fromkeys(claims))}): the card {why[card]}."
+            for card, claims in missing.items()
+        ]
 
     def targets(self, card: str) -> list[str]:
         """All files that a card delivers: exhibits, and landslide polygons of the experiments it names."""
@@ -249,12 +383,12 @@ class Plan:
         """Folders of what a run makes that have a place on Earth: its own, or one for each scene of a collage."""
         return [run.cut_out(scene) for scene in self.sites[run.site].scenes] or [run.folder]
 
-    def run_record(self, card: str, experiment: str, seed: int) -> dict[str, Any]:
-        """The resolved specification of one training."""
+    def run_record(self, card: str, experiment: str, seed: int, site: str = "") -> dict[str, Any]:
+        """The resolved specification of one training; the site matters where its input groups have channels of their own."""
         spec = self.cards[card].experiments[experiment]
         return {
             "network": {"name": spec.network, "width": self.cards[card].width, "params": spec.params},
-            "channels": list(spec.channels), "classes": spec.classes, "recipe": spec.training, "seed": seed,
+            "channels": list(spec.channels_at(site)), "classes": spec.classes, "recipe": spec.training, "seed": seed,
         } | ({"share": spec.share} if spec.share < 1 else {}) | dates_read(spec.dates)  # fmt: skip
 
 
@@ -276,14 +410,17 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
         require_known(name, records, "config.yaml, overlay: card")
         records[name] = merge(records[name], change or {})
     networks = known_networks(workflow / "scripts" / "headscarp" / "networks")
-    cards = {name: resolve_card(record, config, workflow, networks) for name, record in records.items()}
+    for name, record in records.items():
+        check(record, workflow / "schemas" / "card.schema.yaml", f"card {name} with its overlay")
+    cards = {name: resolve_card(record, config, workflow, networks, records) for name, record in records.items()}
     refuse_shared_sites(cards)
     for name in config["cards"]:
         require_known(name, cards, "config.yaml, cards: card")
     refuse_shared_experiments(cards)
+    check_claims(cards)
     mirror = config["mirror"] or os.environ.get("HEADSCARP_MIRROR")
     data = config["data"] or os.environ.get("HEADSCARP_DATA")
-    skipped = {name: reason for name in config["cards"] if (reason := why_unreachable(cards[name], mirror, data))}
+    skipped = {name: reason for name in config["cards"] if (reason := why_unreachable(cards[name], cards, mirror, data))}
     selected = tuple(name for name in config["cards"] if name not in skipped)
     return Plan(cards, selected, skipped, config["scale"], config["device"], config["threads"], mirror, data)
 
@@ -292,9 +429,11 @@ def refuse_shared_sites(cards: dict[str, Card]) -> None:
     """Two cards may not define a site of the same name: their files would overwrite each other."""
     owner: dict[str, str] = {}
     for card in cards.values():
-        for site in card.sites:
+        for site in (name for name, site in card.sites.items() if site.card == card.name):
             if site in owner:
-                raise HeadscarpError(f"site '{site}' is defined by the cards {owner[site]} and {card.name}; rename one")
+                raise HeadscarpError(
+                    f"site '{site}' is defined by the cards {owner[site]} and {card.name}; rename one or borrow it: {{of: {owner[site]}}}"
+                )
             owner[site] = card.name
 
 
@@ -310,18 +449,54 @@ def refuse_shared_experiments(cards: dict[str, Card]) -> None:
                 )
 
 
+def of_classes(card: Card, test: ClaimTest) -> bool:
+    """Whether the runs of a test tell several classes apart."""
+    return card.experiments[test.first].classes > 1
+
+
+def check_claims(cards: dict[str, Card]) -> None:
+    """Every name in every claim must exist, in the card that makes the claim or in the one whose runs test it."""
+    for card in cards.values():
+        for claim in card.claims.values():
+            for test in claim.tests:
+                check_claim(claim, test, cards)
+
+
+def check_claim(claim: Claim, test: ClaimTest, cards: dict[str, Card]) -> None:
+    """Raise a `HeadscarpError` where a test of a claim names what does not exist, or runs that its site cannot have."""
+    place = f"card {claim.card}, claim {claim.name}"
+    card = cards[require_known(test.card, cards, f"{place}: card")]
+    for site in filter(None, (test.site, test.target)):
+        require_known(site, card.sites, f"{place}: site of card {card.name}")
+    for row in (test.first, test.second):
+        experiment = card.experiments[require_known(row, card.experiments, f"{place}: experiment of card {card.name}")]
+        if (experiment.method in (NEIGHBOURHOODS, CELLS)) != (test.site in card.cells):
+            kind = "cells" if test.site in card.cells else "windows of pixels"
+            raise HeadscarpError(
+                f"{place}: site '{test.site}' is sampled as {kind}, on which '{row}' does not run; name another site or row"
+            )
+    require_known(claim.metric, CLASS_METRICS if of_classes(card, test) else PIXEL_METRICS, f"{place}: metric")
+    if test.published:
+        published = cards[claim.card].published
+        table = published[require_known(test.published["table"], published, f"{place}, published: table")]
+        printed_effect(table, test.published["rows"], test.published["metric"], f"{place}, published")
+
+
 def require_exhibit(card: Card, name: str) -> Exhibit:
     return card.exhibits[require_known(name, card.exhibits, f"card {card.name}: exhibit")]
 
 
-def why_unreachable(card: Card, mirror: str | None, data: str | None) -> str | None:
-    """Why a card's upstream or local files cannot be had, or None where they can (or none are needed)."""
-    for site in card.sites.values():
+def why_unreachable(card: Card, cards: dict[str, Card], mirror: str | None, data: str | None) -> str | None:
+    """Why a card's upstream or local files, which may be those of another of `cards`, cannot be had, or None where they can (or none are
+    needed)."""
+    owners = {name: owner for owner in cards.values() for name, site in owner.sites.items() if site.card == owner.name}
+    for raw in dict.fromkeys(site.raw for site in card.sites.values()):
+        site = owners[raw].sites[raw]
         if site.source == "local" and (reason := why_not_local(site, data)):
             return reason
-        if site.source != "archive" or site.raw != site.name:
+        if site.source != "archive":
             continue
-        table = {name: file for name, file in read_table(card.archive).items() if name in site.files}
+        table = {name: file for name, file in read_table(owners[raw].archive).items() if name in site.files}
         if not is_reachable(table, mirror, Path(site.folder) / "raw", PROBE_SECONDS):
             tried = f"the mirror {mirror} lacks them" if mirror else "no mirror is set"
             return (

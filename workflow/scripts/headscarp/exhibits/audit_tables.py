@@ -1,6 +1,7 @@
 """Tables of what published numbers show, and of how far our own training and evaluation windows overlap."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -48,14 +49,20 @@ def audit(spec: ExhibitSpec) -> pd.DataFrame:
 
 def printed_rows(spec: ExhibitSpec, table: str) -> dict[str, dict[str, float]]:
     """{row: {metric: fraction}} of the numbers of one published table, in percent or fractions."""
-    rows: dict[str, dict[str, float]] = {}
-    for one in spec.published:
-        if one.get("table") == table and one["metric"] != "optimizer":  # the one column of text
-            rows.setdefault(one["row"], {})[one["metric"]] = float(one["value"]) / (100 if one["unit"] == "percent" else 1)
+    rows = fractions(one for one in spec.published if one.get("table") == table)
     if not rows:
         raise HeadscarpError(
             f"exhibit '{spec.name}' has no published values of table '{table}'; name a table of the card's published values"
         )
+    return rows
+
+
+def fractions(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """{row: {metric: fraction}} of published records; text is left out."""
+    rows: dict[str, dict[str, float]] = {}
+    for one in records:
+        with suppress(ValueError):
+            rows.setdefault(one["row"], {})[one["metric"]] = float(one["value"]) / (100 if one["unit"] == "percent" else 1)
     return rows
 
 

@@ -242,8 +242,9 @@ def paired_effect(spec: ExhibitSpec) -> pd.DataFrame:
     for pair in spec.options["pairs"]:
         for effect in effects(spec, pair, cells, spec.options.get("metrics", EFFECTS)):
             runs = spec.runs_of(effect.first, effect.protocol)
-            value = {"value": effect.difference, "ci_low": effect.low, "ci_high": effect.high, "n_seeds": len(runs)}
-            same = {"protocol": effect.protocol, "data": data_of(runs, at_home), "note": effect_note(effect.low, effect.high)}
+            size, low, high = effect.found
+            value = {"value": size, "ci_low": low, "ci_high": high, "n_seeds": len(runs)}
+            same = {"protocol": effect.protocol, "data": data_of(runs, at_home), "note": effect_note(low, high)}
             lines.append(record(spec, effect.row, effect.metric, **same, **value))
     return frame_of(lines)
 

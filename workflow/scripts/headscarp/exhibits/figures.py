@@ -7,6 +7,9 @@ from matplotlib.figure import Figure
 
 from headscarp.exhibits import (
     charts,
+    comparison_charts,
+    cross_figures,
+    explanation_maps,
     factor_maps,
     inventory_maps,
     maps,
@@ -65,4 +68,7 @@ FIGURES: dict[str, Drawing] = {
     "pretraining_chart": in_style(series_charts.pretraining_chart),
     "index_series": in_style(series_charts.index_series),
     "series_calendar": in_style(series_charts.series_calendar),
+    "ranks": in_style(comparison_charts.ranks),
+    "grad_cam": in_style(explanation_maps.grad_cam),
+    "cross_matrix": in_style(cross_figures.cross_matrix),
 }

@@ -9,7 +9,7 @@ import pandas as pd
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.audit_tables import PRINTED, printed_rows
 from headscarp.exhibits.run_tables import groups_of
-from headscarp.exhibits.runs import CROWDED, Effect, effects, fits, mean_of, scored_runs
+from headscarp.exhibits.runs import Effect, effects, from_exact_scores, mean_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record, text_record
 from headscarp.files import read_json
@@ -62,30 +62,36 @@ def ablation_effects(spec: ExhibitSpec) -> pd.DataFrame:
     Metrics: f1 and average_precision, each with its verdict: `better` or `worse` where the interval lies on one side of 0, else
     `not settled`. Options: `pairs`, a list of {rows: [row, row that it is compared with], label: what the pair tells}.
     """
-    runs = {(protocol, row): group for row, protocol, group in groups_of(spec, scored_runs(spec))}
-    cells = {key: [one.cells() for one in group] for key, group in runs.items()}
-    coarse = {key: [one.metrics(np.ones(len(one.per_cell))) for one in group] for key, group in cells.items()}
     lines: list[dict[str, Any]] = []
-    for pair in spec.options["pairs"]:
-        for effect in effects(spec, pair["rows"], cells, COMPARED):
-            keys = [(effect.protocol, row) for row in (effect.first, effect.second)]
-            exact = [[one.scores["metrics"][effect.metric] for one in runs[key]] for key in keys]
-            near = [[one[effect.metric] for one in coarse[key]] for key in keys]
-            lines += effect_records(spec, effect, exact, all(map(fits, near, exact)), pair["label"])
+    for pair, *measured in measured_effects(spec, COMPARED):
+        lines += effect_records(spec, *measured, pair["label"])
     return frame_of(lines)
 
 
+def measured_effects(
+    spec: ExhibitSpec, metrics: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], Effect, Sequence[Sequence[float | None]], Sequence[Sequence[float]]]]:
+    """Each of the option `pairs` with its effect on a metric under a protocol, and the scores of the runs of both rows by seed, exact and
+    from histograms."""
+    runs = {(protocol, row): group for row, protocol, group in groups_of(spec, scored_runs(spec))}
+    cells = {key: [one.cells() for one in group] for key, group in runs.items()}
+    coarse = {key: [one.metrics(np.ones(len(one.per_cell))) for one in group] for key, group in cells.items()}
+    for pair in spec.options["pairs"]:
+        for effect in effects(spec, pair["rows"], cells, metrics):
+            keys = [(effect.protocol, row) for row in (effect.first, effect.second)]
+            exact = [[one.scores["metrics"][effect.metric] for one in runs[key]] for key in keys]
+            yield pair, effect, exact, [[one[effect.metric] for one in coarse[key]] for key in keys]
+
+
 def effect_records(
-    spec: ExhibitSpec, effect: Effect, exact: Sequence[Sequence[float | None]], fine: bool, label: str
+    spec: ExhibitSpec, effect: Effect, exact: Sequence[Sequence[float | None]], near: Sequence[Sequence[float]], label: str
 ) -> Iterator[dict[str, Any]]:
-    """Tidy records of an effect: its size from the exact scores of both rows' runs, and its interval and verdict, which need histograms
-    that are `fine` enough to stand for the scores."""
-    first, second = (mean_of(values)["value"] for values in exact)
-    difference = None if first is None or second is None else first - second
-    low, high = (effect.low, effect.high) if fine else (None, None)
-    why = "" if low is not None else f"no interval under {effect.protocol}: {'too few blocks or landslides' if fine else CROWDED}"
+    """Tidy records of an effect: its size from the exact scores of both rows' runs, and its interval and verdict, which need scores from
+    histograms that are `near` them."""
+    (difference, low, high), why = from_exact_scores(effect.found, exact, near)
+    note = "; ".join(filter(None, [label, why and f"no interval under {effect.protocol}: {why}"]))
     same = {"protocol": effect.protocol, "data": spec.only_site().data}
-    measured = {"ci_low": low, "ci_high": high, "n_seeds": len(exact[0]), "note": "; ".join(filter(None, [label, why]))}
+    measured = {"ci_low": low, "ci_high": high, "n_seeds": len(exact[0]), "note": note}
     yield record(spec, effect.row, effect.metric, difference, published=None, **measured, **same)
     yield text_record(spec, effect.row, f"{effect.metric}_verdict", verdict(low, high), **same)
 

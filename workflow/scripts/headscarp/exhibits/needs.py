@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Needs:
-    """Files of a run, of a run applied to the exhibit's target site and of a search, and parts of a site and of the target site (`raw`,
-    `layers`, `cube`, `samples`), that a kind of exhibit reads; `module` of this package makes it."""
+    """Files of a run, of a run applied to the exhibit's target site, of a run applied to every other site of the exhibit (`cross`) and of
+    a search, and parts of a site and of the target site (`raw`, `layers`, `cube`, `samples`), that a kind of exhibit reads; `module` of
+    this package makes it."""
 
     module: str
     run: tuple[str, ...] = ()
@@ -14,8 +15,11 @@ class Needs:
     elsewhere: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
+    cross: tuple[str, ...] = ()
 
 
+# Cards whose published numbers are audited together, see `paper_audits`.
+AUDITED = ("gao2021", "zhang2024", "xia2021", "stfusion", "xing2026")
 SCORES = ("scores.json", "cells.npz")
 CLASS_SCORES = ("scores.json", "classes.npz")
 TRIALS = ("trials.csv", "best.json")
@@ -49,6 +53,11 @@ TABLES = {
     "ablation_effects": Needs("fusion_tables", run=SCORES),
     "fusion_audit": Needs("fusion_tables", run=("scores.json",)),
     "date_table": Needs("fusion_tables", site=("cube",)),
+    "score_gains": Needs("cross_tables", run=SCORES),
+    "cross_scene": Needs("cross_tables", run=SCORES, cross=SCORES),
+    "lightweight": Needs("cross_tables", run=("map.json", "run.json")),
+    "network_comparison": Needs("comparison_tables", run=(*SCORES, "map.json", "run.json")),
+    "pairwise": Needs("comparison_tables", run=SCORES),
 }
 
 FIGURES = {
@@ -84,4 +93,7 @@ FIGURES = {
     "pretraining_chart": Needs("series_charts", run=("history.csv",)),
     "index_series": Needs("series_charts", site=("cube",)),
     "series_calendar": Needs("series_charts", site=("cube",)),
+    "cross_matrix": Needs("cross_figures", run=SCORES, cross=SCORES),
+    "ranks": Needs("comparison_charts", run=SCORES),
+    "grad_cam": Needs("explanation_maps", run=("gradcam.npz",), site=("layers",)),
 }

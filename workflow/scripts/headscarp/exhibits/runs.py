@@ -131,16 +131,22 @@ def image_note(scores: Mapping[str, Any], protocol: str) -> str:
     )
 
 
+class Difference(NamedTuple):
+    """Mean difference over seeds of a metric, first - second, and its 95 % interval, None where undefined."""
+
+    size: float | None
+    low: float | None
+    high: float | None
+
+
 class Effect(NamedTuple):
-    """Mean difference over seeds of a metric between two rows, first - second, and its 95 % interval, None where undefined."""
+    """The difference of a metric between two rows under one protocol."""
 
     first: str
     second: str
     protocol: str
     metric: str
-    difference: float | None
-    low: float | None
-    high: float | None
+    found: Difference
 
     @property
     def row(self) -> str:
@@ -161,11 +167,37 @@ def effects(
     """
     first, second = (require_known(row, spec.rows, f"exhibit '{spec.name}', pairs: row") for row in pair)
     for protocol in spec.protocols:
-        differences = paired_difference(cells[protocol, first], cells[protocol, second], BOOTSTRAP_SEED)
-        for metric in metrics:
-            found = differences[require_known(metric, differences, f"exhibit '{spec.name}': metric")]
-            low, high = found["interval"] or (None, None)
-            yield Effect(first, second, protocol, metric, found["difference"], low, high)
+        of_rows = cells[protocol, first], cells[protocol, second]
+        for metric, found in differences(*of_rows, metrics, f"exhibit '{spec.name}'").items():
+            yield Effect(first, second, protocol, metric, found)
+
+
+def differences(first: Sequence[CountedCells], second: Sequence[CountedCells], metrics: Sequence[str], place: str) -> dict[str, Difference]:
+    """The difference of each metric between two groups of runs, by bootstrap over the same blocks and seeds; `place` begins an error.
+
+    Raises:
+        HeadscarpError: a metric does not exist, or the runs cannot be paired.
+    """
+    measured = paired_difference(first, second, BOOTSTRAP_SEED)
+    found = {metric: measured[require_known(metric, measured, f"{place}: metric")] for metric in metrics}
+    return {metric: Difference(one["difference"], *(one["interval"] or (None, None))) for metric, one in found.items()}
+
+
+def from_exact_scores(
+    found: Difference, exact: Sequence[Sequence[float | None]], coarse: Sequence[Sequence[float]]
+) -> tuple[Difference, str]:
+    """A difference measured on the scores of scores.json, and why it has no interval ('' where it has one).
+
+    Its interval is of histograms, and given only where these are fine enough to stand for the scores.
+
+    Args:
+        exact: scores of both groups by seed. coarse: the same from histograms.
+    """
+    first, second = (mean_of(values)["value"] for values in exact)
+    size = None if first is None or second is None else first - second
+    fine = all(map(fits, coarse, exact))
+    low, high = (found.low, found.high) if fine else (None, None)
+    return Difference(size, low, high), "" if low is not None else "too few blocks or landslides" if fine else CROWDED
 
 
 def mean_of(values: Sequence[float | None], scale: float = 1.0) -> dict[str, Any]:

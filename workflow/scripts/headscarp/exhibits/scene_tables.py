@@ -22,8 +22,7 @@ def left_out_scenes(spec: ExhibitSpec) -> pd.DataFrame:
     """
     metrics, lines = spec.options["metrics"], []
     for site in spec.sites:
-        # A run's folder is card/site/experiment/protocol/seed.
-        runs = tuple(run for run in spec.runs if run.folder.parts[-4] == site.name)
+        runs = tuple(run for run in spec.runs if run.site == site.name)
         of_site = aggregate(replace(spec, sites=(site,), runs=runs), metrics)
         lines += [line | {"row": f"{site.name}:{line['row']}"} for line in of_site]
     found = {(line["row"], line["protocol"], line["metric"]): line["value"] for line in lines}

@@ -43,6 +43,11 @@ class RunFiles:
         keys = ("row", "label", "experiment", "protocol")
         return cls(*(record[key] for key in keys), int(record["seed"]), Path(record["folder"]))
 
+    @property
+    def site(self) -> str:
+        """The site that it was trained on: a run's folder is card/site/experiment/protocol/seed."""
+        return self.folder.parts[-4]
+
     def elsewhere(self, site: str) -> Path:
         """Folder of what the run made of another site than its own."""
         return self.folder / "on" / site

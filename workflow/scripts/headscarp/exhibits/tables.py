@@ -19,6 +19,8 @@ from headscarp.exhibits.class_tables import (
     fine_tuning,
     paired_effect,
 )
+from headscarp.exhibits.comparison_tables import network_comparison, pairwise
+from headscarp.exhibits.cross_tables import cross_scene, lightweight, score_gains
 from headscarp.exhibits.factor_tables import class_shares, factor_classes
 from headscarp.exhibits.fusion_tables import ablation_effects, date_table, fusion_audit
 from headscarp.exhibits.inventory_tables import inventory
@@ -166,6 +168,11 @@ TABLES: dict[str, Callable[[ExhibitSpec], pd.DataFrame]] = {
     "ablation_effects": ablation_effects,
     "fusion_audit": fusion_audit,
     "date_table": date_table,
+    "network_comparison": network_comparison,
+    "pairwise": pairwise,
+    "score_gains": score_gains,
+    "cross_scene": cross_scene,
+    "lightweight": lightweight,
 }
 
 __all__ = ["TABLES", "write_table"]

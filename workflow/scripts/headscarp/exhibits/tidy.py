@@ -28,7 +28,7 @@ METRIC_LABELS = {
     "rows": "Rows", "cols": "Columns", "resolution_m": "Resolution (m)", "landslides": "Landslides",
     "landslide_area_km2": "Landslide area (km²)", "study_area_km2": "Study area (km²)", "min": "Minimum", "max": "Maximum",
     "dp": "DP", "qp": "QP", "oe": "OE", "ce": "CE", "oa": "OA", "g_mean": "G-mean", "avg_recall": "Average recall", "avg_f1": "Average F1",
-    "landslide_f1": "Landslide F1",
+    "landslide_f1": "Landslide F1", "mean_f1": "Mean F1",
     "boundary_f1": "Boundary F1", "effective_resolution_m": "Effective resolution (m)", "training_patches": "Training patches",
     "object_recall": "Object recall", "object_precision": "Object precision", "object_f1": "Object F1",
     "parameters": "Parameters", "model_ram_mb": "Model (MiB)", "test_time_s": "Test time (s)",
@@ -40,8 +40,11 @@ METRIC_LABELS = {
     "b": "b (only first right)", "c": "c (only second right)",
     "implied_iou": "Implied landslide IoU", "needed_background_iou": "Needed background IoU",
     "days_since_last": "Days since the date before",
+    "pa": "PA (pixel accuracy)", "cpa": "CPA (landslide precision)", "landslide_share_percent": "Landslides (% of pixels)",
+    "giga_multiply_adds_per_megapixel": "Multiply-adds (10⁹/megapixel)", "seconds_per_megapixel": "Time (s/megapixel)",
     "image_f1": "F1 per image", "image_miou": "mIoU per image", "image_auc": "AUC per image",
     "image_f1_with_empty": "F1 per image (empty = 1)",
+    "p_bootstrap": "p (bootstrap)", "p_holm": "p (Holm)", "training_memory_mib": "Training memory (MiB)",
     "p_value": "p (corrected)", "p_exact": "p (exact)", "p_block": "p (blocks)", "sd_orders": "SD over orders",
     "sd_seeds": "SD over seeds", "implied_landslide_f1": "Implied landslide F1", "f_beta": "F-beta", "eq7_as_printed": "Eq. 7 as printed",
 }  # fmt: skip
@@ -230,10 +233,14 @@ def to_html(frame: pd.DataFrame, title: str, notes: Sequence[str], labels: Mappi
         parts.append("<table>\n<thead><tr>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + "</tr></thead>\n<tbody>")
         parts += ["<tr>" + "".join(html_cell(*pair) for pair in line) + "</tr>" for line in lines]
         parts.append("</tbody>\n</table>")
-    if notes:
-        parts.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul>")
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
+    return html_page(title, parts, notes)
+
+
+def html_page(title: str, parts: Sequence[str], notes: Sequence[str]) -> str:
+    """A self-contained page of HTML `parts`, with notes below."""
+    listed = ["<ul>" + "".join(f"<li>{html_module.escape(note)}</li>" for note in notes) + "</ul>"] if notes else []
+    head = f'<meta charset="utf-8"><title>{html_module.escape(title)}</title><style>{STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join([*parts, *listed]) + "\n</body></html>\n"
 
 
 def html_cell(ours: str, printed: str) -> str:

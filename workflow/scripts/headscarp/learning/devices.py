@@ -1,10 +1,15 @@
 """Where networks run, and in which precision."""
 
+import resource
+import sys
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 
 from headscarp.errors import HeadscarpError
+
+MIB = 2**20
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -28,6 +33,15 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def peak_memory(device: torch.device) -> dict[str, Any]:
+    """The most memory that this process took so far, {mib, of}: that of its tensors on an accelerator (of: device), else its largest
+    resident set, Python and all libraries included (of: process)."""
+    if device.type == "cuda":
+        return {"mib": round(torch.cuda.max_memory_allocated(device) / MIB, 1), "of": "device"}
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return {"mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB, 1), "of": "process"}
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from headscarp import __version__
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, remove, sha256_of, write_json
-from headscarp.learning.devices import autocast, choose_device, choose_precision, device_name
+from headscarp.learning.devices import autocast, choose_device, choose_precision, device_name, peak_memory
 from headscarp.learning.losses import make_loss, masked_mean
 from headscarp.learning.pretraining import pretrain
 from headscarp.learning.progress import Progress
@@ -341,6 +341,7 @@ def train_run(
         "device": device_name(place),
         "precision": str(choose_precision(recipe.precision, place)).removeprefix("torch."),
         "threads": threads,
+        "peak_memory": peak_memory(place),
         "parameters": count_parameters(model),
         "trainable": count_trainable(model),
         "windows": {split: batches.count(split) for split in ("train", "validation")},

@@ -75,8 +75,8 @@ class Bottleneck(nn.Module):
         return self.activate(self.residual(reduced) + self.shortcut(maps)), reduced
 
 
-def bias_free(inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1) -> list[nn.Module]:
+def bias_free(inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1, groups: int = 1) -> list[nn.Module]:
     """Convolution of atrous rate `rate` with He weights, padded so that stride 1 keeps the size; batch norm, whose shift is its bias."""
-    layer = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=rate * (kernel // 2), dilation=rate, bias=False)
+    layer = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=rate * (kernel // 2), dilation=rate, groups=groups, bias=False)
     he_(layer)
     return [layer, nn.BatchNorm2d(outputs)]

@@ -131,7 +131,17 @@ CHECKS = (
 
 
 def audit_row(row: Mapping[str, float | None], rounding: float = ROUNDING) -> list[dict[str, Any]]:
-    """Findings on one row of a table, see `audit_table`."""
+    """Recompute what a row of a table can tell about itself.
+
+    Args:
+        row: `row` (its name) and any of precision, recall, accuracy, f1, iou, miou, kappa, dp, qp, oe, ce as fractions.
+        rounding: half a unit of the last printed place.
+
+    Returns:
+        One finding per check: {row, check, stated, recomputed, low, high, difference (stated - recomputed), verdict}. The verdict is
+        `agrees` or `disagrees` where the row prints the quantity, `possible` or `impossible` where it does not. Whole tables of unknown
+        origin are for `scoring.table_audit`.
+    """
     printed = {name: value for name, value in row.items() if isinstance(value, (int, float))}
     findings = []
     for check in CHECKS:
@@ -159,20 +169,6 @@ def audit_row(row: Mapping[str, float | None], rounding: float = ROUNDING) -> li
             }
         )
     return findings
-
-
-def audit_table(rows: Iterable[Mapping[str, Any]], rounding: float = ROUNDING) -> list[dict[str, Any]]:
-    """Recompute what each row of a table can tell about itself.
-
-    Args:
-        rows: mappings with `row` (its name) and any of precision, recall, accuracy, f1, iou, miou, kappa, dp, qp, oe, ce as fractions.
-        rounding: half a unit of the last printed place.
-
-    Returns:
-        One finding per row and check: {row, check, stated, recomputed, low, high, difference (stated - recomputed), verdict}. The verdict
-        is `agrees` or `disagrees` where the table prints the quantity, `possible` or `impossible` where it does not.
-    """
-    return [finding for row in rows for finding in audit_row(row, rounding)]
 
 
 def common_share(rows: Iterable[Mapping[str, float]]) -> Range:

@@ -78,6 +78,18 @@ def cropped(grid: Grid, bounds: tuple[float, float, float, float]) -> Grid | Non
     return Grid(grid.crs, grid.transform @ Affine.translation(left, top), bottom - top, right - left)
 
 
+def part_of(grid: Grid, axis: str, low: float, high: float) -> Grid:
+    """The part of a grid between two shares of its width (`axis` x, from the west) or height (y, from the north), in whole cells.
+
+    Parts whose shares meet share no cell.
+    """
+    length = grid.width if axis == "x" else grid.height
+    first, last = round(low * length), round(high * length)
+    if axis == "x":
+        return Grid(grid.crs, grid.transform @ Affine.translation(first, 0), grid.height, last - first)
+    return Grid(grid.crs, grid.transform @ Affine.translation(0, first), last - first, grid.width)
+
+
 def utm_crs(longitude: float, latitude: float) -> str:
     """EPSG code of the UTM zone of a place (WGS 84, degrees), without the exceptions around Norway and Svalbard."""
     zone = int((longitude + 180) // 6) % 60 + 1

@@ -11,11 +11,12 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.site.dates import files_by_date, rising_dates
 from headscarp.site.distances import distance_to_lines
-from headscarp.site.grid import Grid, cropped, grid_for
+from headscarp.site.grid import Grid, cropped, grid_for, part_of
 from headscarp.site.indices import INDICES
 from headscarp.site.labels import LANDSLIDE, UNMAPPED, Labels, align_labels, bounds_text, rasterise_labels
 from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, Layer, grid_of, open_raster, read_layer, write_layer
 from headscarp.site.rasters import BILINEAR, MINIMUM_COVER, RESAMPLINGS, align, flagged, resolution_m
+from headscarp.site.terrain_names import check_terrain
 from headscarp.site.vectors import read_vectors
 from headscarp.vocabulary import require_known
 
@@ -24,18 +25,7 @@ RASTER_KEYS = ("file", "files", "band", "kind", "units", "scale", "classes", "re
 MASK_KEYS = ("file", "files", "values")
 LABEL_KEYS = ("landslides", "classes", "names", "area")
 SLIDE_MEANING = {0: "not a landslide", LANDSLIDE: "landslide", UNMAPPED: "unmapped"}
-TERRAIN = (
-    "elevation",
-    "slope",
-    "aspect",
-    "curvature",
-    "plan_curvature",
-    "profile_curvature",
-    "flow_accumulation",
-    "twi",
-    "relief",
-    "roughness",
-)
+PART_KEYS = ("axis", "from", "to")
 
 
 @dataclass
@@ -90,14 +80,16 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
     Args:
         record: how raw files become layers, the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
             `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that CRS over its footprint;
-            with {within: vector file} too, only the part under that file's bounding box, in whole cells.
+            with {within: vector file} too, only the part under that file's bounding box, in whole cells; with {part: {axis, from, to}}
+            too, only that between two shares of its width (axis x, from the west) or height (axis y, from the north).
             `dates`: list of dates (ISO texts, rising); landslides are those of the last.
             `citation`: appended to every layer's source (optional).
             `rasters`: {layer: {file (the same at all dates) or files ({date: file}; a date without one is missing), band (number or
             description, default 1), kind (continuous or classes), units, scale (factor on the values, default 1), classes ({code:
             name}, for kind classes), resampling (bilinear, the default, or cubic, for others), mask ({file or files, values: codes};
             cells with one of these codes, of clouds for example, become no data; optional)}}.
-            `terrain`: names of layers of `terrain_folder` to take (optional); `terrain_resampling`: bilinear (default) or cubic.
+            `terrain`: names of layers of `terrain_folder` to take, see `terrain_names` (optional); `terrain_resampling`: bilinear
+            (default) or cubic.
             `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date that has all of them.
             `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons (optional).
             `labels`: {landslides: vector file, area: vector file (optional)}, or for several classes {classes: raster file of codes,
@@ -290,7 +282,8 @@ def has_data(layer: Layer) -> np.ndarray:
 
 
 def site_grid(record: dict[str, Any], raw: Path) -> Grid:
-    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint; whole, or under a vector file.
+    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint; whole, or under a vector file,
+    or a part of either.
 
     Raises:
         HeadscarpError: a file is missing or unreadable, the CRS is unfit, or the vector file lies beside the raster.
@@ -299,8 +292,17 @@ def site_grid(record: dict[str, Any], raw: Path) -> Grid:
         grid = grid_of(source)
     if "crs" in record:
         grid = grid_for(grid, record["crs"], float(record["resolution_m"]))
-    if "within" not in record:
-        return grid
+    if "within" in record:
+        grid = grid_within(grid, record, raw)
+    return part_of(grid, *(record["part"][key] for key in PART_KEYS)) if "part" in record else grid
+
+
+def grid_within(grid: Grid, record: dict[str, Any], raw: Path) -> Grid:
+    """The part of a grid under the bounding box of the vector file that the record names, in whole cells.
+
+    Raises:
+        HeadscarpError: it lies beside the grid.
+    """
     bounds = tuple(read_vectors(raw / record["within"], grid.crs).total_bounds)
     part = cropped(grid, bounds)
     if part is None:
@@ -321,10 +323,12 @@ def check_record(record: dict[str, Any]) -> None:
     check_keys(record, RECORD_KEYS, ("name", "data", "grid", "dates", "rasters"), place)
     check_keys(
         record["grid"],
-        ("like", "crs", "resolution_m", "within"),
+        ("like", "crs", "resolution_m", "within", "part"),
         ("like", "resolution_m") if "crs" in record["grid"] else ("like",),
         f"{place}, grid",
     )
+    if "part" in record["grid"]:
+        check_part(record["grid"]["part"], f"{place}, grid, part")
     if record.get("labels") is not None:
         check_label_keys(record["labels"], f"{place}, labels")
     dates = rising_dates(record["dates"], f"{place}, dates")
@@ -340,7 +344,7 @@ def check_record(record: dict[str, Any]) -> None:
         raise HeadscarpError(f"{place}: terrain layers need an elevation model and none is named; give its file as `dem`")
     require_known(record.get("terrain_resampling", BILINEAR), RESAMPLINGS, f"{place}: terrain_resampling")
     for name in record.get("terrain", []):
-        require_known(name, TERRAIN, f"{place}, terrain: layer")
+        check_terrain(name, f"{place}, terrain")
     for name, inputs in record.get("indices", {}).items():
         bands = INDICES[require_known(name, INDICES, f"{place}, indices: index")][1]
         check_keys(inputs, bands, bands, f"{place}, indices, {name}")
@@ -351,6 +355,21 @@ def check_record(record: dict[str, Any]) -> None:
             raise HeadscarpError(f"{place}, indices, {name}: {listed} have no date in common; give them `files` of one, or drop the index")
     if len(dates) > 1 and not any("files" in entry for entry in record["rasters"].values()):
         raise HeadscarpError(f"{place}: all rasters are the same at all {len(dates)} dates; give one of them `files`, or list one date")
+
+
+def check_part(part: Any, place: str) -> None:
+    """Refuse what is no part of a grid.
+
+    Raises:
+        HeadscarpError: a key is unknown or missing, the axis does not exist, or the shares do not rise from 0 to 1.
+    """
+    if not isinstance(part, dict):
+        raise HeadscarpError(f"{place}: {part!r} is no part of a grid; give it as {{axis: x, from: 0, to: 0.5}}")
+    check_keys(part, PART_KEYS, PART_KEYS, place)
+    require_known(part["axis"], ("x", "y"), f"{place}: axis")
+    shares = part["from"], part["to"]
+    if any(isinstance(share, bool) or not isinstance(share, int | float) for share in shares) or not 0 <= shares[0] < shares[1] <= 1:
+        raise HeadscarpError(f"{place}: from {shares[0]!r} to {shares[1]!r} is no part; give two rising shares of the grid from 0 to 1")
 
 
 def check_files(entry: dict[str, Any], dates: Sequence[str], place: str) -> None:

@@ -19,7 +19,6 @@ from headscarp.site.indices import INDICES
 from headscarp.site.labels import LANDSLIDE, UNMAPPED, connected_labels
 from headscarp.site.layer import CLASSES, CONTINUOUS, Layer, write_layer
 from headscarp.site.layers import (
-    TERRAIN,
     LayerFolder,
     add_index,
     add_labels,
@@ -33,6 +32,7 @@ from headscarp.site.layers import (
 )
 from headscarp.site.rasters import BILINEAR, MINIMUM_COVER, align, cover_of, resample, resample_classes, resolution_m
 from headscarp.site.terrain import derive_terrain
+from headscarp.site.terrain_names import TERRAIN
 from headscarp.sources.series import Series, read_series
 from headscarp.vocabulary import require_known
 

@@ -5,7 +5,7 @@ A layer keeps one convention throughout: x to the east, y to the north, lengths 
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,24 +19,27 @@ from headscarp.files import atomic_path
 from headscarp.site.grid import Grid, grid_for, utm_crs
 from headscarp.site.layer import ANGLE, CONTINUOUS, FLAT, Layer, grid_of, open_raster, write_layer
 from headscarp.site.rasters import align
+from headscarp.site.terrain_names import window_of
 
 NODATA = -9999.0
 LEAST_GRADIENT = 1e-3
 RELIEF_WINDOW = 3
 HORN = "Horn 1981, doi 10.1109/PROC.1981.11918"
 ZEVENBERGEN = "Zevenbergen and Thorne 1987, doi 10.1002/esp.3290120107, times 100"
+WEISS = "topographic position index, Weiss 2001, Topographic position and landforms analysis, poster, ESRI user conference"
 TARBOTON = "D-infinity, Tarboton 1997, doi 10.1029/96WR03137, depressions filled and flats resolved"
 
 
-def derive_terrain(dem_path: str | Path, out_folder: str | Path) -> None:
+def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: Iterable[str] = ()) -> None:
     """Write elevation and its derivatives as COGs into `out_folder`, which appears whole or not at all.
 
     Files: elevation, slope, aspect, curvature, plan_curvature, profile_curvature, flow_accumulation, twi, relief, roughness (`.tif`), on
-    the model's own grid, or on that of its UTM zone where its CRS is geographic.
+    the model's own grid, or on that of its UTM zone where its CRS is geographic. `over_windows` names further ones, such as `tpi_9`.
 
     Raises:
-        HeadscarpError: the model is missing, truncated, empty or without CRS, or the disk is full.
+        HeadscarpError: the model is missing, truncated, empty or without CRS, a window is unfit, or the disk is full.
     """
+    windows = {name: window_of(name) for name in over_windows}
     dem = metric_dem(dem_path)
     with atomic_path(out_folder) as folder:
         folder.mkdir()
@@ -46,6 +49,10 @@ def derive_terrain(dem_path: str | Path, out_folder: str | Path) -> None:
             kind = ANGLE if name == "aspect" else CONTINUOUS
             source = f"{method}; of {dem.source}" + (f", cells of {dem.grid.resolution:g} m")
             write_layer(folder / f"{name}.tif", Layer(name, values, dem.grid, units, source, kind))
+        for name, (what, cells) in windows.items():
+            derive, units, method = DERIVATIVES_OVER_WINDOWS[what]
+            source = f"{method.format(cells)}; of {dem.source}, cells of {dem.grid.resolution:g} m"
+            write_layer(folder / f"{name}.tif", Layer(name, derive(dem.values, dem.grid, cells), dem.grid, units, source))
 
 
 def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
@@ -130,17 +137,42 @@ def twi(dem: np.ndarray, grid: Grid) -> np.ndarray:
     return np.log(flow_accumulation(dem, grid) / width / gradient)
 
 
-def relief(dem: np.ndarray, grid: Grid) -> np.ndarray:
-    """Highest minus lowest elevation of a cell and its eight neighbours in m (zhang2024, Table 2); at the border of those there are."""
+def relief(dem: np.ndarray, grid: Grid, cells: int = RELIEF_WINDOW) -> np.ndarray:
+    """Highest minus lowest elevation in m of `cells` x `cells` cells, by default a cell and its eight neighbours (zhang2024, Table 2); at
+    the border of those there are."""
     # NaN does not order: no data stands as a value beyond all others, and what it reached is no data.
-    highest = ndimage.maximum_filter(np.where(np.isnan(dem), np.inf, dem), size=RELIEF_WINDOW, mode="nearest")
-    lowest = ndimage.minimum_filter(np.where(np.isnan(dem), -np.inf, dem), size=RELIEF_WINDOW, mode="nearest")
+    highest = ndimage.maximum_filter(np.where(np.isnan(dem), np.inf, dem), size=cells, mode="nearest")
+    lowest = ndimage.minimum_filter(np.where(np.isnan(dem), -np.inf, dem), size=cells, mode="nearest")
     return np.where(np.isinf(highest), np.nan, highest - lowest).astype(np.float32)
 
 
 def roughness(dem: np.ndarray, grid: Grid) -> np.ndarray:
     """Surface area over planimetric area of a cell, 1 / cos(slope), at least 1 (zhang2024, Table 2: 1 to 3.321)."""
     return 1 / np.cos(np.radians(slope(dem, grid)))
+
+
+def mean_elevation(dem: np.ndarray, cells: int) -> np.ndarray:
+    """Mean elevation (row, col) float64 in m of windows of `cells` x `cells` (an odd number); NaN where one reaches no data.
+
+    Beyond its edges the model goes on in a straight line, as in `padded`, so that a plane keeps its elevation and slope up to them.
+    """
+    reach = cells // 2
+    surface = np.pad(dem.astype(np.float64), reach, mode="reflect", reflect_type="odd")
+    unknown = np.isnan(surface)
+    mean = ndimage.uniform_filter(np.where(unknown, 0.0, surface), cells)
+    mean[ndimage.maximum_filter(unknown, cells)] = np.nan
+    rows, cols = dem.shape
+    return mean[reach : reach + rows, reach : reach + cols]
+
+
+def slope_over(dem: np.ndarray, grid: Grid, cells: int) -> np.ndarray:
+    """Slope in degrees (Horn 1981) of the elevation averaged over windows of `cells` x `cells`."""
+    return slope(mean_elevation(dem, cells), grid)
+
+
+def topographic_position(dem: np.ndarray, grid: Grid, cells: int) -> np.ndarray:
+    """Topographic position index in m: elevation minus its mean in a window of `cells` x `cells`, positive on ridges (Weiss 2001)."""
+    return (dem - mean_elevation(dem, cells)).astype(np.float32)
 
 
 DERIVATIVES: dict[str, tuple[Callable[[np.ndarray, Grid], np.ndarray], str, str]] = {
@@ -153,6 +185,12 @@ DERIVATIVES: dict[str, tuple[Callable[[np.ndarray, Grid], np.ndarray], str, str]
     "twi": (twi, "ln(m)", f"ln(a / tan slope), RichDEM contributing area ({TARBOTON}) and slope ({HORN})"),
     "relief": (relief, "m", f"highest minus lowest elevation in {RELIEF_WINDOW} x {RELIEF_WINDOW} cells"),
     "roughness": (roughness, "1", f"1 / cos(slope), RichDEM slope ({HORN})"),
+}
+
+DERIVATIVES_OVER_WINDOWS: dict[str, tuple[Callable[[np.ndarray, Grid, int], np.ndarray], str, str]] = {
+    "slope": (slope_over, "degree", f"RichDEM slope ({HORN}) of the mean elevation of {{0}} x {{0}} cells"),
+    "relief": (relief, "m", "highest minus lowest elevation in {0} x {0} cells"),
+    "tpi": (topographic_position, "m", f"elevation minus its mean in {{0}} x {{0}} cells ({WEISS})"),
 }
 
 
