@@ -316,6 +316,8 @@ def test_static_classes_and_indices(tmp_path):
         ({"entry": {"variables": {"red": "B4"}}}, "variable 'B4' does not exist; did you mean 'B04'"),
         ({"entry": {"variables": {"red": "DEM"}}}, "'DEM' does not change with time; name it in `static`"),
         ({"entry": {"variables": {}}}, "variables names none"),
+        ({"entry": {"within_days": "six"}}, "series, entry 1: within_days is 'six'; give a number"),
+        ({"entry": {"scale": "1e-4"}}, "series, entry 1: scale is '1e-4'; give a number.*with the point"),
         ({"entry": {"mask": {"variable": "SCL", "values": 9}}}, r"values is 9; list the codes"),
         ({"entry": {"mask": {"variable": "SCL", "codes": [9]}}}, "key 'codes' does not exist"),
         ({"static": {"elevation": {"file": "a.nc", "variable": "B04", "units": "m"}}}, r"'B04' changes with time \(first on 2020-01-11\)"),

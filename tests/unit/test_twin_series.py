@@ -281,6 +281,7 @@ def bad(**changes):
         (bad(dates__2017__started=0.5), r"the shares `started` add up to 1.35, not 1"),
         (bad(dates__2017__sun_deg=[130, 0]), r"dates, 2017: the sun's elevation 0 must lie above 0"),
         (bad(dates={2008: KARAKORAM["dates"][2008]}), "a series has two dates or more"),
+        (bad(dates=["2008-09-12", "2011-10-05"]), r"twin, dates: a simulated site of kind 'series' needs a mapping of a name to each"),
         (bad(greening_years=[9, 3]), r"greening_years \[9, 3\] must be \[lowest, highest\]"),
         (bad(trigger="storm"), "trigger 'storm' is unknown"),
         ({key: value for key, value in KARAKORAM.items() if key != "noise"}, "key 'noise' is missing"),

@@ -26,6 +26,7 @@ from headscarp.exhibits.maps import (
     stretch,
 )
 from headscarp.exhibits.rasters import View, layer_path, site_grid
+from headscarp.exhibits.runs import stored_arrays
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.vocabulary import require_known
@@ -53,7 +54,7 @@ def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     if len(spec.protocols) > 1:
         raise HeadscarpError(f"exhibit '{spec.name}' shows one protocol at a time; name one as `protocols: [blocked]`")
     runs = [spec.runs_of(row, spec.protocols[0])[0] for row in spec.rows]
-    explained = {run.row: read_explanation(run) for run in runs}
+    explained = {run.row: stored_arrays(run, "gradcam.npz", "explain") for run in runs}
     windows = same_windows(runs, explained)
     grid = site_grid(site)
     channels = spec.options.get("composite", TRUE_COLOUR)
@@ -102,19 +103,6 @@ def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                     label="Grad-CAM, share of the network's strongest")  # fmt: skip
     style.sign(figure, spec, f"First seed, {layer}; label outlined.")
     return figure, frame_of(lines)
-
-
-def read_explanation(run: RunFiles) -> dict[str, np.ndarray]:
-    """Arrays of the gradcam.npz of a run.
-
-    Raises:
-        HeadscarpError: it does not exist.
-    """
-    path = run.folder / "gradcam.npz"
-    if not path.exists():
-        raise HeadscarpError(f"{path} does not exist; explain the run again")
-    with np.load(path) as stored:
-        return dict(stored)
 
 
 def same_windows(runs: list[RunFiles], explained: dict[str, dict[str, np.ndarray]]) -> np.ndarray:

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headscarp.errors import HeadscarpError
-from headscarp.exhibits.runs import Scored, aggregate, mean_of, scored_runs
+from headscarp.exhibits.runs import Scored, aggregate, mean_of, scored_runs, stored_arrays
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SearchFiles
 from headscarp.exhibits.tidy import AS_PRINTED, VERSUS, frame_of, record, text_record
 from headscarp.files import read_json
@@ -201,7 +200,8 @@ def mcnemar(spec: ExhibitSpec) -> pd.DataFrame:
     reference = require_known(spec.options["reference"], spec.rows, f"exhibit '{spec.name}': reference")
     lines = []
     for protocol in spec.protocols:
-        predictions = {row: read_predictions(spec.runs_of(row, protocol)[0]) for row in spec.rows if spec.runs_of(row, protocol)}
+        runs = {row: spec.runs_of(row, protocol)[0] for row in spec.rows if spec.runs_of(row, protocol)}
+        predictions = {row: stored_arrays(run, "predictions.npz", "score") for row, run in runs.items()}
         for other in [row for row in predictions if row != reference]:
             test = compare_predictions(predictions[reference], predictions[other])
             row = f"{reference}{VERSUS}{other}"
@@ -212,19 +212,6 @@ def mcnemar(spec: ExhibitSpec) -> pd.DataFrame:
             same = {"protocol": protocol, "data": spec.only_site().data, "n_seeds": 1, "note": note}
             lines += [record(spec, row, metric, float(value), **same) for metric, value in measured.items()]
     return frame_of(lines)
-
-
-def read_predictions(run: RunFiles) -> dict[str, np.ndarray]:
-    """Arrays of the predictions.npz of a run.
-
-    Raises:
-        HeadscarpError: it does not exist.
-    """
-    path = run.folder / "predictions.npz"
-    if not path.exists():
-        raise HeadscarpError(f"{path} does not exist; score the run again")
-    with np.load(path) as stored:
-        return dict(stored)
 
 
 # --- the order of the factors

@@ -36,16 +36,21 @@ class Scored:
         return Images.from_arrays(self.stored())
 
     def stored(self) -> dict[str, np.ndarray]:
-        """Arrays of cells.npz.
+        """Arrays of cells.npz; raises a `HeadscarpError` where it does not exist."""
+        return stored_arrays(self.run, "cells.npz", "score")
 
-        Raises:
-            HeadscarpError: it does not exist.
-        """
-        path = self.run.folder / "cells.npz"
-        if not path.exists():
-            raise HeadscarpError(f"{path} does not exist; score the run again")
-        with np.load(path) as stored:
-            return dict(stored)
+
+def stored_arrays(run: RunFiles, file: str, verb: str) -> dict[str, np.ndarray]:
+    """Arrays of a .npz file of a run, which is there once one has done with the run what `verb` says.
+
+    Raises:
+        HeadscarpError: it does not exist.
+    """
+    path = run.folder / file
+    if not path.exists():
+        raise HeadscarpError(f"{path} does not exist; {verb} the run again")
+    with np.load(path) as stored:
+        return dict(stored)
 
 
 def scored_runs(spec: ExhibitSpec) -> list[Scored]:

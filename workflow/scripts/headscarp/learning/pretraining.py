@@ -41,12 +41,12 @@ def pretrain(model: nn.Module, batches: "BatchSource", settings: dict[str, Any],
     """
     if getattr(model, "dbn", None) is None:
         raise HeadscarpError("`pretraining` trains the deep belief network of a network, and this one has none; remove it from the recipe")
-    pixels = dbn_inputs(model, batches, settings["pixels"], seed)
+    pixels = dbn_inputs(model, batches, int(settings["pixels"]), seed)
     data = model.dbn.standardise(pixels)
     random = torch.Generator(data.device).manual_seed(seed)
     history = []
     for number, machine in enumerate(model.dbn.machines, start=1):
-        for record in train_machine(machine, data, settings["epochs"], settings["batch"], settings["learning_rate"], random):
+        for record in train_machine(machine, data, int(settings["epochs"]), int(settings["batch"]), settings["learning_rate"], random):
             history.append({"phase": f"rbm {number}"} | record)
         data = machine.hidden_probability(data).detach()
     return history

@@ -288,6 +288,10 @@ def check_record(record: dict[str, Any]) -> None:
         if "mask" in entry:
             check_keys(entry["mask"], ("variable", "values"), ("variable", "values"), f"{own}, mask")
             check_codes(entry["mask"]["values"], f"{own}, mask")
+        for key in ("scale", "within_days", "resolution_m"):
+            value = entry.get(key, 1)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+                raise HeadscarpError(f"{own}: {key} is {value!r}; give a number, 0 or above (in YAML 1.0e-4, with the point)")
         if not entry["variables"]:
             raise HeadscarpError(f"{own}: variables names none; name one, such as {{ndvi: NDVI}}")
         layers += entry["variables"]

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from headscarp.errors import HeadscarpError
+
 SITE_FILES = ("bands.tif", "dem.tif", "lithology.tif", "faults.gpkg", "rivers.gpkg", "landslides.gpkg", "study_area.gpkg", "manifest.json")
 REGION_FILES = (
     "dem_90m.tif", "soil.tif", "land_use.tif", "rainfall.tif", "roads.gpkg", "settlements.gpkg", "water.gpkg", "district.gpkg",
@@ -21,13 +23,29 @@ SERIES_FILES = ("dem.tif", "lithology.tif", "landslides.gpkg", "study_area.gpkg"
 
 
 def raw_files(record: dict[str, Any]) -> tuple[str, ...]:
-    """Names of the files that `simulate_twin` writes for a site's `twin` record; those of a region or of several images are more."""
+    """Names of the files that `simulate_twin` writes for a site's `twin` record; those of a region or of several images are more.
+
+    Raises:
+        HeadscarpError: the record lacks its images or dates, or does not name each.
+    """
     if record.get("kind") == SERIES:
-        return tuple(name.format(date) for date in record["dates"] for name in DATED_FILES) + SERIES_FILES
+        return tuple(name.format(date) for date in named(record, "dates") for name in DATED_FILES) + SERIES_FILES
     if record.get("kind") == VHR:
-        per_image = tuple(name.format(suffix) for suffix in suffixes(record["images"]) for name in VHR_IMAGE_FILES)
-        return per_image + VHR_FILES + (VHR_SERIES_FILES if len(record["images"]) > 1 else ())
+        images = named(record, "images")
+        per_image = tuple(name.format(suffix) for suffix in suffixes(images) for name in VHR_IMAGE_FILES)
+        return per_image + VHR_FILES + (VHR_SERIES_FILES if len(images) > 1 else ())
     return SITE_FILES + (REGION_FILES if record.get("region") else ())
+
+
+def named(record: dict[str, Any], key: str) -> dict[Any, Any]:
+    """The images or dates of a record, each under a name."""
+    entries = record.get(key)
+    if not isinstance(entries, dict):
+        raise HeadscarpError(
+            f"twin, {key}: a simulated site of kind '{record['kind']}' needs a mapping of a name to each, such as 2008: {{date: ...}}, not "
+            f"{entries!r}"
+        )
+    return entries
 
 
 def suffixes(images: Iterable[str]) -> list[str]:

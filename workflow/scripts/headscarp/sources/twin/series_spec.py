@@ -7,6 +7,7 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 from headscarp.site.grid import Grid
+from headscarp.sources.twin.files import named
 from headscarp.sources.twin.spec import TwinSpec, checked_keys
 
 # Share of a slide that is green in the elevation model, which is of no one date.
@@ -79,7 +80,7 @@ class SeriesSpec:
         for key in ("river", "fault"):
             values[key] = tuple(tuple(point) for point in values[key])
         dates = {}
-        for name, entry in values["dates"].items():
+        for name, entry in named(record, "dates").items():
             given = checked_keys(SeriesDate, entry, f"twin, dates, {name}")
             given |= {"date": str(given["date"]), "sun_deg": tuple(given["sun_deg"])}
             dates[str(name)] = SeriesDate(**given)

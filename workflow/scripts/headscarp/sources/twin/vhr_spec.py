@@ -9,6 +9,7 @@ from pyproj import Transformer
 
 from headscarp.errors import HeadscarpError
 from headscarp.site.grid import Grid
+from headscarp.sources.twin.files import named
 from headscarp.sources.twin.spec import checked_keys
 from headscarp.vocabulary import require_known
 
@@ -100,7 +101,7 @@ class VhrSpec:
         for key in ("mine", "unstable"):
             values[key] = values[key] and tuple(values[key])
         images = {}
-        for name, image in values["images"].items():
+        for name, image in named(values, "images").items():
             entry = checked_keys(VhrImage, image, f"twin, images, {name}")
             require_known(entry["sensor"], SENSORS, f"twin, images, {name}: sensor")
             images[name] = VhrImage(float(entry["resolution_m"]), entry["sensor"], str(entry["date"]), tuple(entry["sun_deg"]))
