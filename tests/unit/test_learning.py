@@ -25,7 +25,7 @@ from headscarp.learning.devices import autocast, choose_device, choose_precision
 from headscarp.learning.losses import make_loss, masked_mean
 from headscarp.learning.recipe import Recipe
 from headscarp.learning.schedules import learning_rate_at
-from headscarp.learning.trainer import train, train_run, tuned_recipe
+from headscarp.learning.trainer import make_optimiser, train, train_run, tuned_recipe
 from headscarp.learning.weights import load_network
 from headscarp.learning.windows import Batches, open_samples, turn
 from train_network import only
@@ -209,6 +209,41 @@ class TestSchedules:
     def test_the_shortest_trainings_have_rates(self):
         for steps in (1, 2, 3, 4):
             assert all(math.isfinite(learning_rate_at(Recipe(schedule="one_cycle"), step, steps)) for step in range(steps))
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_optimisers_step_as_those_of_torch_do(kind):
+    def weights_after_steps(make):
+        torch.manual_seed(3)
+        model = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 1))
+        optimiser = make(model)
+        for step in range(4):
+            if step == 2:  # a checkpoint in between, as of a resumed run
+                state = optimiser.state_dict()
+                optimiser = make(model)
+                optimiser.load_state_dict(state)
+            optimiser.zero_grad(set_to_none=True)
+            model(torch.randn(3, 2, 8, 8)).square().mean().backward()
+            optimiser.step()
+        return torch.cat([weight.flatten() for weight in model.parameters()])
+
+    recipe = Recipe(optimiser=kind, learning_rate=0.01, momentum=0.9, weight_decay=1e-3)
+    theirs = {
+        "adam": lambda model: torch.optim.Adam(model.parameters(), 0.01, weight_decay=1e-3),
+        "sgd": lambda model: torch.optim.SGD(model.parameters(), 0.01, 0.9, weight_decay=1e-3),
+    }
+    assert torch.equal(weights_after_steps(lambda model: make_optimiser(recipe, model)), weights_after_steps(theirs[kind]))
+
+
+def test_a_training_does_not_wait_for_the_compiler_of_torch():
+    code = (
+        "import sys, torch; from headscarp.learning.recipe import Recipe; from headscarp.learning.trainer import make_optimiser;"
+        "model = torch.nn.Linear(2, 1); optimiser = make_optimiser(Recipe(), model); model(torch.ones(1, 2)).sum().backward();"
+        "optimiser.step(); optimiser.zero_grad(); optimiser.load_state_dict(optimiser.state_dict()); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
 
 
 class TestWindows:

@@ -79,7 +79,7 @@ def test_every_exhibit_of_iburi2018_is_made(finished, real_data):
     assert {path.stem for path in (finished / "results/figures/iburi2018").glob("*.png")} >= {"fig_site", "fig_maps", "fig_comparison"}
     comparison = pd.read_csv(finished / "results/tables/iburi2018/comparison.csv")
     assert set(comparison["data"]) == {"real"} and set(comparison["protocol"]) == {"blocked"}
-    assert comparison["row"].nunique() == 18
+    assert comparison["row"].nunique() == 9
 
 
 def test_every_exhibit_of_zhang2024_is_made(finished):

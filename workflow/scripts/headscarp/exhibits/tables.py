@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headscarp import networks
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.audit_tables import audit, model_audit
 from headscarp.exhibits.class_tables import (
@@ -122,6 +121,8 @@ def complexity(spec: ExhibitSpec) -> pd.DataFrame:
 
     Options: `bands` (channels of the input, default 7).
     """
+    from headscarp import networks  # here, since no other table waits for torch
+
     one = spec.only_site()
     lines = []
     for row in spec.rows:
