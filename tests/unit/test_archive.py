@@ -12,6 +12,7 @@ import time
 import pytest
 
 from headscarp.errors import HeadscarpError
+from headscarp.sources import downloads
 from headscarp.sources.archive import ArchiveFile, fetch, is_reachable, places_of, read_table
 
 from ..conftest import REPOSITORY
@@ -22,8 +23,9 @@ HEADER = "name,url,bytes,sha256,licence,citation\n"
 
 
 @pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
+def _no_proxy_and_no_waiting(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(downloads, "FIRST_WAIT_S", 0.001)
 
 
 def file_at(url, content=CONTENT, name="data.bin"):

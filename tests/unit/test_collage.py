@@ -7,7 +7,6 @@ import pytest
 import shapely
 from affine import Affine
 
-from headscarp.cards import read_yaml
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tables import TABLES
@@ -22,6 +21,7 @@ from headscarp.site.layer import Layer, read_layer
 from headscarp.site.layers import check_record
 from headscarp.site.stack import build_cube
 from headscarp.site.terrain import derive_terrain
+from headscarp.yaml_files import read_yaml
 
 from ..conftest import REPOSITORY
 from .site_files import write_raster, write_shapes

@@ -11,7 +11,15 @@ import yaml
 from ..conftest import REPOSITORY
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
-DISTRIBUTION = {"richdem": "richdem2", "sklearn": "scikit-learn", "skimage": "scikit-image", "mpl_toolkits": "matplotlib", "yaml": "pyyaml"}
+DISTRIBUTION = {
+    "odc": "odc-stac",
+    "pystac_client": "pystac-client",
+    "richdem": "richdem2",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "mpl_toolkits": "matplotlib",
+    "yaml": "pyyaml",
+}
 
 
 def scripts_of_environments():

@@ -245,7 +245,6 @@ def test_a_training_does_not_wait_for_the_compiler_of_torch():
     assert done.stdout.strip() == "False"
 
 
-
 class TestWindows:
     def test_a_window_is_a_slice(self, site):
         samples = open_samples(*site, CHANNELS)

@@ -6,9 +6,9 @@ import shutil
 import pytest
 import yaml
 
-from headscarp.cards import read_yaml
 from headscarp.errors import HeadscarpError
 from headscarp.plan import Run, load_plan
+from headscarp.yaml_files import read_yaml
 
 from ..conftest import REPOSITORY
 
@@ -153,7 +153,7 @@ def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
         ({"overlay": {"zhang2024": {"sites": {"wulingyuan": {"raw": "zhangjiaje"}}}}}, "did you mean 'zhangjiajie'?"),
         ({"overlay": {"xia2021": {"experiments": {"tuned_1": {"start": {"experiment": "fstf_ne"}}}}}}, "did you mean 'fstf_net'?"),
         ({"overlay": {"xia2021": {"experiments": {"rae_d": {"statistics": "start"}}}}}, "statistics of a start need one"),
-        ({"overlay": {"xia2021": {"sites": {"mangkam_jan": {"scenes": ["mangkam_feb", "mangkam_mar"]}}}}}, "neither has both"),
+        ({"overlay": {"xia2021": {"sites": {"mangkam_jan": {"scenes": ["mangkam_feb", "mangkam_mar"]}}}}}, "and none has another of these"),
         (
             {"overlay": {"xia2021": {"change": {"dates": [{"date": "a", "site": "mangkam_fbe"}, {"date": "b", "site": "mangkam_jan"}]}}}},
             "did you mean 'mangkam_feb'?",

@@ -59,3 +59,80 @@ rule link_file:
         "Linking {wildcards.name} of {wildcards.site}"
     script:
         "../scripts/link_file.py"
+
+
+rule fetch_raster:
+    input:
+        outline=lambda wildcards: plan.origins.outline(wildcards.raw),
+    output:
+        raster="results/sites/{raw}",
+        record="results/sites/{raw}.json",
+    log:
+        "results/logs/fetch_raster/{raw}.log",
+    wildcard_constraints:
+        raw=either(plan.origins.of_kind("stac")),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        spec=lambda wildcards: plan.origins.files[wildcards.raw].spec,
+        grid=lambda wildcards: plan.origins.files[wildcards.raw].site.layers["grid"],
+    message:
+        "Fetching {wildcards.raw} from the catalogue of images"
+    script:
+        "../scripts/fetch_raster.py"
+
+
+rule download_file:
+    output:
+        "results/downloads/{download}",
+    log:
+        "results/logs/download_file/{download}.log",
+    wildcard_constraints:
+        download=either(plan.origins.downloads),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        file=lambda wildcards: plan.origins.downloads[wildcards.download],
+        registry=str(Path(workflow.basedir) / "workflow" / "datasets.yaml"),
+    message:
+        "Downloading {wildcards.download}"
+    script:
+        "../scripts/download_file.py"
+
+
+rule import_file:
+    input:
+        unpack(lambda wildcards: plan.origins.imported_from(wildcards.raw)),
+    output:
+        "results/sites/{raw}",
+    log:
+        "results/logs/import_file/{raw}.log",
+    wildcard_constraints:
+        raw=either(plan.origins.of_kind("dataset", "url", "path")),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        spec=lambda wildcards: plan.origins.files[wildcards.raw].spec,
+    message:
+        "Taking over the part of {wildcards.raw} that the area needs"
+    script:
+        "../scripts/import_file.py"
+
+
+rule unpack_benchmark:
+    input:
+        lambda wildcards: list(plan.origins.archives(wildcards.site).values()),
+    output:
+        directory(SITE + "/raw"),
+    log:
+        "results/logs/unpack_benchmark/{site}.log",
+    wildcard_constraints:
+        site=either(plan.benchmarks),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        archives=lambda wildcards: plan.origins.archives(wildcards.site),
+    message:
+        "Unpacking the archives of {wildcards.site}"
+    script:
+        "../scripts/unpack_benchmark.py"

@@ -3,7 +3,7 @@ import re
 import shutil
 
 from headscarp.cards import CELLS, FOREST, NEIGHBOURHOODS, WINDOWS
-from headscarp.plan import CELL_FILES, CUBE_FILES, SAMPLE_FILES, Run
+from headscarp.plan import CELL_FILES, CUBE_FILES, MAP_FILES, SAMPLE_FILES, Run
 
 SITE = "results/sites/{site}"
 SAMPLES = SITE + "/samples/{card}/{protocol}"
@@ -29,6 +29,7 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+PATCHES = f"{SITE}/cube/patches.csv"
 CUBE = [f"{SITE}/cube/{name}" for name in CUBE_FILES]
 SAMPLE = [f"{SAMPLES}/{name}" for name in SAMPLE_FILES]
 CELL = [f"{SAMPLES}/{name}" for name in CELL_FILES]

@@ -173,32 +173,77 @@ rule cut_map:
         "../scripts/cut_map.py"
 
 
-rule outline_landslides:
+rule deliver_map:
     input:
         probability=RUN + "/probability.tif",
         scores=RUN + "/scores.json",
+        layers=SITE + "/layers",
     output:
-        RUN + "/landslides.gpkg",
+        [f"{RUN}/{name}" for name in MAP_FILES],
     log:
-        RUN_LOG.format(rule="outline_landslides"),
+        RUN_LOG.format(rule="deliver_map"),
+    wildcard_constraints:
+        card=either(plan.names_of_cards(several_classes=False)),
     conda:
         "../../envs/geo.yaml"
+    params:
+        collection=SITE + "/collection.json",
+        record=lambda wildcards: plan.map_record(wildcards, wildcards.site),
     message:
         "Outlining the landslides of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
     script:
-        "../scripts/outline_landslides.py"
+        "../scripts/deliver_map.py"
 
 
-use rule outline_landslides as outline_scene with:
+use rule deliver_map as deliver_scene with:
     input:
         probability=CUT_OUT + "/probability.tif",
         scores=RUN + "/scores.json",
+        layers="results/sites/{scene}/layers",
     output:
-        CUT_OUT + "/landslides.gpkg",
+        [f"{CUT_OUT}/{name}" for name in MAP_FILES],
     log:
-        RUN_LOG.format(rule="outline_scene").replace(".log", "/{scene}.log"),
+        RUN_LOG.format(rule="deliver_scene").replace(".log", "/{scene}.log"),
+    params:
+        collection="results/sites/{scene}/collection.json",
+        record=lambda wildcards: plan.map_record(wildcards, wildcards.scene),
     message:
         "Outlining the landslides of {wildcards.scene} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
+
+
+use rule deliver_map as deliver_elsewhere with:
+    input:
+        probability=ELSEWHERE + "/probability.tif",
+        scores=RUN + "/scores.json",
+        layers="results/sites/{target}/layers",
+    output:
+        [f"{ELSEWHERE}/{name}" for name in MAP_FILES],
+    log:
+        RUN_LOG.format(rule="deliver_elsewhere").replace(".log", "/{target}.log"),
+    params:
+        collection="results/sites/{target}/collection.json",
+        record=lambda wildcards: plan.map_record(wildcards, wildcards.target),
+    message:
+        "Outlining the landslides of {wildcards.target} by {wildcards.experiment} of {wildcards.site} ({wildcards.card}, {wildcards.protocol})"
+
+
+rule summarise_site:
+    input:
+        layers=SITE + "/layers",
+        maps=lambda wildcards: [f"{folder}/item.json" for folder in plan.delivered(wildcards.site)],
+    output:
+        page=SITE + "/summary.html",
+        collection=SITE + "/collection.json",
+    log:
+        "results/logs/summarise_site/{site}.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.page_record(wildcards.site),
+    message:
+        "Writing the summary page of {wildcards.site}"
+    script:
+        "../scripts/summarise_site.py"
 
 
 use rule score_run as score_classes with:

@@ -16,7 +16,7 @@ rule align_layers:
     benchmark:
         "results/benchmarks/align_layers/{site}.tsv"
     wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if not (site.has_patches or site.has_series or site.scenes)),
+        site=either(site.name for site in plan.sites.values() if site.layers and not (site.has_patches or site.has_series)),
     conda:
         "../../envs/geo.yaml"
     params:
@@ -80,13 +80,35 @@ rule stack_cube:
     benchmark:
         "results/benchmarks/stack_cube/{site}.tsv"
     wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if not site.scenes),
+        site=either(site.name for site in plan.sites.values() if not (site.scenes or site.benchmark)),
     conda:
         "../../envs/geo.yaml"
     message:
         "Stacking the cube of {wildcards.site}"
     script:
         "../scripts/stack_cube.py"
+
+
+rule stack_benchmark:
+    input:
+        lambda wildcards: plan.sites[wildcards.site].raw_files,
+    output:
+        CUBE,
+        PATCHES,
+    log:
+        "results/logs/stack_benchmark/{site}.log",
+    benchmark:
+        "results/benchmarks/stack_benchmark/{site}.tsv"
+    wildcard_constraints:
+        site=either(plan.benchmarks),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        record=lambda wildcards: plan.sites[wildcards.site].benchmark,
+    message:
+        "Laying the patches of {wildcards.site} on one sheet"
+    script:
+        "../scripts/stack_benchmark.py"
 
 
 rule join_scenes:
@@ -114,6 +136,7 @@ rule join_scenes:
 rule sample_windows:
     input:
         CUBE,
+        lambda wildcards: PATCHES.format(site=wildcards.site) if wildcards.site in plan.benchmarks else [],
     output:
         SAMPLE,
     log:

@@ -1,4 +1,4 @@
-"""The command line: `python -m headscarp audit table.csv`."""
+"""The command line: `headscarp init outline.geojson …`, `headscarp check NAME`, `headscarp audit table.csv`; or `python -m headscarp …`."""
 
 import argparse
 import sys
@@ -15,6 +15,15 @@ Check a table of scores against itself: whether any confusion matrix has the num
 columns are of the landslide class or averages over classes, and whether all rows can be of one test set. The first column names the
 models; the others may be accuracy (OA, PA), precision, recall, F1 (Dice), IoU, mIoU, kappa, ... in percent or fractions; empty cells are
 left out. Printed digits tell the rounding, so write 0.90 where 0.90 is printed."""
+INIT = """\
+Write a card for a study area, areas/NAME.yaml, from an outline and any number of files: images, elevation models, other rasters,
+inventories of landslides and lines, in any CRS. Nothing is asked: what each file is, its bands, dates and scales are guessed from names
+and values, and every guess is a comment in the card. Without an image, Sentinel-2 before and after the event is named to be fetched. No
+card is overwritten."""
+CHECK = """\
+Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of values, alignment of the landslides
+with the image, areas of the landslides, split. Writes check.json and check.png below results/sites/SITE. Nothing is fetched."""
+CHECK_EXITS = "exit status: 0 no error, 1 some error, 2 the card cannot be read"
 EXITS = "exit status: 0 nothing is impossible, 1 something is, 2 the table cannot be read"
 
 
@@ -26,12 +35,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("table", type=Path, help="CSV file with a heading, one row per model, all of one test set")
     command.add_argument("--out", type=Path, metavar="REPORT.CSV", help="write every finding here too")
     command.set_defaults(run=audit)
+    command = commands.add_parser("init", help="write a card for a study area of yours", description=INIT)
+    command.add_argument("outline", type=Path, metavar="OUTLINE", help="vector file with the polygon of the study area")
+    command.add_argument("files", type=Path, nargs="*", metavar="FILES", help="rasters and vectors")
+    command.add_argument("--name", help="of the area (default: that of the outline's file)")
+    command.add_argument("--event", metavar="DATE", help="date of the landslides, such as 2018-09-06")
+    command.add_argument("--resolution", type=float, default=10, metavar="METRES", help="of the grid (default: 10)")
+    command.add_argument(
+        "--dates", nargs="+", default=[], metavar="DATE", help="of a series of images, the last one that of the landslides"
+    )
+    command.set_defaults(run=init)
+    command = commands.add_parser("check", help="check the files of a study area", description=CHECK, epilog=CHECK_EXITS)
+    command.add_argument("name", metavar="NAME", help="name of a card in areas/, or the path of a card")
+    command.set_defaults(run=check)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
     except HeadscarpError as error:
         print(f"headscarp: {error}", file=sys.stderr)
         return UNUSABLE
+
+
+def init(chosen: argparse.Namespace) -> int:
+    """Write the card of an area and say what to do next."""
+    from headscarp.areas.init import snakefile_option, write_card, write_config
+
+    card = write_card(chosen.outline, chosen.files, chosen.name, chosen.event, chosen.resolution, chosen.dates)
+    print(f"wrote {card}: read its comments, they say what was guessed")
+    if config := write_config(card.stem):
+        print(f"wrote {config}: which card plain `snakemake` runs, and at which scale")
+    print(f"next: headscarp check {card.stem}\nthen: snakemake{snakefile_option()} --cores 2 {card.stem}")
+    return POSSIBLE
+
+
+def check(chosen: argparse.Namespace) -> int:
+    """Check the sites of a card, say what was found, and return 1 where there is an error."""
+    from headscarp.areas.check import ERROR, check_card, report
+
+    results = check_card(chosen.name)
+    for checked in results:
+        print(report(checked))
+        print(f"page: results/sites/{checked.name}/check.png\n")
+    return WRONG if any(checked.status == ERROR for checked in results) else POSSIBLE
 
 
 def audit(chosen: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import csv
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from headscarp.exhibits.needs import FIGURES, TABLES, Needs
 from headscarp.site.land_cover import LAND_COVER
 from headscarp.sources.twin.files import raw_files
 from headscarp.vocabulary import nearest, require_known
+from headscarp.yaml_files import read_yaml
 
 # How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on the neighbourhoods of cells of
 # susceptibility, and models on single cells.
 WINDOWS, FOREST, NEIGHBOURHOODS, CELLS = "windows", "forest", "neighbourhoods", "cells"
+# Where a file of an area may come from, and the one that every area has.
+ORIGINS, OUTLINE = ("stac", "dataset", "url", "path"), "outline.gpkg"
 # The only date that an experiment reads unless it says otherwise.
 LAST = "last"
 METHODS = {"random_forest": FOREST, "cnn3d": NEIGHBOURHOODS} | dict.fromkeys(("gbdt_lr", "logistic_regression", "cell_forest"), CELLS)
@@ -37,7 +41,8 @@ CLASS_METRICS = (
 class Site:
     """A study area: where its raw files come from (`raw` is the site that holds them) and how they become layers.
 
-    A collage has neither; it joins the cubes of `scenes`. `sampling` changes that of the card.
+    A collage has neither; it joins the cubes of `scenes`. `sampling` changes that of the card. `origins` says of each file of an area or a
+    benchmark where it comes from, and `benchmark` how the patches of one are read, which have no layers.
     """
 
     name: str
@@ -54,6 +59,9 @@ class Site:
     origin: str | None
     scenes: tuple[str, ...]
     sampling: dict[str, Any]
+    origins: dict[str, dict[str, Any]] = field(default_factory=dict)
+    benchmark: dict[str, Any] = field(default_factory=dict)
+    composite: tuple[str, ...] | None = None
 
     @property
     def folder(self) -> str:
@@ -61,7 +69,8 @@ class Site:
 
     @property
     def raw_files(self) -> list[str]:
-        return [f"{self.raw_folder}/{name}" for name in self.files]
+        """Its raw files; of a benchmark the folder of what was unpacked."""
+        return [self.raw_folder] if self.benchmark else [f"{self.raw_folder}/{name}" for name in self.files]
 
     @property
     def raw_folder(self) -> str:
@@ -218,6 +227,12 @@ class Card:
     published: dict[str, list[dict[str, Any]]]
     archive: Path | None
     claims: dict[str, Claim]
+    apply: tuple[dict[str, str], ...] = ()
+
+    @property
+    def targets(self) -> set[str]:
+        """Sites that are only mapped, by runs trained elsewhere."""
+        return {one["target"] for one in self.apply}
 
     def groups(self, of_cells: bool, site: str) -> list[list[str]]:
         """Channels that each experiment on cells (or on pixels) reads of a site, each set once: where all of a set are missing nothing is
@@ -246,41 +261,12 @@ def describe(error: jsonschema.ValidationError) -> str:
     return f"{where}: {error.message}"
 
 
-class StrictLoader(yaml.SafeLoader):
-    """YAML in which a key may stand only once in a mapping."""
-
-
-def _mapping_without_duplicates(loader: StrictLoader, node: yaml.MappingNode) -> dict:
-    keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    for key in keys:
-        if keys.count(key) > 1:
-            place = f"{node.start_mark.name}, mapping at line {node.start_mark.line + 1}"
-            raise HeadscarpError(f"{place}: '{key}' is defined twice; rename or remove one")
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Raises:
-        HeadscarpError: not YAML, or a key stands twice in one mapping.
-    """
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return yaml.load(stream, StrictLoader) or {}
-    except yaml.YAMLError as error:
-        raise HeadscarpError(f"{path} is not valid YAML: {error}") from None
-
-
-def read_cards(folder: Path) -> dict[str, dict[str, Any]]:
-    """All cards of a folder by name."""
+def read_cards(folders: Iterable[Path], schema: Path) -> dict[str, dict[str, Any]]:
+    """All cards of some folders by name."""
     records: dict[str, dict[str, Any]] = {}
     places: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        record = check(read_yaml(path), folder.parent / "schemas" / "card.schema.yaml", str(path.name))
+    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
+        record = check(read_yaml(path), schema, str(path.name))
         name = record["name"]
         if name in records:
             raise HeadscarpError(f"two cards are called '{name}': {places[name].name} and {path.name}; rename one")
@@ -346,6 +332,10 @@ def resolve_card(
             require_known(experiment.start["experiment"], experiments, f"{place}, experiment {key}, start: experiment")
         elif experiment.statistics == "start":
             raise HeadscarpError(f"{place}, experiment {key}: statistics of a start need one; name it as `start: {{site, experiment}}`")
+    for one in record.get("apply", []):
+        require_known(one["experiment"], experiments, f"{place}, apply: experiment")
+        for key in ("site", "target"):
+            require_known(one[key], sites, f"{place}, apply: {key}")
     change = record.get("change", {})
     for one in change.get("dates", []):
         require_known(one["site"], sites, f"{place}, change, dates: site")
@@ -360,7 +350,7 @@ def resolve_card(
         merge(record.get("mapping", {}), scale.get("mapping", {})),
         tuple(record.get("polygons", [])), read_published(workflow / "cards" / record["published"]) if "published" in record else {},
         workflow / "cards" / record["archive"] if "archive" in record else None,
-        {key: resolve_claim(name, key, claim) for key, claim in record.get("claims", {}).items()},
+        {key: resolve_claim(name, key, claim) for key, claim in record.get("claims", {}).items()}, tuple(record.get("apply", [])),
     )  # fmt: skip
 
 
@@ -404,8 +394,7 @@ def resolve_sites(
         source = known[raw]
         for scene in record.get("scenes", []):
             require_known(scene, records, f"card {card}, site {name}: scene")
-        if (record["source"] == "collage") == ("layers" in record) or ("scenes" in record) == ("layers" in record):
-            raise HeadscarpError(f"card {card}, site {name}: a collage needs `scenes`, every other site `layers`, and neither has both")
+        require_parts(record, f"card {card}, site {name}")
         if source["source"] == "twin" and "twin" not in source:
             raise HeadscarpError(
                 f"card {card}, site {raw}: a simulated site needs its landscape; describe it as `twin`, or name a site as `raw`"
@@ -415,13 +404,55 @@ def resolve_sites(
         if source["source"] != "twin" and "resolution_m" in grid:
             layers = layers | {"grid": grid | {"resolution_m": grid["resolution_m"] / size}}
         files = raw_files(source["twin"]) if source["source"] == "twin" else tuple(source.get("files", []))
-        layers = {"name": name, "data": record["data"]} | layers
+        origins = origins_of(source, f"card {card}, site {raw}, files")
+        told = {"name": name, "data": record["data"]}
         sites[name] = Site(
             name, record["title"], card, record["source"], record["data"], record.get("seed", source.get("seed", 0)), raw, files,
-            layers.get("dem"), record.get("twin", {}), layers, record.get("folder"), tuple(record.get("scenes", [])),
-            record.get("sampling", {}),
+            layers.get("dem"), record.get("twin", {}), told | layers if layers else {}, record.get("folder"),
+            tuple(record.get("scenes", [])), record.get("sampling", {}), origins,
+            told | record["benchmark"] if "benchmark" in record else {}, tuple(record["composite"]) if "composite" in record else None,
         )  # fmt: skip
     return sites
+
+
+def require_parts(record: dict[str, Any], place: str) -> None:
+    """A collage has `scenes`, a benchmark `benchmark`, and every other site `layers`; none has a part of another.
+
+    Raises:
+        HeadscarpError: a part is missing or does not belong there.
+    """
+    needed = {"collage": "scenes", "benchmark": "benchmark"}.get(record["source"], "layers")
+    if [part for part in ("scenes", "benchmark", "layers") if part in record] != [needed]:
+        raise HeadscarpError(
+            f"{place}: a collage needs `scenes`, a benchmark `benchmark`, every other site `layers`, and none has another of these"
+        )
+    if needed == "benchmark":
+        from headscarp.sources.benchmarks.registry import check_benchmark  # here, since it loads the readers of all formats
+
+        check_benchmark(record["benchmark"])
+
+
+def origins_of(record: dict[str, Any], place: str) -> dict[str, dict[str, Any]]:
+    """Where each file of an area or a benchmark comes from; other sites have no such mapping.
+
+    Raises:
+        HeadscarpError: an area lists names alone, another site says more, an area has no outline, or a file names no origin or several.
+    """
+    files, says = record.get("files", []), record["source"] in ("area", "benchmark")
+    if isinstance(files, dict) != says:
+        raise HeadscarpError(
+            f"{place}: an area or a benchmark says of each file where it comes from, as in `dem.tif: {{stac: dem}}`; other sites list the "
+            "names alone"
+        )
+    if not says:
+        return {}
+    if record["source"] == "area" and OUTLINE not in files:
+        raise HeadscarpError(f"{place}: {OUTLINE} is missing; name the area's outline as `{OUTLINE}: {{path: my_outline.geojson}}`")
+    for name, spec in files.items():
+        named = [key for key in ORIGINS if key in spec]
+        if len(named) != 1:
+            raise HeadscarpError(f"{place}, {name}: give one of {', '.join(ORIGINS)}, which says where the file comes from")
+    return files
 
 
 def channels_of(place: str, record: dict, inputs: dict, site: str) -> list[str]:

@@ -17,6 +17,10 @@ class DiskFullError(HeadscarpError):
     """There is no room for a file."""
 
 
+class NoRoomError(DiskFullError):
+    """There would be no room for a file whose size is known before it is begun."""
+
+
 @contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `target` (same suffix) that becomes `target` when the block succeeds.
@@ -36,7 +40,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         os.replace(temporary, target)
     except BaseException as error:
         remove(temporary)
-        if is_disk_full(error, target.parent):
+        if is_disk_full(error, target.parent) and not isinstance(error, NoRoomError):
             raise DiskFullError(
                 f"the disk is full: {target} could not be written and nothing was left of it; "
                 f"free some space on the disk of {target.parent} and run the same command again"
@@ -59,11 +63,21 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
-    if not type(error).__module__.startswith("rasterio"):
+    if not type(error).__module__.startswith(("rasterio", "pyogrio")):
         return False
     words = f"{error} {error.__cause__}".lower()
     told = any(word in words for word in ("no space left", "write failed", "write error", "seek error"))
     return told or shutil.disk_usage(folder).free < 1 << 20
+
+
+def require_room(folder: str | Path, needed: int, what: str) -> None:
+    """Raise a `NoRoomError` unless the disk of `folder` has `needed` bytes free for `what`."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise NoRoomError(
+            f"there is no room for {what}: it needs {needed / 1e9:.3f} GB and the disk of {folder} has {free / 1e9:.3f} GB free; "
+            "free some space and run the same command again"
+        )
 
 
 def write_json(path: str | Path, record: Any) -> None:
@@ -91,3 +105,9 @@ def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def relative_address(path: str | Path, folder: str | Path) -> str:
+    """Where a file lies as seen from a folder, with forward slashes and "./" or "../" first."""
+    address = Path(os.path.relpath(path, folder)).as_posix()
+    return address if address.startswith("..") else f"./{address}"

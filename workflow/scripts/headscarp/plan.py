@@ -5,7 +5,9 @@ Rules ask it which runs an exhibit needs; scripts get plain records through `par
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +26,24 @@ from headscarp.cards import (
     known_networks,
     merge,
     read_cards,
-    read_yaml,
     resolve_card,
 )
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.needs import AUDITED, CLASS_SCORES, SCORES
+from headscarp.origins import Origins
 from headscarp.scoring.claims import printed_effect
 from headscarp.site.terrain_names import windowed
 from headscarp.sources.archive import is_reachable, read_table
+from headscarp.sources.datasets import Dataset, read_datasets
 from headscarp.vocabulary import require_known
+from headscarp.yaml_files import read_yaml
 
+AREAS = "areas"  # the folder of a user's cards, beside config.yaml
 PROBE_SECONDS = 3
 CUBE_FILES = ("cube.npy", "cube.json", "label.npy", "instances.npy")
 SAMPLE_FILES = ("windows.csv", "regions.npy", "blocks.npy", "samples.json")
+# What is delivered beside the probability of a map.
+MAP_FILES = ("classes.tif", "landslides.gpkg", "probability.qml", "classes.qml", "landslides.qml", "item.json", "thumbnail.png")
 CELL_FILES = ("cells.npz", "cells.json")
 AUDIT_TABLES = tuple(f"results/tables/audit.{ending}" for ending in ("csv", "md", "html"))
 CLAIM_TABLES = tuple(f"results/tables/claims.{ending}" for ending in ("csv", "md", "html"))
@@ -78,16 +85,27 @@ class Plan:
     threads: int
     mirror: str | None
     data: str | None
+    stac: str
+    offline: bool
+    datasets: dict[str, Dataset]
 
     @property
     def environment(self) -> dict[str, str]:
         """Environment variables that tell jobs where to run and where to fetch."""
-        return {"HEADSCARP_DEVICE": self.device, "HEADSCARP_MIRROR": self.mirror or ""}
+        return {
+            "HEADSCARP_DEVICE": self.device, "HEADSCARP_MIRROR": self.mirror or "", "HEADSCARP_STAC": self.stac,
+            "HEADSCARP_OFFLINE": "1" if self.offline else "",
+        }  # fmt: skip
 
-    @property
+    @cached_property
     def sites(self) -> dict[str, Site]:
         """Sites by name, as the card resolves them that describes them."""
         return {name: site for card in self.cards.values() for name, site in card.sites.items() if site.card == card.name}
+
+    @cached_property
+    def origins(self) -> Origins:
+        """Where the files of areas come from."""
+        return Origins(self.sites, self.datasets)
 
     def card_of(self, site: str) -> Card:
         return self.cards[self.sites[site].card]
@@ -139,6 +157,11 @@ class Plan:
     def joined(self, site: str) -> bool:
         """Whether a site is a scene of a collage."""
         return any(site in other.scenes for other in self.sites.values())
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Sites that are sets of patches."""
+        return [site.name for site in self.sites.values() if site.benchmark]
 
     def is_users_scene(self, site: str) -> bool:
         """Whether a site is a scene of a collage whose files come from a user."""
@@ -368,16 +391,70 @@ class Plan:
         ]
 
     def targets(self, card: str) -> list[str]:
-        """All files that a card delivers: exhibits, and landslide polygons of the experiments it names."""
+        """All files that a card delivers: exhibits, and landslide polygons of the experiments it names with a page for each site."""
         exhibits = [file for exhibit in self.cards[card].exhibits.values() for file in exhibit.files]
-        runs = [
+        maps = self.maps(card)
+        pages = [f"results/sites/{site}/summary.html" for site in dict.fromkeys(maps.values()) if self.sites[site].card == card]
+        return exhibits + [f"{folder}/landslides.gpkg" for folder in maps] + pages
+
+    def maps(self, card: str) -> dict[str, str]:
+        """Folders of the maps that a card delivers, each with the site that is mapped."""
+        found = {}
+        for run in self.mapping_runs(card):
+            found |= {run.cut_out(scene): scene for scene in self.sites[run.site].scenes} or {run.folder: run.site}
+        for run, target in self.applied_runs(card):
+            found[run.elsewhere(target)] = target
+        return found
+
+    def mapping_runs(self, card: str) -> list[Run]:
+        """Runs of the first seed whose maps of their own sites a card delivers."""
+        return [
             Run(card, site, experiment, protocol, self.cards[card].seeds[0])
             for experiment in self.cards[card].polygons
             for site in self.cards[card].sites
-            if not (self.is_cell_site(site) or self.joined(site))
+            if not (self.is_cell_site(site) or self.joined(site) or site in self.cards[card].targets)
             for protocol in self.cards[card].protocols
         ]
-        return exhibits + [f"{folder}/landslides.gpkg" for run in runs for folder in self.places_of(run)]
+
+    def applied_runs(self, card: str) -> list[tuple[Run, str]]:
+        """Runs of the first seed whose maps of another site a card delivers, with that site."""
+        return [
+            (Run(card, one["site"], one["experiment"], protocol, self.cards[card].seeds[0]), one["target"])
+            for one in self.cards[card].apply
+            for protocol in self.cards[card].protocols
+        ]
+
+    def delivered(self, site: str) -> list[str]:
+        """Folders of the maps of a site that the card delivers which describes it."""
+        return [folder for folder, mapped in self.maps(self.sites[site].card).items() if mapped == site]
+
+    def map_record(self, wildcards: Any, site: str) -> dict[str, Any]:
+        """What the STAC item of a map tells of the run and of the mapped site."""
+        card = self.cards[wildcards.card]
+        return {
+            "card": card.name, "citation": card.citation, "site": site, "site_title": self.sites[site].title,
+            "experiment": wildcards.experiment, "label": card.experiments[wildcards.experiment].label, "protocol": wildcards.protocol,
+            "seed": int(wildcards.seed), "scale": self.scale,
+        }  # fmt: skip
+
+    def page_record(self, name: str) -> dict[str, Any]:
+        """All that `exhibits.area_page.build_page` takes."""
+        site = self.sites[name]
+        card = self.cards[site.card]
+        runs = [
+            (run, folder, {}) for run in self.mapping_runs(card.name) for folder in self.places_of(run) if folder in self.delivered(name)
+        ]
+        applied = [run for run, target in self.applied_runs(card.name) if target == name]
+        runs += [(run, run.elsewhere(name), {"trained_on": self.sites[run.site].title}) for run in applied]
+        return {
+            "name": name, "title": site.title, "data": site.data, "folder": site.folder, "raw": site.raw_folder, "card": card.name,
+            "citation": card.citation, "scale": self.scale, "composite": site.composite,
+            "runs": [
+                {"label": card.experiments[run.experiment].label, "experiment": run.experiment, "protocol": run.protocol}
+                | {"seed": run.seed, "folder": run.folder, "maps": folder} | origin
+                for run, folder, origin in runs
+            ],
+        }  # fmt: skip
 
     def places_of(self, run: Run) -> list[str]:
         """Folders of what a run makes that have a place on Earth: its own, or one for each scene of a collage."""
@@ -402,10 +479,12 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     workflow = root / "workflow"
     if Path("config.yaml").exists():
         read_yaml(Path("config.yaml"))  # Snakemake reads it too, but lets a duplicate key win silently
+    if config.get("offline") in ("true", "false"):  # `--config offline=true` hands text on
+        config = config | {"offline": config["offline"] == "true"}
     config = check(dict(config), workflow / "schemas" / "config.schema.yaml", "config.yaml")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config["device"]):
         raise HeadscarpError(f"config.yaml: device '{config['device']}' does not exist; use auto, cpu, cuda or, for the second GPU, cuda:1")
-    records = read_cards(workflow / "cards")
+    records = read_cards([workflow / "cards", Path(AREAS)], workflow / "schemas" / "card.schema.yaml")
     for name, change in config["overlay"].items():
         require_known(name, records, "config.yaml, overlay: card")
         records[name] = merge(records[name], change or {})
@@ -420,9 +499,29 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     check_claims(cards)
     mirror = config["mirror"] or os.environ.get("HEADSCARP_MIRROR")
     data = config["data"] or os.environ.get("HEADSCARP_DATA")
-    skipped = {name: reason for name in config["cards"] if (reason := why_unreachable(cards[name], cards, mirror, data))}
+    offline = config["offline"] or bool(os.environ.get("HEADSCARP_OFFLINE"))
+    skipped = {name: reason for name in config["cards"] if (reason := why_unreachable(cards[name], cards, mirror, data, offline))}
     selected = tuple(name for name in config["cards"] if name not in skipped)
-    return Plan(cards, selected, skipped, config["scale"], config["device"], config["threads"], mirror, data)
+    plan = Plan(
+        cards, selected, skipped, config["scale"], config["device"], config["threads"], mirror, data, config["stac"], offline,
+        read_datasets(workflow / "datasets.yaml"),
+    )  # fmt: skip
+    if offline:
+        refuse_missing(plan)
+    return plan
+
+
+def refuse_missing(plan: Plan) -> None:
+    """Without a network, name all that is missing of the selected cards and of the user's areas, with the commands that fetch it.
+
+    Raises:
+        HeadscarpError: something is missing.
+    """
+    raws = {site.raw for name in plan.selected for site in plan.cards[name].sites.values()}
+    sites = [site for site in plan.sites.values() if site.name in raws or site.origins]
+    tables = {site.name: plan.cards[site.card].archive for site in sites if site.source == "archive"}
+    if text := plan.origins.missing(sites, tables, plan.mirror):
+        raise HeadscarpError(text)
 
 
 def refuse_shared_sites(cards: dict[str, Card]) -> None:
@@ -486,15 +585,17 @@ def require_exhibit(card: Card, name: str) -> Exhibit:
     return card.exhibits[require_known(name, card.exhibits, f"card {card.name}: exhibit")]
 
 
-def why_unreachable(card: Card, cards: dict[str, Card], mirror: str | None, data: str | None) -> str | None:
+def why_unreachable(card: Card, cards: dict[str, Card], mirror: str | None, data: str | None, offline: bool) -> str | None:
     """Why a card's upstream or local files, which may be those of another of `cards`, cannot be had, or None where they can (or none are
-    needed)."""
+    needed). Offline, only local files are looked for: `refuse_missing` tells what the others are."""
     owners = {name: owner for owner in cards.values() for name, site in owner.sites.items() if site.card == owner.name}
     for raw in dict.fromkeys(site.raw for site in card.sites.values()):
         site = owners[raw].sites[raw]
         if site.source == "local" and (reason := why_not_local(site, data)):
             return reason
-        if site.source != "archive":
+        if reason := next(why_no_path(site), None):
+            return reason
+        if site.source != "archive" or offline:
             continue
         table = {name: file for name, file in read_table(owners[raw].archive).items() if name in site.files}
         if not is_reachable(table, mirror, Path(site.folder) / "raw", PROBE_SECONDS):
@@ -504,6 +605,13 @@ def why_unreachable(card: Card, cards: dict[str, Card], mirror: str | None, data
                 "answer; set `mirror:` in config.yaml or HEADSCARP_MIRROR to a folder or URL that holds them, or go online"
             )
     return None
+
+
+def why_no_path(site: Site) -> Iterator[str]:
+    """A reason for each file of a user that an area names and that is not there."""
+    for name, spec in site.origins.items():
+        if "path" in spec and not Path(spec["path"]).expanduser().exists():
+            yield f"{spec['path']} does not exist (site {site.name}, files, {name}); paths start at the folder of config.yaml, correct it"
 
 
 def why_not_local(site: Site, data: str | None) -> str | None:

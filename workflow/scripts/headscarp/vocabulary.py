@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 from headscarp.errors import HeadscarpError
 
@@ -23,3 +24,12 @@ def require_known(name: str, known: Iterable[str], what: str) -> str:
     if name not in known:
         raise HeadscarpError(f"{what} '{name}' does not exist; {nearest(name, known)}")
     return name
+
+
+def check_keys(record: dict[str, Any], known: Iterable[str], required: Iterable[str], place: str) -> None:
+    """Refuse unknown and missing keys."""
+    for key in record:
+        require_known(key, known, f"{place}: key")
+    for key in required:
+        if key not in record:
+            raise HeadscarpError(f"{place}: the key '{key}' is missing; add it")

@@ -17,6 +17,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from headscarp.exhibits.spec import TWIN, ExhibitSpec
 from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path
+from headscarp.mapping.styles import LAND_COVER, SLIDE  # noqa: F401 - the colours of exhibits, with those of styles for QGIS
 
 WIDTH = 7.1  # inches: the text width of an A4 page
 HEIGHT = 9.9  # inches: what a page leaves above a caption
@@ -26,9 +27,7 @@ DPI = 200
 OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#009E73", "#D55E00", "#0072B2"
-SLIDE, WATER, FAULT, INK, MUTED = "#B2182B", "#2166AC", "#111111", "#222222", "#777777"
-# Bare land, landslide, building, vegetation, water, road: apart in hue or lightness with deuteranopia and protanopia too.
-LAND_COVER = {0: "#EFE3B8", 1: "#D55E00", 2: "#E59AC4", 3: "#00805E", 4: "#1F78D1", 5: "#303030"}
+WATER, FAULT, INK, MUTED = "#2166AC", "#111111", "#222222", "#777777"
 ELEVATION = LinearSegmentedColormap.from_list("hypsometric", ["#7A9A7E", "#B5C69A", "#EBDFB0", "#D3B48A", "#A98467", "#CFC4BC", "#FAFAFA"])
 
 LOOK = {

@@ -1,7 +1,7 @@
 """Maps written strip by strip, so that no scene has to fit into memory: landslide probability, and classes."""
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -40,16 +40,28 @@ def probability_raster(path: str | Path, grid: Grid, source: str) -> AbstractCon
     return strip_raster(path, grid, source, NAME, "1", CONTINUOUS, "float32", float("nan"))
 
 
-def class_raster(path: str | Path, grid: Grid, source: str) -> AbstractContextManager[Writer]:
+def class_raster(
+    path: str | Path, grid: Grid, source: str, colours: Mapping[int, tuple[int, int, int]] | None = None
+) -> AbstractContextManager[Writer]:
     """A COG of class codes uint8, 255 = no data, that the block fills with the yielded `Writer`, as in `strip_raster`."""
-    return strip_raster(path, grid, source, CLASSES_NAME, "class", CLASSES, "uint8", NO_CLASS)
+    return strip_raster(path, grid, source, CLASSES_NAME, "class", CLASSES, "uint8", NO_CLASS, colours)
 
 
 @contextmanager
 def strip_raster(
-    path: str | Path, grid: Grid, source: str, name: str, units: str, kind: str, dtype: str, nodata: float
+    path: str | Path,
+    grid: Grid,
+    source: str,
+    name: str,
+    units: str,
+    kind: str,
+    dtype: str,
+    nodata: float,
+    colours: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> Iterator[Writer]:
     """Yield what writes strips, top to bottom, into a one-band raster that becomes a COG at `path` when the block succeeds.
+
+    `colours` is a colour table: {code: (red, green, blue)} in 0..255.
 
     Raises:
         DiskFullError: there is no room for it.
@@ -66,6 +78,8 @@ def strip_raster(
                 target.set_band_description(1, name)
                 target.set_band_unit(1, units)
                 target.update_tags(SOURCE=source, KIND=kind, UNITS=units)
+                if colours:
+                    target.write_colormap(1, dict(colours))
                 yield lambda top, values: target.write(values, 1, window=Window(0, top, grid.width, len(values)))
             copy_raster(plain, temporary, driver="COG", compress="DEFLATE", overview_resampling=overviews, bigtiff="IF_SAFER")
             require_whole(temporary)

@@ -9,9 +9,11 @@ import numpy as np
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, write_json
+from headscarp.samples.patch_split import FILE, patch_cells, patch_split, read_patches
 from headscarp.samples.splits import (
     AREA,
     LANDSLIDE,
+    PATCHES,
     TEST,
     TEST_WINDOWS,
     TRAIN,
@@ -52,9 +54,12 @@ def build_samples(
     pixels under `published` (Gao et al. 2021 standardise the whole image).
     Where training windows are those of superpixels, samples.json tells their `stages` (see `SuperpixelSampler.balanced`).
 
+    The cube of a benchmark (its header has `patches`) is split by whole patches (see `patch_split.patch_split`), of which each is a
+    bootstrap cell.
+
     Raises:
-        HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, no possible split, or but one class in
-            the training region of superpixels.
+        HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, no possible split, a split of kind
+            patches for another site than a benchmark or the reverse, or but one class in the training region of superpixels.
     """
     require_known(protocol, SPLITTERS, "protocol")
     cube_folder, out_folder = Path(cube_folder), Path(out_folder)
@@ -63,6 +68,8 @@ def build_samples(
     label = np.load(cube_folder / "label.npy")
     channels = [channel["name"] for channel in header["channels"]]
     dated = [channel["name"] for channel in header["channels"] if channel.get("dated")]
+    patches = read_patches(cube_folder / FILE) if "patches" in header else []
+    require_kind(spec, bool(patches), cube_folder)
     if not (label == LANDSLIDE).any():
         raise HeadscarpError(f"{cube_folder / 'label.npy'} holds no landslide pixel (1); check the landslide polygons of the site")
 
@@ -75,8 +82,12 @@ def build_samples(
         )
     sampler = superpixel_sampler(cube[-1], channels, label, spec) if spec.superpixels else None
     blocked, scenes = protocol == "blocked", header.get("scenes", [])
-    split = SPLITTERS[protocol](label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {}))
-    notes = [] if blocked else [EVALUATED[spec.evaluate]]
+    if patches:
+        split, note = patch_split(label, spec, seed, patches, protocol, len(cube) - 1, sampler)
+        notes = [note]
+    else:
+        split = SPLITTERS[protocol](label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {}))
+        notes = [] if blocked else [EVALUATED[spec.evaluate]]
     if unobserved:
         when = " at all dates" if len(cube) > 1 else ""
         notes.append(f"{unobserved} mapped pixels lack all channels of an input group{when} and are not scored")
@@ -85,8 +96,8 @@ def build_samples(
         "seed": seed,
         "window": spec.window,
         "stride": spec.stride,
-        "buffer": spec.buffer if blocked else None,
-        "kind": spec.kind if blocked else "random",
+        "buffer": spec.buffer if blocked and all(patch.crs for patch in patches) else None,
+        "kind": spec.kind if blocked or patches else "random",
         "normalisation": normalisation(cube, split.regions == TRAIN if blocked else label != UNMAPPED, channels, dated),
         "counts": subset_counts(split, label, protocol),
         "overlap": overlap(split, label),
@@ -100,10 +111,23 @@ def build_samples(
         record["scenes"] = scene_counts(split, label, scenes)
         idle = [one["name"] for one in record["scenes"] if not any(one["windows"].values())]
         notes += [f"scene {name} gives no window, neither to learn from nor to test on" for name in idle]
+    scored = label != UNMAPPED
     write_windows(out_folder / "windows.csv", split.windows)
     write_array(out_folder / "regions.npy", split.regions)
-    write_array(out_folder / "blocks.npy", bootstrap_cells(label != UNMAPPED, spec.window))
+    write_array(out_folder / "blocks.npy", patch_cells(scored, patches) if patches else bootstrap_cells(scored, spec.window))
     write_json(out_folder / "samples.json", record)
+
+
+def require_kind(spec: SamplingSpec, of_patches: bool, cube_folder: Path) -> None:
+    """A benchmark's sheet is split by patches, and nothing else is.
+
+    Raises:
+        HeadscarpError: the kind of split does not suit the site.
+    """
+    if of_patches and spec.kind != PATCHES:
+        raise HeadscarpError(f"{cube_folder} is a sheet of patches, but sampling.split.kind is {spec.kind}; make it {PATCHES}")
+    if spec.kind == PATCHES and not of_patches:
+        raise HeadscarpError(f"sampling.split.kind is {PATCHES}, but {cube_folder} is no sheet of patches; use blocks, strips or scenes")
 
 
 def superpixel_sampler(image: np.ndarray, channels: Sequence[str], label: np.ndarray, spec: SamplingSpec) -> SuperpixelSampler:

@@ -50,8 +50,7 @@ class BlockSplit:
     def __post_init__(self) -> None:
         if self.block is not None:
             check(is_whole(self.block) and self.block > 0, "sampling.split.block", self.block, "a number of pixels above 0, or null")
-        fine = are_numbers(self.fractions, 3) and min(self.fractions) > 0 and abs(sum(self.fractions) - 1) < 1e-6
-        check(fine, "sampling.split.fractions", self.fractions, "three numbers above 0 (train, validation, test) that sum to 1")
+        check_fractions(self.fractions)
         check_buffer(self.buffer)
 
 
@@ -119,7 +118,27 @@ class SuperpixelSpec:
         check(is_whole(self.maximum) and self.maximum >= 4, "sampling.superpixels.maximum", self.maximum, "a number of windows, 4 or more")
 
 
-SPLIT_KINDS = {"blocks": BlockSplit, "scenes": SceneSplit, "strips": StripSplit}
+@dataclass(frozen=True)
+class PatchSplit:
+    """Whole patches of a benchmark to train, validation and test; see `patch_split.blocked_subsets`.
+
+    Where the places of patches are known, squares of `neighbourhood` x `neighbourhood` of them stay together, and `buffer` pixels on the
+    ground between subsets are kept free.
+    """
+
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    neighbourhood: int = 8
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        check_fractions(self.fractions)
+        fine = is_whole(self.neighbourhood) and self.neighbourhood > 0
+        check(fine, "sampling.split.neighbourhood", self.neighbourhood, "a number of patches above 0")
+        check_buffer(self.buffer)
+
+
+PATCHES = "patches"
+SPLIT_KINDS = {"blocks": BlockSplit, PATCHES: PatchSplit, "scenes": SceneSplit, "strips": StripSplit}
 
 
 @dataclass(frozen=True)
@@ -138,7 +157,7 @@ class SamplingSpec:
     train_fraction: float = 0.3
     evaluate: str = AREA
     superpixels: SuperpixelSpec | None = None
-    split: BlockSplit | SceneSplit | StripSplit = field(default_factory=BlockSplit)
+    split: BlockSplit | PatchSplit | SceneSplit | StripSplit = field(default_factory=BlockSplit)
 
     def __post_init__(self) -> None:
         check(is_whole(self.window) and self.window >= 8, "sampling.window", self.window, "a whole number of pixels, 8 or more")
@@ -153,7 +172,7 @@ class SamplingSpec:
 
     @property
     def kind(self) -> str:
-        """Name of the kind of split in a card: blocks, scenes or strips."""
+        """Name of the kind of split in a card: blocks, patches, scenes or strips."""
         return next(name for name, kind in SPLIT_KINDS.items() if isinstance(self.split, kind))
 
     @property
@@ -170,7 +189,7 @@ class SamplingSpec:
         """
         record = dict(record)
         split = record.pop("split", {})
-        check(isinstance(split, Mapping), "sampling.split", split, "a mapping with the key kind: blocks, scenes or strips")
+        check(isinstance(split, Mapping), "sampling.split", split, "a mapping with the key kind: blocks, patches, scenes or strips")
         split = dict(split)
         kind = require_known(split.pop("kind", "blocks"), SPLIT_KINDS, "sampling.split.kind")
         for key in record:
@@ -216,6 +235,11 @@ class Sampler(Protocol):
 def check(fine: bool, key: str, value: Any, allowed: str) -> None:
     if not fine:
         raise HeadscarpError(f"{key} is {value!r}; it must be {allowed}")
+
+
+def check_fractions(fractions: Any) -> None:
+    fine = are_numbers(fractions, 3) and min(fractions) > 0 and abs(sum(fractions) - 1) < 1e-6
+    check(fine, "sampling.split.fractions", fractions, "three numbers above 0 (train, validation, test) that sum to 1")
 
 
 def check_buffer(buffer: Any) -> None:
@@ -454,14 +478,20 @@ def random_assignment(centres: np.ndarray, area: np.ndarray, fractions: Sequence
 
 def assignment_cost(assignment: np.ndarray, area: np.ndarray, shares: np.ndarray, fractions: Sequence[float], buffer: float) -> float:
     """Imbalance of scored and landslide area plus the area lost to buffers (in blocks); infinite where a subset holds no landslide."""
-    achieved = np.stack([np.bincount(assignment, weights=share, minlength=len(fractions) + 1)[1:] for share in shares])
-    if not achieved.all():
+    uneven = imbalance(assignment, shares, fractions)
+    if not np.isfinite(uneven):
         return np.inf
     blocks = assignment.reshape(area.shape)
     below = np.minimum(area[1:], area[:-1])[blocks[1:] != blocks[:-1]].sum()
     beside = np.minimum(area[:, 1:], area[:, :-1])[blocks[:, 1:] != blocks[:, :-1]].sum()
     lost = (below + beside) / area.sum() * buffer
-    return float(np.abs(achieved - np.asarray(fractions)).sum() + BORDER_COST * lost)
+    return float(uneven + BORDER_COST * lost)
+
+
+def imbalance(assignment: np.ndarray, shares: np.ndarray, fractions: Sequence[float]) -> float:
+    """Summed differences of the subsets' `shares` (scored and landslide area, block) from the fractions; infinite where one has none."""
+    achieved = np.stack([np.bincount(assignment, weights=share, minlength=len(fractions) + 1)[1:] for share in shares])
+    return np.abs(achieved - np.asarray(fractions)).sum() if achieved.all() else np.inf
 
 
 def with_buffer(subsets: np.ndarray, buffer: int) -> np.ndarray:

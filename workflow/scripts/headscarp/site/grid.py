@@ -48,9 +48,19 @@ def grid_for(source: Grid, crs: str, resolution: float) -> Grid:
     Raises:
         HeadscarpError: `crs` is unknown or is not in metres.
     """
-    from rasterio.crs import CRS  # here, so that those who only carry grids about need no GDAL
+    from rasterio.warp import transform_bounds  # here, so that those who only carry grids about need no GDAL
+
+    return covering(transform_bounds(source.crs, require_metric(crs), *source.bounds), crs, resolution)
+
+
+def require_metric(crs: str) -> Any:
+    """The CRS of a site's grid, as rasterio has it.
+
+    Raises:
+        HeadscarpError: it is unknown or is not in metres.
+    """
+    from rasterio.crs import CRS
     from rasterio.errors import CRSError
-    from rasterio.warp import transform_bounds
 
     try:
         target = CRS.from_user_input(crs)
@@ -58,7 +68,12 @@ def grid_for(source: Grid, crs: str, resolution: float) -> Grid:
         raise HeadscarpError(f"the CRS '{crs}' of the site's grid is unknown ({error}); use a code such as EPSG:32654") from None
     if not target.is_projected or target.linear_units_factor[1] != 1.0:
         raise HeadscarpError(f"the CRS '{crs}' of the site's grid is not in metres; use a projected one such as a UTM zone")
-    west, south, east, north = transform_bounds(source.crs, target, *source.bounds)
+    return target
+
+
+def covering(bounds: tuple[float, float, float, float], crs: str, resolution: float) -> Grid:
+    """The smallest grid whose edges are multiples of `resolution` that covers bounds (west, south, east, north)."""
+    west, south, east, north = bounds
     west, south = math.floor(west / resolution), math.floor(south / resolution)
     east, north = math.ceil(east / resolution), math.ceil(north / resolution)
     transform = Affine(resolution, 0.0, west * resolution, 0.0, -resolution, north * resolution)

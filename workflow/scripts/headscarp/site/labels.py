@@ -14,7 +14,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.site.grid import Grid
 from headscarp.site.layer import CLASSES
 from headscarp.site.rasters import align
-from headscarp.site.vectors import read_vectors
+from headscarp.site.vectors import read_vectors, repaired
 
 LANDSLIDE, UNMAPPED = 1, 255
 
@@ -120,11 +120,9 @@ def read_polygons(path: str | Path, grid: Grid, notes: list[str]) -> geopandas.G
     Raises:
         HeadscarpError: the file is missing, unreadable, without CRS or without polygons.
     """
-    table = read_vectors(path, grid.crs)
-    invalid = ~table.geometry.is_valid.to_numpy()
-    if invalid.any():
-        table = table.set_geometry(shapely.make_valid(table.geometry.to_numpy(), method="structure", keep_collapsed=False), crs=table.crs)
-        notes.append(f"{Path(path).name}: {np.count_nonzero(invalid)} of {len(table)} geometries were invalid and were repaired")
+    table, invalid = repaired(read_vectors(path, grid.crs))
+    if invalid:
+        notes.append(f"{Path(path).name}: {invalid} of {len(table)} geometries were invalid and were repaired")
     table = table[shapely.area(table.geometry.to_numpy()) > 0]
     if table.empty:
         raise HeadscarpError(f"{path} holds no polygons; take the file of the outlines (areas, not points or lines)")

@@ -84,14 +84,21 @@ def open_raster(path: str | Path) -> Iterator[rasterio.DatasetReader]:
     Raises:
         HeadscarpError: the file is missing, truncated or no raster, or has no CRS.
     """
+    with open_any_raster(path) as source:
+        if source.crs is None:
+            raise HeadscarpError(
+                f"{path} has no CRS; find out which it is and assign it, for example with `gdal_edit.py -a_srs EPSG:32649 {path}`"
+            )
+        yield source
+
+
+@contextmanager
+def open_any_raster(path: str | Path) -> Iterator[rasterio.DatasetReader]:
+    """The same for a raster that may have no CRS."""
     if not Path(path).exists():
         raise HeadscarpError(f"{path} does not exist; fetch it or make it again")
     try:
         with rasterio.open(path) as source:
-            if source.crs is None:
-                raise HeadscarpError(
-                    f"{path} has no CRS; find out which it is and assign it, for example with `gdal_edit.py -a_srs EPSG:32649 {path}`"
-                )
             yield source
     except (RasterioError, CPLE_BaseError) as error:
         cause = error.__cause__ or error

@@ -15,16 +15,21 @@ from headscarp.site.grid import Grid, cropped, grid_for, part_of
 from headscarp.site.indices import INDICES
 from headscarp.site.labels import LANDSLIDE, UNMAPPED, Labels, align_labels, bounds_text, rasterise_labels
 from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, Layer, grid_of, open_raster, read_layer, write_layer
+from headscarp.site.outline import grid_around
+from headscarp.site.polygon_layers import burn_attribute
 from headscarp.site.rasters import BILINEAR, MINIMUM_COVER, RESAMPLINGS, align, flagged, resolution_m
 from headscarp.site.terrain_names import check_terrain
 from headscarp.site.vectors import read_vectors
-from headscarp.vocabulary import require_known
+from headscarp.vocabulary import check_keys, require_known
 
 RECORD_KEYS = ("name", "data", "dem", "grid", "dates", "citation", "rasters", "terrain", "terrain_resampling", "indices", "lines", "labels")
 RASTER_KEYS = ("file", "files", "band", "kind", "units", "scale", "classes", "resampling", "mask")
+POLYGON_KEYS = ("file", "attribute", "kind", "units", "scale", "classes", "mask")
 MASK_KEYS = ("file", "files", "values")
 LABEL_KEYS = ("landslides", "classes", "names", "area")
 SLIDE_MEANING = {0: "not a landslide", LANDSLIDE: "landslide", UNMAPPED: "unmapped"}
+GRID_LIKE_KEYS = ("like", "crs", "resolution_m", "within", "part")
+GRID_AROUND_KEYS = ("around", "crs", "resolution_m", "part")
 PART_KEYS = ("axis", "from", "to")
 
 
@@ -82,12 +87,15 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
             `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that CRS over its footprint;
             with {within: vector file} too, only the part under that file's bounding box, in whole cells; with {part: {axis, from, to}}
             too, only that between two shares of its width (axis x, from the west) or height (axis y, from the north).
+            {around: vector file, crs, resolution_m} takes the box of an outline in that CRS, its edges multiples of the resolution.
             `dates`: list of dates (ISO texts, rising); landslides are those of the last.
             `citation`: appended to every layer's source (optional).
             `rasters`: {layer: {file (the same at all dates) or files ({date: file}; a date without one is missing), band (number or
             description, default 1), kind (continuous or classes), units, scale (factor on the values, default 1), classes ({code:
             name}, for kind classes), resampling (bilinear, the default, or cubic, for others), mask ({file or files, values: codes};
-            cells with one of these codes, of clouds for example, become no data; optional)}}.
+            cells with one of these codes, of clouds for example, become no data; optional)}}; or of polygons, {layer: {file (vectors),
+            attribute, kind, units, scale, classes, mask}}: the attribute's value at cell centres, where classes given as text are numbered
+            from 1 in alphabetical order unless `classes` gives their codes (see `polygon_layers.burn_attribute`).
             `terrain`: names of layers of `terrain_folder` to take, see `terrain_names` (optional); `terrain_resampling`: bilinear
             (default) or cubic.
             `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date that has all of them.
@@ -129,14 +137,20 @@ def add_rasters(folder: LayerFolder, rasters: dict[str, dict[str, Any]], raw: Pa
     for name, entry in rasters.items():
         files, mask = files_of(entry, dates, name), entry.get("mask", {})
         hidden = files_of(mask, dates, name) if mask else {}
-        folder.notes += [note for part in (files, hidden) for note in other_grids(raw, part) if note not in folder.notes]
+        of_polygons = "attribute" in entry
+        own_grids = (hidden,) if of_polygons else (files, hidden)
+        folder.notes += [note for part in own_grids for note in other_grids(raw, part) if note not in folder.notes]
         for date, file in files.items():
-            layer = coregister(raw / file, name, entry, folder.grid, MINIMUM_COVER if date is None else 0.0)
+            if of_polygons:
+                layer, classes, effective = *burnt(folder, raw / file, name, entry), None
+            else:
+                layer = coregister(raw / file, name, entry, folder.grid, MINIMUM_COVER if date is None else 0.0)
+                classes, effective = entry.get("classes"), resolution_m(folder.grid, raw / file)
             if concealing := hidden.get(date, hidden.get(None)):
                 layer = without(layer, flagged(raw / concealing, mask["values"], folder.grid), concealing, mask["values"])
             elif mask:
                 folder.notes.append(f"{name} {date}: its mask has no file for this date; nothing is hidden")
-            folder.add(layer, entry.get("classes"), resolution_m(folder.grid, raw / file), date)
+            folder.add(layer, classes, effective, date)
             if layer.kind == CONTINUOUS:
                 covered |= has_data(layer)
     return covered if any(entry.get("kind", CONTINUOUS) == CONTINUOUS for entry in rasters.values()) else ~covered
@@ -151,9 +165,20 @@ def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum
     """One file of a raster on the site's grid, scaled."""
     band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
     layer = align(path, band, grid, kind, minimum_cover, entry.get("resampling", BILINEAR))
-    origin = layer.source + (f", band {band}" if band != 1 else "") + (f", times {scale:g}" if scale != 1 else "")
-    values = layer.values if kind == CLASSES else layer.values * np.float32(scale)
-    return replace(layer, name=name, values=values, units=entry["units"], source=origin)
+    return scaled(replace(layer, source=layer.source + (f", band {band}" if band != 1 else "")), name, entry["units"], scale)
+
+
+def burnt(folder: LayerFolder, path: Path, name: str, entry: dict[str, Any]) -> tuple[Layer, dict[int, str] | None]:
+    """An attribute of polygons on the site's grid, scaled, and {code: name} of its classes; notes go to the folder."""
+    layer, classes, notes = burn_attribute(path, entry["attribute"], folder.grid, entry.get("kind", CONTINUOUS), entry.get("classes"))
+    folder.notes += notes
+    return scaled(layer, name, entry["units"], entry.get("scale", 1)), classes
+
+
+def scaled(layer: Layer, name: str, units: str, scale: float) -> Layer:
+    """A layer under its name at the site, its values (not those of classes) times a factor."""
+    values = layer.values if layer.kind == CLASSES else layer.values * np.float32(scale)
+    return replace(layer, name=name, values=values, units=units, source=layer.source + (f", times {scale:g}" if scale != 1 else ""))
 
 
 def without(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -> Layer:
@@ -282,19 +307,26 @@ def has_data(layer: Layer) -> np.ndarray:
 
 
 def site_grid(record: dict[str, Any], raw: Path) -> Grid:
-    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint; whole, or under a vector file,
-    or a part of either.
+    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint; whole, or under a vector file;
+    or one around an outline; or a part of any.
 
     Raises:
         HeadscarpError: a file is missing or unreadable, the CRS is unfit, or the vector file lies beside the raster.
     """
+    if "around" in record:
+        grid = grid_around(raw / record["around"], record["crs"], float(record["resolution_m"]))
+    else:
+        grid = grid_like(record, raw)
+    return part_of(grid, *(record["part"][key] for key in PART_KEYS)) if "part" in record else grid
+
+
+def grid_like(record: dict[str, Any], raw: Path) -> Grid:
+    """The grid of a raw raster or one over its footprint, whole or under a vector file."""
     with open_raster(raw / record["like"]) as source:
         grid = grid_of(source)
     if "crs" in record:
         grid = grid_for(grid, record["crs"], float(record["resolution_m"]))
-    if "within" in record:
-        grid = grid_within(grid, record, raw)
-    return part_of(grid, *(record["part"][key] for key in PART_KEYS)) if "part" in record else grid
+    return grid_within(grid, record, raw) if "within" in record else grid
 
 
 def grid_within(grid: Grid, record: dict[str, Any], raw: Path) -> Grid:
@@ -321,21 +353,18 @@ def check_record(record: dict[str, Any]) -> None:
     """
     place = f"site {record.get('name', '?')}, layers"
     check_keys(record, RECORD_KEYS, ("name", "data", "grid", "dates", "rasters"), place)
-    check_keys(
-        record["grid"],
-        ("like", "crs", "resolution_m", "within", "part"),
-        ("like", "resolution_m") if "crs" in record["grid"] else ("like",),
-        f"{place}, grid",
-    )
+    check_grid_keys(record["grid"], f"{place}, grid")
     if "part" in record["grid"]:
         check_part(record["grid"]["part"], f"{place}, grid, part")
     if record.get("labels") is not None:
         check_label_keys(record["labels"], f"{place}, labels")
     dates = rising_dates(record["dates"], f"{place}, dates")
     for name, entry in record["rasters"].items():
-        check_keys(entry, RASTER_KEYS, ("units",), f"{place}, rasters, {name}")
+        of_polygons = "attribute" in entry
+        check_keys(entry, POLYGON_KEYS if of_polygons else RASTER_KEYS, ("units",), f"{place}, rasters, {name}")
         check_files(entry, dates, f"{place}, rasters, {name}")
-        if require_known(entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind") == CLASSES:
+        kind = require_known(entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind")
+        if kind == CLASSES and not of_polygons:
             check_keys(entry, RASTER_KEYS, ("classes",), f"{place}, rasters, {name}")
             if "resampling" in entry:
                 raise HeadscarpError(f"{place}, rasters, {name}: classes go by the nearest cell; remove the key 'resampling'")
@@ -355,6 +384,21 @@ def check_record(record: dict[str, Any]) -> None:
             raise HeadscarpError(f"{place}, indices, {name}: {listed} have no date in common; give them `files` of one, or drop the index")
     if len(dates) > 1 and not any("files" in entry for entry in record["rasters"].values()):
         raise HeadscarpError(f"{place}: all rasters are the same at all {len(dates)} dates; give one of them `files`, or list one date")
+
+
+def check_grid_keys(grid: dict[str, Any], place: str) -> None:
+    """Check the names in the part `grid` of a site's record: a grid like a raster's, or around an outline.
+
+    Raises:
+        HeadscarpError: a key is unknown or missing, or both kinds are given.
+    """
+    if "around" in grid:
+        if "like" in grid:
+            raise HeadscarpError(f"{place}: like (a raster) and around (an outline) exclude each other; keep one of them")
+        check_keys(grid, GRID_AROUND_KEYS, ("crs", "resolution_m"), place)
+    else:
+        known = GRID_LIKE_KEYS if "like" in grid else (*GRID_LIKE_KEYS, "around")
+        check_keys(grid, known, ("like", "resolution_m") if "crs" in grid else ("like",), place)
 
 
 def check_part(part: Any, place: str) -> None:
@@ -410,12 +454,3 @@ def check_label_keys(labels: dict[str, Any], place: str) -> None:
     for code in labels.get("names", {}):
         if not str(code).isdecimal() or int(code) >= UNMAPPED:
             raise HeadscarpError(f"{place}, names: the code '{code}' is no whole number from 0 to {UNMAPPED - 1}; {UNMAPPED} is unmapped")
-
-
-def check_keys(record: dict[str, Any], known: Iterable[str], required: Iterable[str], place: str) -> None:
-    """Refuse unknown and missing keys."""
-    for key in record:
-        require_known(key, known, f"{place}: key")
-    for key in required:
-        if key not in record:
-            raise HeadscarpError(f"{place}: the key '{key}' is missing; add it")

@@ -1,9 +1,12 @@
 """Reading vector files of any kind that GDAL knows, a zip of a shapefile included."""
 
 from pathlib import Path
+from typing import Any
 
 import geopandas
-from pyogrio.errors import DataSourceError
+import numpy as np
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
 
 from headscarp.errors import HeadscarpError
 
@@ -14,15 +17,35 @@ def read_vectors(path: str | Path, crs: str | None = None) -> geopandas.GeoDataF
     Raises:
         HeadscarpError: the file is missing, unreadable or has no CRS.
     """
-    if not Path(path).exists():
-        raise HeadscarpError(f"{path} does not exist; fetch it or make it again")
-    try:
-        table = geopandas.read_file(path)
-    except (DataSourceError, UnicodeDecodeError) as error:
-        raise HeadscarpError(f"{path} cannot be read ({error}); it is truncated or no vector file: fetch it or make it again") from None
+    table = read_table(path)
     if table.crs is None:
         raise HeadscarpError(
             f"{path} has no CRS; find out which it is and assign it, for example with `ogr2ogr -a_srs EPSG:4326 with_crs.gpkg {path}`"
         )
     table = table[table.geometry.notna()]
     return table.to_crs(crs) if crs else table
+
+
+def read_table(path: str | Path, **selection: Any) -> geopandas.GeoDataFrame:
+    """Features of a vector file as it has them.
+
+    Args:
+        selection: what `geopandas.read_file` takes: layer, bbox, where, encoding. Only what they select is read.
+
+    Raises:
+        HeadscarpError: the file is missing or unreadable.
+    """
+    if not Path(path).exists():
+        raise HeadscarpError(f"{path} does not exist; fetch it or make it again")
+    try:
+        return geopandas.read_file(path, **selection)
+    except (DataSourceError, DataLayerError, UnicodeDecodeError) as error:
+        raise HeadscarpError(f"{path} cannot be read ({error}); it is truncated or no vector file: fetch it or make it again") from None
+
+
+def repaired(table: geopandas.GeoDataFrame) -> tuple[geopandas.GeoDataFrame, int]:
+    """A table with valid geometries (parts that collapse are left out), and how many were not."""
+    invalid = ~table.geometry.is_valid.to_numpy()
+    if invalid.any():
+        table = table.set_geometry(shapely.make_valid(table.geometry.to_numpy(), method="structure", keep_collapsed=False), crs=table.crs)
+    return table, int(np.count_nonzero(invalid))

@@ -1,0 +1,253 @@
+"""One page that shows what `headscarp check` found: image, relief, coverage, alignment, values and areas of a study area."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from headscarp.areas.alignment import REACH
+from headscarp.areas.check import ERROR, LEVELS, NOTE, OK, WARNING, Checked, image_after
+from headscarp.areas.slide_areas import area_density
+from headscarp.exhibits import style
+from headscarp.exhibits.maps import IMAGE_SLIDE, bare, hatch, kilometres, locator, outline, shade, show, stretch
+from headscarp.exhibits.rasters import View
+from headscarp.files import atomic_path
+from headscarp.site.labels import LANDSLIDE
+
+PAGE = (8.27, 11.69)  # inches: A4
+LONGEST_SIDE = 700
+INKS = {ERROR: style.SLIDE, WARNING: "#B35900", NOTE: style.WATER, OK: "#00694C"}
+MARKS = {ERROR: "✖", WARNING: "▲", NOTE: "●", OK: "✔"}
+BAND_INKS = {
+    "blue": "#0072B2", "green": "#009E73", "red": "#D55E00", "nir": "#CC79A7", "swir1": "#E69F00", "swir2": "#8C8C00", "coastal": "#56B4E9",
+}  # fmt: skip
+MOST_MISSING = 5
+TOPICS = ("alignment", "landslides", "split", "card", "files", "values")  # in the order in which the page tells them
+MOST_LINES = 21
+
+
+def draw_page(checked: Checked, path: str | Path) -> None:
+    """Write the page of a site as PNG, atomically."""
+    with style.look():
+        figure = Figure(figsize=PAGE)
+        FigureCanvasAgg(figure)
+        view = View.of(checked.view, LONGEST_SIDE)
+        head(figure, checked)
+        draw_image(panel(figure, 0.55, 0.95, 3.15, 2.95), checked, view)
+        draw_relief(panel(figure, 4.35, 0.95, 3.15, 2.95), checked, view)
+        draw_coverage(panel(figure, 0.55, 4.45, 3.15, 2.15), checked, view)
+        draw_alignment(panel(figure, 4.6, 4.45, 2.6, 2.15), checked)
+        draw_values(panel(figure, 0.55, 7.3, 3.15, 1.5), checked)
+        draw_areas(panel(figure, 4.6, 7.3, 3.2, 1.5), checked)
+        tell(figure, checked, 9.35)
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=style.DPI, metadata={"Software": None})
+
+
+def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at (left, distance from the top, width, height) in inches."""
+    return figure.add_axes((left / PAGE[0], 1 - (top + height) / PAGE[1], width / PAGE[0], height / PAGE[1]))
+
+
+def head(figure: Figure, checked: Checked) -> None:
+    """Title, place and verdict."""
+    counts = {level: sum(one.level == level for one in checked.findings) for level in (ERROR, WARNING, NOTE)}
+    figure.text(0.045, 0.972, f"{checked.title}: data check", fontsize=14, weight="bold", va="top")
+    figure.text(0.045, 0.949, f"{locator(checked.grid)} · {checked.grid.crs} · {checked.card}", fontsize=7.5, color=style.MUTED, va="top")
+    verdict = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items())
+    colour = INKS[checked.status]
+    box = {"boxstyle": "round,pad=0.45", "fc": "white", "ec": colour, "lw": 1.2}
+    figure.text(0.955, 0.968, f"{MARKS[checked.status]} {verdict}", fontsize=9, color=colour, weight="bold", ha="right", va="top", bbox=box)
+
+
+def empty(axes: Axes, text: str) -> None:
+    """Say why a panel shows nothing."""
+    axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
+    axes.spines[:].set(visible=True, color="#CCCCCC")
+    axes.text(0.5, 0.5, textwrap.fill(text, 34), ha="center", va="center", color=style.MUTED, fontsize=8)
+
+
+def draw_image(axes: Axes, checked: Checked, view: View) -> None:
+    """The image with the outlines of the slides and of the area."""
+    names = bands_to_show(image_after(checked))
+    if not names:
+        axes.set_title("(a) Image")
+        empty(axes, "no image at hand")
+        return
+    show(axes, stretch(np.stack([view.thin(checked.layers[name]) for name in names], axis=-1)), view)
+    if checked.label is not None:
+        outline(axes, view.thin(checked.label) == LANDSLIDE, view, IMAGE_SLIDE, 0.5)
+    border(axes, checked, view, "#0072B2")
+    finish_map(axes, checked, view)
+    handles = [
+        Line2D([], [], color=IMAGE_SLIDE, lw=1.4, label="landslides"),
+        Line2D([], [], color="#0072B2", lw=1.2, ls="--", label="study area"),
+    ]
+    axes.legend(handles=handles, loc="upper left", fontsize=6.5, frameon=True, framealpha=0.85, edgecolor="none", borderpad=0.3)
+    axes.set_title(f"(a) Image: {', '.join(dict.fromkeys(names))}")
+
+
+def bands_to_show(names: list[str]) -> list[str]:
+    """Three layers for red, green and blue."""
+    found = [next((name for name in names if name.split(" ")[0].split("_")[-1] == band), None) for band in ("red", "green", "blue")]
+    if None not in found:
+        return found
+    return (names[-3:][::-1] if len(names) >= 3 else names[:1] * 3) if names else []
+
+
+def border(axes: Axes, checked: Checked, view: View, colour: str) -> None:
+    """The edge of the study area where it is not the whole map."""
+    if not checked.outline.all():
+        inside = view.thin(checked.outline)
+        outline(axes, inside, view, "white", 1.8)
+        outline(axes, inside, view, colour, 1.0, dashed=True)
+
+
+def finish_map(axes: Axes, checked: Checked, view: View) -> None:
+    kilometres(axes, checked.view)
+    style.scale_bar(axes, view.width_km)
+    style.north_arrow(axes)
+
+
+def draw_relief(axes: Axes, checked: Checked, view: View) -> None:
+    """Shaded relief with elevation in colour, the slides and the area."""
+    axes.set_title("(b) Elevation and landslides")
+    if checked.elevation is None:
+        empty(axes, "no elevation model at hand")
+        return
+    elevation = view.thin(checked.elevation)
+    image = np.repeat(shade(elevation, view)[..., None], 3, axis=-1)
+    tint = ScalarMappable(cmap=style.ELEVATION)
+    tint.set_clim(np.nanmin(elevation), np.nanmax(elevation))
+    colours = tint.to_rgba(np.nan_to_num(elevation, nan=np.nanmin(elevation)))[..., :3]
+    image = np.clip(colours * (0.35 + 0.75 * image), 0, 1)
+    image[~np.isfinite(elevation)] = 1
+    if checked.label is not None:
+        image[view.thin(checked.label) == LANDSLIDE] = np.array([0.70, 0.09, 0.17])
+    show(axes, image, view)
+    border(axes, checked, view, "black")
+    finish_map(axes, checked, view)
+    axes.set_ylabel("")
+    bar = axes.inset_axes((1.03, 0, 0.035, 1))
+    axes.figure.colorbar(tint, cax=bar, label="Elevation (m)")
+
+
+def draw_coverage(axes: Axes, checked: Checked, view: View) -> None:
+    """How many layers lack data, cell by cell."""
+    layers = {name: values for name, values in checked.layers.items()} | (
+        {"elevation": checked.elevation} if checked.elevation is not None else {}
+    )
+    axes.set_title(f"(c) Layers without data, of {len(layers)} at hand")
+    if not layers:
+        empty(axes, "no raster at hand")
+        return
+    missing = view.thin(sum(np.isnan(values).astype(int) for values in layers.values()))
+    most = min(MOST_MISSING, max(1, len(layers)))
+    colours = ListedColormap(["#F2F2F2", *style.matplotlib.colormaps["cividis_r"](np.linspace(0.25, 1, most))])
+    drawn = show(axes, np.minimum(missing, most), view, cmap=colours, norm=BoundaryNorm(np.arange(-0.5, most + 1), most + 1))
+    if not checked.outline.all():
+        hatch(axes, ~view.thin(checked.outline), view)
+    border(axes, checked, view, "black")
+    bare(axes)
+    bar = axes.inset_axes((1.03, 0, 0.035, 1))
+    scale = axes.figure.colorbar(drawn, cax=bar, ticks=range(most + 1))
+    scale.ax.set_yticklabels([*map(str, range(most)), f"{most}{' or more' if most < len(layers) else ''}"])
+    told = ", ".join(f"{name} {np.mean(np.isnan(values[checked.outline])):.0%}" for name, values in worst(layers, checked))
+    axes.set_xlabel(f"most: {told}" if told else "every layer has data in the whole area", fontsize=7)
+
+
+def worst(layers: dict[str, np.ndarray], checked: Checked) -> list[tuple[str, np.ndarray]]:
+    """The three layers that lack most inside the outline."""
+    lacking = {name: np.mean(np.isnan(values[checked.outline])) for name, values in layers.items()}
+    names = sorted((name for name in lacking if lacking[name] >= 0.005), key=lambda name: -lacking[name])[:3]
+    return [(name, layers[name]) for name in names]
+
+
+def draw_alignment(axes: Axes, checked: Checked) -> None:
+    """Correlation of the edges of labels and image for each shift of the labels."""
+    axes.set_title("(d) Do labels fit the image?")
+    aligned = checked.alignment
+    if aligned is None:
+        empty(axes, "no labels or no image to compare")
+        return
+    reach = REACH + 0.5
+    drawn = axes.imshow(aligned.surface, extent=(-reach, reach, reach, -reach), cmap="cividis", interpolation="nearest")
+    axes.spines[:].set_visible(True)
+    axes.axhline(0, color="white", lw=0.6, ls=":")
+    axes.axvline(0, color="white", lw=0.6, ls=":")
+    axes.plot(0, 0, "o", mfc="none", mec="white", ms=9, mew=1.4)
+    axes.plot(-aligned.cols, -aligned.rows, "+", color=style.SLIDE if aligned.is_told else style.MUTED, ms=10, mew=2)
+    axes.set(xticks=range(-10, 11, 5), yticks=range(-10, 11, 5))
+    axes.set(xlabel="Labels moved east (px)", ylabel="Labels moved south (px)")
+    axes.figure.colorbar(drawn, ax=axes, label="Correlation of edges", fraction=0.046, pad=0.04)
+    text = f"best at {-aligned.cols:+.1f}, {-aligned.rows:+.1f} px" if aligned.is_told else "not told by this image"
+    axes.text(0.03, 0.03, f"○ as they are   + {text}", transform=axes.transAxes, fontsize=6.5, color="white",
+              bbox={"boxstyle": "square,pad=0.25", "fc": "#222222", "ec": "none", "alpha": 0.75})  # fmt: skip
+
+
+def draw_values(axes: Axes, checked: Checked) -> None:
+    """Histogram of each band inside the outline."""
+    names = checked.images or [name for name, unit in checked.units.items() if unit != "class"][:6]
+    axes.set_title("(e) Values inside the area")
+    inside = {name: checked.layers[name][checked.outline & np.isfinite(checked.layers[name])] for name in names}
+    inside = {name: values for name, values in inside.items() if values.size}
+    if not inside:
+        empty(axes, "no values at hand")
+        return
+    together = np.concatenate([values[:: max(1, values.size // 20_000)] for values in inside.values()])
+    low, high = np.percentile(together, [0.2, 99.8])
+    edges = np.linspace(low, high if high > low else low + 1, 80)
+    for index, (name, values) in enumerate(inside.items()):
+        band = name.split(" ")[0].split("_")[-1]
+        counts, _ = np.histogram(values, edges, density=True)
+        colour = BAND_INKS.get(band, style.OKABE_ITO[index % len(style.OKABE_ITO)])
+        axes.plot((edges[:-1] + edges[1:]) / 2, counts, color=colour, lw=1.1, ls="--" if name.startswith("pre_") else "-", label=name)
+    units = ", ".join(dict.fromkeys(checked.units[name] for name in inside))
+    axes.set(xlabel=units[0].upper() + units[1:], ylabel="Density", yticks=[], ylim=(0, None))
+    if len(inside) <= 14:
+        axes.legend(fontsize=6, ncols=1 + (len(inside) > 7), handlelength=1.8, labelspacing=0.25)
+
+
+def draw_areas(axes: Axes, checked: Checked) -> None:
+    """Frequency density of the slides' areas, the power law of the large ones, and the size of a cell."""
+    axes.set_title("(f) Areas of landslides")
+    if checked.areas is None or not len(checked.areas):
+        empty(axes, "no landslides at hand")
+        return
+    centres, density = area_density(checked.areas)
+    axes.loglog(centres, density, "o", color=style.OKABE_ITO[0], ms=3.5, label=f"{len(checked.areas)} slides")
+    if checked.tail:
+        tail = checked.tail
+        x = np.geomspace(tail.cutoff, checked.areas.max(), 20)
+        law = tail.count * (tail.exponent - 1) / tail.cutoff * (x / tail.cutoff) ** -tail.exponent
+        axes.loglog(x, law, color=style.OKABE_ITO[1], lw=1.4, label=f"tail, exponent {tail.exponent:.2f} ± {tail.error:.2f}")
+    axes.axvline(checked.grid.resolution**2, color=style.MUTED, lw=0.9, ls="--", label="one cell")
+    axes.set(xlabel="Area (m²)", ylabel="Slides per m²")
+    axes.legend(fontsize=6.5, handlelength=1.6)
+
+
+def tell(figure: Figure, checked: Checked, top: float) -> None:
+    """The findings, the worst first, as far as they fit."""
+    figure.text(0.045, 1 - top / PAGE[1], "What was found", fontsize=8.5, weight="bold", va="top")
+    ranked = sorted(checked.findings, key=lambda one: (-LEVELS.index(one.level), TOPICS.index(one.topic)))
+    line, shown = 0, 0
+    for finding in ranked:
+        wrapped = textwrap.wrap(f"{finding.subject}: {finding.text}", 185)
+        wrapped = wrapped if len(wrapped) <= 2 else [wrapped[0], textwrap.shorten(" ".join(wrapped[1:]), 180, placeholder=" …")]
+        if line + len(wrapped) > MOST_LINES - (shown < len(ranked) - 1):
+            break
+        height = 1 - (top + 0.19 + 0.098 * line) / PAGE[1]
+        figure.text(0.045, height, MARKS[finding.level], fontsize=6, color=INKS[finding.level], va="top")
+        figure.text(0.062, height, "\n".join(wrapped), fontsize=5.8, color=style.INK, va="top", linespacing=1.16)
+        line, shown = line + len(wrapped), shown + 1
+    if shown < len(ranked):
+        height = 1 - (top + 0.19 + 0.098 * line) / PAGE[1]
+        figure.text(
+            0.062, height, f"and {len(ranked) - shown} more: see check.json", fontsize=5.8, color=style.MUTED, va="top", style="italic"
+        )

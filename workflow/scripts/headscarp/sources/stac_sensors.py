@@ -1,0 +1,197 @@
+"""What the STAC catalogues offer to a site: collections, assets, scales, cloud masks, and the offset of Sentinel-2's newer baselines.
+
+Sources: Sentinel-2 Products Specification Document (scene classification, BOA_ADD_OFFSET of processing baseline 04.00, in force since
+25 January 2022); Landsat 8-9 Collection 2 Level 2 Science Product Guide (scaling, QA_PIXEL); Copernicus DEM Product Handbook; ESA
+WorldCover Product User Manual. The names of collections and assets are those that Earth Search v1 and the Planetary Computer document;
+neither has been tried live.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pystac
+
+APIS = {
+    "earth_search": "https://earth-search.aws.element84.com/v1",
+    "planetary_computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
+}
+IMAGERY, ELEVATION, LAND_COVER = "imagery", "elevation", "land_cover"
+SCL_MASKED = (0, 1, 3, 8, 9, 10)  # no data, saturated or defective, cloud shadow, cloud (medium, high probability), thin cirrus
+QA_MASKED = 0b11111  # fill, dilated cloud, cirrus, cloud, cloud shadow: bits 0 to 4 of QA_PIXEL
+NEW_BASELINE, NEW_BASELINE_SINCE = 4.0, date(2022, 1, 25)
+NEW_BASELINE_OFFSET = -1000  # digital numbers
+# The dark-pixel test, in reflectance. Surfaces do not reflect less than nothing, but noise over water and in shadow does by a little; a
+# scene of some size has something dark (water, shadow, dense forest), in one band at least.
+TOO_LOW, TOO_MANY = -0.02, 0.05
+TOO_HIGH, DARK, DARK_PERCENTILE = 0.1, 0.05, 1
+FEWEST_PIXELS = 100
+
+
+def scl_shows_ground(mask: np.ndarray) -> np.ndarray:
+    """Where the scene classification (SCL) shows the ground, bool; snow counts as ground."""
+    return ~np.isin(mask, SCL_MASKED)
+
+
+def qa_shows_ground(mask: np.ndarray) -> np.ndarray:
+    """Where QA_PIXEL shows the ground, bool; snow counts as ground."""
+    return (mask & QA_MASKED) == 0
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """One kind of data.
+
+    `bands` maps our names to the names that catalogues give to the asset or (common name) to its band, in the order of preference, `mask`
+    holds those of the cloud mask. A value is `scale` x digital number + `add`. `nodata` is that of files that declare none.
+    """
+
+    title: str
+    kind: str
+    collection: str
+    apis: Sequence[str]
+    bands: Mapping[str, Sequence[str]]
+    units: str
+    attribution: str
+    mask: Sequence[str] = ()
+    mask_nodata: int = 0
+    shows_ground: Callable[[np.ndarray], np.ndarray] = scl_shows_ground
+    nodata: float | None = 0
+    scale: float = 1.0
+    add: float = 0.0
+    has_baselines: bool = False
+
+
+SENSORS = {
+    "sentinel2": Sensor(
+        "Sentinel-2 L2A", IMAGERY, "sentinel-2-l2a", tuple(APIS),
+        {
+            "blue": ("blue", "B02"), "green": ("green", "B03"), "red": ("red", "B04"), "red_edge1": ("rededge1", "B05"),
+            "red_edge2": ("rededge2", "B06"), "red_edge3": ("rededge3", "B07"), "nir": ("nir", "B08"), "narrow_nir": ("nir08", "B8A"),
+            "swir1": ("swir16", "B11"), "swir2": ("swir22", "B12"),
+        },
+        "reflectance", "contains modified Copernicus Sentinel data", ("scl", "SCL"), scale=1e-4, has_baselines=True,
+    ),
+    # Earth Search lists Landsat too, but its files ask for an account of the USGS or for the requester to pay.
+    "landsat": Sensor(
+        "Landsat Collection 2 Level 2", IMAGERY, "landsat-c2-l2", ("planetary_computer",),
+        {
+            "blue": ("blue",), "green": ("green",), "red": ("red",), "nir": ("nir08", "nir"), "swir1": ("swir16",), "swir2": ("swir22",),
+        },
+        "reflectance", "Landsat data courtesy of the U.S. Geological Survey", ("qa_pixel",), mask_nodata=1,
+        shows_ground=qa_shows_ground, scale=2.75e-5, add=-0.2,
+    ),
+    "dem": Sensor(
+        "Copernicus DEM GLO-30", ELEVATION, "cop-dem-glo-30", tuple(APIS), {"elevation": ("data", "elevation", "dem")}, "m",
+        "(c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH 2014-2018, provided under COPERNICUS by the European Union and ESA",
+        nodata=None,
+    ),
+    "land_cover": Sensor(
+        "ESA WorldCover", LAND_COVER, "esa-worldcover", ("planetary_computer",), {"land_cover": ("map", "data", "land_cover")}, "class",
+        "(c) ESA WorldCover project, contains modified Copernicus Sentinel data processed by the ESA WorldCover consortium, CC BY 4.0",
+    ),
+}  # fmt: skip
+
+
+def asset_of(item: pystac.Item, names: Sequence[str]) -> str | None:
+    """Key of the asset with one of the names, or else of one with a single band of that (common) name; None if there is none."""
+    for name in names:
+        if name in item.assets:
+            return name
+    for key, asset in item.assets.items():
+        fields = asset.extra_fields
+        described = fields.get("eo:bands") or fields.get("bands") or [{}]
+        known = {described[0].get(field) for field in ("name", "common_name", "eo:common_name")}
+        if len(described) == 1 and known & set(names) and "jp2" not in (asset.media_type or ""):
+            return key
+    return None
+
+
+def solar_day(item: pystac.Item) -> date | None:
+    """The day of an item by the sun at its middle: two tiles of one overpass share it; None for a map of a whole year."""
+    if item.datetime is None:
+        return None
+    west, _, east, _ = item.bbox
+    return (item.datetime + timedelta(hours=(west + east) / 2 / 15)).date()
+
+
+def tile_of(item: pystac.Item) -> str:
+    """The item's tile in its mission's own grid, empty if it does not say."""
+    properties = item.properties
+    if "landsat:wrs_path" in properties:
+        return f"{properties['landsat:wrs_path']}/{properties.get('landsat:wrs_row')}"
+    if "mgrs:utm_zone" in properties:
+        return "".join(str(properties.get(f"mgrs:{part}", "")) for part in ("utm_zone", "latitude_band", "grid_square"))
+    return str(properties.get("s2:mgrs_tile") or properties.get("grid:code", "").removeprefix("MGRS-"))
+
+
+def crs_of(item: pystac.Item) -> str:
+    """The CRS of an item's rasters, empty if it does not say."""
+    code = item.properties.get("proj:epsg")
+    return f"EPSG:{code}" if code else str(item.properties.get("proj:code", ""))
+
+
+def baseline_of(item: pystac.Item) -> float | None:
+    """Sentinel-2's processing baseline, e.g. 4.0 for 04.00."""
+    text = item.properties.get("s2:processing_baseline", item.properties.get("processing:version"))
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def stated_offset(item: pystac.Item, asset: str) -> tuple[int, str]:
+    """What must be added to the digital numbers of a Sentinel-2 asset by the word of its catalogue, and that word."""
+    if item.properties.get("earthsearch:boa_offset_applied") is True:
+        return 0, "earthsearch:boa_offset_applied is true"
+    fields = item.assets[asset].extra_fields
+    for record, key in [(fields, "raster:offset"), *described_bands(fields)]:
+        if key in record:
+            scale = record.get(key.replace("offset", "scale")) or 1.0
+            return round(record[key] / scale), f"{key} of the asset is {record[key]:g}"
+    baseline = baseline_of(item)
+    if baseline is not None:
+        return (NEW_BASELINE_OFFSET if baseline >= NEW_BASELINE else 0), f"processing baseline {baseline:05.2f}"
+    if solar_day(item) >= NEW_BASELINE_SINCE:
+        return NEW_BASELINE_OFFSET, f"no processing baseline stated, taken since {NEW_BASELINE_SINCE}"
+    return 0, f"no processing baseline stated, taken before {NEW_BASELINE_SINCE}"
+
+
+def described_bands(fields: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
+    """The first band of an asset by the raster extension 1 (`raster:bands`) and by STAC 1.1 (`bands`), with the key of its offset."""
+    return [(band, "offset") for band in fields.get("raster:bands", [])[:1]] + [
+        (band, "raster:offset") for band in fields.get("bands", [])[:1]
+    ]
+
+
+def judge_offset(numbers: np.ndarray, stated: int) -> tuple[int, str]:
+    """Check the stated offset of a Sentinel-2 scene by its dark pixels.
+
+    Args:
+        numbers: digital numbers of clear pixels, (band, pixel), NaN = no data.
+        stated: 0 or -1000, by the catalogue.
+
+    Returns:
+        The offset that is physically possible, the stated one where both are; and what was found.
+    """
+    numbers = numbers[:, np.isfinite(numbers).all(axis=0)]
+    if numbers.shape[1] < FEWEST_PIXELS:
+        return stated, f"not checked: {numbers.shape[1]} clear pixels are too few"
+    offset = NEW_BASELINE_OFFSET / 1e4
+    low = float((numbers / 1e4 + offset < TOO_LOW).mean(axis=1).max())
+    darkest = float(np.percentile(numbers / 1e4, DARK_PERCENTILE, axis=1).min())
+    if stated and low > TOO_MANY:
+        return 0, (
+            f"the catalogue is wrong: applying the offset would send {low:.0%} of the clear pixels below {TOO_LOW}, so it has been applied "
+            "already; not applied"
+        )
+    if not stated and low <= TOO_MANY and TOO_HIGH <= darkest < TOO_HIGH + DARK:
+        return NEW_BASELINE_OFFSET, (
+            f"the catalogue is wrong: the darkest pixels reflect {darkest:.3f} or more in every band, so the offset has not been applied "
+            "yet; applied"
+        )
+    if darkest >= (TOO_HIGH + DARK if stated else TOO_HIGH):
+        return stated, f"cannot be decided: nothing is dark here (darkest {darkest:.3f} before any offset); the catalogue's word is kept"
+    return stated, f"confirmed: the darkest pixels reflect {darkest + stated / 1e4:.3f}"
