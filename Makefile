@@ -1,4 +1,5 @@
-# make demo: every table and figure at scale demo.   make test: all tests.   make lint, make clean.
+# make demo: every table and figure at scale demo.   make report: all of it in one page for a browser.
+# make test: all tests but those of make test-deploy (conda, SLURM, a browser).   make lint, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
@@ -9,12 +10,20 @@ export HEADSCARP_MIRROR ?= $(abspath $(wildcard ../shared/mirror))
 # So is a folder of data sets that cannot be downloaded.
 export HEADSCARP_DATA ?= $(abspath $(wildcard ../shared/data))
 
-.PHONY: demo test lint clean
+.PHONY: demo report test test-deploy lint clean
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
 
+report: .venv/installed
+	$(BIN)/snakemake --cores $(CORES) all results/provenance.html
+	mkdir -p results/report
+	$(BIN)/snakemake --report results/report/report.html -- all results/provenance.html
+
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+test-deploy: .venv/installed
+	$(BIN)/python -m pytest tests/deploy
 
 lint: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow/rules
@@ -25,4 +34,4 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake results/sites results/searches results/runs results/tables results/figures results/logs results/benchmarks
+	rm -rf .venv .snakemake results/sites results/searches results/runs results/tables results/figures results/logs results/benchmarks results/downloads results/report results/provenance.* results/crate

@@ -1,5 +1,6 @@
 """headscarp: a table of contents. Every rule stands in workflow/rules, one stage a file."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
+
+# A graph of thousands of jobs lives to the end: going through it for garbage again and again is a fifth of the planning.
+gc.set_threshold(200_000, 50, 100)
 
 
 configfile: "config.yaml"
@@ -18,6 +22,7 @@ sys.path.insert(0, str(LIBRARY))
 
 from headscarp.errors import HeadscarpError
 from headscarp.plan import load_plan
+from headscarp.targets import describe_targets, named_exhibits
 
 try:
     plan = load_plan(config, workflow.basedir)
@@ -41,14 +46,58 @@ include: "workflow/rules/stack.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/exhibits.smk"
+include: "workflow/rules/report.smk"
 
 
+# Rules with a docstring are what can be asked for by name; `snakemake list` prints them with the cards and exhibits.
 rule all:
+    """Everything that the selected cards deliver; what plain `snakemake` makes."""
     default_target: True
     input:
         [plan.targets(card) for card in plan.selected],
         plan.claim_targets(),
         plan.audit_targets(),
+
+
+rule tables:
+    """Every table, with the verdicts on the claims and the audit."""
+    input:
+        plan.exhibit_targets(tables=True),
+
+
+rule figures:
+    """Every figure, with the forest plot of the claims."""
+    input:
+        plan.exhibit_targets(tables=False),
+
+
+rule claims:
+    """Verdicts on the claims of the papers, each tested on stored scores."""
+    input:
+        plan.claim_targets(),
+
+
+rule audit:
+    """The published numbers of the papers, checked against themselves."""
+    input:
+        plan.audit_targets(),
+
+
+rule list:
+    """This list; `snakemake list 2>/dev/null` prints nothing else."""
+    localrule: True
+    params:
+        text=lambda wildcards: describe_targets(plan, exhibits, {rule.name: rule.docstring for rule in workflow.rules if rule.docstring}),
+    message:
+        "Listing what can be made"
+    script:
+        "workflow/scripts/list.py"
+
+
+try:
+    exhibits = named_exhibits(plan, [rule.name for rule in workflow.rules])
+except HeadscarpError as error:
+    raise WorkflowError(str(error)) from None
 
 
 # One named target a card: `snakemake gao2021`.
@@ -59,3 +108,13 @@ for card in plan.cards:
             card
         input:
             plan.targets(card),
+
+
+# One an exhibit: `snakemake gao2021_table7`.
+for name, exhibit in exhibits.items():
+
+    rule:
+        name:
+            name
+        input:
+            exhibit.files,

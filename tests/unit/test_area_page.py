@@ -63,6 +63,7 @@ def results(tmp_path_factory):
     root = tmp_path_factory.mktemp("results")
     layers = write_layers(root / "sites/atsuma/layers")
     (root / "sites/atsuma/raw").mkdir()
+    (root / "sites/atsuma/map.html").touch()
     for protocol in ("published", "blocked"):
         run = write_run(root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3", SCORES | {"protocol": protocol})
         write_polygons(run / "landslides.gpkg", landslides(read_layer(run / "probability.tif"), THRESHOLD, layers))

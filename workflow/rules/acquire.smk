@@ -1,4 +1,5 @@
 # Station source: raw rasters and vectors of a study area, simulated or fetched.
+# What fetches or links runs where Snakemake does: nodes of a cluster often have no way out.
 
 
 # What a twin writes depends on what its card simulates: one rule for each list of files.
@@ -34,6 +35,7 @@ rule fetch_file:
         "results/logs/fetch_file/{site}/{name}.log",
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.source == "archive"),
+    localrule: True
     conda:
         "../../envs/geo.yaml"
     params:
@@ -53,6 +55,7 @@ rule link_file:
         "results/logs/link_file/{site}/{name}.log",
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.source == "local"),
+    localrule: True
     conda:
         "../../envs/geo.yaml"
     message:
@@ -71,6 +74,7 @@ rule fetch_raster:
         "results/logs/fetch_raster/{raw}.log",
     wildcard_constraints:
         raw=either(plan.origins.of_kind("stac")),
+    localrule: True
     conda:
         "../../envs/geo.yaml"
     params:
@@ -89,6 +93,7 @@ rule download_file:
         "results/logs/download_file/{download}.log",
     wildcard_constraints:
         download=either(plan.origins.downloads),
+    localrule: True
     conda:
         "../../envs/geo.yaml"
     params:

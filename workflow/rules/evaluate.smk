@@ -232,7 +232,12 @@ rule summarise_site:
         layers=SITE + "/layers",
         maps=lambda wildcards: [f"{folder}/item.json" for folder in plan.delivered(wildcards.site)],
     output:
-        page=SITE + "/summary.html",
+        page=report(
+            SITE + "/summary.html",
+            caption="../report/site.rst",
+            category="99 Study areas",
+            labels=lambda wildcards: {"Site": plan.sites[wildcards.site].title},
+        ),
         collection=SITE + "/collection.json",
     log:
         "results/logs/summarise_site/{site}.log",

@@ -10,6 +10,21 @@ def get_module(wildcards):
     return str(LIBRARY / "headscarp" / "exhibits" / f"{get_exhibit(wildcards).needs.module}.py")
 
 
+def get_category(wildcards):
+    """The paper of an exhibit as a chapter of the report, which sorts them by name. A colon would end a name inside the report."""
+    number = [*plan.selected, *plan.cards].index(wildcards.card) + 1
+    return f"{number:02d} {plan.cards[wildcards.card].title}".replace(":", " -")
+
+
+def get_labels(wildcards):
+    """An exhibit's title, numbered because the report sorts by name."""
+    number = list(plan.cards[wildcards.card].exhibits).index(wildcards.exhibit) + 1
+    return {"Exhibit": f"{number:02d} {get_exhibit(wildcards).title}"}
+
+
+TOGETHER = "00 Claims, audit and provenance"  # the first chapter
+
+
 rule build_table:
     input:
         lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
@@ -20,8 +35,9 @@ rule build_table:
         html=report(
             "results/tables/{card}/{exhibit}.html",
             caption="../report/table.rst",
-            category="{card}",
-            labels={"exhibit": "{exhibit}", "kind": "table"},
+            category=get_category,
+            subcategory="Tables",
+            labels=get_labels,
         ),
     log:
         "results/logs/build_table/{card}/{exhibit}.log",
@@ -47,8 +63,9 @@ rule draw_figure:
         png=report(
             "results/figures/{card}/{exhibit}.png",
             caption="../report/figure.rst",
-            category="{card}",
-            labels={"exhibit": "{exhibit}", "kind": "figure"},
+            category=get_category,
+            subcategory="Figures",
+            labels=get_labels,
         ),
         pdf="results/figures/{card}/{exhibit}.pdf",
         csv="results/tables/{card}/{exhibit}.csv",
@@ -76,10 +93,18 @@ rule judge_claims:
         csv="results/tables/claims.csv",
         markdown="results/tables/claims.md",
         html=report(
-            "results/tables/claims.html", caption="../report/table.rst", category="claims", labels={"exhibit": "claims", "kind": "table"}
+            "results/tables/claims.html",
+            caption="../report/table.rst",
+            category=TOGETHER,
+            subcategory="Tables",
+            labels={"Exhibit": "The claims of the papers, tested"},
         ),
         png=report(
-            "results/figures/claims.png", caption="../report/figure.rst", category="claims", labels={"exhibit": "claims", "kind": "figure"}
+            "results/figures/claims.png",
+            caption="../report/figure.rst",
+            category=TOGETHER,
+            subcategory="Figures",
+            labels={"Exhibit": "The claims of the papers, tested"},
         ),
         pdf="results/figures/claims.pdf",
     log:
@@ -104,7 +129,11 @@ rule audit_papers:
         csv="results/tables/audit.csv",
         markdown="results/tables/audit.md",
         html=report(
-            "results/tables/audit.html", caption="../report/audit.rst", category="audit", labels={"exhibit": "audit", "kind": "table"}
+            "results/tables/audit.html",
+            caption="../report/audit.rst",
+            category=TOGETHER,
+            subcategory="Tables",
+            labels={"Exhibit": "The published numbers, audited"},
         ),
     log:
         "results/logs/audit_papers.log",
@@ -118,3 +147,27 @@ rule audit_papers:
         "Auditing the published numbers of all selected papers"
     script:
         "../scripts/audit_papers.py"
+
+
+rule draw_map_page:
+    input:
+        layers=SITE + "/layers",
+        maps=lambda wildcards: [
+            f"{folder}/{name}" for folder in plan.delivered(wildcards.site) for name in ("probability.tif", "landslides.gpkg")
+        ],
+        module=str(LIBRARY / "headscarp" / "exhibits" / "map_page.py"),
+    output:
+        page=SITE + "/map.html",
+        tiles=directory(SITE + "/map"),
+    log:
+        "results/logs/draw_map_page/{site}.log",
+    benchmark:
+        "results/benchmarks/draw_map_page/{site}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.page_record(wildcards.site),
+    message:
+        "Drawing the interactive map of {wildcards.site}"
+    script:
+        "../scripts/draw_map_page.py"

@@ -10,6 +10,7 @@ from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.splits import TEST, UNMAPPED, UNUSED
 from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import score_classes, score_run, write_scores
+from headscarp.site.cube import open_array
 from headscarp.site.layer import read_layer
 
 
@@ -29,12 +30,12 @@ def score(
     `home`, the scores of a run on its own site, gives the threshold of a run that was applied to another. `everywhere` evaluates every
     labelled pixel that was mapped; the samples, of either site, then say the size of the bootstrap's blocks only.
     """
-    layer, label, instances = read_layer(probability), np.load(cube_folder / "label.npy"), np.load(cube_folder / "instances.npy")
+    layer, label, instances = read_layer(probability), open_array(cube_folder / "label.npy"), open_array(cube_folder / "instances.npy")
     if everywhere:
         regions = np.where(np.isnan(layer.values), UNUSED, TEST).astype(np.uint8)
         blocks, windows = bootstrap_cells(label != UNMAPPED, read_json(samples_folder / "samples.json")["window"]), []
     else:
-        regions, blocks = np.load(samples_folder / "regions.npy"), np.load(samples_folder / "blocks.npy")
+        regions, blocks = open_array(samples_folder / "regions.npy"), open_array(samples_folder / "blocks.npy")
         windows = read_windows(samples_folder / "windows.csv")
     data = read_json(cube_folder / "cube.json")["data"]
     threshold = read_json(home)["threshold"] if home else None

@@ -4,13 +4,16 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from headscarp.errors import HeadscarpError
+
+SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy's error for a write that fell short has no number
 
 
 class DiskFullError(HeadscarpError):
@@ -25,14 +28,18 @@ class NoRoomError(DiskFullError):
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `target` (same suffix) that becomes `target` when the block succeeds.
 
-    The block may create a file or a folder. When it fails, nothing is left and an existing `target` is untouched.
+    The block may create a file or a folder. When it fails, nothing is left and an existing `target` is untouched; what a process that was
+    killed had left of the same target is removed.
 
     Raises:
         DiskFullError: the disk is full or the quota is used up.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    if temporary.is_dir():  # of a process that was killed and had the number of this one, as happens in containers
+        remove(temporary)
     try:
         yield temporary
         if target.is_dir():
@@ -48,6 +55,25 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         raise
 
 
+def remove_leftovers(target: Path) -> None:
+    """Remove temporary files of `target` whose process has ended: one that was killed could not."""
+    name = re.compile(rf"\.{re.escape(target.stem)}\.(\d+)\.partial.*")
+    for path in target.parent.iterdir():
+        if (found := name.fullmatch(path.name)) and not is_running(int(found[1])):
+            remove(path)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine has the number `process`."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def remove(path: str | Path) -> None:
     """Remove a file or a folder, whichever it is, if it is there."""
     path = Path(path)
@@ -58,16 +84,21 @@ def remove(path: str | Path) -> None:
 
 
 def is_disk_full(error: BaseException, folder: Path) -> bool:
-    """Whether `error` comes from a full disk; GDAL reports it as text, often only in the cause, so words and free space are asked too."""
+    """Whether `error`, or one that it was raised from, comes from a full disk.
+
+    GDAL reports it as text, often only in the cause, so words and free space are asked too.
+    """
     if isinstance(error, DiskFullError):
         return True
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or SHORT_WRITE.search(str(error))):
         return True
-    if not type(error).__module__.startswith(("rasterio", "pyogrio")):
-        return False
-    words = f"{error} {error.__cause__}".lower()
-    told = any(word in words for word in ("no space left", "write failed", "write error", "seek error"))
-    return told or shutil.disk_usage(folder).free < 1 << 20
+    if type(error).__module__.startswith(("rasterio", "pyogrio")):
+        words = f"{error} {error.__cause__}".lower()
+        if any(word in words for word in ("no space left", "write failed", "write error", "seek error")):
+            return True
+        return shutil.disk_usage(folder).free < 1 << 20
+    before = error.__cause__ or error.__context__  # torch raises an error of its own while it closes the file
+    return before is not None and is_disk_full(before, folder)
 
 
 def require_room(folder: str | Path, needed: int, what: str) -> None:
@@ -87,18 +118,30 @@ def write_json(path: str | Path, record: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+class Record(dict):
+    """What a file holds, by name; a name that it lacks is an error that tells the file."""
+
+    def __init__(self, path: str | Path, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise HeadscarpError(f"{self.path} lacks '{name}'; delete it and run the rule that makes it again")
+
+
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; a key that an object at its top lacks is a `HeadscarpError` as well.
 
     Raises:
         HeadscarpError: the file is missing or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # neither JSON nor, it may be, text
         raise HeadscarpError(f"{path} is not valid JSON ({error}); delete it and run the rule that makes it again") from None
+    return Record(path, content) if isinstance(content, dict) else content
 
 
 def sha256_of(path: str | Path) -> str:

@@ -393,9 +393,21 @@ class Plan:
     def targets(self, card: str) -> list[str]:
         """All files that a card delivers: exhibits, and landslide polygons of the experiments it names with a page for each site."""
         exhibits = [file for exhibit in self.cards[card].exhibits.values() for file in exhibit.files]
-        maps = self.maps(card)
-        pages = [f"results/sites/{site}/summary.html" for site in dict.fromkeys(maps.values()) if self.sites[site].card == card]
-        return exhibits + [f"{folder}/landslides.gpkg" for folder in maps] + pages
+        return exhibits + [f"{folder}/landslides.gpkg" for folder in self.maps(card)] + [*self.pages(card).values(), *self.map_pages(card)]
+
+    def pages(self, card: str) -> dict[str, str]:
+        """The page of each site that a card describes and delivers maps of."""
+        return {site: f"results/sites/{site}/summary.html" for site in self.maps(card).values() if self.sites[site].card == card}
+
+    def map_pages(self, card: str) -> list[str]:
+        """The interactive map of each of these sites."""
+        return [f"results/sites/{site}/map.html" for site in self.pages(card)]
+
+    def exhibit_targets(self, tables: bool) -> list[str]:
+        """Files of all tables of the selected cards, or of all figures, with those of their claims and audit."""
+        exhibits = [one for card in self.selected for one in self.cards[card].exhibits.values() if one.is_table == tables]
+        together = (CLAIM_TABLES if tables else CLAIM_FIGURES) if self.claim_tests() else ()
+        return [*(file for one in exhibits for file in one.files), *together, *(self.audit_targets() if tables else ())]
 
     def maps(self, card: str) -> dict[str, str]:
         """Folders of the maps that a card delivers, each with the site that is mapped."""
@@ -456,6 +468,46 @@ class Plan:
             ],
         }  # fmt: skip
 
+    def provenance_record(self) -> dict[str, Any]:
+        """What the selected cards deliver and from which raw files, for `provenance.record_of`."""
+        cards = [self.cards[name] for name in self.selected]
+        used = [self.sites[name] for card in cards for name in card.sites]
+        names = dict.fromkeys(name for site in used for name in (site.name, *site.scenes, *([] if site.scenes else [site.raw])))
+        exhibits = [exhibit for card in cards for exhibit in card.exhibits.values()]
+        return {
+            "scale": self.scale, "skipped": self.skipped,
+            "cards": {
+                card.name: {"title": card.title, "citation": card.citation, "protocols": list(card.protocols), "seeds": list(card.seeds)}
+                for card in cards
+            },
+            "sites": {name: self._source_record(self.sites[name]) for name in names},
+            "exhibits": [
+                {"card": one.card, "name": one.name, "kind": one.kind, "title": one.title, "files": one.files} for one in exhibits
+            ] + [
+                {"card": None, "name": name, "kind": name, "title": title, "files": files}
+                for name, title, files in (
+                    ("claims", "The claims of the papers, tested", self.claim_targets()),
+                    ("audit", "The printed numbers of the papers, audited", self.audit_targets()),
+                ) if files
+            ],
+            "maps": [
+                {"card": card.name, "folder": folder, "site": site, "files": [f"{folder}/landslides.gpkg"]}
+                for card in cards for folder, site in self.maps(card.name).items()
+            ],
+        }  # fmt: skip
+
+    def _source_record(self, site: Site) -> dict[str, Any]:
+        """Where the raw files of a site come from: it has some of its own unless it joins `scenes` or borrows those of another (`raw`).
+        `table` has the address, licence and citation of those of an archive."""
+        own = site.raw == site.name and not site.scenes
+        table = read_table(self.card_of(site.name).archive) if own and site.source == "archive" else {}
+        return {
+            "title": site.title, "card": site.card, "data": site.data, "source": site.source, "seed": site.seed if site.twin else None,
+            "citation": site.layers.get("citation") or self.cards[site.card].citation, "raw": site.raw, "scenes": list(site.scenes),
+            "origins": site.origins, "files": site.raw_files if own else [],
+            "table": {name: {"url": file.url, "licence": file.licence, "citation": file.citation} for name, file in table.items()},
+        }  # fmt: skip
+
     def places_of(self, run: Run) -> list[str]:
         """Folders of what a run makes that have a place on Earth: its own, or one for each scene of a collage."""
         return [run.cut_out(scene) for scene in self.sites[run.site].scenes] or [run.folder]
@@ -481,6 +533,8 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
         read_yaml(Path("config.yaml"))  # Snakemake reads it too, but lets a duplicate key win silently
     if config.get("offline") in ("true", "false"):  # `--config offline=true` hands text on
         config = config | {"offline": config["offline"] == "true"}
+    if isinstance(config.get("seeds"), list) and all(str(seed).isdigit() for seed in config["seeds"]):  # and a list as one of texts
+        config = config | {"seeds": [int(seed) for seed in config["seeds"]]}
     config = check(dict(config), workflow / "schemas" / "config.schema.yaml", "config.yaml")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config["device"]):
         raise HeadscarpError(f"config.yaml: device '{config['device']}' does not exist; use auto, cpu, cuda or, for the second GPU, cuda:1")

@@ -117,7 +117,7 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
     layers = read_json(site.folder / "layers" / "layers.json")
     folder = Path(target).parent
     shown = min((run for run in runs if run.is_mapped), key=lambda run: run.protocol != "blocked", default=None)
-    parts = [*heading(site, layers)]
+    parts = [*heading(site, layers, folder)]
     if shown:
         with style.look():
             parts += [*map_parts(site, shown, record["composite"]), *landslide_parts(site, shown, folder)]
@@ -136,8 +136,8 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
 # --- parts of the page
 
 
-def heading(site: SiteFiles, layers: Mapping[str, Any]) -> Iterator[str]:
-    """Title, whether the site is real, and where and when."""
+def heading(site: SiteFiles, layers: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """Title, whether the site is real, where and when, and the way to its interactive map."""
     grid, dates = site_grid(site), [str(date) for date in layers["dates"]]
     yield f"<h1>{escape(site.title)}</h1>"
     if site.data == TWIN:
@@ -146,6 +146,7 @@ def heading(site: SiteFiles, layers: Mapping[str, Any]) -> Iterator[str]:
         yield '<p class="label">Real data</p>'
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]} ({len(dates)} dates)"
     yield f"<p>{escape(locator(grid))} · {escape(grid.crs)} · {escape(when)}</p>"
+    yield f"<p>{link(site.folder / 'map.html', folder, 'Interactive map')}</p>"
 
 
 def map_parts(site: SiteFiles, run: MappedRun, channels: Sequence[str] | None) -> Iterator[str]:

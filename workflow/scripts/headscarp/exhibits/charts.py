@@ -16,9 +16,10 @@ from headscarp.exhibits import style
 from headscarp.exhibits.rasters import UNMAPPED, units_of, values_of
 from headscarp.exhibits.runs import Scored, aggregate, mean_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
-from headscarp.exhibits.tidy import UNIT, frame_of, metric_label, record, unit_text
+from headscarp.exhibits.tidy import UNIT, frame_of, metric_label, read_csv, record, unit_text
 from headscarp.files import read_json
 from headscarp.scoring.breaks import natural_breaks
+from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 LANDSLIDE = 1
@@ -57,7 +58,7 @@ def factor_pixels(site: SiteFiles, factors: Sequence[str]) -> tuple[np.ndarray, 
     folder = site.folder / "cube"
     channels = [channel["name"] for channel in read_json(folder / "cube.json")["channels"]]
     chosen = [channels.index(require_known(factor, channels, f"site '{site.name}': channel")) for factor in factors]
-    cube, label = np.load(folder / "cube.npy", mmap_mode="r"), np.load(folder / "label.npy")
+    cube, label = open_array(folder / "cube.npy"), open_array(folder / "label.npy")
     mapped = label != UNMAPPED
     values = np.stack([cube[0, channel][mapped] for channel in chosen], axis=1)
     known = np.isfinite(values).any(axis=1)
@@ -334,12 +335,9 @@ def read_history(path: Path) -> pd.DataFrame:
     """A run's history.csv.
 
     Raises:
-        HeadscarpError: it is missing or holds no epoch.
+        HeadscarpError: it is missing or damaged, or holds no epoch.
     """
-    try:
-        history = pd.read_csv(path)
-    except (FileNotFoundError, pd.errors.EmptyDataError):
-        raise HeadscarpError(f"{path} is missing or empty; train the run again") from None
+    history = read_csv(path, ["epoch", "train_loss", "validation_loss"])
     if history.empty:
         raise HeadscarpError(f"{path} holds no epoch; train the run again")
     return history

@@ -49,7 +49,7 @@ def steps_of(folder: Path, truth: Path) -> dict[str, dict[str, float | None]]:
     made = read_json(folder / "inventory.json")
     steps = {"mapped": made["mapped"]} | {f"without_{name}": counts for name, counts in made["masks"].items()} | {LAST: made[LAST]}
     numbers = {step: {key: float(counts[key]) for key in ("polygons", "area_km2")} for step, counts in steps.items()}
-    polygons = geopandas.read_file(folder / "inventory.gpkg")
+    polygons = read_vectors(folder / "inventory.gpkg")
     numbers[LAST] |= area_statistics(polygons) | against(polygons, truth)
     return numbers
 

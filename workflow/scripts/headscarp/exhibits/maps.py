@@ -22,6 +22,7 @@ from headscarp.exhibits.rasters import UNMAPPED, View, layer_path, site_grid, va
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
+from headscarp.site.cube import open_array
 from headscarp.site.grid import Grid
 from headscarp.vocabulary import require_known
 
@@ -373,9 +374,9 @@ def draw_lines(axes: Axes, path: Path, crs: str, colour: str, width: float, line
     """Draw the lines of a vector file, if the site has it, clipped by the map."""
     if not path.exists():
         return
-    import geopandas
+    from headscarp.site.vectors import read_vectors
 
-    frame = geopandas.read_file(path).to_crs(crs).explode(index_parts=False)
+    frame = read_vectors(path, crs).explode(index_parts=False)
     limits = axes.get_xlim(), axes.get_ylim()
     lines = [np.asarray(line.coords)[:, :2] / 1000 for line in frame.geometry if line.geom_type == "LineString"]
     axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, linestyles=linestyle), autolim=False)
@@ -479,7 +480,7 @@ def samples_of(site: SiteFiles, protocol: str) -> Path:
 
 def regions_of(site: SiteFiles, protocol: str, view: View) -> np.ndarray:
     """Regions of a protocol's split, thinned: 0 unused, 1 train, 2 validation, 3 test."""
-    return view.thin(np.load(samples_of(site, protocol) / "regions.npy", mmap_mode="r"))
+    return view.thin(open_array(samples_of(site, protocol) / "regions.npy"))
 
 
 def scored_extent(site: SiteFiles, protocols: Sequence[str], view: View) -> tuple[float, float, float, float]:

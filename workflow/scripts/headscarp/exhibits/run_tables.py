@@ -8,7 +8,7 @@ import pandas as pd
 
 from headscarp.exhibits.runs import Scored, aggregate, mean_of, scored_runs, stored_arrays
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SearchFiles
-from headscarp.exhibits.tidy import AS_PRINTED, VERSUS, frame_of, record, text_record
+from headscarp.exhibits.tidy import AS_PRINTED, VERSUS, frame_of, read_csv, record, text_record
 from headscarp.files import read_json
 from headscarp.vocabulary import require_known
 
@@ -26,7 +26,7 @@ def search(spec: ExhibitSpec) -> pd.DataFrame:
     """
     lines: list[dict[str, Any]] = []
     for one in spec.searches:
-        trials = pd.read_csv(one.folder / "trials.csv")
+        trials = read_csv(one.folder / "trials.csv", ["trial", "value", *TRIED])
         best = read_json(one.folder / "best.json")["trial"]
         for trial in trials.itertuples():
             lines += trial_records(spec, one, trial, "best trial" if trial.trial == best else "")

@@ -12,6 +12,7 @@ from headscarp.exhibits.tidy import VERSUS, record
 from headscarp.files import read_json
 from headscarp.scoring.bootstrap import Cells, CountedCells, histogram_metrics, intervals, paired_difference
 from headscarp.scoring.images import IMAGE_METRICS, Images
+from headscarp.site.cube import read_arrays
 from headscarp.vocabulary import require_known
 
 BOOTSTRAP_SEED = 0
@@ -36,7 +37,7 @@ class Scored:
         return Images.from_arrays(self.stored())
 
     def stored(self) -> dict[str, np.ndarray]:
-        """Arrays of cells.npz; raises a `HeadscarpError` where it does not exist."""
+        """Arrays of cells.npz; raises a `HeadscarpError` where it does not exist or is damaged."""
         return stored_arrays(self.run, "cells.npz", "score")
 
 
@@ -44,13 +45,12 @@ def stored_arrays(run: RunFiles, file: str, verb: str) -> dict[str, np.ndarray]:
     """Arrays of a .npz file of a run, which is there once one has done with the run what `verb` says.
 
     Raises:
-        HeadscarpError: it does not exist.
+        HeadscarpError: it does not exist or is damaged.
     """
     path = run.folder / file
     if not path.exists():
         raise HeadscarpError(f"{path} does not exist; {verb} the run again")
-    with np.load(path) as stored:
-        return dict(stored)
+    return read_arrays(path)
 
 
 def scored_runs(spec: ExhibitSpec) -> list[Scored]:

@@ -42,7 +42,7 @@ from headscarp.exhibits.vhr_maps import Sheet, first_runs, fraction, legend_at_f
 from headscarp.files import read_json
 from headscarp.samples.windows import counts_in_windows, grid_corners, read_windows
 from headscarp.scoring.pixel import pixel_metrics
-from headscarp.site.cube import Cube, open_cube
+from headscarp.site.cube import Cube, open_array, open_cube
 from headscarp.site.grid import Grid
 
 GROUND, SLIDE, NOTHING = "#E4E4E4", "#222222", "#BDBDBD"  # of masks: ground and slide; of images: where they have no data
@@ -117,7 +117,7 @@ class Series:
     def of(cls, spec: ExhibitSpec, protocol: str) -> "Series":
         site = spec.only_site()
         cube, samples = open_cube(site.folder / "cube"), samples_of(site, protocol)
-        return cls(site, cube, true_colour(spec, cube), samples, np.load(samples / "regions.npy", mmap_mode="r"))
+        return cls(site, cube, true_colour(spec, cube), samples, open_array(samples / "regions.npy"))
 
     def scored(self, window: Window) -> np.ndarray:
         """The evaluated pixels (row, col) in a window."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import rasterio
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,10 +14,11 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.runs import Scored, aggregate, mean_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SearchFiles
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.tidy import frame_of, read_csv, record
 from headscarp.files import read_json
 from headscarp.samples.cell_table import Cells, read_cells
 from headscarp.samples.splits import TEST, TRAIN, UNUSED
+from headscarp.site.layer import open_any_raster
 
 LANDSLIDE = 1
 
@@ -153,7 +153,7 @@ def run_rates(run: RunFiles, cells: Cells) -> dict[str, tuple[np.ndarray, float]
     """
     path = run.folder / "susceptibility.tif"
     found: dict[str, list[tuple[np.ndarray, float]]] = {name: [] for name, *_ in RATES}
-    with rasterio.open(path) as source:
+    with open_any_raster(path) as source:
         if source.count != cells.folds:
             raise HeadscarpError(f"{path} has {source.count} bands but the samples have {cells.folds} folds; make the run's map again")
         if cells.row.max() >= source.height or cells.col.max() >= source.width:
@@ -257,12 +257,12 @@ def read_trials(search: SearchFiles) -> pd.DataFrame:
     """Columns trial (from 1) and value (NaN where it failed) of a search's trials.csv, and best, recomputed from them.
 
     Raises:
-        HeadscarpError: the file is missing, or no trial has a value.
+        HeadscarpError: the file is missing or damaged, or no trial has a value.
     """
     path = search.folder / "trials.csv"
     if not path.exists():
         raise HeadscarpError(f"{path} does not exist; run the search")
-    trials = pd.read_csv(path)
+    trials = read_csv(path, ["trial", "value"])
     if not trials["value"].notna().any():
         raise HeadscarpError(f"{path} holds no finished trial; run the search again")
     trials = trials.sort_values("trial")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import TWIN, ExhibitSpec
 from headscarp.files import atomic_path
 
@@ -104,6 +105,24 @@ def write_csv(frame: pd.DataFrame, csv: str | Path) -> None:
     """Write a tidy frame as CSV, atomically; ten significant digits, empty where there is no value."""
     with atomic_path(csv) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.10g")
+
+
+def read_csv(path: Path, numbers: Sequence[str]) -> pd.DataFrame:
+    """A CSV file that a run or a search wrote; its columns `numbers` are numeric.
+
+    Raises:
+        HeadscarpError: it is missing, or damaged: no such table, or without one of these columns.
+    """
+    try:
+        frame = pd.read_csv(path)
+    except FileNotFoundError:
+        raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
+    except ValueError as error:  # of pandas' parser, or of bytes that are no text
+        raise HeadscarpError(f"{path} is damaged ({error}); delete it and run the rule that makes it again") from None
+    for name in numbers:
+        if name not in frame or (len(frame) and not pd.api.types.is_numeric_dtype(frame[name])):
+            raise HeadscarpError(f"{path} is damaged (no numbers in a column {name}); delete it and run the rule that makes it again")
+    return frame
 
 
 def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ Windows are never stored: each batch is cut from the factor map on the device th
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from headscarp.learning.weights import build_network, save_weights
 from headscarp.learning.windows import Batch, training_order, validation_order
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.neighbourhoods import neighbourhoods
+from headscarp.provenance import made, read_by_run
 from headscarp.samples.cell_table import SUBSETS, Cells, read_cells, scaled_factors
 from headscarp.site.cube import Cube, open_cube
 
@@ -82,6 +84,7 @@ def train_cells(
         HeadscarpError: an unknown channel, network, recipe key or device; windows larger than those the cells were chosen for; a recipe
             that cells have no use for; a loss that is not finite.
     """
+    began = time.time()
     run_folder, place = Path(run_folder), choose_device(device)
     torch.set_num_threads(threads)
     recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]), place)
@@ -111,7 +114,7 @@ def train_cells(
         "folds": [{key: record[key] for key in ("epochs", "best_epoch", "weights", "class_weights", "seconds")} for record in folds],
         "epochs": max(record["epochs"] for record in folds),
         "seconds": round(sum(record["seconds"] for record in folds), 3),
-    })  # fmt: skip
+    } | made(began, read_by_run(cube_folder, cells_folder)))  # fmt: skip
     for folder in folders:
         remove(folder)
 

@@ -33,6 +33,7 @@ from headscarp.learning.weights import build_network, save_weights, start_from
 from headscarp.learning.windows import SHUFFLED, Batch, Batches, Samples, open_samples, with_dates_read
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.initialise import positive_unit_ball_
+from headscarp.provenance import made, read_by_run
 from headscarp.samples.splits import UNMAPPED
 
 HISTORY = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds")
@@ -325,6 +326,7 @@ def train_run(
             labels of more classes than the network has; a share out of range; weights to start from that do not fit, or for a network that
             would be trained in advance.
     """
+    began = time.time()
     recipe = Recipe.from_record(spec["recipe"])
     place = choose_device(device)
     torch.set_num_threads(threads)
@@ -360,7 +362,7 @@ def train_run(
         "best_epoch": state.best_epoch,
         "weights": "best" if state.best is not None else "last",
         "history": state.history[-HISTORY_TAIL:],
-    })  # fmt: skip
+    } | made(began, [*read_by_run(cube_folder, samples_folder), *filter(None, (start, statistics))]))  # fmt: skip
 
 
 def prepare(

@@ -22,6 +22,7 @@ from headscarp.files import write_json
 from headscarp.mapping.forest import make_forest
 from headscarp.mapping.scene import write_map_record
 from headscarp.mapping.susceptibility import write_susceptibility
+from headscarp.provenance import made, read_by_run
 from headscarp.samples.cell_table import Cells, read_cells
 from headscarp.samples.splits import LANDSLIDE, TRAIN
 from headscarp.site.cube import Cube, open_cube
@@ -197,7 +198,7 @@ def fit_cell_model(
     Raises:
         HeadscarpError: an unknown model, parameter or channel, a missing file, or landslides in one block only (gbdt_lr).
     """
-    run_folder = Path(run_folder)
+    started, run_folder = time.time(), Path(run_folder)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
     name, params, seed = spec["network"]["name"], spec["network"]["params"], spec["seed"]
     make = MODELS[require_known(name, MODELS, "model of cells")]
@@ -218,7 +219,7 @@ def fit_cell_model(
         "cells": cells.record["counts"],
         "folds": folds,
         "seconds": round(sum(fold["seconds"] for fold in folds), 3),
-    })  # fmt: skip
+    } | made(started, read_by_run(cube_folder, cells_folder)))  # fmt: skip
     began = time.perf_counter()
     bands = predict_map(models, cube, spec["channels"])
     write_susceptibility(run_folder, bands, cube, name, seed)

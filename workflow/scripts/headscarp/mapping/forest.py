@@ -15,6 +15,7 @@ from headscarp.files import read_json, write_json
 from headscarp.learning.windows import BLOCKED, Samples, Scene, open_samples
 from headscarp.mapping.raster import write_probability
 from headscarp.mapping.scene import write_map_record
+from headscarp.provenance import made, read_by_run
 from headscarp.samples.splits import LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.site.grid import Grid
 from headscarp.vocabulary import require_known
@@ -41,7 +42,7 @@ def run_forest(
     Raises:
         HeadscarpError: an unknown channel or parameter, a missing file, or training pixels of one class only.
     """
-    run_folder = Path(run_folder)
+    started, run_folder = time.time(), Path(run_folder)
     samples = open_samples(cube_folder, samples_folder, spec["channels"])
     forest = make_forest(spec["network"]["params"], spec["seed"], threads)
     began = time.perf_counter()
@@ -62,7 +63,7 @@ def run_forest(
         "landslide_share": float(labels.mean()),
         "importances": dict(zip(spec["channels"], forest.feature_importances_.tolist(), strict=True)),
         "seconds": round(time.perf_counter() - began, 3),
-    })  # fmt: skip
+    } | made(started, read_by_run(cube_folder, samples_folder)))  # fmt: skip
     began = time.perf_counter()
     grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])
     write_probability(

@@ -28,6 +28,7 @@ from headscarp.samples.splits import (
 )
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres
 from headscarp.samples.windows import SPLITS, Window, footprint, write_windows
+from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time
@@ -64,8 +65,7 @@ def build_samples(
     require_known(protocol, SPLITTERS, "protocol")
     cube_folder, out_folder = Path(cube_folder), Path(out_folder)
     header = read_json(cube_folder / "cube.json")
-    cube = np.load(cube_folder / "cube.npy", mmap_mode="r")
-    label = np.load(cube_folder / "label.npy")
+    cube, label = open_array(cube_folder / "cube.npy"), open_array(cube_folder / "label.npy")
     channels = [channel["name"] for channel in header["channels"]]
     dated = [channel["name"] for channel in header["channels"] if channel.get("dated")]
     patches = read_patches(cube_folder / FILE) if "patches" in header else []

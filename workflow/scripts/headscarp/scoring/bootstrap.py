@@ -14,6 +14,7 @@ import numpy as np
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.scoring.pixel import BINS, CALIBRATION_BINS, Confusion, confusion_metrics, plain, probability_bins, ranking_metrics, ratio
+from headscarp.site.cube import read_arrays
 
 DRAWS = 1000
 DRAWS_AT_ONCE = 200  # bounds the memory of the weights
@@ -163,7 +164,11 @@ def percentile_interval(values: np.ndarray, runs: Sequence[CountedCells]) -> lis
 
 
 def read_cells(run_folder: str | Path) -> Cells:
-    """Histograms and threshold of a scored run, from its cells.npz and scores.json."""
+    """Histograms and threshold of a scored run, from its cells.npz and scores.json.
+
+    Raises:
+        HeadscarpError: one of them is missing or damaged.
+    """
     threshold = read_json(Path(run_folder) / "scores.json")["threshold"]
-    with np.load(Path(run_folder) / "cells.npz") as arrays:
-        return Cells(arrays["positive"], arrays["negative"], threshold)
+    arrays = read_arrays(Path(run_folder) / "cells.npz")
+    return Cells(arrays["positive"], arrays["negative"], threshold)

@@ -16,6 +16,7 @@ from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.samples.splits import LANDSLIDE
 from headscarp.scoring.extraction import extraction_metrics
 from headscarp.scoring.pixel import plain, ratio
+from headscarp.site.cube import read_arrays
 
 OF_CLASSES = ("precision", "recall", "f1", "iou")
 OVERALL = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")
@@ -113,10 +114,9 @@ def read_class_cells(run_folder: str | Path) -> ClassCells:
     """Confusion matrices of a scored run of several classes, from its classes.npz.
 
     Raises:
-        HeadscarpError: the run has none.
+        HeadscarpError: the run has none, or it is damaged.
     """
     path = Path(run_folder) / "classes.npz"
     if not path.exists():
         raise HeadscarpError(f"{path} does not exist; score the run again, or take a run of several classes")
-    with np.load(path) as arrays:
-        return ClassCells(arrays["confusion"])
+    return ClassCells(read_arrays(path)["confusion"])

@@ -22,9 +22,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from tqdm import tqdm
-
 from headscarp.errors import HeadscarpError
 from headscarp.files import NoRoomError, atomic_path, is_disk_full, read_json, remove, require_room, sha256_of, write_json
 
@@ -152,6 +149,8 @@ def places_of(url: str, mirror: str | None) -> list[str]:
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
     """Hold the lock of a file, among processes and threads; its lock file is gone afterwards."""
+    from filelock import FileLock  # here, since the plan reads this module where Snakemake is all that is installed
+
     lock = target.with_name(f".{target.name}.lock")
     with FileLock(lock):
         try:
@@ -381,6 +380,8 @@ class Progress:
     """A bar on a terminal, else a line in the log now and then."""
 
     def __init__(self, name: str, start: int, total: int | None):
+        from tqdm import tqdm  # here, since the plan reads this module where Snakemake is all that is installed
+
         self.name, self.count, self.total = name, start, total
         self.bar = tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
         self.told = time.monotonic()
