@@ -70,12 +70,9 @@ class Origins:
             return {}
         place = f"site {file.site.name}, files, {file.name}"
         dataset = self.datasets[require_known(file.spec["dataset"], self.datasets, f"{place}: dataset")]
+        asked = file.spec.get("file")
         try:
-            name = (
-                file.spec["file"]
-                if dataset.record and "file" in file.spec
-                else find_file(dataset, dataset.files, file.spec.get("file")).name
-            )
+            name = asked if dataset.record and asked else find_file(dataset, dataset.files, asked).name
         except HeadscarpError as error:
             raise HeadscarpError(f"{place}: {error}") from None
         return {f"{dataset.name}/{name}": {"dataset": dataset.name, "file": name}}
@@ -111,7 +108,7 @@ class Origins:
                 wanted += [(table[name].remote, Path(site.raw_folder) / name) for name in site.files if name in table]
         for file in (file for file in self.files.values() if file.site.name in names and not file.is_made):
             if file.kind == "stac":
-                lines.append(f"  snakemake {file.path} --config offline=false")
+                lines.append(f"  HEADSCARP_OFFLINE= snakemake {file.path} --config offline=false --cores 1")
             for key, record in self.downloaded(file).items():
                 wanted += self.wanted(key, record)
         absent = missing_files(wanted, mirror)

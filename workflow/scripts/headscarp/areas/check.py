@@ -216,7 +216,7 @@ def locate(name: str, entry: Mapping[str, Any], card: str, folder: Path) -> dict
             how = ", ".join(key for key in READ_AT_IMPORT if key in origin)
             located[file] = f"is read by the import ({how}): run `snakemake {raw / file}`, then check again"
         else:
-            located[file] = f"to be fetched ({origin_text(origin)}): `snakemake {raw / file}` does so"
+            located[file] = f"to be fetched ({origin_text(origin)}): `snakemake --cores 1 {raw / file}` does so"
     return located
 
 

@@ -28,7 +28,6 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.site.grid import Grid
 from headscarp.site.layer import CLASSES, CONTINUOUS, write_cog
-from headscarp.site.layers import check_keys
 from headscarp.sources import downloads
 from headscarp.sources.stac_read import GDAL_OPTIONS, Signer, public, read_band
 from headscarp.sources.stac_sensors import (
@@ -46,7 +45,7 @@ from headscarp.sources.stac_sensors import (
     stated_offset,
     tile_of,
 )
-from headscarp.vocabulary import require_known
+from headscarp.vocabulary import check_keys, require_known
 
 LEAST_CLOUDY, MEDIAN = "least_cloudy", "median"
 COMPOSITES = (LEAST_CLOUDY, MEDIAN)
