@@ -21,8 +21,11 @@ LIBRARY = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(LIBRARY))
 
 from headscarp.errors import HeadscarpError
-from headscarp.plan import load_plan
-from headscarp.targets import describe_targets, named_exhibits
+from headscarp.plan.plan import load_plan
+from headscarp.plan.targets import describe_targets, named_exhibits
+from headscarp.quiet_scheduler import keep_one_timer
+
+keep_one_timer()
 
 try:
     plan = load_plan(config, workflow.basedir)
@@ -87,7 +90,9 @@ rule list:
     """This list; `snakemake list 2>/dev/null` prints nothing else."""
     localrule: True
     params:
-        text=lambda wildcards: describe_targets(plan, exhibits, {rule.name: rule.docstring for rule in workflow.rules if rule.docstring}),
+        text=lambda wildcards: describe_targets(
+            plan, exhibits, {rule.name: rule.docstring for rule in workflow.rules if rule.docstring}
+        ),
     message:
         "Listing what can be made"
     script:

@@ -1,8 +1,11 @@
-"""Memory and time of one training step of stfusion's network on a large batch: at once, and by accumulated gradients.
+"""Memory and time of one training step of stfusion's network on a large batch: at once, and by accumulated
+gradients.
 
-    PYTHONPATH=workflow/scripts python benchmarks/bench_accumulation.py [--window 512] [--dates 5] [--batch 4] [--micro 1] [--threads 1]
+    PYTHONPATH=workflow/scripts python benchmarks/bench_accumulation.py [--window 512] [--dates 5] [--batch 4]
+    [--micro 1] [--threads 1]
 
-Each step runs in a process of its own, in float32. Prints a Markdown table. The batch itself lies in memory once either way.
+Each step runs in a process of its own, in float32. Prints a Markdown table. The batch itself lies in memory
+once either way.
 """
 
 import argparse
@@ -14,9 +17,9 @@ import numpy as np
 import torch
 
 from headscarp import networks
-from headscarp.learning.devices import choose_device, device_name
-from headscarp.learning.recipe import Recipe
-from headscarp.learning.trainer import Loop, Progress, make_optimiser
+from headscarp.training.devices import choose_device, device_name
+from headscarp.training.recipe import Recipe
+from headscarp.training.trainer import Loop, Progress, make_optimiser
 
 CHANNELS = 6
 
@@ -43,13 +46,23 @@ class OneBatch:
 
 
 def measure(arguments: argparse.Namespace, micro_batch: int | None, answers: multiprocessing.Queue) -> None:
-    """Seconds and peak memory (MB: of the device, or of the process beyond what it held before the step) of a step."""
+    """Seconds and peak memory (MB: of the device, or of the process beyond what it held before the step) of a
+    step."""
     torch.set_num_threads(arguments.threads)
     device = choose_device("auto")
     planes = arguments.dates * (CHANNELS + 1)
     model = networks.build("st_fusion", planes, 1, arguments.width, dates=arguments.dates).to(device)
-    recipe = Recipe(loss="mse_bce", batch=arguments.batch, micro_batch=micro_batch, epochs=1, precision="float32")
-    loop = Loop(model, make_optimiser(recipe, model), OneBatch(arguments.batch, planes, arguments.window), recipe, device, 0)
+    recipe = Recipe(
+        loss="mse_bce", batch=arguments.batch, micro_batch=micro_batch, epochs=1, precision="float32"
+    )
+    loop = Loop(
+        model,
+        make_optimiser(recipe, model),
+        OneBatch(arguments.batch, planes, arguments.window),
+        recipe,
+        device,
+        0,
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     loop.run_epoch(0, Progress("", 0, 1, False))
@@ -76,8 +89,13 @@ if __name__ == "__main__":
         process.start()
         found.append(answers.get())
         process.join()
-    print(f"\n{chosen.batch} windows of {chosen.window} x {chosen.window} x {chosen.dates} dates on {found[0][2]}, float32\n")
+    print(
+        f"\n{chosen.batch} windows of {chosen.window} x {chosen.window} x {chosen.dates} dates on "
+        f"{found[0][2]}, float32\n"
+    )
     print("| step | seconds | peak MB |\n|---|---:|---:|")
-    for name, (seconds, peak, _) in zip(("at once", f"{chosen.micro} window(s) at a time"), found, strict=True):
+    for name, (seconds, peak, _) in zip(
+        ("at once", f"{chosen.micro} window(s) at a time"), found, strict=True
+    ):
         print(f"| {name} | {seconds:.1f} | {peak:.0f} |")
     print(f"| ratio | {found[1][0] / found[0][0]:.2f} | {found[1][1] / found[0][1]:.2f} |")

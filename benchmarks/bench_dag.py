@@ -1,10 +1,11 @@
 """Time and memory of planning all cards at scale full with many seeds: a dry run, nothing is made.
 
-    HEADSCARP_MIRROR=... HEADSCARP_DATA=... python benchmarks/bench_dag.py [--seeds 10] [--profile profiles/slurm]
+    HEADSCARP_MIRROR=... HEADSCARP_DATA=... python benchmarks/bench_dag.py [--seeds 10] [--profile
+    profiles/slurm]
 
-Cards whose data are not at hand are left out and named, as always. Prints a Markdown table. CPU seconds are those of the process alone, so
-they hold on a machine that does other things beside. The graph stands when Snakemake prints its count of jobs; what follows in a dry run is
-the list of the jobs.
+Cards whose data are not at hand are left out and named, as always. Prints a Markdown table. CPU seconds are
+those of the process alone, so they hold on a machine that does other things beside. The graph stands when
+Snakemake prints its count of jobs; what follows in a dry run is the list of the jobs.
 """
 
 import argparse
@@ -24,13 +25,29 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 def start(folder: Path, profile: str | None) -> subprocess.Popen:
     """Begin the dry run, its output as one stream of lines."""
-    command = [sys.executable, "-u", "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
-    command += ["--dry-run", "--quiet", "host", "reason", *(["--profile", str(Path(profile).resolve())] if profile else ["--cores", "2"])]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "--directory",
+        str(folder),
+    ]
+    command += [
+        "--dry-run",
+        "--quiet",
+        "host",
+        "reason",
+        *(["--profile", str(Path(profile).resolve())] if profile else ["--cores", "2"]),
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def measure(folder: Path, profile: str | None) -> tuple[list[str], dict[str, float]]:
-    """What the dry run printed; seconds and CPU seconds until the graph stood and in all, and the peak memory in MB."""
+    """What the dry run printed; seconds and CPU seconds until the graph stood and in all, and the peak memory
+    in MB."""
     began = time.perf_counter()
     process, lines, found = start(folder, profile), [], {}
     for line in process.stdout:
@@ -42,8 +59,10 @@ def measure(folder: Path, profile: str | None) -> tuple[list[str], dict[str, flo
     if status:
         raise SystemExit("".join(lines[-30:]))
     return lines, found | {
-        "all": time.perf_counter() - began, "all_cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024
-    }  # fmt: skip
+        "all": time.perf_counter() - began,
+        "all_cpu": usage.ru_utime + usage.ru_stime,
+        "memory": usage.ru_maxrss / 1024,
+    }
 
 
 def main() -> None:
@@ -59,9 +78,13 @@ def main() -> None:
     jobs = next(int(line.split()[1]) for line in lines if line.startswith("total"))
     for skipped in re.findall(r"^Card \w+ is skipped", "".join(lines), flags=re.MULTILINE):
         print(skipped)
-    print("| cards | seeds | jobs | graph, s (CPU s) | with the list of jobs, s (CPU s) | peak MB |\n|---|---:|---:|---:|---:|---:|")
     print(
-        f"| {len(config['cards'])} | {arguments.seeds} | {jobs} | {cost['graph']:.1f} ({cost['graph_cpu']:.1f}) "
+        "| cards | seeds | jobs | graph, s (CPU s) | with the list of jobs, s (CPU s) | peak MB "
+        "|\n|---|---:|---:|---:|---:|---:|"
+    )
+    print(
+        f"| {len(config['cards'])} | {arguments.seeds} | {jobs} | {cost['graph']:.1f} "
+        f"({cost['graph_cpu']:.1f}) "
         f"| {cost['all']:.1f} ({cost['all_cpu']:.1f}) | {cost['memory']:.0f} |"
     )
 

@@ -1,6 +1,8 @@
-"""Memory and time of mapping a large scene: headscarp's strips of windows beside the usual script that loads the scene and cuts bare tiles.
+"""Memory and time of mapping a large scene: headscarp's strips of windows beside the usual script that loads
+the scene and cuts bare tiles.
 
-    PYTHONPATH=workflow/scripts python benchmarks/bench_inference.py [--size 10000] [--network unet] [--width 0.25] [--folder FOLDER]
+    PYTHONPATH=workflow/scripts python benchmarks/bench_inference.py [--size 10000] [--network unet] [--width
+    0.25] [--folder FOLDER]
 
 Writes a made-up cube of size x size x 7 to disk, maps it in a process each, and prints a Markdown table.
 """
@@ -20,12 +22,12 @@ import torch
 from affine import Affine
 
 from headscarp import networks
-from headscarp.learning.devices import autocast, choose_device, choose_precision, device_name
-from headscarp.learning.windows import Scene
+from headscarp.geo.grid import Grid
 from headscarp.mapping.predict import Tiling, predict_scene
 from headscarp.mapping.raster import write_probability
 from headscarp.mapping.scene import of_landslides
-from headscarp.site.grid import Grid
+from headscarp.training.devices import autocast, choose_device, choose_precision, device_name
+from headscarp.training.windows import Scene
 
 CHANNELS = 7
 STRIP = 256
@@ -42,7 +44,9 @@ def write_cube(path: Path, size: int) -> None:
     cube.flush()
 
 
-def map_in_strips(cube_path: Path, model: torch.nn.Module, device: torch.device, precision: torch.dtype) -> None:
+def map_in_strips(
+    cube_path: Path, model: torch.nn.Module, device: torch.device, precision: torch.dtype
+) -> None:
     cube = np.load(cube_path, mmap_mode="r")
     scene = Scene(cube, list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS)
     grid = Grid("EPSG:32654", TRANSFORM, *scene.shape)
@@ -50,8 +54,11 @@ def map_in_strips(cube_path: Path, model: torch.nn.Module, device: torch.device,
     write_probability(cube_path.with_name("probability.tif"), of_landslides(strips), grid, "benchmark")
 
 
-def map_in_bare_tiles(cube_path: Path, model: torch.nn.Module, device: torch.device, precision: torch.dtype) -> None:
-    """As such scripts are mostly written: the scene in memory, standardised at once, tiles side by side, the map written from an array."""
+def map_in_bare_tiles(
+    cube_path: Path, model: torch.nn.Module, device: torch.device, precision: torch.dtype
+) -> None:
+    """As such scripts are mostly written: the scene in memory, standardised at once, tiles side by side, the
+    map written from an array."""
     cube = np.load(cube_path)[0]
     cube = (cube - 0.5) / 0.3
     height, width = cube.shape[1:]
@@ -60,16 +67,23 @@ def map_in_bare_tiles(cube_path: Path, model: torch.nn.Module, device: torch.dev
     model.eval()
     for top in range(0, height, side):
         for left in range(0, width, side):
-            tile = torch.from_numpy(cube[:, top : top + side, left : left + side])[None].to(device, memory_format=torch.channels_last)
+            tile = torch.from_numpy(cube[:, top : top + side, left : left + side])[None].to(
+                device, memory_format=torch.channels_last
+            )
             with torch.inference_mode(), autocast(device, precision):
                 found = model(tile)[0, 0].float().sigmoid().cpu().numpy()
             probability[top : top + side, left : left + side] = found
     profile = {"driver": "GTiff", "count": 1, "dtype": "float32", "height": height, "width": width}
-    with rasterio.open(cube_path.with_name("bare.tif"), "w", **profile, transform=TRANSFORM, compress="deflate") as target:
+    with rasterio.open(
+        cube_path.with_name("bare.tif"), "w", **profile, transform=TRANSFORM, compress="deflate"
+    ) as target:
         target.write(probability, 1)
 
 
-WAYS = {"headscarp: strips of overlapping windows": map_in_strips, "scene in memory, bare tiles": map_in_bare_tiles}
+WAYS = {
+    "headscarp: strips of overlapping windows": map_in_strips,
+    "scene in memory, bare tiles": map_in_bare_tiles,
+}
 
 
 def measure(way: str, cube_path: Path, network: str, width: float, threads: int) -> None:
@@ -80,14 +94,28 @@ def measure(way: str, cube_path: Path, network: str, width: float, threads: int)
     weights = sum(tensor.nbytes for tensor in model.state_dict().values()) / 1e6
     began = time.perf_counter()
     WAYS[way](cube_path, model, device, choose_precision("auto", device))
-    print(json.dumps({"seconds": time.perf_counter() - began, "model": weights, "peak": peak_megabytes(), "device": device_name(device)}))
+    print(
+        json.dumps(
+            {
+                "seconds": time.perf_counter() - began,
+                "model": weights,
+                "peak": peak_megabytes(),
+                "device": device_name(device),
+            }
+        )
+    )
 
 
 def peak_megabytes() -> float:
-    """Most memory this process ever held. Linux's VmHWM, for getrusage counts the parent's memory before exec."""
+    """Most memory this process ever held. Linux's VmHWM, for getrusage counts the parent's memory before
+    exec."""
     status = Path("/proc/self/status")
     if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024 / 1e6
+        return (
+            next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+            * 1024
+            / 1e6
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
@@ -97,7 +125,10 @@ def main() -> None:
     parser.add_argument("--network", default="unet")
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", help="where the cube is written and removed again (default: the system's temporary folder)")
+    parser.add_argument(
+        "--folder",
+        help="where the cube is written and removed again (default: the system's temporary folder)",
+    )
     parser.add_argument("--measure", nargs=2, metavar=("WAY", "CUBE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -106,16 +137,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         cube_path = Path(folder) / "cube.npy"
         write_cube(cube_path, options.size)
-        settings = ["--network", options.network, "--width", str(options.width), "--threads", str(options.threads)]
+        settings = [
+            "--network",
+            options.network,
+            "--width",
+            str(options.width),
+            "--threads",
+            str(options.threads),
+        ]
         found = {}
         for way in WAYS:
             command = [sys.executable, __file__, *settings, "--measure", way, str(cube_path)]
-            found[way] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+            found[way] = json.loads(
+                subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            )
     ours, bare = found.values()
-    print(f"Scene {options.size} x {options.size} x {CHANNELS}, {options.network} at width {options.width:g}, {ours['device']}\n")
+    print(
+        f"Scene {options.size} x {options.size} x {CHANNELS}, {options.network} at width "
+        f"{options.width:g}, {ours['device']}\n"
+    )
     print("| way | seconds | Mpixel/s | peak memory (MB) | weights (MB) |\n|---|---:|---:|---:|---:|")
     for way, row in found.items():
-        print(f"| {way} | {row['seconds']:.0f} | {options.size**2 / row['seconds'] / 1e6:.2f} | {row['peak']:.0f} | {row['model']:.1f} |")
+        print(
+            f"| {way} | {row['seconds']:.0f} | {options.size**2 / row['seconds'] / 1e6:.2f} | "
+            f"{row['peak']:.0f} | {row['model']:.1f} |"
+        )
     print(f"| ratio | {ours['seconds'] / bare['seconds']:.2f} | | {ours['peak'] / bare['peak']:.2f} | |")
 
 

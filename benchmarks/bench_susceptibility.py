@@ -1,10 +1,13 @@
-"""Peak memory of a dense susceptibility map by height of the strips; and its time beside that of window by window.
+"""Peak memory of a dense susceptibility map by height of the strips; and its time beside that of window by
+window.
 
-    PYTHONPATH=workflow/scripts python benchmarks/bench_susceptibility.py [--width 0.25] [--factors 14] [--size 112] [--threads 1]
+    PYTHONPATH=workflow/scripts python benchmarks/bench_susceptibility.py [--width 0.25] [--factors 14]
+    [--size 112] [--threads 1]
 
-Prints two Markdown tables. Memory is measured on a map four times as wide and high, in a process each. Both ways of the second table run in
-this process, on one random map, with the same network and device; the largest difference of their maps is printed. Models of several
-windows share nothing, so that both ways are the same there.
+Prints two Markdown tables. Memory is measured on a map four times as wide and high, in a process each. Both
+ways of the second table run in this process, on one random map, with the same network and device; the largest
+difference of their maps is printed. Models of several windows share nothing, so that both ways are the same
+there.
 """
 
 import argparse
@@ -19,8 +22,8 @@ import numpy as np
 import torch
 
 from headscarp import networks
-from headscarp.learning.devices import choose_device, device_name
 from headscarp.mapping.dense import susceptibility_map, window_by_window
+from headscarp.training.devices import choose_device, device_name
 
 MODELS = {"12": [12], "22": [22], "12, 17, 22": [12, 17, 22]}
 TARGETS = {"12": 10, "22": 30}
@@ -30,7 +33,9 @@ STRIPS = (16, 64, 256)
 def make_model(windows: list[int], options: argparse.Namespace) -> tuple[torch.nn.Module, torch.device]:
     torch.manual_seed(0)
     device = choose_device()
-    return networks.build("cnn3d", options.factors, width=options.width, windows=windows).to(device).eval(), device
+    return networks.build("cnn3d", options.factors, width=options.width, windows=windows).to(
+        device
+    ).eval(), device
 
 
 def make_map(options: argparse.Namespace, size: int) -> np.ndarray:
@@ -94,7 +99,10 @@ def main() -> None:
     side = 4 * options.size
     print(f"{options.factors} factors, width {options.width:g}, {device_name(choose_device())}\n")
     # First, because on Linux a process begins with the peak of the one that started it.
-    print(f"| window | rows of a strip | seconds ({side} x {side} cells) | peak memory, MB |\n|---|---:|---:|---:|")
+    print(
+        f"| window | rows of a strip | seconds ({side} x {side} cells) | peak memory, MB "
+        f"|\n|---|---:|---:|---:|"
+    )
     settings = [f"--{key}={getattr(options, key)}" for key in ("width", "factors", "size", "threads")]
     for name in TARGETS:
         for strip_rows in STRIPS:
@@ -103,12 +111,17 @@ def main() -> None:
             print(f"| {name} | {strip_rows} | {found['seconds']:.1f} | {found['peak']:.0f} |", flush=True)
 
     print(
-        f"\n| window ({options.size} x {options.size} cells) | one by one, s | dense, s | times faster | asked for | largest difference |"
+        f"\n| window ({options.size} x {options.size} cells) | one by one, s | dense, s | times faster "
+        f"| asked for | largest difference |"
     )
     print("|---|---:|---:|---:|---:|---:|")
     for name, windows in MODELS.items():
         slow, fast, difference = compare(windows, options)
-        print(f"| {name} | {slow:.2f} | {fast:.3f} | {slow / fast:.1f} | {TARGETS.get(name, '-')} | {difference:.1e} |", flush=True)
+        print(
+            f"| {name} | {slow:.2f} | {fast:.3f} | {slow / fast:.1f} | {TARGETS.get(name, '-')} | "
+            f"{difference:.1e} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Reading of training windows from a memory-mapped cube beside chips cut and stored beforehand; and a training step in both precisions.
+"""Reading of training windows from a memory-mapped cube beside chips cut and stored beforehand; and a
+training step in both precisions.
 
-    PYTHONPATH=workflow/scripts python benchmarks/bench_training.py [--network unet] [--width 0.25] [--batch 16] [--threads 1]
+    PYTHONPATH=workflow/scripts python benchmarks/bench_training.py [--network unet] [--width 0.25] [--batch
+    16] [--threads 1]
 
 Prints two Markdown tables. All files are in the page cache when they are read.
 """
@@ -15,10 +17,10 @@ import numpy as np
 import torch
 
 from headscarp import networks
-from headscarp.learning.devices import autocast, choose_device, device_name
-from headscarp.learning.losses import make_loss, masked_mean
-from headscarp.learning.recipe import Recipe
-from headscarp.learning.windows import Samples, Scene
+from headscarp.training.devices import autocast, choose_device, device_name
+from headscarp.training.losses import make_loss, masked_mean
+from headscarp.training.recipe import Recipe
+from headscarp.training.windows import Samples, Scene
 
 SIDE, CHANNELS, SCENE = 64, 16, 1000
 CORNERS = range(0, SCENE - SIDE, SIDE // 2)
@@ -30,7 +32,9 @@ def open_made_up_samples(folder: Path) -> Samples:
     cube.flush()
     label = np.zeros((SCENE, SCENE), np.uint8)
     windows = np.array([(row, col, SIDE, 0) for row in CORNERS for col in CORNERS])
-    scene = Scene(np.load(folder / "cube.npy", mmap_mode="r"), list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS)
+    scene = Scene(
+        np.load(folder / "cube.npy", mmap_mode="r"), list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS
+    )
     return Samples(scene, label, np.ones_like(label), "blocked", {"train": windows})
 
 
@@ -73,7 +77,9 @@ def bench_reading() -> None:
     print(f"| ratio | {ours / chips:.2f} | {whole / cut:.2f} |\n")
 
 
-def step_seconds(network: str, width: float, batch: int, precision: torch.dtype, layout: torch.memory_format, steps: int) -> float:
+def step_seconds(
+    network: str, width: float, batch: int, precision: torch.dtype, layout: torch.memory_format, steps: int
+) -> float:
     device = choose_device()
     torch.manual_seed(0)
     model = networks.build(network, CHANNELS, width=width).to(device, memory_format=layout)
@@ -102,7 +108,10 @@ def bench_steps(network: str, width: float, batch: int, steps: int) -> None:
         "bfloat16, channels-last": (torch.bfloat16, torch.channels_last),
     }
     seconds = {way: step_seconds(network, width, batch, *how, steps) for way, how in ways.items()}
-    print(f"{network} at width {width:g}, {batch} windows of {SIDE} x {SIDE} x {CHANNELS} a step, {device_name(choose_device())}\n")
+    print(
+        f"{network} at width {width:g}, {batch} windows of {SIDE} x {SIDE} x {CHANNELS} a step, "
+        f"{device_name(choose_device())}\n"
+    )
     print("| precision | ms a step | windows/s | times faster |\n|---|---:|---:|---:|")
     for way, took in seconds.items():
         print(f"| {way} | {took * 1e3:.0f} | {batch / took:.0f} | {seconds['float32'] / took:.2f} |")

@@ -9,7 +9,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def shared_folder() -> Path:
-    """Where real data may lie: the environment variable HEADSCARP_SHARED, else a folder `shared` beside the checkout."""
+    """Where real data may lie: the environment variable HEADSCARP_SHARED, else a folder `shared` beside the
+    checkout."""
     return Path(os.environ.get("HEADSCARP_SHARED", REPOSITORY.parent / "shared"))
 
 

@@ -1,7 +1,9 @@
-"""`snakemake --use-conda` from a Snakemake that has nothing else: one table of gao2021, made in the environments of envs/.
+"""`snakemake --use-conda` from a Snakemake that has nothing else: one table of gao2021, made in the
+environments of envs/.
 
-Conda channels are out of reach of many a test machine, so python and pip come from a local channel through a stand-in for conda (`conda/`);
-all else comes from the package index that pip is set up for, as on a user's machine.
+Conda channels are out of reach of many a test machine, so python and pip come from a local channel through a
+stand-in for conda (`conda/`); all else comes from the package index that pip is set up for, as on a user's
+machine.
 """
 
 import os
@@ -13,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ..conftest import REPOSITORY
-from ..unit.test_environments import ENVIRONMENTS, packages_of, scripts_of_environments
+from tests.conftest import REPOSITORY
+from tests.unit.test_environments import ENVIRONMENTS, packages_of, scripts_of_environments
 
 HERE = Path(__file__).parent / "conda"
 TABLE = "results/tables/gao2021/table7.csv"
@@ -31,7 +33,10 @@ SCRIPTS = {
     "report": {"build_table"},
 }
 # What an environment's Python does first: it notes where it runs and what.
-NOTE = "import sys\nwith open({path!r}, 'a') as notes:\n    notes.write(f'{{sys.prefix}} {{sys.orig_argv[-1]}}\\n')\n"
+NOTE = (
+    "import sys\nwith open({path!r}, 'a') as notes:\n    notes.write(f'{{sys.prefix}} "
+    "{{sys.orig_argv[-1]}}\\n')\n"
+)
 
 
 def call(*command: str | Path, **variables: str) -> subprocess.CompletedProcess:
@@ -40,8 +45,12 @@ def call(*command: str | Path, **variables: str) -> subprocess.CompletedProcess:
     # compiling all of torch, once an environment, would take longer than compiling what is imported
     own = {"OMP_NUM_THREADS": "1", "PIP_NO_COMPILE": "1"}
     environment = {name: value for name, value in os.environ.items() if name not in lent} | own | variables
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
-    assert not result.returncode, f"{command} ended with {result.returncode}:\n{result.stdout[-5000:]}\n{result.stderr[-10000:]}"
+    result = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, env=environment, check=False
+    )
+    assert not result.returncode, (
+        f"{command} ended with {result.returncode}:\n{result.stdout[-5000:]}\n{result.stderr[-10000:]}"
+    )
     return result
 
 
@@ -59,13 +68,17 @@ def conda(tmp_path_factory):
         wanted = yaml.safe_load((REPOSITORY / "envs" / f"{environment}.yaml").read_text())["dependencies"][0]
         if wanted != "python={}.{}".format(*sys.version_info):
             pytest.skip(
-                f"envs/{environment}.yaml wants {wanted}, and the local channel has the Python {sys.version.split()[0]} of this test"
+                f"envs/{environment}.yaml wants {wanted}, and the local channel has the Python "
+                f"{sys.version.split()[0]} of this test"
             )
     folder = tmp_path_factory.mktemp("conda")
     try:
         commands = make_python(folder / "python", "py-rattler==0.28.0", "pyyaml==6.0.3", "pip==26.3")
     except AssertionError as error:
-        pytest.skip(f"py-rattler, which stands in for conda, cannot be installed: {str(error).strip().splitlines()[-1]}")
+        pytest.skip(
+            f"py-rattler, which stands in for conda, cannot be installed: "
+            f"{str(error).strip().splitlines()[-1]}"
+        )
     call(commands / "python", HERE / "install.py", folder / "root")
     return folder / "root" / "bin"
 
@@ -80,10 +93,21 @@ def alone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, conda, alone):
-    """Folder of a finished run: the environments by name, and (environment, script) of every job in `notes`."""
+    """Folder of a finished run: the environments by name, and (environment, script) of every job in
+    `notes`."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    command = [alone / "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", folder, "--cores", "2", "--use-conda", TABLE]
+    command = [
+        alone / "snakemake",
+        "--snakefile",
+        REPOSITORY / "Snakefile",
+        "--directory",
+        folder,
+        "--cores",
+        "2",
+        "--use-conda",
+        TABLE,
+    ]
     path = os.pathsep.join([str(conda), str(alone), os.environ["PATH"]])
     call(*command, "--conda-create-envs-only", PATH=path)
     contents = {(REPOSITORY / "envs" / f"{name}.yaml").read_text(): name for name in ENVIRONMENTS}
@@ -116,32 +140,55 @@ def test_every_script_ran_in_the_environment_of_its_rule(made):
 
 def test_the_table_is_that_of_a_run_without_conda(made, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    call(sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", tmp_path, "--cores", "2", TABLE)
+    call(
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        REPOSITORY / "Snakefile",
+        "--directory",
+        tmp_path,
+        "--cores",
+        "2",
+        TABLE,
+    )
     table = (made / TABLE).read_bytes()
     assert table.count(b"\n") == 1 + 2 * 6 and table == (tmp_path / TABLE).read_bytes()
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_script_of_an_environment_is_importable_in_it(made, environment):
-    """Those too that the table did not need; Snakemake, which lends its own packages to a script, is not there to hide a gap."""
-    scripts = {script.removesuffix(".py") for name, script in scripts_of_environments() if name == environment}
+    """Those too that the table did not need; Snakemake, which lends its own packages to a script, is not
+    there to hide a gap."""
+    scripts = {
+        script.removesuffix(".py") for name, script in scripts_of_environments() if name == environment
+    }
     python = made / environment / "bin" / "python"
-    call(python, "-c", f"import {', '.join(sorted(scripts))}", PYTHONPATH=str(REPOSITORY / "workflow" / "scripts"))
+    call(
+        python,
+        "-c",
+        f"import {', '.join(sorted(scripts))}",
+        PYTHONPATH=str(REPOSITORY / "workflow" / "scripts"),
+    )
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_environment_has_its_pins_and_not_what_others_need(made, environment):
     code = (
-        "from importlib.metadata import distributions\nfor found in distributions(): print(found.name.lower(), found.version.split('+')[0])"
+        "from importlib.metadata import distributions\nfor found in distributions(): "
+        "print(found.name.lower(), found.version.split('+')[0])"
     )
-    found = dict(line.split() for line in call(made / environment / "bin" / "python", "-c", code).stdout.splitlines())
+    found = dict(
+        line.split() for line in call(made / environment / "bin" / "python", "-c", code).stdout.splitlines()
+    )
     assert packages_of(environment).items() <= found.items()
     assert ("torch" in found) == (environment != "geo") and ("rasterio" in found) == (environment != "torch")
     assert "snakemake" not in found
 
 
 def test_the_stand_in_solves(conda, tmp_path):
-    """What the channel does not have is refused, so that the environments above really came out of a solution."""
+    """What the channel does not have is refused, so that the environments above really came out of a
+    solution."""
     (tmp_path / "a.yaml").write_text("channels: [conda-forge]\ndependencies: [python=3.11, gdal]\n")
     with pytest.raises(AssertionError, match="No candidates were found for gdal"):
         call(conda / "conda", "env", "create", "--file", tmp_path / "a.yaml", "--prefix", tmp_path / "a")

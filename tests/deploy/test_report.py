@@ -1,4 +1,5 @@
-"""What people look at: the report, the map and the summary of a site, opened from disk in a browser that reaches no network.
+"""What people look at: the report, the map and the summary of a site, opened from disk in a browser that
+reaches no network.
 
 Set HEADSCARP_SCREENSHOTS to a folder to keep pictures of the pages at desktop and phone width.
 """
@@ -15,8 +16,8 @@ import geopandas
 import pytest
 import yaml
 
-from ..conftest import REPOSITORY
-from ..workflow.test_workflow import configure, snakemake
+from tests.conftest import REPOSITORY
+from tests.workflow.test_workflow import configure, snakemake
 
 selenium = pytest.importorskip("selenium", reason="the browser is driven by selenium: pip install selenium")
 
@@ -33,17 +34,27 @@ RUN = "results/runs/small/ridge/fc_densenet+factors/{}/seed0"
 
 
 def small_card():
-    """Zigui of gao2021 under another name, with one experiment, one table, one figure and one claim: enough for a report of a minute."""
+    """Zigui of gao2021 under another name, with one experiment, one table, one figure and one claim: enough
+    for a report of a minute."""
     card = yaml.safe_load((REPOSITORY / "workflow/cards/gao2021.yaml").read_text(encoding="utf-8"))
     kept = "fc_densenet+factors"
     exhibits = {name: card["exhibits"][name] | {"sites": ["ridge"]} for name in ("table7", "fig1")}
     exhibits["table7"]["rows"] = [kept]
-    claim = {"text": "It equals itself.", "place": "nowhere", "metric": "f1", "tests": [{"site": "ridge", "rows": [kept, kept]}]}
+    claim = {
+        "text": "It equals itself.",
+        "place": "nowhere",
+        "metric": "f1",
+        "tests": [{"site": "ridge", "rows": [kept, kept]}],
+    }
     del card["published"]
     return card | {
-        "name": "small", "title": "A small paper", "sites": {"ridge": card["sites"]["zigui"]}, "exhibits": exhibits,
-        "experiments": {kept: card["experiments"][kept]}, "claims": {"same": claim},
-    }  # fmt: skip
+        "name": "small",
+        "title": "A small paper",
+        "sites": {"ridge": card["sites"]["zigui"]},
+        "exhibits": exhibits,
+        "experiments": {kept: card["experiments"][kept]},
+        "claims": {"same": claim},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +76,15 @@ def install_browser():
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         if os.geteuid() or not shutil.which("apt-get"):
             pytest.skip("no chromium with chromedriver here, and only root of a Debian could install them")
-        packages = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium", "chromium-driver"]
+        packages = [
+            "apt-get",
+            "install",
+            "--yes",
+            "--quiet",
+            "--no-install-recommends",
+            "chromium",
+            "chromium-driver",
+        ]
         for command in (["apt-get", "update", "--quiet"], packages):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -79,7 +98,13 @@ def browser():
     binary, driver = install_browser()
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     opened = webdriver.Chrome(options=options, service=Service(driver))
@@ -91,7 +116,8 @@ def visit(browser, path, size=DESKTOP):
     """Open a file as a reader with a screen of some size does."""
     width, height = size
     browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
     )
     browser.get("about:blank")
     browser.get_log("browser")
@@ -120,7 +146,10 @@ def keep_picture(browser, name):
 
 def drawn_tiles(browser, name):
     """Tiles of a layer that have arrived with pixels in them."""
-    script = "return [...map.getPane(arguments[0]).querySelectorAll('img')].filter((tile) => tile.naturalWidth === 256).length"
+    script = (
+        "return [...map.getPane(arguments[0]).querySelectorAll('img')].filter((tile) => "
+        "tile.naturalWidth === 256).length"
+    )
     return browser.execute_script(script, name)
 
 
@@ -151,15 +180,23 @@ class TestMap:
                 box.click()
             until(lambda name=name: drawn_tiles(page, name), f"tiles of {name}")
             slider = page.find_element(By.ID, f"opacity-{name}")
-            page.execute_script("arguments[0].value = 40; arguments[0].dispatchEvent(new Event('input'))", slider)
-            assert page.execute_script("return getComputedStyle(map.getPane(arguments[0])).opacity", name) == "0.4"
+            page.execute_script(
+                "arguments[0].value = 40; arguments[0].dispatchEvent(new Event('input'))", slider
+            )
+            assert (
+                page.execute_script("return getComputedStyle(map.getPane(arguments[0])).opacity", name)
+                == "0.4"
+            )
             box.click()
             assert not page.execute_script("return map.getPane(arguments[0]).querySelector('img')", name)
             assert not slider.is_displayed()
         assert errors(page) == []
 
     def test_every_zoom_level_has_its_tiles(self, page):
-        page.execute_script("for (let zoom = map.getMinZoom(); zoom <= map.getMaxZoom(); zoom++) map.setZoom(zoom, { animate: false })")
+        page.execute_script(
+            "for (let zoom = map.getMinZoom(); zoom <= map.getMaxZoom(); zoom++) map.setZoom(zoom, { "
+            "animate: false })"
+        )
         until(lambda: drawn_tiles(page, "probability"), "tiles beyond the deepest level")
         assert errors(page) == []
 
@@ -167,7 +204,10 @@ class TestMap:
     def test_a_click_shows_the_numbers_of_the_geopackage(self, page, results, protocol):
         options = page.find_elements(By.CSS_SELECTOR, "#runs option")
         next(option for option in options if protocol in option.text).click()
-        until(lambda: page.execute_script("return run.key in taken && 'landslides' in shown"), "landslides of the chosen run")
+        until(
+            lambda: page.execute_script("return run.key in taken && 'landslides' in shown"),
+            "landslides of the chosen run",
+        )
         slides = geopandas.read_file(results / RUN.format(protocol) / "landslides.gpkg")
         scores = json.loads((results / RUN.format(protocol) / "scores.json").read_text())
         assert f"F1 {scores['metrics']['f1']:.3f}" in page.find_element(By.ID, "scores").text
@@ -175,15 +215,22 @@ class TestMap:
         for index in (0, len(slides) // 3):
             place, slide = places.iloc[index], slides.iloc[index]
             x, y = page.execute_script(
-                "map.closePopup(); map.setView([arguments[0], arguments[1]], map.getMaxZoom(), { animate: false });"
-                "const point = map.latLngToContainerPoint([arguments[0], arguments[1]]), box = map.getContainer().getBoundingClientRect();"
-                "return [box.left + point.x, box.top + point.y]", place.y, place.x,
-            )  # fmt: skip
+                "map.closePopup(); map.setView([arguments[0], arguments[1]], map.getMaxZoom(), { "
+                "animate: false });"
+                "const point = map.latLngToContainerPoint([arguments[0], arguments[1]]), box = "
+                "map.getContainer().getBoundingClientRect();"
+                "return [box.left + point.x, box.top + point.y]",
+                place.y,
+                place.x,
+            )
             actions = ActionChains(page)
             actions.w3c_actions.pointer_action.move_to_location(round(x), round(y))
             actions.w3c_actions.pointer_action.click()
             actions.perform()
-            until(lambda slide=slide: popup(page).get("id") == str(slide["id"]), f"numbers of landslide {slide['id']}")
+            until(
+                lambda slide=slide: popup(page).get("id") == str(slide["id"]),
+                f"numbers of landslide {slide['id']}",
+            )
             told = popup(page)
             assert told["date"] == str(slide["date"])[:10]
             for name, decimals in (
@@ -193,7 +240,9 @@ class TestMap:
                 ("mean_slope_deg", 1),
                 ("mean_elevation_m", 0),
             ):
-                assert math.isclose(float(told[name].replace(",", "")), slide[name], abs_tol=0.5001 * 10**-decimals), name
+                assert math.isclose(
+                    float(told[name].replace(",", "")), slide[name], abs_tol=0.5001 * 10**-decimals
+                ), name
             keep_picture(page, f"map_click_{protocol}_{index}")
         assert errors(page) == []
 
@@ -217,7 +266,10 @@ class TestSummary:
 class TestReport:
     def click(self, browser, text):
         path = f"//*[starts-with(normalize-space(text()), '{text}')]"
-        until(lambda: [one for one in browser.find_elements(By.XPATH, path) if one.is_displayed()], f"'{text}' in the report")[0].click()
+        until(
+            lambda: [one for one in browser.find_elements(By.XPATH, path) if one.is_displayed()],
+            f"'{text}' in the report",
+        )[0].click()
 
     def open(self, browser, exhibit):
         path = f"//tr[contains(., '{exhibit}')]//a | //tr[contains(., '{exhibit}')]//button"
@@ -228,7 +280,9 @@ class TestReport:
         body = browser.find_element(By.TAG_NAME, "body")
         until(lambda: "99 Study areas" in body.text, "the menu")
         chapters = [line for line in body.text.splitlines() if re.match(r"\d\d [A-Z]", line)]
-        assert [chapter[:2] for chapter in chapters] == ["00", "01", "99"] and chapters[1] == "01 A small paper"
+        assert [chapter[:2] for chapter in chapters] == ["00", "01", "99"] and chapters[
+            1
+        ] == "01 A small paper"
         assert "never the level" in " ".join(body.text.split())
         keep_picture(browser, "report_desktop")
         assert errors(browser) == []
@@ -242,7 +296,9 @@ class TestReport:
         text = until(lambda: browser.find_element(By.TAG_NAME, "body").text, "its text")
         assert "tiny" in text and "Zigui, Three Gorges (simulated)" in text and "headscarp" in text
 
-    @pytest.mark.parametrize(("kind", "exhibit", "shown"), [("Tables", "Table VII", "iframe, table"), ("Figures", "Fig. 1", "img")])
+    @pytest.mark.parametrize(
+        ("kind", "exhibit", "shown"), [("Tables", "Table VII", "iframe, table"), ("Figures", "Fig. 1", "img")]
+    )
     def test_exhibits_of_a_paper_are_shown_inside(self, browser, results, kind, exhibit, shown):
         visit(browser, results / REPORT)
         for text in ("01 A small paper", kind):

@@ -1,6 +1,8 @@
-"""A table of gao2021 through `--profile profiles/slurm` on a real SLURM of one machine, beside the same table made locally.
+"""A table of gao2021 through `--profile profiles/slurm` on a real SLURM of one machine, beside the same table
+made locally.
 
-While the trainings run the controller is stopped and started again; the table itself gets too little memory at first.
+While the trainings run the controller is stopped and started again; the table itself gets too little memory
+at first.
 """
 
 import os
@@ -17,14 +19,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ..conftest import REPOSITORY
-from .slurm.cluster import Cluster, NoCluster, install
+from tests.conftest import REPOSITORY
+from tests.deploy.slurm.cluster import Cluster, NoCluster, install
 
 PLUGINS = ["snakemake-executor-plugin-slurm==2.8.0", "snakemake-executor-plugin-slurm-jobstep==0.6.1"]
 PROFILE = REPOSITORY / "profiles" / "slurm"
 TABLE = "results/tables/gao2021/table7.csv"
 ROWS = ["unet", "fc_densenet"]
-QUICK = ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "1", "--max-status-checks-per-second", "1"]
+QUICK = [
+    "--slurm-init-seconds-before-status-checks",
+    "2",
+    "--seconds-between-status-checks",
+    "1",
+    "--max-status-checks-per-second",
+    "1",
+]
 TRAINING_LOGS = "results/logs/train_network/gao2021/zigui/*/blocked/seed0.log"
 AWAY_SECONDS = 5
 LIMIT_SECONDS = 240
@@ -34,11 +43,14 @@ STARVED_MB = 100
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
-    """A Python with all that this one has and the executor plugin, which asks SLURM whenever it is imported."""
+    """A Python with all that this one has and the executor plugin, which asks SLURM whenever it is
+    imported."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     packages = next(folder.glob("lib/python*/site-packages"))
-    (packages / "project.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
+    (packages / "project.pth").write_text(
+        "\n".join(path for path in sys.path if path.endswith("site-packages"))
+    )
     command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", *PLUGINS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -57,13 +69,29 @@ def cluster(tmp_path_factory):
 
 
 def command(python: Path | str, folder: Path, *arguments: str) -> list[str]:
-    return [str(python), "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder), TABLE, *arguments]
+    return [
+        str(python),
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "--directory",
+        str(folder),
+        TABLE,
+        *arguments,
+    ]
 
 
 def configure(folder: Path) -> Path:
     folder.mkdir()
     change = {"gao2021": {"exhibits": {"table7": {"rows": ROWS}}}}
-    config = {"cards": ["gao2021"], "scale": "tiny", "seeds": [0], "protocols": ["blocked"], "overlay": change}
+    config = {
+        "cards": ["gao2021"],
+        "scale": "tiny",
+        "seeds": [0],
+        "protocols": ["blocked"],
+        "overlay": change,
+    }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -72,7 +100,13 @@ def configure(folder: Path) -> Path:
 def local(tmp_path_factory) -> Path:
     """The folder in which this Python alone made the table."""
     folder = configure(tmp_path_factory.mktemp("local") / "run")
-    done = subprocess.run(command(sys.executable, folder, "--cores", "2"), capture_output=True, text=True, env=environment(), check=False)
+    done = subprocess.run(
+        command(sys.executable, folder, "--cores", "2"),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -84,7 +118,9 @@ def environment() -> dict[str, str]:
 def wait_for(condition, process: subprocess.Popen, log: Path) -> None:
     until = time.monotonic() + LIMIT_SECONDS
     while not condition():
-        assert process.poll() is None and time.monotonic() < until, f"this never came:\n{log.read_text()[-5000:]}"
+        assert process.poll() is None and time.monotonic() < until, (
+            f"this never came:\n{log.read_text()[-5000:]}"
+        )
         time.sleep(0.2)
 
 
@@ -94,13 +130,16 @@ def starved(folder: Path) -> Path:
     text, key = path.read_text(), "set-resources:\n"
     assert text.count(key) == 1
     folder.mkdir()
-    (folder / path.name).write_text(text.replace(key, f"{key}  build_table:\n    mem_mb: {STARVED_MB} * 10 ** (attempt - 1)\n"))
+    (folder / path.name).write_text(
+        text.replace(key, f"{key}  build_table:\n    mem_mb: {STARVED_MB} * 10 ** (attempt - 1)\n")
+    )
     return folder
 
 
 @pytest.fixture(scope="module")
 def on_cluster(tmp_path_factory, python, cluster):
-    """The folder in which SLURM made the table, though its controller was away while a network was trained; and its jobs."""
+    """The folder in which SLURM made the table, though its controller was away while a network was trained;
+    and its jobs."""
     folder = configure(tmp_path_factory.mktemp("slurm_run") / "run")
     log = folder / "snakemake.txt"
     with log.open("w") as output:
@@ -166,16 +205,37 @@ def test_every_job_of_scale_full_has_a_partition_memory_and_time(tmp_path, pytho
     cards = ["gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"cards": cards, "scale": "full", "seeds": [0]}))
 
-    arguments = [str(python), "-m", "snakemake", "--directory", str(tmp_path), "--snakefile", str(tmp_path / "Snakefile"), "--dry-run"]
-    done = subprocess.run([*arguments, "--profile", str(PROFILE)], capture_output=True, text=True, env=environment(), check=True)
+    arguments = [
+        str(python),
+        "-m",
+        "snakemake",
+        "--directory",
+        str(tmp_path),
+        "--snakefile",
+        str(tmp_path / "Snakefile"),
+        "--dry-run",
+    ]
+    done = subprocess.run(
+        [*arguments, "--profile", str(PROFILE)], capture_output=True, text=True, env=environment(), check=True
+    )
 
-    lines = [line.strip() for line in done.stdout.splitlines() if line.lstrip().startswith(("rule ", "resources: "))]
+    lines = [
+        line.strip()
+        for line in done.stdout.splitlines()
+        if line.lstrip().startswith(("rule ", "resources: "))
+    ]
     jobs = [
         (rule.removeprefix("rule ").rstrip(":"), resources.removeprefix("resources: "))
         for rule, resources in pairwise(lines)
         if rule.startswith("rule ") and resources.startswith("resources: ")
     ]
-    assert {"train_network", "search_hyperparameters", "simulate_zigui", "sample_cells", "make_inventory"} <= {name for name, _ in jobs}
+    assert {
+        "train_network",
+        "search_hyperparameters",
+        "simulate_zigui",
+        "sample_cells",
+        "make_inventory",
+    } <= {name for name, _ in jobs}
     assert len(jobs) > 500
     for name, resources in jobs:
         found = dict(one.split("=", 1) for one in resources.split(", "))

@@ -1,4 +1,5 @@
-"""Auditing anyone's table: no true table is ever called impossible, wrong ones are, and the four papers give their known findings."""
+"""Auditing anyone's table: no true table is ever called impossible, wrong ones are, and the four papers give
+their known findings."""
 
 import csv
 import subprocess
@@ -12,15 +13,14 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from headscarp.__main__ import BAD, main
-from headscarp.cards import read_published
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.needs import AUDITED
 from headscarp.exhibits.paper_audits import AUDITS, paper_audits, write_audits
 from headscarp.files import write_json
+from headscarp.plan.cards import read_published
 from headscarp.scoring.possible import QUANTITIES, Printed, enclosures, is_possible, metrics_of, ranges, whole
 from headscarp.scoring.table_audit import audit_table
-
-from ..conftest import REPOSITORY
+from tests.conftest import REPOSITORY
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 CLASS_COLUMNS = ("Precision", "Recall", "OA", "F1-score", "IoU", "MIoU", "Kappa")
@@ -39,7 +39,9 @@ def known_metrics(tp: int, fp: int, fn: int, tn: int) -> dict[str, dict[str, flo
     }
     found = {}
     for average in ("binary", "macro", "weighted"):
-        precision, recall, f1, _ = sk.precision_recall_fscore_support(truth, prediction, average=average, zero_division=0, **same)
+        precision, recall, f1, _ = sk.precision_recall_fscore_support(
+            truth, prediction, average=average, zero_division=0, **same
+        )
         iou = sk.jaccard_score(truth, prediction, average=average, **same)
         found[average] = shared | {"Precision": precision, "Recall": recall, "F1-score": f1, "IoU": iou}
     return found
@@ -68,7 +70,9 @@ COUNTS = st.tuples(*[st.integers(20, 4000)] * 3, st.integers(2000, 60000))
 def test_metrics_by_recall_false_alarms_and_share_are_those_of_sklearn(counts):
     tp, fp, fn, _ = counts
     t = fp / (tp + fn)
-    found = metrics_of(*(np.array([value]) for value in (tp / (tp + fn), t / (1 + t), (tp + fn) / sum(counts))))
+    found = metrics_of(
+        *(np.array([value]) for value in (tp / (tp + fn), t / (1 + t), (tp + fn) / sum(counts)))
+    )
     known = known_metrics(*counts)
     names = {
         "accuracy": "OA",
@@ -81,7 +85,11 @@ def test_metrics_by_recall_false_alarms_and_share_are_those_of_sklearn(counts):
     }
     for name, column in names.items():
         assert found[name][0] == pytest.approx(known["binary"][column], abs=1e-9)
-    for name, column in (("macro_precision", "Precision"), ("macro_recall", "Recall"), ("macro_f1", "F1-score")):
+    for name, column in (
+        ("macro_precision", "Precision"),
+        ("macro_recall", "Recall"),
+        ("macro_f1", "F1-score"),
+    ):
         assert found[name][0] == pytest.approx(known["macro"][column], abs=1e-9)
 
 
@@ -96,16 +104,25 @@ def test_every_metric_over_a_box_lies_between_its_bounds():
         inside = s * (1 + w / (1 - w)) <= 1
         values = metrics_of(r[inside], w[inside], s[inside])
         for name in set(QUANTITIES) & values.keys():
-            assert (values[name] >= least[name] - 1e-12).all() and (values[name] <= most[name] + 1e-12).all(), name
+            assert (values[name] >= least[name] - 1e-12).all() and (
+                values[name] <= most[name] + 1e-12
+            ).all(), name
 
 
 def test_ranges_hold_the_share_that_three_numbers_imply():
     row = [
-        Printed(name, name, value - 5e-5, value + 5e-5) for name, value in (("precision", 0.8287), ("recall", 0.3774), ("accuracy", 0.9583))
+        Printed(name, name, value - 5e-5, value + 5e-5)
+        for name, value in (("precision", 0.8287), ("recall", 0.3774), ("accuracy", 0.9583))
     ]
     low, high = ranges(row, ("share",))["share"]
-    # One confusion matrix for each point of the box of rounding, solved by hand: s = (1 - A) / (1 + R (1 / P - 2)).
-    corners = [(1 - a) / (1 + r * (1 / p - 2)) for p in (0.82865, 0.82875) for r in (0.37735, 0.37745) for a in (0.95825, 0.95835)]
+    # One confusion matrix for each point of the box of rounding, solved by hand: s = (1 - A) / (1 + R (1 / P
+    # - 2)).
+    corners = [
+        (1 - a) / (1 + r * (1 / p - 2))
+        for p in (0.82865, 0.82875)
+        for r in (0.37735, 0.37745)
+        for a in (0.95825, 0.95835)
+    ]
     assert low <= min(corners) and high >= max(corners)
     assert high - low < 1.5 * (max(corners) - min(corners))
 
@@ -114,7 +131,11 @@ def test_ranges_hold_the_share_that_three_numbers_imply():
 
 
 @given(
-    first=COUNTS, share=st.floats(0.2, 0.9), places=st.integers(2, 4), percent=st.booleans(), average=st.sampled_from(["binary", "macro"])
+    first=COUNTS,
+    share=st.floats(0.2, 0.9),
+    places=st.integers(2, 4),
+    percent=st.booleans(),
+    average=st.sampled_from(["binary", "macro"]),
 )
 @FEW
 def test_true_tables_are_never_called_impossible(first, share, places, percent, average):
@@ -126,7 +147,9 @@ def test_true_tables_are_never_called_impossible(first, share, places, percent, 
     if percent:
         rows = [{name: 100 * value for name, value in row.items()} for row in rows]
         assume(all(max(row[column] for row in rows) > 2 for column in columns))
-    findings = audit_table(table_of(*(printed(row, columns, places - 2 if percent else places) for row in rows)))
+    findings = audit_table(
+        table_of(*(printed(row, columns, places - 2 if percent else places) for row in rows))
+    )
     assert not bad(findings)
 
 
@@ -142,7 +165,8 @@ def test_a_number_beyond_its_rounding_is_flagged(counts, column, sign):
 
 @pytest.mark.parametrize("counts", [(60, 12, 40, 9888), (900, 300, 250, 8550)])
 @pytest.mark.parametrize(
-    ("average", "named"), [("macro", "macro average"), ("weighted", "weighted average"), ("binary", "landslide class")]
+    ("average", "named"),
+    [("macro", "macro average"), ("weighted", "weighted average"), ("binary", "landslide class")],
 )
 def test_what_the_columns_are_is_guessed(counts, average, named):
     columns = ("Precision", "Recall", "OA", "F1-score", "MIoU")
@@ -151,7 +175,10 @@ def test_what_the_columns_are_is_guessed(counts, average, named):
 
 
 def test_rows_of_two_test_sets_are_told_apart():
-    rows = [known_metrics(*counts)["binary"] for counts in ((60, 12, 40, 9888), (80, 30, 20, 9870), (2000, 300, 1000, 6700))]
+    rows = [
+        known_metrics(*counts)["binary"]
+        for counts in ((60, 12, 40, 9888), (80, 30, 20, 9870), (2000, 300, 1000, 6700))
+    ]
     findings = audit_table(table_of(*(printed(row, ("Precision", "Recall", "OA"), 4) for row in rows)))
     assert [one["row"] for one in findings if one["verdict"] == "other test set"] == ["model 2"]
 
@@ -166,10 +193,19 @@ def test_a_contradiction_names_the_number_and_what_the_others_leave():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pd.DataFrame({"model": ["a"], "precison": ["0.9"]}), "column 'precison' is not known; did you mean 'precision'"),
+        (
+            pd.DataFrame({"model": ["a"], "precison": ["0.9"]}),
+            "column 'precison' is not known; did you mean 'precision'",
+        ),
         (pd.DataFrame({"model": ["a"], "F1": ["1.9e3"]}), "line 2, column 'F1': '1.9e3' is not a number"),
-        (pd.DataFrame({"model": ["a", "b"], "F1": ["0.9", "-0.2"]}), "line 3, column 'F1': -0.2 is out of range"),
-        (pd.DataFrame({"model": ["a"], "F1 (%)": ["190"]}), "line 2, column 'F1 \\(%\\)': 190 is out of range"),
+        (
+            pd.DataFrame({"model": ["a", "b"], "F1": ["0.9", "-0.2"]}),
+            "line 3, column 'F1': -0.2 is out of range",
+        ),
+        (
+            pd.DataFrame({"model": ["a"], "F1 (%)": ["190"]}),
+            "line 2, column 'F1 \\(%\\)': 190 is out of range",
+        ),
         (pd.DataFrame({"model": ["a"], "AUC": ["0.9"]}), "no column is a score that can be audited"),
         (pd.DataFrame({"model": []}), "the table has no scores"),
     ],
@@ -192,11 +228,16 @@ def test_printed_rows_must_leave_room_for_rounding():
 def test_the_command_says_what_it_found(tmp_path, capsys):
     table, out = tmp_path / "models.csv", tmp_path / "findings.csv"
     table.write_text(
-        "model;OA (%);Precision;Recall;F1-Score;AUC\nU-Net;98.82;95.49;84.19;;0.9\nmine;98.82;95.49;84.19;93.00;\n", encoding="utf-8-sig"
+        "model;OA (%);Precision;Recall;F1-Score;AUC\n"
+        "U-Net;98.82;95.49;84.19;;0.9\nmine;98.82;95.49;84.19;93.00;\n",
+        encoding="utf-8-sig",
     )
     assert main(["audit", str(table), "--out", str(out)]) == 1
     text = capsys.readouterr().out
-    assert "but 93.00 is printed; all other numbers together leave 89." in text and "U-Net  landslide class  0.0" in text
+    assert (
+        "but 93.00 is printed; all other numbers together leave 89." in text
+        and "U-Net  landslide class  0.0" in text
+    )
     written = list(csv.DictReader(out.open(encoding="utf-8")))
     assert {"impossible", "consistent", "note"} <= {one["verdict"] for one in written}
     table.write_text("model,precision,recall\nU-Net,0.95,0.84\n", encoding="utf-8")
@@ -266,7 +307,9 @@ def test_gao2021_is_of_one_test_set(tmp_path):
 def test_zhang2024_has_headings_exchanged_and_two_test_sets(tmp_path):
     fourth = audited(tmp_path, "zhang2024", "table4")
     assert set(verdicts(fourth).values()) == {"mislabelled"}
-    assert all("'accuracy' and 'precision' change places" in one["text"] for one in fourth if one["check"] == "row")
+    assert all(
+        "'accuracy' and 'precision' change places" in one["text"] for one in fourth if one["check"] == "row"
+    )
     sixth = audited(tmp_path, "zhang2024", "table6")
     readings = {one["row"]: one["reading"] for one in sixth if one["check"] == "row"}
     assert readings.pop("gbdt_lr") == "landslide class" and set(readings.values()) == {"macro average"}
@@ -283,7 +326,11 @@ def test_xia2021_and_stfusion_have_impossible_rows(tmp_path):
 
 @pytest.fixture(scope="module")
 def papers() -> pd.DataFrame:
-    published = {card: read_published(PUBLISHED / f"{card}.csv") for card in AUDITED if (PUBLISHED / f"{card}.csv").exists()}
+    published = {
+        card: read_published(PUBLISHED / f"{card}.csv")
+        for card in AUDITED
+        if (PUBLISHED / f"{card}.csv").exists()
+    }
     return paper_audits({"published": published, "samples": []})
 
 
@@ -304,7 +351,10 @@ def test_the_audit_of_gao2021(papers):
         for metric in ("kappa", "miou"):
             again = of(papers, "gao2021", table, f"recomputed_{metric}")
             assert len(again) == 6 and (again["value"] - again["expected"]).abs().max() <= 1e-4
-    like = [of(papers, "gao2021", table, "kappa_gain_like_for_like_points").loc["resunet", "value"] for table in ("table7", "table8")]
+    like = [
+        of(papers, "gao2021", table, "kappa_gain_like_for_like_points").loc["resunet", "value"]
+        for table in ("table7", "table8")
+    ]
     assert like == pytest.approx([1.53, 0.24])
 
 
@@ -312,24 +362,51 @@ def test_the_audit_of_zhang2024(papers):
     errors = of(papers, "zhang2024", "table4", "error_macro")
     assert len(errors) == 4 and errors["value"].max() <= 0.0025 and set(errors["verdict"]) == {"mislabelled"}
     f1 = of(papers, "zhang2024", "table4", "implied_landslide_f1")
-    assert f1.loc["focal_50", "value"] == pytest.approx(0.64, abs=0.01) and f1.loc["focal_50", "expected"] == 0.82
+    assert (
+        f1.loc["focal_50", "value"] == pytest.approx(0.64, abs=0.01)
+        and f1.loc["focal_50", "expected"] == 0.82
+    )
     assert f1.loc[["bce_50", "bce_100"], "value"].max() < 0.03
     shares = of(papers, "zhang2024", "table6", "implied_landslide_share")
-    assert shares.loc["gbdt_lr", "value"] == pytest.approx(0.33, abs=0.01) and shares.loc["gbdt_lr", "verdict"] == "other test set"
-    assert shares.drop("gbdt_lr")["value"].between(0.015, 0.035).all() and set(shares.drop("gbdt_lr")["verdict"]) == {"noted"}
+    assert (
+        shares.loc["gbdt_lr", "value"] == pytest.approx(0.33, abs=0.01)
+        and shares.loc["gbdt_lr", "verdict"] == "other test set"
+    )
+    assert shares.drop("gbdt_lr")["value"].between(0.015, 0.035).all() and set(
+        shares.drop("gbdt_lr")["verdict"]
+    ) == {"noted"}
     background = of(papers, "zhang2024", "table3", "accuracy").loc["all_background"]
-    assert background["value"] == pytest.approx(0.99, abs=0.003) and background["value"] > background["expected"] - 0.002
+    assert (
+        background["value"] == pytest.approx(0.99, abs=0.003)
+        and background["value"] > background["expected"] - 0.002
+    )
     equation = of(papers, "zhang2024", "eq7", "f_score")
-    assert equation["verdict"].to_dict() == {"alpha_0.5": "inconsistent", "alpha_1": "consistent", "alpha_2": "inconsistent"}
+    assert equation["verdict"].to_dict() == {
+        "alpha_0.5": "inconsistent",
+        "alpha_1": "consistent",
+        "alpha_2": "inconsistent",
+    }
 
 
 def test_the_audit_of_xia2021_and_stfusion(papers):
-    assert set(of(papers, "xia2021", "table4", "ce")["verdict"]) == {"consistent"} and len(of(papers, "xia2021", "table4", "ce")) == 6
-    assert of(papers, "xia2021", "table4", "largest_difference_of_qp").loc["all rows", "value"] == pytest.approx(0.04, abs=0.001)
-    assert of(papers, "stfusion", "table2", "implied_iou").loc["proposed", "value"] == pytest.approx(0.717, abs=5e-4)
+    assert (
+        set(of(papers, "xia2021", "table4", "ce")["verdict"]) == {"consistent"}
+        and len(of(papers, "xia2021", "table4", "ce")) == 6
+    )
+    assert of(papers, "xia2021", "table4", "largest_difference_of_qp").loc[
+        "all rows", "value"
+    ] == pytest.approx(0.04, abs=0.001)
+    assert of(papers, "stfusion", "table2", "implied_iou").loc["proposed", "value"] == pytest.approx(
+        0.717, abs=5e-4
+    )
     needed = of(papers, "stfusion", "table2", "needed_background_iou")
     assert needed.loc["proposed", "value"] == pytest.approx(1.008, abs=5e-4)
-    assert needed["verdict"].eq("impossible").to_dict() == {"segnet": False, "deeplabv3": False, "pspnet": False, "proposed": True}
+    assert needed["verdict"].eq("impossible").to_dict() == {
+        "segnet": False,
+        "deeplabv3": False,
+        "pspnet": False,
+        "proposed": True,
+    }
 
 
 def test_overlap_of_our_windows_is_told(tmp_path):
@@ -341,8 +418,15 @@ def test_overlap_of_our_windows_is_told(tmp_path):
     write_json(tmp_path / "samples.json", {"overlap": shares})
     sample = {"card": "gao2021", "site": "zigui", "protocol": "published", "folder": str(tmp_path)}
     frame = paper_audits({"published": {}, "samples": [sample]})
-    assert frame["quantity"].tolist() == ["validation_windows_overlapping_training", "test_pixels_in_training_windows"]
-    assert frame["value"].tolist() == [0.8, 0.0] and frame["verdict"].tolist() == ["overlapping", "separate"] and set(frame["item"]) == {5}
+    assert frame["quantity"].tolist() == [
+        "validation_windows_overlapping_training",
+        "test_pixels_in_training_windows",
+    ]
+    assert (
+        frame["value"].tolist() == [0.8, 0.0]
+        and frame["verdict"].tolist() == ["overlapping", "separate"]
+        and set(frame["item"]) == {5}
+    )
 
 
 def test_the_audit_is_written_for_people_too(papers, tmp_path):

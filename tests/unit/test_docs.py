@@ -1,8 +1,10 @@
-"""Every command in docs/ is run, examples are written down and used, links lead somewhere, and what is said of code is held against it.
+"""Every command in docs/ is run, examples are written down and used, links lead somewhere, and what is said
+of code is held against it.
 
 A line before a fenced block says what becomes of it:
 
-    <!-- file: PATH -->       it is written there before what follows is run (`append:` adds it to the end of a file)
+    <!-- file: PATH -->       it is written there before what follows is run (`append:` adds it to the end of
+    a file)
     <!-- not run: WHY -->     its commands are checked (targets, options, files), not run
 """
 
@@ -25,7 +27,7 @@ import pytest
 import yaml
 from shapely.geometry import box
 
-from ..conftest import REPOSITORY
+from tests.conftest import REPOSITORY
 
 DOCS = sorted((REPOSITORY / "docs").glob("*.md"))
 CHECKOUT = (
@@ -40,12 +42,14 @@ CHECKOUT = (
     "profiles",
     "envs",
 )
-# Options of Snakemake that do not say what is to be made: commands that differ in them only are tried together, with all of them.
+# Options of Snakemake that do not say what is to be made: commands that differ in them only are tried
+# together, with all of them.
 TOGETHER = {"--cores": 1, "-n": 0, "--quiet": 1, "--force": 0, "--resources": 1}
 # What only a cluster or conda can do; the rest of the command is tried without it.
 ELSEWHERE = {"--profile": 1, "--use-conda": 0, "--conda-create-envs-only": 0}
 BLOCK = re.compile(
-    r"(?:<!-- (?P<mark>[a-z ]+): (?P<text>.+?) -->\n)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", flags=re.MULTILINE | re.DOTALL
+    r"(?:<!-- (?P<mark>[a-z ]+): (?P<text>.+?) -->\n)?^```(?P<language>\w*)\n(?P<body>.*?)^```$",
+    flags=re.MULTILINE | re.DOTALL,
 )
 
 
@@ -62,7 +66,11 @@ class Block:
         lines = self.body.replace("\\\n", " ").splitlines()
         if self.language == "console":
             return [line[2:] for line in lines if line.startswith("$ ")]
-        return [line.strip() for line in lines if line.strip() and not line.startswith("#")] if self.language == "sh" else []
+        return (
+            [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+            if self.language == "sh"
+            else []
+        )
 
     @property
     def is_run(self) -> bool:
@@ -70,11 +78,15 @@ class Block:
 
 
 def blocks_of(path: Path) -> list[Block]:
-    return [Block(*found.group("mark", "text", "language", "body")) for found in BLOCK.finditer(path.read_text(encoding="utf-8"))]
+    return [
+        Block(*found.group("mark", "text", "language", "body"))
+        for found in BLOCK.finditer(path.read_text(encoding="utf-8"))
+    ]
 
 
 def parts_of(words: list[str], options: dict[str, int]) -> tuple[list[str], list[str]]:
-    """The words of a command without `options` (each with its number of values), and those options with their values."""
+    """The words of a command without `options` (each with its number of values), and those options with their
+    values."""
     rest, taken, left = [], [], iter(words)
     for word in left:
         if word in options:
@@ -86,17 +98,28 @@ def parts_of(words: list[str], options: dict[str, int]) -> tuple[list[str], list
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A copy of the repository in which a reader works, with the small files that examples name, and the commands they call."""
+    """A copy of the repository in which a reader works, with the small files that examples name, and the
+    commands they call."""
     folder = tmp_path / "headscarp"
     folder.mkdir()
     for name in CHECKOUT:
         source = REPOSITORY / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}))
+        copy(
+            source,
+            folder / name,
+            **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}),
+        )
     (folder / "config.yaml").write_text("cards: [gao2021]\nscale: tiny\nprotocols: [blocked]\n")
-    squares = [box(142 + x, 42.7 + y, 142 + x + 0.002, 42.7 + y + 0.002) for x in (0.005, 0.02) for y in (0.005, 0.02)]
+    squares = [
+        box(142 + x, 42.7 + y, 142 + x + 0.002, 42.7 + y + 0.002)
+        for x in (0.005, 0.02)
+        for y in (0.005, 0.02)
+    ]
     for name, shapes in (("outline", [box(142, 42.7, 142.03, 42.73)]), ("landslides", squares)):
-        geopandas.GeoDataFrame(geometry=shapes, crs="EPSG:4326").to_file(folder / f"{name}.geojson", driver="GeoJSON")
+        geopandas.GeoDataFrame(geometry=shapes, crs="EPSG:4326").to_file(
+            folder / f"{name}.geojson", driver="GeoJSON"
+        )
     (folder / "table.csv").write_text(
         "row,metric,protocol,value,sd,ci_low,ci_high,n_seeds,published,difference,data,note\nunet,f1,blocked,0.5,,0.4,0.6,1,,,real,\n"
     )
@@ -115,7 +138,9 @@ def checkout(tmp_path, monkeypatch):
 
 def run(folder: Path, command: str) -> str:
     """Run a command; its output, whatever its status."""
-    done = subprocess.run(["sh", "-c", f"{command} 2>&1"], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", f"{command} 2>&1"], cwd=folder, capture_output=True, text=True, check=False
+    )
     return f"{done.stdout}\n[exit status {done.returncode}]"
 
 
@@ -137,7 +162,11 @@ def dry_runs(commands: list[str]) -> list[str]:
             targets += [word for word in rest if word != "--"]
             options |= {key: [key, *values] for key, *values in split_options(together)}
     first = [word for key, words in options.items() for word in words or [key]]
-    calls = [[*first, *(() if "--cores" in options else ("--cores", "2")), "--", *dict.fromkeys(targets)]] if targets else []
+    calls = (
+        [[*first, *(() if "--cores" in options else ("--cores", "2")), "--", *dict.fromkeys(targets)]]
+        if targets
+        else []
+    )
     return [f"snakemake {shlex.join(call)}" for call in calls + others]
 
 
@@ -149,18 +178,25 @@ def split_options(words: list[str]) -> Iterator[list[str]]:
 
 
 def try_commands(folder: Path, blocks: list[Block]) -> None:
-    """Run the commands of some blocks: those of Snakemake dry, of make too; of those that cannot be run, what can be."""
+    """Run the commands of some blocks: those of Snakemake dry, of make too; of those that cannot be run, what
+    can be."""
     for block in blocks:
         for command in block.commands if not block.is_run else ():
             check_command(folder, command)
-    commands = [command for block in blocks for command in block.commands if block.is_run or command.startswith("snakemake ")]
+    commands = [
+        command
+        for block in blocks
+        for command in block.commands
+        if block.is_run or command.startswith("snakemake ")
+    ]
     for of_snakemake, row in groupby(commands, lambda command: command.startswith("snakemake ")):
         for command in dry_runs(list(row)) if of_snakemake else row:
             must_run(folder, re.sub("^make ", "make -n ", command))
 
 
 def check_command(folder: Path, command: str) -> None:
-    """Check of a command that cannot be run that its profile is there, that its options are known, and what it installs."""
+    """Check of a command that cannot be run that its profile is there, that its options are known, and what
+    it installs."""
     words = shlex.split(command)
     assert words[0] in ("snakemake", "pip"), f"{command}: only calls of pip and snakemake can be left unrun"
     if words[0] == "pip":
@@ -179,7 +215,9 @@ def check_command(folder: Path, command: str) -> None:
 
 @cache
 def snakemake_help() -> str:
-    return subprocess.run([sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def write_example(folder: Path, block: Block) -> None:
@@ -189,9 +227,17 @@ def write_example(folder: Path, block: Block) -> None:
 
 
 def steps(blocks: list[Block]) -> Iterator[tuple[str, list[Block]]]:
-    """Blocks in order; those of commands that follow each other without an example between are one step, which saves dry runs."""
-    shell = [block for block in blocks if block.mark in ("file", "append") or block.language in ("sh", "console", "python")]
-    yield from ((kind, list(row)) for kind, row in groupby(shell, lambda block: "sh" if block.language == "sh" else "other"))
+    """Blocks in order; those of commands that follow each other without an example between are one step,
+    which saves dry runs."""
+    shell = [
+        block
+        for block in blocks
+        if block.mark in ("file", "append") or block.language in ("sh", "console", "python")
+    ]
+    yield from (
+        (kind, list(row))
+        for kind, row in groupby(shell, lambda block: "sh" if block.language == "sh" else "other")
+    )
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
@@ -208,7 +254,9 @@ def test_every_command_runs(path, checkout):
             else:
                 output = "".join(run(checkout, command) for command in block.commands)
                 for line in block.body.splitlines():
-                    assert line.startswith("$ ") or line in output, f"{block.body}\nsays '{line}', but the command answers\n{output}"
+                    assert line.startswith("$ ") or line in output, (
+                        f"{block.body}\nsays '{line}', but the command answers\n{output}"
+                    )
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
@@ -229,7 +277,9 @@ def test_links_lead_to_files(path):
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_files_of_the_repository_that_are_named_exist(path):
     made = {block.text for block in blocks_of(path)}
-    named = re.findall(r"`((?:workflow|profiles|envs|tests|benchmarks)/[\w./+-]+\w)`", path.read_text(encoding="utf-8"))
+    named = re.findall(
+        r"`((?:workflow|profiles|envs|tests|benchmarks)/[\w./+-]+\w)`", path.read_text(encoding="utf-8")
+    )
     for name in named:
         assert name in made or (REPOSITORY / name).exists(), name
 
@@ -244,13 +294,18 @@ class TestFaq:
     """Quoted messages stand in the code as they are quoted, but for … in place of names and numbers."""
 
     def test_quoted_messages_stand_in_the_code(self, messages):
-        quotes = re.findall(r"^> (.+)$", (REPOSITORY / "docs" / "faq.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        quotes = re.findall(
+            r"^> (.+)$", (REPOSITORY / "docs" / "faq.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
         assert len(set(quotes)) >= 20
         missing = [quote for quote in quotes if not any(is_quoted(quote, message) for message in messages)]
         assert not missing
 
     def test_a_changed_message_would_be_seen(self, messages):
-        quote = "there is no room for …: it needs … GB and the disk of … has … GB free; free some space and run the same command again"
+        quote = (
+            "there is no room for …: it needs … GB and the disk of … has … GB free; free some space "
+            "and run the same command again"
+        )
         assert any(is_quoted(quote, message) for message in messages)
         assert not any(is_quoted(quote.replace("it needs", "it takes"), message) for message in messages)
         assert not is_quoted("… does not exist; …", "does not exist")
@@ -261,14 +316,17 @@ def texts_of(path: Path) -> list[str]:
     texts = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.JoinedStr):
-            texts.append("".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values))
+            texts.append(
+                "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+            )
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             texts.append(node.value)
     return texts
 
 
 def is_quoted(quote: str, message: str) -> bool:
-    """Whether a message is as quoted: the words between … in their order, from beginning to end unless the quote has … there."""
+    """Whether a message is as quoted: the words between … in their order, from beginning to end unless the
+    quote has … there."""
     first, *others = quote.split("…")
     if not message.startswith(first) or (others and not message.endswith(others[-1])):
         return False
@@ -288,10 +346,13 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 
 with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
-    workflow = api.workflow(resource_settings=ResourceSettings(cores=1), snakefile=Path("Snakefile"), workdir=Path("."))._workflow
+    settings = ResourceSettings(cores=1)
+    here = {"snakefile": Path("Snakefile"), "workdir": Path(".")}
+    workflow = api.workflow(resource_settings=settings, **here)._workflow
     if not list(workflow.rules):
         workflow.include(Path("Snakefile"), overwrite_default_target=True)
-    Path("rules.json").write_text(json.dumps({rule.name: [str(path) for path in rule.output] for rule in workflow.rules}))
+    outputs = {rule.name: [str(path) for path in rule.output] for rule in workflow.rules}
+    Path("rules.json").write_text(json.dumps(outputs))
 """
 
 
@@ -299,10 +360,22 @@ def test_the_table_of_files_is_that_of_the_rules(checkout):
     """docs/files.md against the rules as Snakemake reads them: every output of every rule, and no other."""
     must_run(checkout, f"python -c {shlex.quote(RULES)}")
     rules = json.loads((checkout / "rules.json").read_text())
-    made = {(name, re.sub(r"\{(\w+),(?:[^{}]|\{[^{}]*\})*\}", r"{\1}", path)) for name, paths in rules.items() for path in paths}
-    made = {(name, path) for name, path in made if not name.startswith("simulate_")} | {("simulate_{site}", "results/sites/{site}/raw/*")}
+    made = {
+        (name, re.sub(r"\{(\w+),(?:[^{}]|\{[^{}]*\})*\}", r"{\1}", path))
+        for name, paths in rules.items()
+        for path in paths
+    }
+    made = {(name, path) for name, path in made if not name.startswith("simulate_")} | {
+        ("simulate_{site}", "results/sites/{site}/raw/*")
+    }
 
-    text = (REPOSITORY / "docs" / "files.md").read_text(encoding="utf-8").replace("<k>", "<seed>").replace("<", "{").replace(">", "}")
+    text = (
+        (REPOSITORY / "docs" / "files.md")
+        .read_text(encoding="utf-8")
+        .replace("<k>", "<seed>")
+        .replace("<", "{")
+        .replace(">", "}")
+    )
     short = dict(re.findall(r"^([A-Z]+) +(results/\S+)$", text, flags=re.MULTILINE))
     told = set()
     for rule, files in re.findall(r"^\| `([\w{}]+)` \| (.+?) \|", text, flags=re.MULTILINE):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from ..conftest import REPOSITORY
+from tests.conftest import REPOSITORY
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 ENVIRONMENTS = [path.stem for path in sorted((REPOSITORY / "envs").glob("*.yaml"))]
@@ -26,14 +26,16 @@ DISTRIBUTION = {
     "mpl_toolkits": "matplotlib",
     "yaml": "pyyaml",
 }
-# Needed without an import: xarray's reader of NetCDF 4, and what Optuna's GPSampler imports but Optuna does not require.
+# Needed without an import: xarray's reader of NetCDF 4, and what Optuna's GPSampler imports but Optuna does
+# not require.
 UNIMPORTED = {"geo": {"h5netcdf"}, "torch": {"scipy"}}
 OF_SNAKEFILE = {"list.py"}
 OUTSIDE_JOBS = {"snakemake", "jsonschema", "pygments"}  # Snakemake, its report, and the plan
 
 
 def rules():
-    """(name, text) of every rule, one made in a loop without a name; those that only change another (`use rule`) are not among them."""
+    """(name, text) of every rule, one made in a loop without a name; those that only change another (`use
+    rule`) are not among them."""
     for file in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")):
         for block in re.split(r"^\s*(?=(?:use )?rule\b)", file.read_text(), flags=re.MULTILINE):
             if found := re.match(r"rule *(\w*):", block):
@@ -52,7 +54,8 @@ def scripts_of_environments():
 
 
 def imported_packages(path, seen):
-    """Third-party packages that importing a file imports, following the library's own modules; names under a function count too."""
+    """Third-party packages that importing a file imports, following the library's own modules; names under a
+    function count too."""
     if path in seen:
         return set()
     seen.add(path)
@@ -86,7 +89,9 @@ def distributions_of(script):
 
 
 def packages_of(environment):
-    pins = yaml.safe_load((REPOSITORY / "envs" / f"{environment}.yaml").read_text())["dependencies"][-1]["pip"]
+    pins = yaml.safe_load((REPOSITORY / "envs" / f"{environment}.yaml").read_text())["dependencies"][-1][
+        "pip"
+    ]
     return dict(pin.split("==") for pin in pins)
 
 
@@ -102,7 +107,9 @@ def test_environment_holds_what_the_script_imports(environment, script):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_environment_holds_nothing_else(environment):
-    used = set().union(*(distributions_of(script) for name, script in scripts_of_environments() if name == environment))
+    used = set().union(
+        *(distributions_of(script) for name, script in scripts_of_environments() if name == environment)
+    )
     assert set(packages_of(environment)) == used | UNIMPORTED.get(environment, set())
 
 
@@ -122,9 +129,12 @@ def test_python_and_pip_alone_come_from_conda(environment):
 
 
 def test_pins_are_those_of_the_project():
-    """In both directions: no environment pins otherwise, and nothing that a job uses is pinned for the project alone."""
+    """In both directions: no environment pins otherwise, and nothing that a job uses is pinned for the
+    project alone."""
     pins = {pin for environment in ENVIRONMENTS for pin in packages_of(environment).items()}
-    assert pins == {(name, version) for name, version in pins_of_project().items() if name not in OUTSIDE_JOBS}
+    assert pins == {
+        (name, version) for name, version in pins_of_project().items() if name not in OUTSIDE_JOBS
+    }
 
 
 # --- a Snakemake that has nothing else installed plans all
@@ -158,7 +168,7 @@ class Refusing(MetaPathFinder):
 
 REFUSED = set(sys.argv[2].split(","))
 sys.meta_path.insert(0, Refusing())
-from headscarp.plan import load_plan
+from headscarp.plan.plan import load_plan
 plan = load_plan({"cards": ["gao2021"], "scale": "tiny", "offline": True}, sys.argv[1])
 print(sum(len(list(plan.targets(card))) for card in plan.cards))
 """
@@ -167,8 +177,14 @@ print(sum(len(list(plan.targets(card))) for card in plan.cards))
 def test_the_plan_needs_no_more_than_snakemake_installs():
     """Otherwise `pip install snakemake` would not do for `snakemake --use-conda`."""
     come = required_by("snakemake")
-    refused = {name for name, owners in packages_distributions().items() if not come & set(owners)} - {"headscarp"}
-    assert {"numpy", "filelock", "tqdm", "torch"} <= refused and not {"yaml", "jsonschema", "snakemake"} & refused
+    refused = {name for name, owners in packages_distributions().items() if not come & set(owners)} - {
+        "headscarp"
+    }
+    assert {"numpy", "filelock", "tqdm", "torch"} <= refused and not {
+        "yaml",
+        "jsonschema",
+        "snakemake",
+    } & refused
     command = [sys.executable, "-c", PLAN, str(REPOSITORY), ",".join(sorted(refused))]
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -186,4 +202,6 @@ def test_every_rule_has_a_script_of_its_name():
 
 
 def test_no_script_is_without_a_rule():
-    assert {script for _, script in scripts_of_environments()} | OF_SNAKEFILE == {path.name for path in SCRIPTS.glob("*.py")}
+    assert {script for _, script in scripts_of_environments()} | OF_SNAKEFILE == {
+        path.name for path in SCRIPTS.glob("*.py")
+    }

@@ -1,4 +1,5 @@
-"""Study areas of a user through Snakemake: of a catalogue, of files of any kind, of a benchmark's archive, and without an inventory."""
+"""Study areas of a user through Snakemake: of a catalogue, of files of any kind, of a benchmark's archive,
+and without an inventory."""
 
 import json
 import os
@@ -15,9 +16,9 @@ import pytest
 import rasterio
 import yaml
 
-from ..conftest import REPOSITORY
-from ..unit.stac_server import make_catalogue, serve_stac
-from .test_workflow import planned, snakemake
+from tests.conftest import REPOSITORY
+from tests.stac_server import make_catalogue, serve_stac
+from tests.workflow.test_workflow import planned, snakemake
 
 EVENT = "2018-09-06"
 
@@ -26,7 +27,12 @@ def headscarp(folder, *arguments):
     """Run the command `headscarp` in a folder."""
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
     return subprocess.run(
-        [sys.executable, "-m", "headscarp", *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-m", "headscarp", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
 
 
@@ -36,10 +42,13 @@ def write_yaml(path, record):
 
 @pytest.fixture(scope="module")
 def valley(tmp_path_factory):
-    """An area that `headscarp init` described, beside one without inventory that its network maps, both made from a local catalogue."""
+    """An area that `headscarp init` described, beside one without inventory that its network maps, both made
+    from a local catalogue."""
     folder = tmp_path_factory.mktemp("valley")
     catalogue = make_catalogue(folder / "catalogue")
-    done = headscarp(folder, "init", catalogue.outline, catalogue.inventory, "--name", "valley", "--event", EVENT)
+    done = headscarp(
+        folder, "init", catalogue.outline, catalogue.inventory, "--name", "valley", "--event", EVENT
+    )
     assert done.returncode == 0, done.stderr
     path = folder / "areas" / "valley.yaml"
     card = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -49,8 +58,16 @@ def valley(tmp_path_factory):
     card["apply"] = [{"experiment": "unet", "site": "valley", "target": "next"}]
     write_yaml(path, card)
     with serve_stac(catalogue.folder) as address:
-        write_yaml(folder / "config.yaml", {"cards": ["valley"], "scale": "tiny", "stac": address, "protocols": ["blocked"]})
-        snakemake(folder, "results/sites/valley/summary.html", "results/sites/next/summary.html", "results/figures/valley/fig_site.png")
+        write_yaml(
+            folder / "config.yaml",
+            {"cards": ["valley"], "scale": "tiny", "stac": address, "protocols": ["blocked"]},
+        )
+        snakemake(
+            folder,
+            "results/sites/valley/summary.html",
+            "results/sites/next/summary.html",
+            "results/figures/valley/fig_site.png",
+        )
     return folder, catalogue
 
 
@@ -86,15 +103,21 @@ def test_a_map_is_delivered_with_all_that_its_users_need(valley):
     assert np.array_equal(codes == 1, values >= threshold) and (codes[np.isnan(values)] == 255).all()
     slides = geopandas.read_file(run / "landslides.gpkg")
     assert slides["area_m2"].sum() == pytest.approx((codes == 1).sum() * 100)
-    assert slides["mean_slope_deg"].between(0, 90).all() and set(slides["date"].astype(str).str[:10]) == {EVENT}
+    assert slides["mean_slope_deg"].between(0, 90).all() and set(slides["date"].astype(str).str[:10]) == {
+        EVENT
+    }
 
 
 def test_an_area_without_inventory_is_mapped_by_a_network_trained_elsewhere(valley):
     folder, _ = valley
     run = folder / "results/runs/valley/valley/unet/blocked/seed0"
     assert (run / "on/next/landslides.gpkg").exists() and (run / "on/next/item.json").exists()
-    with rasterio.open(run / "on/next/probability.tif") as there, rasterio.open(run / "probability.tif") as home:
-        assert np.allclose(there.read(1), home.read(1), atol=1e-4, equal_nan=True)  # the same ground under another name
+    with (
+        rasterio.open(run / "on/next/probability.tif") as there,
+        rasterio.open(run / "probability.tif") as home,
+    ):
+        # the same ground under another name
+        assert np.allclose(there.read(1), home.read(1), atol=1e-4, equal_nan=True)
     page = (folder / "results/sites/next/summary.html").read_text(encoding="utf-8")
     assert "Next valley" in page and "trained on" in page.lower()
 
@@ -133,21 +156,38 @@ def test_real_files_of_iburi_as_an_area_score_as_its_card_does(tmp_path, real_da
     (tmp_path / "outline.geojson").write_text(json.dumps(outline))
     for layer in ("landslides", "mapped_area"):
         geopandas.read_file(data / "kita_inventory.gpkg", layer=layer).to_file(tmp_path / f"{layer}.gpkg")
-    files = [*sorted(data.glob("s2_p*.tif")), data / "aw3d30_dsm.tif", tmp_path / "landslides.gpkg", tmp_path / "mapped_area.gpkg"]
-    done = headscarp(tmp_path, "init", tmp_path / "outline.geojson", *files, "--name", "own", "--event", EVENT)
+    files = [
+        *sorted(data.glob("s2_p*.tif")),
+        data / "aw3d30_dsm.tif",
+        tmp_path / "landslides.gpkg",
+        tmp_path / "mapped_area.gpkg",
+    ]
+    done = headscarp(
+        tmp_path, "init", tmp_path / "outline.geojson", *files, "--name", "own", "--event", EVENT
+    )
     assert done.returncode == 0, done.stderr
     area = yaml.safe_load((tmp_path / "areas/own.yaml").read_text(encoding="utf-8"))
     same = {key: card[key] for key in ("sampling", "training", "scales", "protocols")}
     del same["scales"]["tiny"]["rows"]
     forest = area["exhibits"]["comparison"] | {"rows": ["random_forest"]}
     write_yaml(tmp_path / "areas/own.yaml", area | same | {"exhibits": {"comparison": forest}})
-    write_yaml(tmp_path / "config.yaml", {"cards": ["own"], "scale": "tiny", "mirror": str(real_data("mirror"))})
-    snakemake(tmp_path, "results/tables/own/comparison.csv", "results/runs/iburi2018/iburi/random_forest/blocked/seed0/scores.json")
+    write_yaml(
+        tmp_path / "config.yaml", {"cards": ["own"], "scale": "tiny", "mirror": str(real_data("mirror"))}
+    )
+    snakemake(
+        tmp_path,
+        "results/tables/own/comparison.csv",
+        "results/runs/iburi2018/iburi/random_forest/blocked/seed0/scores.json",
+    )
     own = pd.read_csv(tmp_path / "results/tables/own/comparison.csv").set_index("metric")
-    scores = json.loads((tmp_path / "results/runs/iburi2018/iburi/random_forest/blocked/seed0/scores.json").read_text())
+    scores = json.loads(
+        (tmp_path / "results/runs/iburi2018/iburi/random_forest/blocked/seed0/scores.json").read_text()
+    )
     low, high = own.loc["average_precision", ["ci_low", "ci_high"]]
     assert low < scores["metrics"]["average_precision"] < high
-    assert own.loc["average_precision", "value"] == pytest.approx(scores["metrics"]["average_precision"], abs=0.03)
+    assert own.loc["average_precision", "value"] == pytest.approx(
+        scores["metrics"]["average_precision"], abs=0.03
+    )
 
 
 def write_patches(folder, count, rng):
@@ -170,7 +210,9 @@ def test_a_benchmark_archive_is_unpacked_trained_and_scored(tmp_path):
         write_patches(tmp_path / subset, count, rng)
         shutil.make_archive(tmp_path / subset, "zip", tmp_path, subset)
     card = yaml.safe_load((REPOSITORY / "workflow/examples/landslide4sense.yaml").read_text(encoding="utf-8"))
-    card["sites"]["landslide4sense"]["files"] = {f"{name}.zip": {"path": f"{name}.zip"} for name in ("TrainData", "ValidData", "TestData")}
+    card["sites"]["landslide4sense"]["files"] = {
+        f"{name}.zip": {"path": f"{name}.zip"} for name in ("TrainData", "ValidData", "TestData")
+    }
     card["exhibits"] = {"comparison": card["exhibits"]["comparison"] | {"rows": ["unet"]}}
     card["mapping"] = {"window": 128, "margin": 0}
     (tmp_path / "areas").mkdir()

@@ -1,4 +1,5 @@
-"""Killed, out of disk, with a wrong clock or with a file damaged by hand: the next call ends right, or with one line that helps."""
+"""Killed, out of disk, with a wrong clock or with a file damaged by hand: the next call ends right, or with
+one line that helps."""
 
 import json
 import os
@@ -18,20 +19,20 @@ import torch
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.charts import read_history
 from headscarp.files import atomic_path, read_json
-from headscarp.learning.weights import save_weights, start_from
 from headscarp.samples.windows import Window, read_windows, write_windows
 from headscarp.scoring.bootstrap import read_cells
 from headscarp.scoring.classes import read_class_cells
 from headscarp.site.cube import open_array, read_arrays
-
-from ..conftest import REPOSITORY
-from .test_workflow import configure
+from headscarp.training.weights import save_weights, start_from
+from tests.conftest import REPOSITORY
+from tests.workflow.test_workflow import configure
 
 SITE = "results/sites/zigui"
 RUN = "results/runs/gao2021/zigui/unet/blocked/seed0"
 TABLE = "results/tables/gao2021/table7.csv"
 SAME = (f"{RUN}/model.safetensors", f"{RUN}/probability.tif", f"{RUN}/scores.json", f"{RUN}/cells.npz", TABLE)
-# Python loads this by itself: where a whole temporary file is about to become `STOP_AT`, the process is killed, or waits.
+# Python loads this by itself: where a whole temporary file is about to become `STOP_AT`, the process is
+# killed, or waits.
 STOP = """
 import os, signal, time
 replace, wanted, left = os.replace, os.environ.get("STOP_AT"), [int(os.environ.get("STOP_COUNT", "1"))]
@@ -50,16 +51,33 @@ os.replace = stopping
 """
 
 
-def begin(folder: Path, *arguments: str, file_size: int | None = None, **environment: str) -> subprocess.Popen:
+def begin(
+    folder: Path, *arguments: str, file_size: int | None = None, **environment: str
+) -> subprocess.Popen:
     """Start Snakemake in `folder`; no file may grow beyond `file_size` bytes, as if the disk were full."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder), "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "--directory",
+        str(folder),
+        "--cores",
+        "2",
+    ]
     hook = folder.parent / "hook"
     hook.mkdir(exist_ok=True)
     (hook / "sitecustomize.py").write_text(STOP)
     inherited = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(hook), "HEADSCARP_DEVICE": "cpu"}
     limit = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))) if file_size else None
     return subprocess.Popen(
-        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=inherited | environment, preexec_fn=limit
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=inherited | environment,
+        preexec_fn=limit,
     )
 
 
@@ -113,7 +131,8 @@ def assert_same(folder: Path, whole: Path) -> None:
 
 
 def test_killed_while_training_mapping_and_writing_a_table(folder, whole):
-    """SIGKILL of three jobs in turn, each in the middle of writing; every call takes up what the one before had finished."""
+    """SIGKILL of three jobs in turn, each in the middle of writing; every call takes up what the one before
+    had finished."""
     drop(folder, *SAME)
     status, text = call(folder, "gao2021_table7", STOP_AT="checkpoint.pt", STOP_COUNT="2")
     assert status and "Training unet" in text
@@ -155,7 +174,12 @@ def test_snakemake_killed_asks_to_be_unlocked_and_ends_right(folder, whole, tmp_
 def test_a_full_disk_is_one_line_and_the_next_call_ends_right(folder, whole):
     drop(folder, *SAME)
     status, text = call(folder, SAME[0], file_size=100_000)
-    assert status and "headscarp: the disk is full" in text and "free some space" in text and "Traceback" not in text
+    assert (
+        status
+        and "headscarp: the disk is full" in text
+        and "free some space" in text
+        and "Traceback" not in text
+    )
     assert not leftovers(folder)
     status, text = call(folder, SAME[0])
     assert status == 0, text
@@ -172,7 +196,8 @@ def test_a_full_disk_is_one_line_and_the_next_call_ends_right(folder, whole):
     ],
 )
 def test_a_damaged_file_is_named_with_the_remedy(folder, whole, damaged, keep, lost):
-    """A file cut short behind Snakemake's back, its time unchanged, and read by the next job; deleted, as told, it is made again."""
+    """A file cut short behind Snakemake's back, its time unchanged, and read by the next job; deleted, as
+    told, it is made again."""
     path = folder / damaged
     times = path.stat()
     path.write_bytes(path.read_bytes()[:keep])
@@ -208,7 +233,12 @@ def test_a_clock_that_was_ahead_redoes_nothing_and_is_named_when_it_matters(fold
 
 
 def damaged(content: bytes) -> dict[str, bytes]:
-    return {"empty": b"", "one byte": content[:1], "cut": content[: len(content) // 2], "garbage": random.Random(0).randbytes(len(content))}
+    return {
+        "empty": b"",
+        "one byte": content[:1],
+        "cut": content[: len(content) // 2],
+        "garbage": random.Random(0).randbytes(len(content)),
+    }
 
 
 def weights_of(path: Path) -> None:
@@ -222,8 +252,14 @@ def write_history(path: Path) -> None:
 WRITERS = {
     "scores.json": (lambda path: path.write_text(json.dumps({"threshold": 0.5, "data": "twin"})), read_json),
     "label.npy": (lambda path: np.save(path, np.zeros((9, 9))), open_array),
-    "cells.npz": (lambda path: np.savez_compressed(path, positive=np.arange(99), negative=np.arange(99)), read_arrays),
-    "classes.npz": (lambda path: np.savez_compressed(path, confusion=np.ones((4, 2, 2))), lambda path: read_class_cells(path.parent)),
+    "cells.npz": (
+        lambda path: np.savez_compressed(path, positive=np.arange(99), negative=np.arange(99)),
+        read_arrays,
+    ),
+    "classes.npz": (
+        lambda path: np.savez_compressed(path, confusion=np.ones((4, 2, 2))),
+        lambda path: read_class_cells(path.parent),
+    ),
     "model.safetensors": (lambda path: save_weights(path, torch.nn.Linear(2, 3).state_dict()), weights_of),
     "windows.csv": (lambda path: write_windows(path, [Window(0, 0, 32, 0, "train")] * 9), read_windows),
     "history.csv": (write_history, read_history),

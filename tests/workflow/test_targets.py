@@ -13,11 +13,10 @@ import yaml
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import figures, tables
-from headscarp.plan import load_plan
-from headscarp.targets import named_exhibits
-
-from ..conftest import REPOSITORY
-from .test_workflow import CARDS, configure, snakemake
+from headscarp.plan.plan import load_plan
+from headscarp.plan.targets import named_exhibits
+from tests.conftest import REPOSITORY
+from tests.workflow.test_workflow import CARDS, configure, snakemake
 
 SCALE = "tiny"
 # What a dry run says of the jobs that make a run, and of those that make an exhibit.
@@ -46,7 +45,10 @@ class Cards:
 
     def __init__(self, seeds: Iterable[int] | None = None) -> None:
         paths = (REPOSITORY / "workflow/cards").glob("*.yaml")
-        self.records = {record["name"]: record for record in (yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths)}
+        self.records = {
+            record["name"]: record
+            for record in (yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths)
+        }
         self.given = seeds
 
     def scale(self, card: str) -> dict[str, Any]:
@@ -71,13 +73,18 @@ class Cards:
         return exhibit.get("protocols") or self.records[card]["protocols"]
 
     def runs_of(self, card: str, exhibit: dict[str, Any]) -> set[Run]:
-        """Runs of an exhibit's rows, with those that they start from and that label the cells they learn from."""
+        """Runs of an exhibit's rows, with those that they start from and that label the cells they learn
+        from."""
         seeds = self.seeds(card)[:1] if exhibit.get("seeds") == "first" else self.seeds(card)
         rows, found = self.rows(card, exhibit), set()
         for site in exhibit["sites"]:
             for protocol in self.protocols(card, exhibit):
                 for seed in seeds:
-                    found |= {run for row in rows for run in self.with_starts(Run(row, site, card, protocol, str(seed)))}
+                    found |= {
+                        run
+                        for row in rows
+                        for run in self.with_starts(Run(row, site, card, protocol, str(seed)))
+                    }
                 if self.labelled_by_inventory(card, site) and (rows or exhibit["kind"] in READ_SAMPLES):
                     found.add(self.inventory_run(card, protocol))
         return found
@@ -101,7 +108,12 @@ class Cards:
                 for test in claim["tests"]:
                     card = test.get("card", owner)
                     if card in selected:
-                        shown = {"kind": "claim", "sites": [test["site"]], "rows": test["rows"], "protocols": test.get("protocols")}
+                        shown = {
+                            "kind": "claim",
+                            "sites": [test["site"]],
+                            "rows": test["rows"],
+                            "protocols": test.get("protocols"),
+                        }
                         found |= self.runs_of(card, shown | {"rows": []}) | {
                             run
                             for row in test["rows"]
@@ -117,7 +129,8 @@ READ_SAMPLES = ("model_audit", "audit", "rate_curves")
 
 
 class Folder(NamedTuple):
-    """A folder in which Snakemake finds every exhibit finished, and the copy of the repository it runs from."""
+    """A folder in which Snakemake finds every exhibit finished, and the copy of the repository it runs
+    from."""
 
     path: Path
     repository: Path
@@ -125,7 +138,9 @@ class Folder(NamedTuple):
     made: dict[str, tuple[str, list[str]]]  # rule and inputs of every file
 
     def dry_run(self, *targets: str) -> str:
-        result = snakemake(self.path, "--snakefile", str(self.repository / "Snakefile"), "--dry-run", *targets)
+        result = snakemake(
+            self.path, "--snakefile", str(self.repository / "Snakefile"), "--dry-run", *targets
+        )
         return result.stdout + result.stderr
 
     def closure(self, files: Iterable[str]) -> set[str]:
@@ -140,15 +155,21 @@ class Folder(NamedTuple):
 
 @pytest.fixture(scope="module")
 def finished_on_paper(tmp_path_factory) -> Folder:
-    """Snakemake's own records of all jobs as done, with empty files: `--touch` records without running anything."""
-    folder, repository = tmp_path_factory.mktemp("targets") / "run", tmp_path_factory.mktemp("copy") / "repository"
+    """Snakemake's own records of all jobs as done, with empty files: `--touch` records without running
+    anything."""
+    folder, repository = (
+        tmp_path_factory.mktemp("targets") / "run",
+        tmp_path_factory.mktemp("copy") / "repository",
+    )
     ignored = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__", "tests")
     shutil.copytree(REPOSITORY, repository, ignore=ignored)
     configure(folder)
     snakefile = ("--snakefile", str(repository / "Snakefile"))
     touched = snakemake(folder, *snakefile, "--touch")
     skipped = re.findall(r"Card (\S+) is skipped", touched.stderr)
-    lines = [line.split("\t") for line in snakemake(folder, *snakefile, "--detailed-summary").stdout.splitlines()]
+    lines = [
+        line.split("\t") for line in snakemake(folder, *snakefile, "--detailed-summary").stdout.splitlines()
+    ]
     column = {name: number for number, name in enumerate(lines[0])}
     made = {}
     for line in lines[1:]:
@@ -208,7 +229,9 @@ def test_a_finished_folder_has_nothing_to_do(finished_on_paper):
 @pytest.mark.parametrize("parity", [0, 1])
 def test_a_new_caption_redoes_that_exhibit_only(finished_on_paper, parity):
     """Half of the exhibits get a new caption, then the other half."""
-    changed = [(card, name) for card, name, _ in Cards().exhibits() if card in finished_on_paper.selected][parity::2]
+    changed = [(card, name) for card, name, _ in Cards().exhibits() if card in finished_on_paper.selected][
+        parity::2
+    ]
     overlay: dict[str, Any] = {}
     for card, name in changed:
         overlay.setdefault(card, {"exhibits": {}})["exhibits"][name] = {"caption": "Another caption."}
@@ -218,7 +241,8 @@ def test_a_new_caption_redoes_that_exhibit_only(finished_on_paper, parity):
 
 
 def test_a_new_row_adds_its_own_runs_only(finished_on_paper):
-    """Every exhibit with rows gets one more, a copy of its first under a name of its own, which tells whose run it is."""
+    """Every exhibit with rows gets one more, a copy of its first under a name of its own, which tells whose
+    run it is."""
     cards = Cards()
     overlay: dict[str, Any] = {}
     wanted: dict[tuple[str, str], set[Run]] = {}
@@ -231,13 +255,22 @@ def test_a_new_row_adds_its_own_runs_only(finished_on_paper):
         change["experiments"][extra] = cards.experiments(card)[rows[0]]
         change["exhibits"][name] = {"rows": [*exhibit["rows"], extra]}
         if "rows" in cards.scale(card):
-            change.setdefault("scales", {SCALE: {"rows": list(cards.scale(card)["rows"])}})[SCALE]["rows"].append(extra)
+            change.setdefault("scales", {SCALE: {"rows": list(cards.scale(card)["rows"])}})[SCALE][
+                "rows"
+            ].append(extra)
         runs = cards.runs_of(card, exhibit | {"rows": [rows[0]]})
-        wanted[card, name] = {run._replace(experiment=extra) for run in runs if run.experiment == rows[0] and run.site in exhibit["sites"]}
+        wanted[card, name] = {
+            run._replace(experiment=extra)
+            for run in runs
+            if run.experiment == rows[0] and run.site in exhibit["sites"]
+        }
     text = with_overlay(finished_on_paper, overlay=overlay)
     assert exhibits_in(text) == set(wanted)
     for (card, name), runs in wanted.items():
-        assert {run for run in runs_in(text) if run.experiment == f"extra_{card}_{name}"} == runs, (card, name)
+        assert {run for run in runs_in(text) if run.experiment == f"extra_{card}_{name}"} == runs, (
+            card,
+            name,
+        )
     assert runs_in(text) == set().union(*wanted.values())
 
 
@@ -264,17 +297,30 @@ def test_one_exhibit_with_a_new_seed_trains_its_own_rows_only(finished_on_paper)
 
 
 def test_an_edited_module_redoes_the_exhibits_that_it_makes(finished_on_paper):
-    """The library as a whole reruns nothing; the one module that makes a kind of exhibit makes those of its kinds again."""
+    """The library as a whole reruns nothing; the one module that makes a kind of exhibit makes those of its
+    kinds again."""
     library = finished_on_paper.repository / "workflow/scripts/headscarp"
-    edited = ("plan.py", "learning/trainer.py", "networks/unet.py", "scoring/score.py", "mapping/scene.py", "exhibits/style.py")
+    edited = (
+        "plan.py",
+        "learning/trainer.py",
+        "networks/unet.py",
+        "scoring/score.py",
+        "mapping/scene.py",
+        "exhibits/style.py",
+    )
     before = {name: (library / name).read_text(encoding="utf-8") for name in (*edited, "exhibits/charts.py")}
-    drawn_by = {kind: inspect.getclosurevars(draw).nonlocals["draw"].__module__ for kind, draw in figures.FIGURES.items()}
+    drawn_by = {
+        kind: inspect.getclosurevars(draw).nonlocals["draw"].__module__
+        for kind, draw in figures.FIGURES.items()
+    }
     try:
         for name in edited:
             (library / name).write_text(before[name] + "\n# edited\n", encoding="utf-8")
         text = finished_on_paper.dry_run()
         assert not runs_in(text) and not exhibits_in(text)
-        (library / "exhibits/charts.py").write_text(before["exhibits/charts.py"] + "\n# edited\n", encoding="utf-8")
+        (library / "exhibits/charts.py").write_text(
+            before["exhibits/charts.py"] + "\n# edited\n", encoding="utf-8"
+        )
         text = finished_on_paper.dry_run()
     finally:
         for name, source in before.items():
@@ -294,12 +340,18 @@ def test_an_edited_module_redoes_the_exhibits_that_it_makes(finished_on_paper):
 def test_the_list_holds_every_target_with_what_it_is(tmp_path):
     configure(tmp_path / "run", cards=["gao2021", "stfusion"])
     result = snakemake(tmp_path / "run", "list", "--cores", "1")
-    lines = {words[0]: words[1].strip() for line in result.stdout.splitlines() if (words := line.split(maxsplit=1))[1:]}
+    lines = {
+        words[0]: words[1].strip()
+        for line in result.stdout.splitlines()
+        if (words := line.split(maxsplit=1))[1:]
+    }
     for card, name, exhibit in Cards().exhibits():
         kind = "table" if exhibit["kind"] in tables.TABLES else "figure"
         assert lines[f"{card}_{name}"].split(maxsplit=1) == [kind, exhibit["title"]]
     assert {"all", "tables", "figures", "claims", "audit", "list"} <= set(lines)
-    assert lines["gao2021"] == Cards().records["gao2021"]["title"] and lines["zhang2024"].endswith("(not among the `cards` of config.yaml)")
+    assert lines["gao2021"] == Cards().records["gao2021"]["title"] and lines["zhang2024"].endswith(
+        "(not among the `cards` of config.yaml)"
+    )
     assert lines["results/sites/zigui/summary.html"] == Cards().records["gao2021"]["sites"]["zigui"]["title"]
     assert not (tmp_path / "run/results").exists()
 
@@ -307,10 +359,17 @@ def test_the_list_holds_every_target_with_what_it_is(tmp_path):
 def test_tables_and_figures_ask_for_all_of_their_kind(tmp_path):
     configure(tmp_path / "run", cards=["gao2021", "stfusion"])
     text = snakemake(tmp_path / "run", "tables", "--dry-run").stdout
-    assert {name for _, name in exhibits_in(text) if name.startswith("fig")} == set() and "Judging" in text and "Auditing" in text
+    assert (
+        {name for _, name in exhibits_in(text) if name.startswith("fig")} == set()
+        and "Judging" in text
+        and "Auditing" in text
+    )
     records = Cards().records
     wanted = {
-        (card, name) for card in ("gao2021", "stfusion") for name, one in records[card]["exhibits"].items() if one["kind"] in tables.TABLES
+        (card, name)
+        for card in ("gao2021", "stfusion")
+        for name, one in records[card]["exhibits"].items()
+        if one["kind"] in tables.TABLES
     }
     assert exhibits_in(text) == wanted
 
@@ -318,8 +377,16 @@ def test_tables_and_figures_ask_for_all_of_their_kind(tmp_path):
 @pytest.mark.parametrize(
     ("cards", "taken", "message"),
     [
-        ({"list": "gao2021"}, ["all", "list"], "the target 'list' would be both a rule of the workflow and card list; rename"),
-        ({"gao2021_table7": "iburi2018"}, [], "would be both card gao2021_table7 and exhibit table7 of card gao2021"),
+        (
+            {"list": "gao2021"},
+            ["all", "list"],
+            "the target 'list' would be both a rule of the workflow and card list; rename",
+        ),
+        (
+            {"gao2021_table7": "iburi2018"},
+            [],
+            "would be both card gao2021_table7 and exhibit table7 of card gao2021",
+        ),
     ],
 )
 def test_two_targets_of_one_name_are_refused(cards, taken, message):

@@ -14,7 +14,7 @@ import pytest
 import rasterio
 import yaml
 
-from ..conftest import REPOSITORY, shared_folder
+from tests.conftest import REPOSITORY, shared_folder
 
 CARDS = [
     "gao2021",
@@ -29,16 +29,44 @@ CARDS = [
     "emilia_series",
     "networks",
 ]
-TIDY = ["row", "metric", "protocol", "value", "sd", "ci_low", "ci_high", "n_seeds", "published", "difference", "data", "note"]
+TIDY = [
+    "row",
+    "metric",
+    "protocol",
+    "value",
+    "sd",
+    "ci_low",
+    "ci_high",
+    "n_seeds",
+    "published",
+    "difference",
+    "data",
+    "note",
+]
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
     """Run Snakemake in `folder` as a user would, with this Python's environment."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder), "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "--directory",
+        str(folder),
+        "--cores",
+        "2",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
+    result = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env=environment, check=False
+    )
     if check and result.returncode:
-        raise AssertionError(f"{' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-5000:]}\n{result.stderr[-10000:]}")
+        raise AssertionError(
+            f"{' '.join(arguments)} ended with "
+            f"{result.returncode}:\n{result.stdout[-5000:]}\n{result.stderr[-10000:]}"
+        )
     return result
 
 
@@ -55,12 +83,20 @@ def planned(result: subprocess.CompletedProcess) -> dict[str, int]:
     """Jobs by rule that a dry run announces."""
     text = result.stdout + result.stderr
     stats = re.search(r"^job\s+count\n[-\s]+\n(.*?)^total", text, flags=re.MULTILINE | re.DOTALL)
-    return {name: int(count) for name, count in re.findall(r"^(\S+)\s+(\d+)$", stats.group(1), flags=re.MULTILINE)} if stats else {}
+    return (
+        {
+            name: int(count)
+            for name, count in re.findall(r"^(\S+)\s+(\d+)$", stats.group(1), flags=re.MULTILINE)
+        }
+        if stats
+        else {}
+    )
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A folder in which every exhibit was made at scale tiny; those of real data only where their files are at hand."""
+    """A folder in which every exhibit was made at scale tiny; those of real data only where their files are
+    at hand."""
     folder = tmp_path_factory.mktemp("tiny") / "run"
     configure(folder)
     snakemake(folder)
@@ -76,7 +112,11 @@ def test_every_exhibit_of_gao2021_is_made(finished):
 
 def test_every_exhibit_of_iburi2018_is_made(finished, real_data):
     real_data("mirror")
-    assert {path.stem for path in (finished / "results/figures/iburi2018").glob("*.png")} >= {"fig_site", "fig_maps", "fig_comparison"}
+    assert {path.stem for path in (finished / "results/figures/iburi2018").glob("*.png")} >= {
+        "fig_site",
+        "fig_maps",
+        "fig_comparison",
+    }
     comparison = pd.read_csv(finished / "results/tables/iburi2018/comparison.csv")
     assert set(comparison["data"]) == {"real"} and set(comparison["protocol"]) == {"blocked"}
     assert comparison["row"].nunique() == 9
@@ -85,7 +125,10 @@ def test_every_exhibit_of_iburi2018_is_made(finished, real_data):
 def test_every_exhibit_of_zhang2024_is_made(finished):
     tables = {path.stem for path in (finished / "results/tables/zhang2024").glob("*.csv")}
     figures = {path.stem for path in (finished / "results/figures/zhang2024").glob("*.png")}
-    assert figures == {f"fig{n}" for n in (1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16)} | {"fig_search", "fig_rates"}
+    assert figures == {f"fig{n}" for n in (1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16)} | {
+        "fig_search",
+        "fig_rates",
+    }
     assert tables == figures | {f"table{n}" for n in range(1, 8)} | {"orders", "inventory", "audit"}
 
 
@@ -100,21 +143,46 @@ def test_every_exhibit_of_xia2021_is_made(finished):
 def test_every_exhibit_of_stfusion_is_made(finished):
     tables = {path.stem for path in (finished / "results/tables/stfusion").glob("*.csv")}
     figures = {path.stem for path in (finished / "results/figures/stfusion").glob("*.png")}
-    assert figures == {"fig5", "fig6", "fig7", "fig_series", "fig_series_sichuan", "fig_pretraining", "fig_search"}
-    assert tables == figures | {"table2", "table3", "table4", "effects", "baselines", "dates", "audit", "search"}
+    assert figures == {
+        "fig5",
+        "fig6",
+        "fig7",
+        "fig_series",
+        "fig_series_sichuan",
+        "fig_pretraining",
+        "fig_search",
+    }
+    assert tables == figures | {
+        "table2",
+        "table3",
+        "table4",
+        "effects",
+        "baselines",
+        "dates",
+        "audit",
+        "search",
+    }
 
 
 def test_a_network_of_series_reads_all_dates_but_no_cloud(finished):
     runs = finished / "results/runs/stfusion/karakoram_sichuan"
     records = {path.parts[-4]: json.loads(path.read_text()) for path in runs.glob("*/blocked/seed0/run.json")}
     assert len(records) == 13
-    assert all(len(record["spec"]["dates_read"]) == 5 for name, record in records.items() if not name.endswith("_last"))
-    assert all("dates_read" not in record["spec"] for name, record in records.items() if name.endswith("_last"))
+    assert all(
+        len(record["spec"]["dates_read"]) == 5
+        for name, record in records.items()
+        if not name.endswith("_last")
+    )
+    assert all(
+        "dates_read" not in record["spec"] for name, record in records.items() if name.endswith("_last")
+    )
     cube = np.load(finished / "results/sites/karakoram/cube/cube.npy", mmap_mode="r")
     header = json.loads((finished / "results/sites/karakoram/cube/cube.json").read_text())
     masked = [channel["masked"] for channel in header["channels"]]
     for date, shown in enumerate(header["series"]):
-        with rasterio.open(finished / f"results/sites/karakoram/raw/clouds_{shown['date'][:4]}.tif") as source:
+        with rasterio.open(
+            finished / f"results/sites/karakoram/raw/clouds_{shown['date'][:4]}.tif"
+        ) as source:
             clear = source.read(1) == 0
         assert clear.mean() == pytest.approx(shown["clear_share"])
         assert (np.isnan(cube[date, masked]) == ~clear).all()
@@ -155,14 +223,19 @@ def test_every_exhibit_of_xing2026_is_made(finished):
     assert tables == figures | {"regions", "fusion", "components", "baselines", "lightweight", "cross_scene"}
     cross = pd.read_csv(finished / "results/tables/xing2026/cross_scene.csv")
     regions = ("region_a", "region_b", "region_c")
-    assert {tuple(row.split(":")[:2]) for row in cross["row"]} == {(trained, tested) for trained in regions for tested in regions}
+    assert {tuple(row.split(":")[:2]) for row in cross["row"]} == {
+        (trained, tested) for trained in regions for tested in regions
+    }
 
 
 def test_one_comparison_across_papers_is_made_of_all_networks(finished, real_data):
     real_data("mirror")
     tables = {path.stem for path in (finished / "results/tables/networks").glob("*.csv")}
     assert {"comparison", "comparison_twin", "pairwise", "pairwise_twin", "ranks", "ranks_twin"} <= tables
-    assert set(pd.read_csv(finished / "results/tables/networks/comparison.csv")["data"]) <= {"real", "network"}
+    assert set(pd.read_csv(finished / "results/tables/networks/comparison.csv")["data"]) <= {
+        "real",
+        "network",
+    }
     assert (finished / "results/figures/networks/grad_cam.png").exists()
 
 
@@ -213,7 +286,9 @@ def test_tables_are_tidy_and_say_that_the_sites_are_simulated(finished, card):
 
 
 def test_accuracy_table_has_both_protocols_and_the_published_values(finished):
-    table = pd.read_csv(finished / "results/tables/gao2021/table7.csv").set_index(["row", "metric", "protocol"])
+    table = pd.read_csv(finished / "results/tables/gao2021/table7.csv").set_index(
+        ["row", "metric", "protocol"]
+    )
     assert len(table) == 6 * 6 * 2
     assert table.loc[("fc_densenet+factors", "kappa", "published"), "published"] == 94.72
     scored = table[table["value"].notna()]
@@ -243,7 +318,14 @@ def test_one_table_trains_its_own_rows_only(tmp_path):
 def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
     configure(tmp_path / "run", scale="demo")
     jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/zhang2024/table6.csv"))
-    assert jobs["search_hyperparameters"] == jobs["train_network"] == jobs["map_elsewhere"] == jobs["make_inventory"] == 2  # protocols
+    # protocols
+    assert (
+        jobs["search_hyperparameters"]
+        == jobs["train_network"]
+        == jobs["map_elsewhere"]
+        == jobs["make_inventory"]
+        == 2
+    )
     assert jobs["train_susceptibility"] == 5 * 2 and jobs["fit_cell_model"] == 3 * 2  # models, protocols
     assert jobs["simulate_zhangjiajie"] == 1 and "simulate_zigui" not in jobs
 
@@ -251,7 +333,8 @@ def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
 def test_one_table_of_series_searches_and_trains_its_own_rows_only(tmp_path):
     configure(tmp_path / "run", scale="demo")
     jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/stfusion/table4.csv"))
-    assert jobs["train_network"] == 2 * 2 and jobs["search_hyperparameters"] == 2  # rows and protocols, the first sampler only
+    # rows and protocols, the first sampler only
+    assert jobs["train_network"] == 2 * 2 and jobs["search_hyperparameters"] == 2
     assert jobs["simulate_karakoram"] == 2 and jobs["join_scenes"] == 1 and "simulate_zigui" not in jobs
 
 
@@ -277,7 +360,9 @@ def test_a_new_seed_adds_its_trainings_only(finished):
 @pytest.mark.parametrize("scale", ["demo", "full"])
 def test_the_recipe_of_every_exhibit_holds_at_every_scale(tmp_path, scale):
     configure(tmp_path / "run", scale=scale)
-    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"))
+    jobs = planned(
+        snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021", "stfusion", "xing2026")
+    )
     assert jobs["draw_figure"] == 6 + 13 + 11 + 7 + 5 and jobs["build_table"] == 6 + 10 + 13 + 8 + 6
 
 
@@ -298,13 +383,26 @@ def test_a_bad_configuration_is_one_clear_line(tmp_path, change, message):
 
 def test_without_mirror_and_network_the_card_is_named_and_the_rest_planned(tmp_path):
     copy = tmp_path / "repository"
-    shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__"))
+    shutil.copytree(
+        REPOSITORY,
+        copy,
+        ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__"),
+    )
     table = copy / "workflow/cards/archive/iburi2018.csv"
     table.write_text(table.read_text().replace("https://", "http://127.0.0.1:9/"))
     folder = tmp_path / "run"
     configure(folder, cards=["gao2021", "iburi2018"], mirror=None)
     environment = {key: value for key, value in os.environ.items() if key != "HEADSCARP_MIRROR"}
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(copy / "Snakefile"), "--directory", str(folder), "--dry-run"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(copy / "Snakefile"),
+        "--directory",
+        str(folder),
+        "--dry-run",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     text = result.stdout + result.stderr
     assert "Card iburi2018 is skipped" in text and "HEADSCARP_MIRROR" in text
@@ -326,13 +424,21 @@ def test_a_failing_job_names_the_file_and_leaves_nothing(finished, tmp_path):
 
 
 def own_scenes(folder: Path, sites: Path) -> None:
-    """Files of three scenes as a user would have them, of simulated images: polygons for one, masks with values of their own for two."""
-    origins = {"north": ("mangkam_feb", "_feb"), "south": ("mangkam_feb", "_mar"), "west": ("jiuzhaigou_vhr", "")}
+    """Files of three scenes as a user would have them, of simulated images: polygons for one, masks with
+    values of their own for two."""
+    origins = {
+        "north": ("mangkam_feb", "_feb"),
+        "south": ("mangkam_feb", "_mar"),
+        "west": ("jiuzhaigou_vhr", ""),
+    }
     for scene, (site, suffix) in origins.items():
         raw = sites / site / "raw"
         (folder / scene).mkdir(parents=True)
         with rasterio.open(raw / f"rgb{suffix}.tif") as source:
-            profile, values = source.profile | {"driver": "GTiff", "dtype": "uint8", "nodata": None}, source.read()
+            profile, values = (
+                source.profile | {"driver": "GTiff", "dtype": "uint8", "nodata": None},
+                source.read(),
+            )
         with rasterio.open(folder / scene / "rgb.tif", "w", **profile) as target:
             target.write(np.clip(np.nan_to_num(values) * 255, 0, 255).astype(np.uint8))
         shutil.copy(raw / "dem.tif", folder / scene / "dsm.tif")
@@ -347,11 +453,17 @@ def own_scenes(folder: Path, sites: Path) -> None:
 def test_the_example_of_own_scenes_leaves_each_out_in_turn(finished, tmp_path):
     own_scenes(tmp_path / "data", finished / "results/sites")
     copy, folder = tmp_path / "repository", tmp_path / "run"
-    shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__"))
+    shutil.copytree(
+        REPOSITORY,
+        copy,
+        ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__"),
+    )
     shutil.copy(copy / "workflow/examples/vhr_scenes.yaml", copy / "workflow/cards/")
     change = {"vhr_scenes": {"scales": {"tiny": {"size": 1.0}}}}
     configure(folder, cards=["vhr_scenes"], data=str(tmp_path / "data"), overlay=change)
     snakemake(folder, "--snakefile", str(copy / "Snakefile"))
     table = pd.read_csv(folder / "results/tables/vhr_scenes/comparison.csv")
-    assert {f"without_{scene}:{row}" for scene in ("north", "south", "west") for row in ("rae_d", "fstf_net")} <= set(table["row"])
+    assert {
+        f"without_{scene}:{row}" for scene in ("north", "south", "west") for row in ("rae_d", "fstf_net")
+    } <= set(table["row"])
     assert set(table["data"]) == {"real"} and set(table["protocol"]) == {"blocked"}

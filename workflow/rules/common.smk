@@ -2,8 +2,8 @@
 import re
 import shutil
 
-from headscarp.cards import CELLS, FOREST, NEIGHBOURHOODS, WINDOWS
-from headscarp.plan import CELL_FILES, CUBE_FILES, MAP_FILES, SAMPLE_FILES, Run
+from headscarp.plan.cards import CELLS, FOREST, NEIGHBOURHOODS, WINDOWS
+from headscarp.plan.plan import CELL_FILES, CUBE_FILES, MAP_FILES, SAMPLE_FILES, Run
 
 SITE = "results/sites/{site}"
 SAMPLES = SITE + "/samples/{card}/{protocol}"

@@ -99,7 +99,9 @@ rule map_forest:
     resources:
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site),
+        record=lambda wildcards: plan.run_record(
+            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+        ),
     message:
         "Growing {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
@@ -386,7 +388,9 @@ rule fit_cell_model:
     resources:
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site),
+        record=lambda wildcards: plan.run_record(
+            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+        ),
     message:
         "Fitting {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

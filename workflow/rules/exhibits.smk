@@ -153,9 +153,11 @@ rule draw_map_page:
     input:
         layers=SITE + "/layers",
         maps=lambda wildcards: [
-            f"{folder}/{name}" for folder in plan.delivered(wildcards.site) for name in ("probability.tif", "landslides.gpkg")
+            f"{folder}/{name}"
+            for folder in plan.delivered(wildcards.site)
+            for name in ("probability.tif", "landslides.gpkg")
         ],
-        module=str(LIBRARY / "headscarp" / "exhibits" / "map_page.py"),
+        module=str(LIBRARY / "headscarp" / "delivery" / "map_page.py"),
     output:
         page=SITE + "/map.html",
         tiles=directory(SITE + "/map"),

@@ -25,7 +25,7 @@ rule record_provenance:
 rule describe_provenance:
     input:
         record="results/provenance.json",
-        module=str(LIBRARY / "headscarp" / "exhibits" / "provenance_page.py"),
+        module=str(LIBRARY / "headscarp" / "delivery" / "provenance_page.py"),
     output:
         page=report(
             "results/provenance.html",

@@ -2,7 +2,9 @@
 
 
 def get_terrain(wildcards):
-    return rules.derive_terrain.output[0].format(site=wildcards.site) if plan.sites[wildcards.site].dem else []
+    return (
+        rules.derive_terrain.output[0].format(site=wildcards.site) if plan.sites[wildcards.site].dem else []
+    )
 
 
 rule align_layers:
@@ -16,7 +18,11 @@ rule align_layers:
     benchmark:
         "results/benchmarks/align_layers/{site}.tsv"
     wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if site.layers and not (site.has_patches or site.has_series)),
+        site=either(
+            site.name
+            for site in plan.sites.values()
+            if site.layers and not (site.has_patches or site.has_series)
+        ),
     conda:
         "../../envs/geo.yaml"
     params:
@@ -113,7 +119,9 @@ rule stack_benchmark:
 
 rule join_scenes:
     input:
-        lambda wildcards: [path.format(site=scene) for scene in plan.sites[wildcards.site].scenes for path in CUBE],
+        lambda wildcards: [
+            path.format(site=scene) for scene in plan.sites[wildcards.site].scenes for path in CUBE
+        ],
     output:
         CUBE,
     log:

@@ -3,9 +3,12 @@
 
 rule search_hyperparameters:
     input:
-        cube=lambda wildcards: [path.format(site=plan.cards[wildcards.card].searches[wildcards.search].site) for path in CUBE],
+        cube=lambda wildcards: [
+            path.format(site=plan.cards[wildcards.card].searches[wildcards.search].site) for path in CUBE
+        ],
         samples=lambda wildcards: [
-            path.format(site=plan.cards[wildcards.card].searches[wildcards.search].site, **wildcards) for path in SAMPLE
+            path.format(site=plan.cards[wildcards.card].searches[wildcards.search].site, **wildcards)
+            for path in SAMPLE
         ],
     output:
         trials=SEARCH + "/trials.csv",
@@ -66,7 +69,9 @@ rule train_network:
         gpu=get_gpus,
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site),
+        record=lambda wildcards: plan.run_record(
+            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+        ),
     message:
         "Training {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
@@ -94,7 +99,9 @@ rule train_susceptibility:
         gpu=get_gpus,
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site),
+        record=lambda wildcards: plan.run_record(
+            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+        ),
     message:
         "Training {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

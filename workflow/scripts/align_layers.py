@@ -9,4 +9,9 @@ from headscarp.site.layers import build_layers
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         build = build_scene_layers if snakemake.params.scene else build_layers
-        build(snakemake.params.record, Path(snakemake.input.raw[0]).parent, snakemake.input.get("terrain"), snakemake.output[0])
+        build(
+            snakemake.params.record,
+            Path(snakemake.input.raw[0]).parent,
+            snakemake.input.get("terrain"),
+            snakemake.output[0],
+        )

@@ -1,6 +1,6 @@
 """Rule build_crate: an RO-Crate of the results, a folder to deposit."""
 
-from headscarp.crate import build_crate
+from headscarp.delivery.crate import build_crate
 from headscarp.files import read_json
 from headscarp.job import job
 

@@ -8,4 +8,12 @@ if "snakemake" in globals():
     with job(snakemake.log[0]):
         spec = ExhibitSpec.from_record(snakemake.params.record)
         frame = TABLES[spec.kind](spec)
-        write_table(frame, snakemake.output.csv, snakemake.output.markdown, snakemake.output.html, spec.title, [spec.caption], spec.labels)
+        write_table(
+            frame,
+            snakemake.output.csv,
+            snakemake.output.markdown,
+            snakemake.output.html,
+            spec.title,
+            [spec.caption],
+            spec.labels,
+        )

@@ -1,19 +1,21 @@
-"""Rule deliver_map: a map as its users take it: classes, polygons, styles for QGIS and a STAC item beside the probability."""
+"""Rule deliver_map: a map as its users take it: classes, polygons, styles for QGIS and a STAC item beside the
+probability."""
 
 from pathlib import Path
 from typing import Any
 
+from headscarp.delivery.catalogue import write_item
+from headscarp.delivery.mask import write_binary
+from headscarp.delivery.styles import write_class_style, write_landslide_style, write_probability_style
 from headscarp.files import read_json
+from headscarp.geo.layer import read_layer
 from headscarp.job import job
-from headscarp.mapping.binary import write_binary
-from headscarp.mapping.catalogue import write_item
 from headscarp.mapping.polygons import landslides, write_polygons
-from headscarp.mapping.styles import write_class_style, write_landslide_style, write_probability_style
-from headscarp.site.layer import read_layer
 
 
 def deliver(probability: Path, scores: Path, layers: Path, collection: Path, record: dict[str, Any]) -> None:
-    """Write classes.tif, landslides.gpkg, their styles and item.json beside a probability map, at the threshold of its run's scores."""
+    """Write classes.tif, landslides.gpkg, their styles and item.json beside a probability map, at the
+    threshold of its run's scores."""
     folder, threshold = probability.parent, read_json(scores)["threshold"]
     write_binary(probability, threshold, folder / "classes.tif")
     write_polygons(folder / "landslides.gpkg", landslides(read_layer(probability), threshold, layers))

@@ -1,6 +1,6 @@
 """Rule describe_provenance: how the results came about, as a page."""
 
-from headscarp.exhibits.provenance_page import build_provenance
+from headscarp.delivery.provenance_page import build_provenance
 from headscarp.files import read_json
 from headscarp.job import job
 

@@ -17,9 +17,16 @@ def download(record: Mapping[str, Any], registry: str, target: Path, mirror: str
     if "url" in record:
         fetch(RemoteFile(target.name, record["url"], sha256=record["sha256"]), target, mirror, CHECKSUMS)
     else:
-        fetch_dataset(read_datasets(registry)[record["dataset"]], target.parent, mirror, CHECKSUMS, [record["file"]])
+        fetch_dataset(
+            read_datasets(registry)[record["dataset"]], target.parent, mirror, CHECKSUMS, [record["file"]]
+        )
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        download(snakemake.params.file, snakemake.params.registry, Path(snakemake.output[0]), os.environ["HEADSCARP_MIRROR"] or None)
+        download(
+            snakemake.params.file,
+            snakemake.params.registry,
+            Path(snakemake.output[0]),
+            os.environ["HEADSCARP_MIRROR"] or None,
+        )

@@ -1,6 +1,6 @@
 """Rule draw_map_page: the interactive map of a site, with its tiles."""
 
-from headscarp.exhibits.map_page import build_map
+from headscarp.delivery.map_page import build_map
 from headscarp.job import job
 
 if "snakemake" in globals():

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from headscarp.geo.grid import Grid
+from headscarp.geo.outline import grid_around
 from headscarp.job import job
-from headscarp.site.grid import Grid
-from headscarp.site.outline import grid_around
 from headscarp.sources.stac import fetch_raster
 
 DEM_CELL_M = 30.0  # no finer than the model itself, so that slopes are those of its cells
 
 
 def grid_of(record: Mapping[str, Any], spec: Mapping[str, Any], outline: Path) -> Grid:
-    """The grid of a raster: the area's own, with a margin where asked, and cells of 30 m at least for elevation."""
+    """The grid of a raster: the area's own, with a margin where asked, and cells of 30 m at least for
+    elevation."""
     resolution = float(record["resolution_m"])
     resolution = max(resolution, DEM_CELL_M) if spec["stac"] == "dem" else resolution
     return grid_around(outline, record["crs"], resolution, float(spec.get("margin_m", 0)))

@@ -10,7 +10,10 @@ if "snakemake" in globals():
     with job(snakemake.log[0]):
         outline = snakemake.input.get("outline")
         notes = import_file(
-            snakemake.params.spec, Path(snakemake.input.origin), Path(outline) if outline else None, Path(snakemake.output[0])
+            snakemake.params.spec,
+            Path(snakemake.input.origin),
+            Path(outline) if outline else None,
+            Path(snakemake.output[0]),
         )
         for note in notes:
             logging.info("%s", note)

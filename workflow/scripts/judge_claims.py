@@ -7,5 +7,11 @@ from headscarp.job import job
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         frame = claims_table(snakemake.params.record)
-        write_claims(frame, snakemake.params.record, snakemake.output.csv, snakemake.output.markdown, snakemake.output.html)
+        write_claims(
+            frame,
+            snakemake.params.record,
+            snakemake.output.csv,
+            snakemake.output.markdown,
+            snakemake.output.html,
+        )
         save(forest_plot(frame, snakemake.params.record), snakemake.output.png, snakemake.output.pdf)

@@ -1,4 +1,5 @@
-"""Rule make_inventory: the landslides that a run found on a site as polygons, without those on masked ground."""
+"""Rule make_inventory: the landslides that a run found on a site as polygons, without those on masked
+ground."""
 
 from pathlib import Path
 

@@ -6,4 +6,7 @@ from headscarp.provenance import record_of
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        write_json(snakemake.output[0], record_of(snakemake.params.plan, snakemake.params.config, snakemake.params.root))
+        write_json(
+            snakemake.output[0],
+            record_of(snakemake.params.plan, snakemake.params.config, snakemake.params.root),
+        )

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from headscarp.geo.layer import open_raster
 from headscarp.job import job
 from headscarp.samples.cell_table import read_cells
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
-from headscarp.site.layer import open_raster
 
 
 def score(susceptibility: str, samples_folder: Path, run_folder: Path, seed: int) -> None:

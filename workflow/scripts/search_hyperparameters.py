@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from headscarp.job import job
-from headscarp.learning.search import run_search
+from headscarp.training.search import run_search
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):

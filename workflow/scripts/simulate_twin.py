@@ -23,4 +23,9 @@ def simulate_twin(folder: Path, record: dict[str, Any], size: float, seed: int) 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        simulate_twin(Path(snakemake.output[0]).parent, snakemake.params.record, snakemake.params.size, snakemake.params.seed)
+        simulate_twin(
+            Path(snakemake.output[0]).parent,
+            snakemake.params.record,
+            snakemake.params.size,
+            snakemake.params.seed,
+        )

@@ -1,4 +1,5 @@
-"""Rule summarise_patches: terrain statistics and tabled values of patches as the layers of a site whose cells are the patches."""
+"""Rule summarise_patches: terrain statistics and tabled values of patches as the layers of a site whose cells
+are the patches."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """Rule summarise_site: the summary page of a site's maps, and the STAC collection that lists them."""
 
-from headscarp.exhibits.area_page import build_page
+from headscarp.delivery.area_page import build_page
+from headscarp.delivery.catalogue import write_collection
 from headscarp.job import job
-from headscarp.mapping.catalogue import write_collection
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):

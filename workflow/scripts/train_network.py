@@ -7,7 +7,7 @@ from typing import Any
 
 from headscarp.files import read_json
 from headscarp.job import job
-from headscarp.learning.trainer import train_run, tuned_recipe
+from headscarp.training.trainer import train_run, tuned_recipe
 
 
 def tuned(record: dict[str, Any], best: Sequence[str]) -> dict[str, Any]:
@@ -16,7 +16,8 @@ def tuned(record: dict[str, Any], best: Sequence[str]) -> dict[str, Any]:
 
 
 def normalised(record: dict[str, Any], statistics: str | None) -> dict[str, Any]:
-    """The run's record, with the samples.json whose normalisation it uses in place of that of its own samples."""
+    """The run's record, with the samples.json whose normalisation it uses in place of that of its own
+    samples."""
     return record | {"statistics": statistics} if statistics else record
 
 
@@ -31,7 +32,10 @@ if "snakemake" in globals():
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
             Path(snakemake.output.model).parent,
-            normalised(tuned(snakemake.params.record, snakemake.input.get("best")), only(snakemake.input.get("statistics"))),
+            normalised(
+                tuned(snakemake.params.record, snakemake.input.get("best")),
+                only(snakemake.input.get("statistics")),
+            ),
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
             start=only(snakemake.input.get("start")),

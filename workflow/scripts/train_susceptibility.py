@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from headscarp.job import job
-from headscarp.learning.cells import train_cells
+from headscarp.training.cells import train_cells
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """Install the stand-in for conda: `python install.py ROOT`, with a Python that has py-rattler and pyyaml.
 
-ROOT/bin/conda, ROOT/bin/activate   what Snakemake calls (put ROOT/bin on the PATH)
-ROOT/channels/conda-forge           a conda channel of two packages: python, which is the Python of this machine, and its pip
+ROOT/bin/conda, ROOT/bin/activate   what Snakemake calls (put ROOT/bin on the PATH) ROOT/channels/conda-forge
+a conda channel of two packages: python, which is the Python of this machine, and its pip
 """
 
 import asyncio
@@ -18,13 +18,19 @@ from rattler import Subdir
 from rattler.index import index_fs
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
-ACTIVATE = """# Snakemake sources this with the prefix of an environment; its packages have no activation scripts of their own.
+ACTIVATE = """# Snakemake sources this with the prefix of an environment.
+# Its packages have no activation scripts of their own.
 export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"
 """
 
 
 def write_package(
-    channel: Path, name: str, version: str, depends: list[str], files: dict[str, bytes], links: dict[str, str] | None = None
+    channel: Path,
+    name: str,
+    version: str,
+    depends: list[str],
+    files: dict[str, bytes],
+    links: dict[str, str] | None = None,
 ) -> None:
     """Write a conda package (.tar.bz2): contents by path, and symbolic links as target by path."""
     links = links or {}
@@ -43,7 +49,9 @@ def write_package(
     target = channel / index["subdir"] / f"{name}-{version}-0.tar.bz2"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(target, "w:bz2", compresslevel=1) as archive:
-        for path, content in ({path: json.dumps(record).encode() for path, record in records.items()} | files).items():
+        for path, content in (
+            {path: json.dumps(record).encode() for path, record in records.items()} | files
+        ).items():
             member = tarfile.TarInfo(path)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
@@ -54,14 +62,24 @@ def write_package(
 
 
 def described(path: str, kind: str, content: bytes) -> dict:
-    return {"_path": path, "path_type": kind, "sha256": hashlib.sha256(content).hexdigest(), "size_in_bytes": len(content)}
+    return {
+        "_path": path,
+        "path_type": kind,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size_in_bytes": len(content),
+    }
 
 
 def write_python(channel: Path) -> None:
-    """The package `python`: links to the interpreter of this machine, and the pyvenv.cfg that keeps its site-packages out."""
+    """The package `python`: links to the interpreter of this machine, and the pyvenv.cfg that keeps its
+    site-packages out."""
     interpreter = Path(sys._base_executable).resolve()
     config = f"home = {interpreter.parent}\ninclude-system-site-packages = false\n"
-    links = {f"bin/python{MINOR}": str(interpreter), "bin/python3": f"python{MINOR}", "bin/python": f"python{MINOR}"}
+    links = {
+        f"bin/python{MINOR}": str(interpreter),
+        "bin/python3": f"python{MINOR}",
+        "bin/python": f"python{MINOR}",
+    }
     version = ".".join(map(str, sys.version_info[:3]))
     write_package(channel, "python", version, [], {"pyvenv.cfg": config.encode()}, links)
 
@@ -77,7 +95,8 @@ def write_pip(channel: Path) -> None:
 def write_commands(folder: Path) -> None:
     folder.mkdir(parents=True)
     stand_in = (Path(__file__).parent / "stand_in.py").read_text()
-    (folder / "conda").write_text(f"#!{sys.executable} -I\n{stand_in}")  # -I: the caller's PYTHONPATH is not for this Python
+    # -I: the caller's PYTHONPATH is not for this Python
+    (folder / "conda").write_text(f"#!{sys.executable} -I\n{stand_in}")
     (folder / "conda").chmod(0o755)
     (folder / "activate").write_text(ACTIVATE)
 

@@ -1,8 +1,10 @@
-"""A stand-in for `conda`, for machines that reach no conda channel: the commands that Snakemake 9 calls, and no others.
+"""A stand-in for `conda`, for machines that reach no conda channel: the commands that Snakemake 9 calls, and
+no others.
 
-Real: environment files are parsed, solved and linked by py-rattler, the library under pixi and rattler-build, and pip installs the `pip:`
-section with the environment's own Python. Not real: a channel's name means a folder below `channels/` of the installation
-(`install.py` makes it), so that conda-forge has a package is not shown.
+Real: environment files are parsed, solved and linked by py-rattler, the library under pixi and rattler-build,
+and pip installs the `pip:` section with the environment's own Python. Not real: a channel's name means a
+folder below `channels/` of the installation (`install.py` makes it), so that conda-forge has a package is not
+shown.
 """
 
 import argparse
@@ -23,11 +25,15 @@ KEYS = {"name", "channels", "dependencies"}
 
 
 def show_info(_: argparse.Namespace) -> None:
-    print(json.dumps({"conda_prefix": str(ROOT), "conda_version": VERSION, "platform": str(Subdir.current())}))
+    print(
+        json.dumps({"conda_prefix": str(ROOT), "conda_version": VERSION, "platform": str(Subdir.current())})
+    )
 
 
 def show_setting(arguments: argparse.Namespace) -> None:
-    print(json.dumps({"get": {arguments.get: {"channel_priority": "strict"}[arguments.get]}, "success": True}))
+    print(
+        json.dumps({"get": {arguments.get: {"channel_priority": "strict"}[arguments.get]}, "success": True})
+    )
 
 
 def clean(_: argparse.Namespace) -> None:
@@ -35,7 +41,8 @@ def clean(_: argparse.Namespace) -> None:
 
 
 def create_environment(arguments: argparse.Namespace) -> None:
-    """Make the environment of a YAML file at a prefix; a file with other keys than `KEYS`, or that cannot be solved, is refused."""
+    """Make the environment of a YAML file at a prefix; a file with other keys than `KEYS`, or that cannot be
+    solved, is refused."""
     record = yaml.safe_load(arguments.file.read_text())
     if unknown := set(record) - KEYS:
         sys.exit(f"{arguments.file}: this stand-in for conda does not know {sorted(unknown)}")
@@ -43,7 +50,9 @@ def create_environment(arguments: argparse.Namespace) -> None:
     pins = [pin for entry in record["dependencies"] if isinstance(entry, dict) for pin in entry["pip"]]
     asyncio.run(link(record["channels"], specs, arguments.prefix))
     if pins:
-        subprocess.run([arguments.prefix / "bin" / "python", "-m", "pip", "install", "--upgrade", *pins], check=True)
+        subprocess.run(
+            [arguments.prefix / "bin" / "python", "-m", "pip", "install", "--upgrade", *pins], check=True
+        )
 
 
 async def link(channels: list[str], specs: list[str], prefix: Path) -> None:

@@ -1,7 +1,9 @@
-"""A real SLURM on one machine, for tests: controller, node and keys in a folder of its own, a partition `cpu` and a partition `gpu`.
+"""A real SLURM on one machine, for tests: controller, node and keys in a folder of its own, a partition `cpu`
+and a partition `gpu`.
 
-The node claims CPUs, memory and two GPUs that it need not have (the GPUs are /dev/null and /dev/zero). There is no accounting database: the
-controller remembers all jobs itself. It kills a job that holds more memory than it asked for.
+The node claims CPUs, memory and two GPUs that it need not have (the GPUs are /dev/null and /dev/zero). There
+is no accounting database: the controller remembers all jobs itself. It kills a job that holds more memory
+than it asked for.
 """
 
 import os
@@ -79,7 +81,8 @@ def install() -> None:
     """Install SLURM's packages where they are missing.
 
     Raises:
-        NoCluster: this is not root, there is no apt, the packages cannot be had, or the machine belongs to a SLURM cluster.
+        NoCluster: this is not root, there is no apt, the packages cannot be had, or the machine belongs to a
+        SLURM cluster.
     """
     if os.geteuid() != 0:
         raise NoCluster("a SLURM of one's own needs root")
@@ -91,7 +94,9 @@ def install() -> None:
         raise NoCluster("slurmctld is not installed and there is no apt-get to install it with")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["apt-get", *command], env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise NoCluster(f"apt-get {' '.join(command)} failed: {done.stderr.strip()[-300:]}")
 
@@ -149,7 +154,9 @@ class Cluster:
 
     def jobs(self) -> list[Job]:
         """All jobs since the cluster was set up, in the order in which they were submitted."""
-        answer = subprocess.run(["scontrol", "--oneliner", "show", "job"], capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            ["scontrol", "--oneliner", "show", "job"], capture_output=True, text=True, check=True
+        )
         return [read_job(line) for line in answer.stdout.splitlines() if line.startswith("JobId=")]
 
     def logs(self) -> str:
@@ -160,7 +167,9 @@ class Cluster:
         texts = {
             "slurm.conf": CONTROLLER.format(host=self.host, folder=self.folder, cpus=CPUS, memory=MEMORY_MB),
             # A GPU without File= is left out.
-            "gres.conf": "".join(f"NodeName={self.host} Name=gpu File={device}\n" for device in ("/dev/null", "/dev/zero")),
+            "gres.conf": "".join(
+                f"NodeName={self.host} Name=gpu File={device}\n" for device in ("/dev/null", "/dev/zero")
+            ),
             "cgroup.conf": "CgroupAutomount=no\n",
         }
         SETTINGS.mkdir(exist_ok=True)
@@ -173,13 +182,25 @@ class Cluster:
         folder = self.folder / "munge"
         (folder / "key").write_bytes(os.urandom(1024))
         (folder / "key").chmod(0o400)
-        command = ["munged", "--force", f"--key-file={folder}/key", f"--socket={folder}/socket", f"--seed-file={folder}/seed"]
-        subprocess.run([*command, f"--pid-file={self.folder}/munged.pid", f"--log-file={folder}/log"], check=True, capture_output=True)
+        command = [
+            "munged",
+            "--force",
+            f"--key-file={folder}/key",
+            f"--socket={folder}/socket",
+            f"--seed-file={folder}/seed",
+        ]
+        subprocess.run(
+            [*command, f"--pid-file={self.folder}/munged.pid", f"--log-file={folder}/log"],
+            check=True,
+            capture_output=True,
+        )
 
     def _wait_for_node(self) -> None:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            answer = subprocess.run(["sinfo", "-h", "-o", "%T", "-p", "cpu"], capture_output=True, text=True, check=False)
+            answer = subprocess.run(
+                ["sinfo", "-h", "-o", "%T", "-p", "cpu"], capture_output=True, text=True, check=False
+            )
             if answer.stdout.strip() == "idle":
                 return
             time.sleep(0.3)

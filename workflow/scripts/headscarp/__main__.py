@@ -1,4 +1,5 @@
-"""The command line: `headscarp init outline.geojson …`, `headscarp check NAME`, `headscarp audit table.csv`; or `python -m headscarp …`."""
+"""The command line: `headscarp init outline.geojson …`, `headscarp check NAME`, `headscarp audit table.csv`;
+or `python -m headscarp …`."""
 
 import argparse
 import sys
@@ -11,41 +12,60 @@ from headscarp.errors import HeadscarpError
 POSSIBLE, WRONG, UNUSABLE = 0, 1, 2
 BAD = ("impossible", "mislabelled", "other test set")
 AUDIT = """\
-Check a table of scores against itself: whether any confusion matrix has the numbers of each row, what landslide share they imply, whether
-columns are of the landslide class or averages over classes, and whether all rows can be of one test set. The first column names the
-models; the others may be accuracy (OA, PA), precision, recall, F1 (Dice), IoU, mIoU, kappa, ... in percent or fractions; empty cells are
-left out. Printed digits tell the rounding, so write 0.90 where 0.90 is printed."""
+Check a table of scores against itself: whether any confusion matrix has the numbers of each row, what
+landslide share they imply, whether columns are of the landslide class or averages over classes, and
+whether all rows can be of one test set. The first column names the models; the others may be accuracy (OA,
+PA), precision, recall, F1 (Dice), IoU, mIoU, kappa, ... in percent or fractions; empty cells are left out.
+Printed digits tell the rounding, so write 0.90 where 0.90 is printed."""
 INIT = """\
-Write a card for a study area, areas/NAME.yaml, from an outline and any number of files: images, elevation models, other rasters,
-inventories of landslides and lines, in any CRS. Nothing is asked: what each file is, its bands, dates and scales are guessed from names
-and values, and every guess is a comment in the card. Without an image, Sentinel-2 before and after the event is named to be fetched. No
-card is overwritten."""
+Write a card for a study area, areas/NAME.yaml, from an outline and any number of files: images, elevation
+models, other rasters, inventories of landslides and lines, in any CRS. Nothing is asked: what each file
+is, its bands, dates and scales are guessed from names and values, and every guess is a comment in the
+card. Without an image, Sentinel-2 before and after the event is named to be fetched. No card is
+overwritten."""
 CHECK = """\
-Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of values, alignment of the landslides
-with the image, areas of the landslides, split. Writes check.json and check.png below results/sites/SITE. Nothing is fetched."""
+Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of
+values, alignment of the landslides with the image, areas of the landslides, split. Writes check.json and
+check.png below results/sites/SITE. Nothing is fetched."""
 CHECK_EXITS = "exit status: 0 no error, 1 some error, 2 the card cannot be read"
 EXITS = "exit status: 0 nothing is impossible, 1 something is, 2 the table cannot be read"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    parser = argparse.ArgumentParser(prog="headscarp", description="Landslide-mapping papers re-run, and their numbers checked.")
+    parser = argparse.ArgumentParser(
+        prog="headscarp", description="Landslide-mapping papers re-run, and their numbers checked."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("audit", help="check a table of scores against itself", description=AUDIT, epilog=EXITS)
-    command.add_argument("table", type=Path, help="CSV file with a heading, one row per model, all of one test set")
+    command = commands.add_parser(
+        "audit", help="check a table of scores against itself", description=AUDIT, epilog=EXITS
+    )
+    command.add_argument(
+        "table", type=Path, help="CSV file with a heading, one row per model, all of one test set"
+    )
     command.add_argument("--out", type=Path, metavar="REPORT.CSV", help="write every finding here too")
     command.set_defaults(run=audit)
     command = commands.add_parser("init", help="write a card for a study area of yours", description=INIT)
-    command.add_argument("outline", type=Path, metavar="OUTLINE", help="vector file with the polygon of the study area")
+    command.add_argument(
+        "outline", type=Path, metavar="OUTLINE", help="vector file with the polygon of the study area"
+    )
     command.add_argument("files", type=Path, nargs="*", metavar="FILES", help="rasters and vectors")
     command.add_argument("--name", help="of the area (default: that of the outline's file)")
     command.add_argument("--event", metavar="DATE", help="date of the landslides, such as 2018-09-06")
-    command.add_argument("--resolution", type=float, default=10, metavar="METRES", help="of the grid (default: 10)")
     command.add_argument(
-        "--dates", nargs="+", default=[], metavar="DATE", help="of a series of images, the last one that of the landslides"
+        "--resolution", type=float, default=10, metavar="METRES", help="of the grid (default: 10)"
+    )
+    command.add_argument(
+        "--dates",
+        nargs="+",
+        default=[],
+        metavar="DATE",
+        help="of a series of images, the last one that of the landslides",
     )
     command.set_defaults(run=init)
-    command = commands.add_parser("check", help="check the files of a study area", description=CHECK, epilog=CHECK_EXITS)
+    command = commands.add_parser(
+        "check", help="check the files of a study area", description=CHECK, epilog=CHECK_EXITS
+    )
     command.add_argument("name", metavar="NAME", help="name of a card in areas/, or the path of a card")
     command.set_defaults(run=check)
     chosen = parser.parse_args(arguments)
@@ -60,7 +80,9 @@ def init(chosen: argparse.Namespace) -> int:
     """Write the card of an area and say what to do next."""
     from headscarp.areas.init import snakefile_option, write_card, write_config
 
-    card = write_card(chosen.outline, chosen.files, chosen.name, chosen.event, chosen.resolution, chosen.dates)
+    card = write_card(
+        chosen.outline, chosen.files, chosen.name, chosen.event, chosen.resolution, chosen.dates
+    )
     print(f"wrote {card}: read its comments, they say what was guessed")
     if config := write_config(card.stem):
         print(f"wrote {config}: which card plain `snakemake` runs, and at which scale")
@@ -98,7 +120,9 @@ def audit(chosen: argparse.Namespace) -> int:
             with atomic_path(chosen.out) as temporary:
                 pd.DataFrame(findings).to_csv(temporary, index=False, float_format="%.6g")
         except OSError as error:
-            raise HeadscarpError(f"{chosen.out} cannot be written ({error.strerror}); choose another file for --out") from None
+            raise HeadscarpError(
+                f"{chosen.out} cannot be written ({error.strerror}); choose another file for --out"
+            ) from None
     return WRONG if any(finding["verdict"] in BAD for finding in findings) else POSSIBLE
 
 
@@ -106,7 +130,8 @@ def read_scores(path: Path) -> Any:
     """The table as a frame of text.
 
     Raises:
-        HeadscarpError: the file does not exist or is not a table of comma-, semicolon- or tab-separated values.
+        HeadscarpError: the file does not exist or is not a table of comma-, semicolon- or tab-separated
+        values.
     """
     import pandas as pd
 
@@ -119,11 +144,20 @@ def read_scores(path: Path) -> Any:
         if not heading.count(separator) or "\0" in heading:
             raise ValueError("its first line has no columns")
         return pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False, skipinitialspace=True
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            index_col=False,
+            skipinitialspace=True,
         )
     except (ValueError, OSError) as error:  # also those of pandas and of the encoding
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise HeadscarpError(f"{path} is not a CSV file of text ({reason}); save the table as CSV, UTF-8, with one heading line") from None
+        raise HeadscarpError(
+            f"{path} is not a CSV file of text ({reason}); save the table as CSV, UTF-8, with one "
+            f"heading line"
+        ) from None
 
 
 def report(findings: Sequence[dict[str, Any]]) -> str:
@@ -133,8 +167,13 @@ def report(findings: Sequence[dict[str, Any]]) -> str:
     lines.insert(0, ("row", "read as", "landslide share", "verdict"))
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     parts = [f"scale: {next(one['text'] for one in findings if one['check'] == 'scale')}", ""]
-    parts += ["  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]]) for line in lines]
-    sentences = [f"- {one['row'] + ': ' if one['row'] else ''}{one['text']}" for one in findings if is_told(one)]
+    parts += [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]])
+        for line in lines
+    ]
+    sentences = [
+        f"- {one['row'] + ': ' if one['row'] else ''}{one['text']}" for one in findings if is_told(one)
+    ]
     bad = len({one["row"] for one in findings if one["verdict"] in BAD})
     if bad:
         parts += [
@@ -143,7 +182,10 @@ def report(findings: Sequence[dict[str, Any]]) -> str:
             "",
             f"{bad} of {len(rows)} rows cannot be as printed: no confusion matrix of one test set has them.",
         ]
-        parts += ["Averages over images, folds or runs can give such numbers without any slip; say so beside the table."]
+        parts += [
+            "Averages over images, folds or runs can give such numbers without any slip; say so beside "
+            "the table."
+        ]
     else:
         parts += ["", *sentences, *([""] if sentences else []), "nothing is impossible"]
     return "\n".join(parts)
@@ -151,7 +193,9 @@ def report(findings: Sequence[dict[str, Any]]) -> str:
 
 def is_told(finding: dict[str, Any]) -> bool:
     """Whether a finding is worth a sentence beside the line of its row."""
-    return finding["check"] in ("conflict", "columns", "test set") or (finding["check"] == "row" and finding["verdict"] == "mislabelled")
+    return finding["check"] in ("conflict", "columns", "test set") or (
+        finding["check"] == "row" and finding["verdict"] == "mislabelled"
+    )
 
 
 def share(finding: dict[str, Any]) -> str:

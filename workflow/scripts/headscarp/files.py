@@ -13,7 +13,8 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 
-SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy's error for a write that fell short has no number
+# NumPy's error for a write that fell short has no number
+SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
 class DiskFullError(HeadscarpError):
@@ -28,8 +29,8 @@ class NoRoomError(DiskFullError):
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `target` (same suffix) that becomes `target` when the block succeeds.
 
-    The block may create a file or a folder. When it fails, nothing is left and an existing `target` is untouched; what a process that was
-    killed had left of the same target is removed.
+    The block may create a file or a folder. When it fails, nothing is left and an existing `target` is
+    untouched; what a process that was killed had left of the same target is removed.
 
     Raises:
         DiskFullError: the disk is full or the quota is used up.
@@ -38,7 +39,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
-    if temporary.is_dir():  # of a process that was killed and had the number of this one, as happens in containers
+    # of a process that was killed and had the number of this one, as happens in containers
+    if temporary.is_dir():
         remove(temporary)
     try:
         yield temporary
@@ -90,7 +92,9 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
     """
     if isinstance(error, DiskFullError):
         return True
-    if isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or SHORT_WRITE.search(str(error))):
+    if isinstance(error, OSError) and (
+        error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or SHORT_WRITE.search(str(error))
+    ):
         return True
     if type(error).__module__.startswith(("rasterio", "pyogrio")):
         words = f"{error} {error.__cause__}".lower()
@@ -106,7 +110,8 @@ def require_room(folder: str | Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise NoRoomError(
-            f"there is no room for {what}: it needs {needed / 1e9:.3f} GB and the disk of {folder} has {free / 1e9:.3f} GB free; "
+            f"there is no room for {what}: it needs {needed / 1e9:.3f} GB and the disk of {folder} has "
+            f"{free / 1e9:.3f} GB free; "
             "free some space and run the same command again"
         )
 
@@ -140,7 +145,9 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError:
         raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
     except ValueError as error:  # neither JSON nor, it may be, text
-        raise HeadscarpError(f"{path} is not valid JSON ({error}); delete it and run the rule that makes it again") from None
+        raise HeadscarpError(
+            f"{path} is not valid JSON ({error}); delete it and run the rule that makes it again"
+        ) from None
     return Record(path, content) if isinstance(content, dict) else content
 
 

@@ -16,10 +16,12 @@ WORKED = "worked for"
 def job(log: str) -> Iterator[None]:
     """Send log messages and warnings of the block to the file `log`, with the seconds it worked.
 
-    A `HeadscarpError` becomes one line on standard error and in the log, and exit status 1; any other exception is a bug and
-    keeps its trace.
+    A `HeadscarpError` becomes one line on standard error and in the log, and exit status 1; any other
+    exception is a bug and keeps its trace.
     """
-    logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    logging.basicConfig(
+        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s", force=True
+    )
     logging.captureWarnings(True)
     warnings.simplefilter("default")
     start = time.perf_counter()

@@ -20,12 +20,26 @@ from headscarp import __version__
 from headscarp.files import read_json, sha256_of
 
 PACKAGE = Path(__file__).resolve().parent
-# What of a repository decides results, beside what config.yaml and cards of a user say, which are recorded by themselves.
+# What of a repository decides results, beside what config.yaml and cards of a user say, which are recorded by
+# themselves.
 CODE = ("Snakefile", "workflow")
 # Files of a cube that every training reads; of its samples all are named.
 CUBE_READ = ("cube.npy", "cube.json", "label.npy")
 # What a run writes down of itself, old runs not all of it.
-TOLD_BY_RUN = ("seed", "versions", "python", "system", "code", "device", "precision", "threads", "seconds", "started", "finished", "inputs")
+TOLD_BY_RUN = (
+    "seed",
+    "versions",
+    "python",
+    "system",
+    "code",
+    "device",
+    "precision",
+    "threads",
+    "seconds",
+    "started",
+    "finished",
+    "inputs",
+)
 
 
 def made(began: float, inputs: Iterable[str | Path]) -> dict[str, Any]:
@@ -50,7 +64,9 @@ def made(began: float, inputs: Iterable[str | Path]) -> dict[str, Any]:
 
 def read_by_run(cube_folder: str | Path, samples_folder: str | Path) -> list[Path]:
     """The files of a cube and of its samples (windows or cells) that a run reads."""
-    samples = sorted(path for path in Path(samples_folder).iterdir() if path.is_file() and not path.name.startswith("."))
+    samples = sorted(
+        path for path in Path(samples_folder).iterdir() if path.is_file() and not path.name.startswith(".")
+    )
     return [*(Path(cube_folder) / name for name in CUBE_READ), *samples]
 
 
@@ -60,22 +76,31 @@ def moment(seconds: float) -> str:
 
 @cache
 def code() -> dict[str, Any]:
-    """Version of headscarp and, where it runs from a checkout, the commit and whether code differs from it: {version, commit, dirty}.
+    """Version of headscarp and, where it runs from a checkout, the commit and whether code differs from it:
+    {version, commit, dirty}.
 
     `commit` and `dirty` are None where the package is installed, or git is missing or refuses.
     """
     root = PACKAGE.parents[2]
-    if git(PACKAGE, "ls-files", "--error-unmatch", "__init__.py") is None:  # the repository around a virtual environment is not ours
+    # the repository around a virtual environment is not ours
+    if git(PACKAGE, "ls-files", "--error-unmatch", "__init__.py") is None:
         return {"version": __version__, "commit": None, "dirty": None}
     commit, changes = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain", "--", *CODE)
     return {"version": __version__, "commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
 def git(folder: Path, *arguments: str) -> str | None:
-    """What git answers, or None where it does not. A repository that surrounding processes point at is not asked."""
+    """What git answers, or None where it does not. A repository that surrounding processes point at is not
+    asked."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, env=environment)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
@@ -88,8 +113,8 @@ def packages() -> dict[str, str]:
 
 
 def checksum(path: str | Path) -> dict[str, Any]:
-    """{bytes, sha256} of a file; {files, bytes, sha256} of a folder, the checksum then that of the lines "sha256  path" of its files,
-    sorted; {missing: true} where there is neither."""
+    """{bytes, sha256} of a file; {files, bytes, sha256} of a folder, the checksum then that of the lines
+    "sha256  path" of its files, sorted; {missing: true} where there is neither."""
     path = Path(path)
     if path.is_file():
         return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
@@ -98,8 +123,10 @@ def checksum(path: str | Path) -> dict[str, Any]:
     files = sorted(one for one in path.rglob("*") if one.is_file())
     lines = "".join(f"{sha256_of(one)}  {one.relative_to(path).as_posix()}\n" for one in files)
     return {
-        "files": len(files), "bytes": sum(one.stat().st_size for one in files), "sha256": hashlib.sha256(lines.encode()).hexdigest(),
-    }  # fmt: skip
+        "files": len(files),
+        "bytes": sum(one.stat().st_size for one in files),
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+    }
 
 
 def checksums(paths: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -136,7 +163,9 @@ def card_files(folders: Sequence[Path]) -> dict[str, Path]:
     """The files of all cards by their name."""
     found = {}
     for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
-        if name := re.search(r"^name:\s*[\"']?([\w-]+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        if name := re.search(
+            r"^name:\s*[\"']?([\w-]+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+        ):
             found[name.group(1)] = path
     return found
 
@@ -147,17 +176,24 @@ def card_file(path: Path, root: Path) -> dict[str, str]:
 
 
 def site_record(site: dict[str, Any]) -> dict[str, Any]:
-    """What the plan says of a site, with its raw files checked; parts of `table` stand with the file that they are of."""
-    return {key: value for key, value in site.items() if key != "table"} | {"files": raw_files(site["files"], site["table"])}
+    """What the plan says of a site, with its raw files checked; parts of `table` stand with the file that
+    they are of."""
+    return {key: value for key, value in site.items() if key != "table"} | {
+        "files": raw_files(site["files"], site["table"])
+    }
 
 
 def raw_files(paths: Iterable[str], table: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
-    """Checksums of raw files, each with its address, licence and citation where `table` has them by name, and with the record of its
-    acquisition where one lies beside it (files of an image catalogue)."""
+    """Checksums of raw files, each with its address, licence and citation where `table` has them by name, and
+    with the record of its acquisition where one lies beside it (files of an image catalogue)."""
     found = {}
     for path in paths:
         beside = Path(f"{path}.json")
-        found[path] = checksum(path) | table.get(Path(path).name, {}) | ({"acquisition": read_json(beside)} if beside.is_file() else {})
+        found[path] = (
+            checksum(path)
+            | table.get(Path(path).name, {})
+            | ({"acquisition": read_json(beside)} if beside.is_file() else {})
+        )
     return found
 
 
@@ -166,13 +202,18 @@ def run_records(card: str) -> list[Path]:
 
 
 def run_record(path: Path) -> dict[str, Any]:
-    """What one run.json tells, and the checksums of it and of the model beside it (None where the run kept none)."""
+    """What one run.json tells, and the checksums of it and of the model beside it (None where the run kept
+    none)."""
     told = read_json(path)
     *_, card, site, experiment, protocol, _ = path.parent.parts
     model = path.with_name("model.safetensors")
     return {
-        "path": path.parent.as_posix(), "card": card, "site": site, "experiment": experiment, "protocol": protocol,
+        "path": path.parent.as_posix(),
+        "card": card,
+        "site": site,
+        "experiment": experiment,
+        "protocol": protocol,
         **{key: told.get(key) for key in TOLD_BY_RUN},
         "record": checksum(path),
         "model": checksum(model) if model.is_file() else None,
-    }  # fmt: skip
+    }

@@ -1,1 +1,2 @@
-"""Study areas of a user: writing their card (`init`) and checking their files before any training (`check`)."""
+"""Study areas of a user: writing their card (`init`) and checking their files before any training
+(`check`)."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from headscarp.site.labels import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, UNMAPPED
 
 REACH = 10  # pixels: the longest shift that is looked for, in each direction
 SMOOTHING = 1.0  # pixels: standard deviation of the smoothing before gradients are taken
@@ -16,7 +16,8 @@ TILE = 64  # pixels: side of the tiles that are resampled
 RESAMPLES = 200
 MOST_EDGE_CELLS = 20_000
 FEWEST_EDGE_CELLS = 200
-FAINTEST_EDGE = 0.05  # gradient of the smoothed label (of 0.4 at a straight border) below which a cell is no edge
+# gradient of the smoothed label (of 0.4 at a straight border) below which a cell is no edge
+FAINTEST_EDGE = 0.05
 SURE = 0.9  # share of the resamples that must agree within one pixel
 CLEAR = 6.0  # how far the peak must stand above the surface, in robust standard deviations of the surface
 FAINTEST = 0.06  # correlation below which a peak tells nothing: relief alone gives as much
@@ -26,9 +27,10 @@ FAINTEST = 0.06  # correlation below which a peak tells nothing: relief alone gi
 class Alignment:
     """How labels lie on an image.
 
-    `surface` (2 REACH + 1, 2 REACH + 1) is the correlation of the edges of the labels with those of the image when the labels are moved by
-    (rows, cols) of -REACH to REACH pixels. `rows`, `cols`: by how much the labels lie too far south and east, in pixels; `agreement`:
-    share of resamples with a peak within one pixel; `clearness`: height of the peak over the surface, in robust standard deviations.
+    `surface` (2 REACH + 1, 2 REACH + 1) is the correlation of the edges of the labels with those of the image
+    when the labels are moved by (rows, cols) of -REACH to REACH pixels. `rows`, `cols`: by how much the
+    labels lie too far south and east, in pixels; `agreement`: share of resamples with a peak within one
+    pixel; `clearness`: height of the peak over the surface, in robust standard deviations.
     """
 
     surface: np.ndarray
@@ -42,7 +44,9 @@ class Alignment:
         """Whether the shift can be told from the image at all."""
         row, col = np.unravel_index(np.argmax(self.surface), self.surface.shape)
         inside = 0 < row < 2 * REACH and 0 < col < 2 * REACH
-        return bool(inside and self.agreement >= SURE and self.clearness >= CLEAR and self.surface.max() >= FAINTEST)
+        return bool(
+            inside and self.agreement >= SURE and self.clearness >= CLEAR and self.surface.max() >= FAINTEST
+        )
 
     @property
     def pixels(self) -> float:
@@ -53,10 +57,11 @@ class Alignment:
 def edge_alignment(bands: Sequence[np.ndarray], label: np.ndarray, seed: int = 0) -> Alignment | None:
     """Correlate the edges of labels with those of an image; None where there are too few edges on it.
 
-    Edges are gradients with their direction: strength alone would be drawn to ridges and shadows, whose edges are as sharp as those of
-    slides but turn elsewhere. The image is what tells slides from other ground best (Fisher's linear discriminant of its bands), so that
-    its gradient points into slides as that of the labels does. The cross-correlation over shifts of up to REACH pixels each way has its
-    peak where both fit best, refined by a parabola in each direction. Tiles of the scene are resampled to see whether another sample of
+    Edges are gradients with their direction: strength alone would be drawn to ridges and shadows, whose edges
+    are as sharp as those of slides but turn elsewhere. The image is what tells slides from other ground best
+    (Fisher's linear discriminant of its bands), so that its gradient points into slides as that of the labels
+    does. The cross-correlation over shifts of up to REACH pixels each way has its peak where both fit best,
+    refined by a parabola in each direction. Tiles of the scene are resampled to see whether another sample of
     slides had given the same peak.
 
     Args:
@@ -80,7 +85,9 @@ def edge_alignment(bands: Sequence[np.ndarray], label: np.ndarray, seed: int = 0
     sums = sums_by_tile(image, slides, rows, cols)
     surface = correlation(sums.sum(axis=1))
     weights = rng.multinomial(sums.shape[1], np.full(sums.shape[1], 1 / sums.shape[1]), RESAMPLES)
-    peaks = np.array([peak_of(correlation(resample)) for resample in np.tensordot(weights, sums, axes=(1, 1))])
+    peaks = np.array(
+        [peak_of(correlation(resample)) for resample in np.tensordot(weights, sums, axes=(1, 1))]
+    )
     best = peak_of(surface)
     agreement = float(np.mean(np.abs(peaks - best).max(axis=1) <= 1))
     middle = np.median(surface)
@@ -92,8 +99,8 @@ def edge_alignment(bands: Sequence[np.ndarray], label: np.ndarray, seed: int = 0
 
 
 def slide_contrast(bands: Sequence[np.ndarray], label: np.ndarray) -> np.ndarray | None:
-    """The combination of bands (row, col) that differs most between landslides and other mapped ground, mean 0, standard deviation 1,
-    NaN where a band lacks data; None where there is no data on one of both."""
+    """The combination of bands (row, col) that differs most between landslides and other mapped ground, mean
+    0, standard deviation 1, NaN where a band lacks data; None where there is no data on one of both."""
     pixels = np.stack(bands, axis=-1).astype(np.float64)
     known = np.isfinite(pixels).all(axis=-1) & (label != UNMAPPED)
     slide, other = pixels[known & (label == LANDSLIDE)], pixels[known & (label != LANDSLIDE)]
@@ -107,14 +114,15 @@ def slide_contrast(bands: Sequence[np.ndarray], label: np.ndarray) -> np.ndarray
 
 
 def gradient(values: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Smoothed gradient (2, row, col) southwards and eastwards, and where it is of the ground and not of the rim of `unknown` cells."""
+    """Smoothed gradient (2, row, col) southwards and eastwards, and where it is of the ground and not of the
+    rim of `unknown` cells."""
     parts = [ndimage.gaussian_filter(values, SMOOTHING, order=order) for order in ((1, 0), (0, 1))]
     return np.stack(parts), ~ndimage.binary_dilation(unknown, iterations=MARGIN)
 
 
 def sums_by_tile(image: np.ndarray, slides: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Products of both gradients, squares of the image's and squares of the labels', summed by tile for each shift: (3, tile, shift,
-    shift), shifts from -REACH to REACH rows and cols."""
+    """Products of both gradients, squares of the image's and squares of the labels', summed by tile for each
+    shift: (3, tile, shift, shift), shifts from -REACH to REACH rows and cols."""
     side = 2 * REACH + 1
     padded = np.pad(image, ((0, 0), (REACH, REACH), (REACH, REACH)), constant_values=np.nan)
     of_labels = slides[:, rows, cols]
@@ -125,7 +133,9 @@ def sums_by_tile(image: np.ndarray, slides: np.ndarray, rows: np.ndarray, cols: 
         for col in range(side):
             of_image = padded[:, rows + row, cols + col]
             seen = np.isfinite(of_image[0])
-            for part, values in enumerate(((of_image * of_labels).sum(axis=0), (of_image**2).sum(axis=0), squares)):
+            for part, values in enumerate(
+                ((of_image * of_labels).sum(axis=0), (of_image**2).sum(axis=0), squares)
+            ):
                 sums[part, :, row, col] = np.bincount(tile[seen], values[seen], sums.shape[1])
     return sums
 
@@ -152,7 +162,12 @@ def refined(surface: np.ndarray, best: np.ndarray, axis: int) -> float:
 
 
 def direction(rows: float, cols: float) -> str:
-    """A shift in words, such as 2.0 px south and 1.0 px east; parts under a quarter of a pixel are left out."""
+    """A shift in words, such as 2.0 px south and 1.0 px east; parts under a quarter of a pixel are left
+    out."""
     parts = [(rows, "south", "north"), (cols, "east", "west")]
-    told = [f"{abs(value):.1f} px {plus if value > 0 else minus}" for value, plus, minus in parts if abs(value) >= 0.25]
+    told = [
+        f"{abs(value):.1f} px {plus if value > 0 else minus}"
+        for value, plus, minus in parts
+        if abs(value) >= 0.25
+    ]
     return " and ".join(told) or "less than a quarter of a pixel"

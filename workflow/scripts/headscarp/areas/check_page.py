@@ -1,4 +1,5 @@
-"""One page that shows what `headscarp check` found: image, relief, coverage, alignment, values and areas of a study area."""
+"""One page that shows what `headscarp check` found: image, relief, coverage, alignment, values and areas of a
+study area."""
 
 import textwrap
 from pathlib import Path
@@ -14,21 +15,38 @@ from matplotlib.lines import Line2D
 from headscarp.areas.alignment import REACH
 from headscarp.areas.check import ERROR, LEVELS, NOTE, OK, WARNING, Checked, image_after
 from headscarp.areas.slide_areas import area_density
+from headscarp.codes import LANDSLIDE
 from headscarp.exhibits import style
-from headscarp.exhibits.maps import IMAGE_SLIDE, bare, hatch, kilometres, locator, outline, shade, show, stretch
+from headscarp.exhibits.maps import (
+    IMAGE_SLIDE,
+    bare,
+    hatch,
+    kilometres,
+    locator,
+    outline,
+    shade,
+    show,
+    stretch,
+)
 from headscarp.exhibits.rasters import View
 from headscarp.files import atomic_path
-from headscarp.site.labels import LANDSLIDE
 
 PAGE = (8.27, 11.69)  # inches: A4
 LONGEST_SIDE = 700
 INKS = {ERROR: style.SLIDE, WARNING: "#B35900", NOTE: style.WATER, OK: "#00694C"}
 MARKS = {ERROR: "✖", WARNING: "▲", NOTE: "●", OK: "✔"}
 BAND_INKS = {
-    "blue": "#0072B2", "green": "#009E73", "red": "#D55E00", "nir": "#CC79A7", "swir1": "#E69F00", "swir2": "#8C8C00", "coastal": "#56B4E9",
-}  # fmt: skip
+    "blue": "#0072B2",
+    "green": "#009E73",
+    "red": "#D55E00",
+    "nir": "#CC79A7",
+    "swir1": "#E69F00",
+    "swir2": "#8C8C00",
+    "coastal": "#56B4E9",
+}
 MOST_MISSING = 5
-TOPICS = ("alignment", "landslides", "split", "card", "files", "values")  # in the order in which the page tells them
+# in the order in which the page tells them
+TOPICS = ("alignment", "landslides", "split", "card", "files", "values")
 MOST_LINES = 21
 
 
@@ -59,11 +77,28 @@ def head(figure: Figure, checked: Checked) -> None:
     """Title, place and verdict."""
     counts = {level: sum(one.level == level for one in checked.findings) for level in (ERROR, WARNING, NOTE)}
     figure.text(0.045, 0.972, f"{checked.title}: data check", fontsize=14, weight="bold", va="top")
-    figure.text(0.045, 0.949, f"{locator(checked.grid)} · {checked.grid.crs} · {checked.card}", fontsize=7.5, color=style.MUTED, va="top")
+    figure.text(
+        0.045,
+        0.949,
+        f"{locator(checked.grid)} · {checked.grid.crs} · {checked.card}",
+        fontsize=7.5,
+        color=style.MUTED,
+        va="top",
+    )
     verdict = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items())
     colour = INKS[checked.status]
     box = {"boxstyle": "round,pad=0.45", "fc": "white", "ec": colour, "lw": 1.2}
-    figure.text(0.955, 0.968, f"{MARKS[checked.status]} {verdict}", fontsize=9, color=colour, weight="bold", ha="right", va="top", bbox=box)
+    figure.text(
+        0.955,
+        0.968,
+        f"{MARKS[checked.status]} {verdict}",
+        fontsize=9,
+        color=colour,
+        weight="bold",
+        ha="right",
+        va="top",
+        bbox=box,
+    )
 
 
 def empty(axes: Axes, text: str) -> None:
@@ -89,13 +124,24 @@ def draw_image(axes: Axes, checked: Checked, view: View) -> None:
         Line2D([], [], color=IMAGE_SLIDE, lw=1.4, label="landslides"),
         Line2D([], [], color="#0072B2", lw=1.2, ls="--", label="study area"),
     ]
-    axes.legend(handles=handles, loc="upper left", fontsize=6.5, frameon=True, framealpha=0.85, edgecolor="none", borderpad=0.3)
+    axes.legend(
+        handles=handles,
+        loc="upper left",
+        fontsize=6.5,
+        frameon=True,
+        framealpha=0.85,
+        edgecolor="none",
+        borderpad=0.3,
+    )
     axes.set_title(f"(a) Image: {', '.join(dict.fromkeys(names))}")
 
 
 def bands_to_show(names: list[str]) -> list[str]:
     """Three layers for red, green and blue."""
-    found = [next((name for name in names if name.split(" ")[0].split("_")[-1] == band), None) for band in ("red", "green", "blue")]
+    found = [
+        next((name for name in names if name.split(" ")[0].split("_")[-1] == band), None)
+        for band in ("red", "green", "blue")
+    ]
     if None not in found:
         return found
     return (names[-3:][::-1] if len(names) >= 3 else names[:1] * 3) if names else []
@@ -149,8 +195,16 @@ def draw_coverage(axes: Axes, checked: Checked, view: View) -> None:
         return
     missing = view.thin(sum(np.isnan(values).astype(int) for values in layers.values()))
     most = min(MOST_MISSING, max(1, len(layers)))
-    colours = ListedColormap(["#F2F2F2", *style.matplotlib.colormaps["cividis_r"](np.linspace(0.25, 1, most))])
-    drawn = show(axes, np.minimum(missing, most), view, cmap=colours, norm=BoundaryNorm(np.arange(-0.5, most + 1), most + 1))
+    colours = ListedColormap(
+        ["#F2F2F2", *style.matplotlib.colormaps["cividis_r"](np.linspace(0.25, 1, most))]
+    )
+    drawn = show(
+        axes,
+        np.minimum(missing, most),
+        view,
+        cmap=colours,
+        norm=BoundaryNorm(np.arange(-0.5, most + 1), most + 1),
+    )
     if not checked.outline.all():
         hatch(axes, ~view.thin(checked.outline), view)
     border(axes, checked, view, "black")
@@ -158,7 +212,9 @@ def draw_coverage(axes: Axes, checked: Checked, view: View) -> None:
     bar = axes.inset_axes((1.03, 0, 0.035, 1))
     scale = axes.figure.colorbar(drawn, cax=bar, ticks=range(most + 1))
     scale.ax.set_yticklabels([*map(str, range(most)), f"{most}{' or more' if most < len(layers) else ''}"])
-    told = ", ".join(f"{name} {np.mean(np.isnan(values[checked.outline])):.0%}" for name, values in worst(layers, checked))
+    told = ", ".join(
+        f"{name} {np.mean(np.isnan(values[checked.outline])):.0%}" for name, values in worst(layers, checked)
+    )
     axes.set_xlabel(f"most: {told}" if told else "every layer has data in the whole area", fontsize=7)
 
 
@@ -177,25 +233,42 @@ def draw_alignment(axes: Axes, checked: Checked) -> None:
         empty(axes, "no labels or no image to compare")
         return
     reach = REACH + 0.5
-    drawn = axes.imshow(aligned.surface, extent=(-reach, reach, reach, -reach), cmap="cividis", interpolation="nearest")
+    drawn = axes.imshow(
+        aligned.surface, extent=(-reach, reach, reach, -reach), cmap="cividis", interpolation="nearest"
+    )
     axes.spines[:].set_visible(True)
     axes.axhline(0, color="white", lw=0.6, ls=":")
     axes.axvline(0, color="white", lw=0.6, ls=":")
     axes.plot(0, 0, "o", mfc="none", mec="white", ms=9, mew=1.4)
-    axes.plot(-aligned.cols, -aligned.rows, "+", color=style.SLIDE if aligned.is_told else style.MUTED, ms=10, mew=2)
+    axes.plot(
+        -aligned.cols, -aligned.rows, "+", color=style.SLIDE if aligned.is_told else style.MUTED, ms=10, mew=2
+    )
     axes.set(xticks=range(-10, 11, 5), yticks=range(-10, 11, 5))
     axes.set(xlabel="Labels moved east (px)", ylabel="Labels moved south (px)")
     axes.figure.colorbar(drawn, ax=axes, label="Correlation of edges", fraction=0.046, pad=0.04)
-    text = f"best at {-aligned.cols:+.1f}, {-aligned.rows:+.1f} px" if aligned.is_told else "not told by this image"
-    axes.text(0.03, 0.03, f"○ as they are   + {text}", transform=axes.transAxes, fontsize=6.5, color="white",
-              bbox={"boxstyle": "square,pad=0.25", "fc": "#222222", "ec": "none", "alpha": 0.75})  # fmt: skip
+    text = (
+        f"best at {-aligned.cols:+.1f}, {-aligned.rows:+.1f} px"
+        if aligned.is_told
+        else "not told by this image"
+    )
+    axes.text(
+        0.03,
+        0.03,
+        f"○ as they are   + {text}",
+        transform=axes.transAxes,
+        fontsize=6.5,
+        color="white",
+        bbox={"boxstyle": "square,pad=0.25", "fc": "#222222", "ec": "none", "alpha": 0.75},
+    )
 
 
 def draw_values(axes: Axes, checked: Checked) -> None:
     """Histogram of each band inside the outline."""
     names = checked.images or [name for name, unit in checked.units.items() if unit != "class"][:6]
     axes.set_title("(e) Values inside the area")
-    inside = {name: checked.layers[name][checked.outline & np.isfinite(checked.layers[name])] for name in names}
+    inside = {
+        name: checked.layers[name][checked.outline & np.isfinite(checked.layers[name])] for name in names
+    }
     inside = {name: values for name, values in inside.items() if values.size}
     if not inside:
         empty(axes, "no values at hand")
@@ -207,7 +280,14 @@ def draw_values(axes: Axes, checked: Checked) -> None:
         band = name.split(" ")[0].split("_")[-1]
         counts, _ = np.histogram(values, edges, density=True)
         colour = BAND_INKS.get(band, style.OKABE_ITO[index % len(style.OKABE_ITO)])
-        axes.plot((edges[:-1] + edges[1:]) / 2, counts, color=colour, lw=1.1, ls="--" if name.startswith("pre_") else "-", label=name)
+        axes.plot(
+            (edges[:-1] + edges[1:]) / 2,
+            counts,
+            color=colour,
+            lw=1.1,
+            ls="--" if name.startswith("pre_") else "-",
+            label=name,
+        )
     units = ", ".join(dict.fromkeys(checked.units[name] for name in inside))
     axes.set(xlabel=units[0].upper() + units[1:], ylabel="Density", yticks=[], ylim=(0, None))
     if len(inside) <= 14:
@@ -226,7 +306,13 @@ def draw_areas(axes: Axes, checked: Checked) -> None:
         tail = checked.tail
         x = np.geomspace(tail.cutoff, checked.areas.max(), 20)
         law = tail.count * (tail.exponent - 1) / tail.cutoff * (x / tail.cutoff) ** -tail.exponent
-        axes.loglog(x, law, color=style.OKABE_ITO[1], lw=1.4, label=f"tail, exponent {tail.exponent:.2f} ± {tail.error:.2f}")
+        axes.loglog(
+            x,
+            law,
+            color=style.OKABE_ITO[1],
+            lw=1.4,
+            label=f"tail, exponent {tail.exponent:.2f} ± {tail.error:.2f}",
+        )
     axes.axvline(checked.grid.resolution**2, color=style.MUTED, lw=0.9, ls="--", label="one cell")
     axes.set(xlabel="Area (m²)", ylabel="Slides per m²")
     axes.legend(fontsize=6.5, handlelength=1.6)
@@ -239,15 +325,27 @@ def tell(figure: Figure, checked: Checked, top: float) -> None:
     line, shown = 0, 0
     for finding in ranked:
         wrapped = textwrap.wrap(f"{finding.subject}: {finding.text}", 185)
-        wrapped = wrapped if len(wrapped) <= 2 else [wrapped[0], textwrap.shorten(" ".join(wrapped[1:]), 180, placeholder=" …")]
+        wrapped = (
+            wrapped
+            if len(wrapped) <= 2
+            else [wrapped[0], textwrap.shorten(" ".join(wrapped[1:]), 180, placeholder=" …")]
+        )
         if line + len(wrapped) > MOST_LINES - (shown < len(ranked) - 1):
             break
         height = 1 - (top + 0.19 + 0.098 * line) / PAGE[1]
         figure.text(0.045, height, MARKS[finding.level], fontsize=6, color=INKS[finding.level], va="top")
-        figure.text(0.062, height, "\n".join(wrapped), fontsize=5.8, color=style.INK, va="top", linespacing=1.16)
+        figure.text(
+            0.062, height, "\n".join(wrapped), fontsize=5.8, color=style.INK, va="top", linespacing=1.16
+        )
         line, shown = line + len(wrapped), shown + 1
     if shown < len(ranked):
         height = 1 - (top + 0.19 + 0.098 * line) / PAGE[1]
         figure.text(
-            0.062, height, f"and {len(ranked) - shown} more: see check.json", fontsize=5.8, color=style.MUTED, va="top", style="italic"
+            0.062,
+            height,
+            f"and {len(ranked) - shown} more: see check.json",
+            fontsize=5.8,
+            color=style.MUTED,
+            va="top",
+            style="italic",
         )

@@ -1,4 +1,5 @@
-"""What a user's file probably is: its role, bands, time and scale, from names first and from values where names say nothing."""
+"""What a user's file probably is: its role, bands, time and scale, from names first and from values where
+names say nothing."""
 
 import re
 import warnings
@@ -15,25 +16,97 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 
 from headscarp.errors import HeadscarpError
-from headscarp.site.grid import Grid
-from headscarp.site.rasters import cover_of
+from headscarp.geo.grid import Grid
+from headscarp.geo.rasters import cover_of
 
 GLANCE = 256  # pixels a side of the thinned raster that is looked at
-RESERVED = {".dbf", ".shx", ".prj", ".cpg", ".sbn", ".sbx", ".qix", ".qmd", ".qml", ".xml", ".tfw", ".aux", ".ovr", ".txt", ".md"}
-VECTORS = {".gpkg", ".shp", ".geojson", ".json", ".kml", ".kmz", ".gml", ".fgb", ".zip", ".pbf", ".gpx", ".parquet"}
+RESERVED = {
+    ".dbf",
+    ".shx",
+    ".prj",
+    ".cpg",
+    ".sbn",
+    ".sbx",
+    ".qix",
+    ".qmd",
+    ".qml",
+    ".xml",
+    ".tfw",
+    ".aux",
+    ".ovr",
+    ".txt",
+    ".md",
+}
+VECTORS = {
+    ".gpkg",
+    ".shp",
+    ".geojson",
+    ".json",
+    ".kml",
+    ".kmz",
+    ".gml",
+    ".fgb",
+    ".zip",
+    ".pbf",
+    ".gpx",
+    ".parquet",
+}
 OSM = ".osm.pbf"
 
-OPTICAL = ("coastal", "blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir_narrow", "swir1", "swir2")
+OPTICAL = (
+    "coastal",
+    "blue",
+    "green",
+    "red",
+    "rededge1",
+    "rededge2",
+    "rededge3",
+    "nir",
+    "nir_narrow",
+    "swir1",
+    "swir2",
+)
 SENTINEL2 = {
-    "b1": "coastal", "b2": "blue", "b3": "green", "b4": "red", "b5": "rededge1", "b6": "rededge2", "b7": "rededge3", "b8": "nir",
-    "b8a": "nir_narrow", "b11": "swir1", "b12": "swir2",
-}  # fmt: skip
-LANDSAT89 = {"b1": "coastal", "b2": "blue", "b3": "green", "b4": "red", "b5": "nir", "b6": "swir1", "b7": "swir2"}
+    "b1": "coastal",
+    "b2": "blue",
+    "b3": "green",
+    "b4": "red",
+    "b5": "rededge1",
+    "b6": "rededge2",
+    "b7": "rededge3",
+    "b8": "nir",
+    "b8a": "nir_narrow",
+    "b11": "swir1",
+    "b12": "swir2",
+}
+LANDSAT89 = {
+    "b1": "coastal",
+    "b2": "blue",
+    "b3": "green",
+    "b4": "red",
+    "b5": "nir",
+    "b6": "swir1",
+    "b7": "swir2",
+}
 LANDSAT457 = {"b1": "blue", "b2": "green", "b3": "red", "b4": "nir", "b5": "swir1", "b7": "swir2"}
 NAMED = {name: name for name in OPTICAL} | {
-    "nir08": "nir", "nir8": "nir", "nir1": "nir", "nir2": "nir_narrow", "nir09": "nir_narrow", "swir16": "swir1", "swir22": "swir2",
-    "swir": "swir1", "r": "red", "g": "green", "b": "blue", "rouge": "red", "vert": "green", "bleu": "blue", "rot": "red", "blau": "blue",
-}  # fmt: skip
+    "nir08": "nir",
+    "nir8": "nir",
+    "nir1": "nir",
+    "nir2": "nir_narrow",
+    "nir09": "nir_narrow",
+    "swir16": "swir1",
+    "swir22": "swir2",
+    "swir": "swir1",
+    "r": "red",
+    "g": "green",
+    "b": "blue",
+    "rouge": "red",
+    "vert": "green",
+    "bleu": "blue",
+    "rot": "red",
+    "blau": "blue",
+}
 # Bands of a file that names none, by their number: the usual order of products that are delivered so.
 BY_COUNT = {
     3: ("red", "green", "blue"),
@@ -43,40 +116,116 @@ BY_COUNT = {
 }
 DEM, LABEL, LAND_COVER, AREA, MASK = "dem", "label", "land_cover", "area", "mask"
 ROLES = {
-    "slope": ("slope", "steigung", "pente"), "aspect": ("aspect",), "curvature": ("curvature", "curv"), "twi": ("twi",),
-    "hillshade": ("hillshade", "shade"), "ndvi": ("ndvi",), "mndwi": ("mndwi", "ndwi"),
+    "slope": ("slope", "steigung", "pente"),
+    "aspect": ("aspect",),
+    "curvature": ("curvature", "curv"),
+    "twi": ("twi",),
+    "hillshade": ("hillshade", "shade"),
+    "ndvi": ("ndvi",),
+    "mndwi": ("mndwi", "ndwi"),
     LABEL: ("label", "labels", "landslide", "landslides", "inventory", "groundtruth", "scars"),
-    MASK: ("scl", "cloud", "clouds", "cloudmask", "qa", "udm", "udm2"), AREA: ("aoi", "footprint"),
-    DEM: ("dem", "dsm", "dtm", "dgm", "dom", "mdt", "elevation", "elev", "height", "srtm", "glo30", "cop30", "aw3d30", "標高"),
+    MASK: ("scl", "cloud", "clouds", "cloudmask", "qa", "udm", "udm2"),
+    AREA: ("aoi", "footprint"),
+    DEM: (
+        "dem",
+        "dsm",
+        "dtm",
+        "dgm",
+        "dom",
+        "mdt",
+        "elevation",
+        "elev",
+        "height",
+        "srtm",
+        "glo30",
+        "cop30",
+        "aw3d30",
+        "標高",
+    ),
     LAND_COVER: ("landcover", "landuse", "lulc", "worldcover", "cover", "corine"),
-    "lithology": ("lithology", "lith", "litho", "geology", "geol"), "soil": ("soil", "soils"),
-    "rain": ("rain", "rainfall", "precip", "precipitation", "imerg", "chirps"), "vv": ("vv",), "vh": ("vh",), "pga": ("pga", "shaking"),
-}  # fmt: skip
+    "lithology": ("lithology", "lith", "litho", "geology", "geol"),
+    "soil": ("soil", "soils"),
+    "rain": ("rain", "rainfall", "precip", "precipitation", "imerg", "chirps"),
+    "vv": ("vv",),
+    "vh": ("vh",),
+    "pga": ("pga", "shaking"),
+}
 DERIVED = ("slope", "aspect", "curvature", "twi", "hillshade")
-UNITS = {"ndvi": "1", "mndwi": "1", "rain": "mm", "vv": "dB", "vh": "dB", "pga": "g", "lithology": "class", "soil": "class"}
+UNITS = {
+    "ndvi": "1",
+    "mndwi": "1",
+    "rain": "mm",
+    "vv": "dB",
+    "vh": "dB",
+    "pga": "g",
+    "lithology": "class",
+    "soil": "class",
+}
 PRE = ("pre", "before", "prior", "avant", "antes", "prima", "vorher")
 POST = ("post", "after", "apres", "despues", "dopo", "nachher")
 JAPANESE = {"pre": ("発災前", "災害前", "事前"), "post": ("発災後", "災害後", "事後")}
 SLIDES = (
-    "landslide", "landslides", "slide", "slides", "inventory", "scar", "scars", "scarp", "frana", "frane", "deslizamiento",
-    "deslizamientos", "rutschung", "rutschungen", "glissement", "glissements", "地すべり", "地滑り", "崩壊", "土砂",
-)  # fmt: skip
+    "landslide",
+    "landslides",
+    "slide",
+    "slides",
+    "inventory",
+    "scar",
+    "scars",
+    "scarp",
+    "frana",
+    "frane",
+    "deslizamiento",
+    "deslizamientos",
+    "rutschung",
+    "rutschungen",
+    "glissement",
+    "glissements",
+    "地すべり",
+    "地滑り",
+    "崩壊",
+    "土砂",
+)
 MAPPED = ("mapped", "interpreted", "aoi", "extent", "footprint", "判読", "対象範囲")
 LINES = {
-    "distance_to_rivers": ("river", "rivers", "stream", "streams", "waterway", "waterways", "drainage", "hydro", "fluss", "fiume", "河川"),
+    "distance_to_rivers": (
+        "river",
+        "rivers",
+        "stream",
+        "streams",
+        "waterway",
+        "waterways",
+        "drainage",
+        "hydro",
+        "fluss",
+        "fiume",
+        "河川",
+    ),
     "distance_to_faults": ("fault", "faults", "faglia", "falla", "断層"),
-    "distance_to_roads": ("road", "roads", "highway", "highways", "street", "streets", "strada", "strasse", "道路"),
-}  # fmt: skip
+    "distance_to_roads": (
+        "road",
+        "roads",
+        "highway",
+        "highways",
+        "street",
+        "streets",
+        "strada",
+        "strasse",
+        "道路",
+    ),
+}
 
 
 def words(text: str) -> list[str]:
-    """The words of a file's or a band's name, lower case: `postEvent_B04` gives post, event, b04; `download.B2` download, b2."""
+    """The words of a file's or a band's name, lower case: `postEvent_B04` gives post, event, b04;
+    `download.B2` download, b2."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     return [word for word in re.split(r"[\W_]+", parted.lower()) if word]
 
 
 def has_word(text: str, known: Iterable[str]) -> bool:
-    """Whether a name has one of the words, digits behind it or not; words in other scripts may stand anywhere."""
+    """Whether a name has one of the words, digits behind it or not; words in other scripts may stand
+    anywhere."""
     found = {re.sub(r"\d+$", "", word) or word for word in words(text)} | set(words(text))
     return any(word in found if word.isascii() else word in text for word in known)
 
@@ -91,7 +240,9 @@ def time_in(text: str) -> str:
     """`pre` or `post` where a name says so, else nothing."""
     for time, known in (("pre", PRE), ("post", POST)):
         joined = tuple(
-            f"{word}{event}" for word in known for event in ("event", "seismic", "quake", "disaster", "storm", "landslide", "fire")
+            f"{word}{event}"
+            for word in known
+            for event in ("event", "seismic", "quake", "disaster", "storm", "landslide", "fire")
         )
         if has_word(text, known + joined + JAPANESE[time]):
             return time
@@ -99,7 +250,8 @@ def time_in(text: str) -> str:
 
 
 def optical_in(text: str, sensor: str) -> str | None:
-    """The spectral band that a name means; `sensor` is the name of the file, which says whose band numbers they are."""
+    """The spectral band that a name means; `sensor` is the name of the file, which says whose band numbers
+    they are."""
     found = words(text)
     if edge := re.search(r"rededge([123])$", "".join(found)):
         return f"rededge{edge[1]}"
@@ -124,7 +276,8 @@ def role_in(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Band:
-    """One band of a user's raster: what it is taken for (`role`, None: unknown) and `why`, its time, and its values at a glance."""
+    """One band of a user's raster: what it is taken for (`role`, None: unknown) and `why`, its time, and its
+    values at a glance."""
 
     path: Path
     number: int
@@ -201,7 +354,8 @@ def look_at(paths: Sequence[Path], grid: Grid) -> Found:
 def bands_of(path: Path, grid: Grid) -> list[Band]:
     """The bands of a raster, those of all variables of a NetCDF."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # GDAL does not place every NetCDF; the import reads its coordinates
+        # GDAL does not place every NetCDF; the import reads its coordinates
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path) as source:
             inner = source.subdatasets
             if not inner:
@@ -213,11 +367,15 @@ def bands_of(path: Path, grid: Grid) -> list[Band]:
     return bands
 
 
-def bands_of_dataset(source: rasterio.DatasetReader, path: Path, variable: str | None, grid: Grid) -> list[Band]:
+def bands_of_dataset(
+    source: rasterio.DatasetReader, path: Path, variable: str | None, grid: Grid
+) -> list[Band]:
     interpreted = [kind.name for kind in source.colorinterp]
     by_colour = interpreted[:3] == ["red", "green", "blue"]
     numbers = [
-        number for number in source.indexes if source.colorinterp[number - 1] != ColorInterp.alpha or (source.count == 4 and not by_colour)
+        number
+        for number in source.indexes
+        if source.colorinterp[number - 1] != ColorInterp.alpha or (source.count == 4 and not by_colour)
     ]
     thin = min(1.0, GLANCE / max(source.shape))
     shape = tuple(max(1, round(side * thin)) for side in source.shape)
@@ -232,16 +390,34 @@ def bands_of_dataset(source: rasterio.DatasetReader, path: Path, variable: str |
         text = f"{path.stem} {variable or ''} {source.descriptions[number - 1] or ''}"
         bands.append(
             Band(
-                path, number, source.count, variable, role, why, time_in(text), date_in(text), source.dtypes[number - 1],
-                source.scales[number - 1], low, high, tuple(int(code) for code in codes[:65]), cover,
+                path,
+                number,
+                source.count,
+                variable,
+                role,
+                why,
+                time_in(text),
+                date_in(text),
+                source.dtypes[number - 1],
+                source.scales[number - 1],
+                low,
+                high,
+                tuple(int(code) for code in codes[:65]),
+                cover,
                 source.crs.to_string() if source.crs else None,
             )
-        )  # fmt: skip
+        )
     return bands
 
 
 def role_of_band(
-    source: rasterio.DatasetReader, path: Path, variable: str | None, number: int, count: int, values: np.ndarray, by_colour: bool
+    source: rasterio.DatasetReader,
+    path: Path,
+    variable: str | None,
+    number: int,
+    count: int,
+    values: np.ndarray,
+    by_colour: bool,
 ) -> tuple[str | None, str]:
     """What a band is taken for, and why."""
     description = source.descriptions[number - 1] or ""
@@ -265,7 +441,8 @@ def role_of_band(
 
 
 def is_elevation(values: np.ndarray) -> bool:
-    """Whether values can be metres of elevation: more than bytes and reflectances hold, and no more than Earth's relief."""
+    """Whether values can be metres of elevation: more than bytes and reflectances hold, and no more than
+    Earth's relief."""
     if not values.size or values.dtype == np.uint8:
         return False
     low, high = float(values.min()), float(values.max())
@@ -282,7 +459,11 @@ def scale_of(band: Band) -> tuple[float, str]:
     if not np.isfinite(band.high) or band.high <= 2:
         return 1.0, "reflectance already"
     if band.low > 5000 and band.high < 45_000 and band.dtype == "uint16":
-        return 2.75e-5, f"GUESS Landsat Collection 2 ({seen}), whose offset of -0.2 is left out; subtract it yourself for true reflectance"
+        return (
+            2.75e-5,
+            f"GUESS Landsat Collection 2 ({seen}), whose offset of -0.2 is left out; subtract it "
+            f"yourself for true reflectance",
+        )
     if band.high <= 30_000:
         return 1e-4, f"GUESS reflectance times 10000 ({seen})"
     return 1 / 65535, f"GUESS 16 bits of brightness ({seen})"
@@ -298,11 +479,23 @@ def vector_layers(path: Path) -> list[VectorLayer]:
     found = []
     for name, _ in layers:
         info = pyogrio.read_info(path, layer=name, force_feature_count=True)
-        geometry = (info["geometry_type"] or "no geometry").removeprefix("2.5D ").split(" ")[0].removeprefix("Multi")
+        geometry = (
+            (info["geometry_type"] or "no geometry").removeprefix("2.5D ").split(" ")[0].removeprefix("Multi")
+        )
         if geometry == "Unknown":
             geometry = first_geometry(path, name)
         role, why = role_of_vectors(name if several else f"{path.stem} {name}", geometry)
-        found.append(VectorLayer(path, str(name) if several else None, geometry, int(info["features"]), role, why, crs=info["crs"]))
+        found.append(
+            VectorLayer(
+                path,
+                str(name) if several else None,
+                geometry,
+                int(info["features"]),
+                role,
+                why,
+                crs=info["crs"],
+            )
+        )
     return found
 
 
@@ -329,18 +522,27 @@ def role_of_vectors(text: str, geometry: str) -> tuple[str | None, str]:
 
 def openstreetmap(path: Path) -> list[VectorLayer]:
     """Rivers and roads of an extract of OpenStreetMap, which is not opened: it may be large."""
-    which = {"distance_to_rivers": "waterway IN ('river', 'stream')", "distance_to_roads": "highway IS NOT NULL"}
+    which = {
+        "distance_to_rivers": "waterway IN ('river', 'stream')",
+        "distance_to_roads": "highway IS NOT NULL",
+    }
     return [
-        VectorLayer(path, "lines", "LineString", 0, role, "an OpenStreetMap extract", where, "EPSG:4326") for role, where in which.items()
+        VectorLayer(path, "lines", "LineString", 0, role, "an OpenStreetMap extract", where, "EPSG:4326")
+        for role, where in which.items()
     ]
 
 
 def first_label(vectors: Sequence[VectorLayer]) -> VectorLayer | None:
-    """The layer that is most plainly the inventory: the one with the fewest words in its name, polygons only."""
+    """The layer that is most plainly the inventory: the one with the fewest words in its name, polygons
+    only."""
     labels = [one for one in vectors if one.role == LABEL]
     return min(labels, key=lambda one: len(words(one.layer or one.path.stem)), default=None)
 
 
-def record_of_origin(path: str, layer: str | None = None, where: str | None = None, variable: str | None = None) -> dict[str, Any]:
+def record_of_origin(
+    path: str, layer: str | None = None, where: str | None = None, variable: str | None = None
+) -> dict[str, Any]:
     """The entry of a user's file in a card."""
-    return {"path": path} | {key: value for key, value in (("layer", layer), ("where", where), ("variable", variable)) if value}
+    return {"path": path} | {
+        key: value for key, value in (("layer", layer), ("where", where), ("variable", variable)) if value
+    }

@@ -1,6 +1,8 @@
-"""The verdict on the claims of all papers: a tidy table with one line a test and protocol, what people read of it, and a forest plot.
+"""The verdict on the claims of all papers: a tidy table with one line a test and protocol, what people read
+of it, and a forest plot.
 
-A claim is tested as the difference of one score between two runs, from stored scores only; see `scoring.claims` for the verdict.
+A claim is tested as the difference of one score between two runs, from stored scores only; see
+`scoring.claims` for the verdict.
 """
 
 import html as html_module
@@ -29,10 +31,27 @@ from headscarp.scoring.classes import read_class_cells
 from headscarp.scoring.pixel import plain
 
 COLUMNS = [
-    "card", "claim", "text", "place", "metric", "site", "trained_on", "data", "protocol", "first", "second", "effect", "ci_low", "ci_high",
-    "n_seeds", "verdict", "published_effect", "note",
-]  # fmt: skip
-TOLD = ("card", "claim", "text", "place", "metric", "site", "trained_on", "data", "first", "second")  # what a test's record tells its lines
+    "card",
+    "claim",
+    "text",
+    "place",
+    "metric",
+    "site",
+    "trained_on",
+    "data",
+    "protocol",
+    "first",
+    "second",
+    "effect",
+    "ci_low",
+    "ci_high",
+    "n_seeds",
+    "verdict",
+    "published_effect",
+    "note",
+]
+# what a test's record tells its lines
+TOLD = ("card", "claim", "text", "place", "metric", "site", "trained_on", "data", "first", "second")
 NUMBERS = ["effect", "ci_low", "ci_high", "published_effect"]
 ONE_SEED = "one seed: the chance of training is not in the interval"
 UNDEFINED = "the score is undefined for one of the two"
@@ -41,18 +60,22 @@ UNDEFINED = "the score is undefined for one of the two"
 
 
 def claims_table(record: Mapping[str, Any]) -> pd.DataFrame:
-    """One line for each test of a claim and each protocol, with `COLUMNS`; effects and intervals are fractions, NaN where undefined.
+    """One line for each test of a claim and each protocol, with `COLUMNS`; effects and intervals are
+    fractions, NaN where undefined.
 
     Args:
-        record: of `Plan.claims_record`. A test holds card, claim, text, place, metric, site (where it is scored), trained_on, data,
-            first, second, labels of both, runs ({protocol: [folders of the first's scores by seed, folders of the second's]}), of_classes,
-            published_effect and note.
+        record: of `Plan.claims_record`. A test holds card, claim, text, place, metric, site (where it is
+            scored), trained_on, data, first, second, labels of both, runs ({protocol: [folders of the first's
+            scores by seed, folders of the second's]}), of_classes, published_effect and note.
 
     Raises:
         HeadscarpError: there is no test, scores are missing, or those of two runs cannot be compared.
     """
     if not record["tests"]:
-        raise HeadscarpError("no claim can be tested: none of the selected cards makes one; add a paper to `cards` in config.yaml")
+        raise HeadscarpError(
+            "no claim can be tested: none of the selected cards makes one; add a paper to `cards` in "
+            "config.yaml"
+        )
     frame = pd.DataFrame([line for test in record["tests"] for line in test_records(test)], columns=COLUMNS)
     frame[NUMBERS] = frame[NUMBERS].astype(float)
     return frame
@@ -69,9 +92,15 @@ def test_records(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         found, why = difference_of(test, first, second)
         notes = [test["note"], why and f"no interval: {why}", ONE_SEED if len(first) == 1 else ""]
         yield {key: test[key] for key in TOLD} | {
-            "protocol": protocol, "effect": found.size, "ci_low": found.low, "ci_high": found.high, "n_seeds": len(first),
-            "verdict": judge(found.low, found.high), "published_effect": test["published_effect"], "note": "; ".join(filter(None, notes)),
-        }  # fmt: skip
+            "protocol": protocol,
+            "effect": found.size,
+            "ci_low": found.low,
+            "ci_high": found.high,
+            "n_seeds": len(first),
+            "verdict": judge(found.low, found.high),
+            "published_effect": test["published_effect"],
+            "note": "; ".join(filter(None, notes)),
+        }
 
 
 def scored(test: Mapping[str, Any], row: str, protocol: str, folder: str) -> Scored:
@@ -84,12 +113,16 @@ def scored(test: Mapping[str, Any], row: str, protocol: str, folder: str) -> Sco
     one = Scored(RunFiles(row, row, row, protocol, seed=-1, folder=path), read_json(path / "scores.json"))
     for key, expected in (("data", test["data"]), ("protocol", protocol)):
         if one.scores[key] != expected:
-            raise HeadscarpError(f"{path / 'scores.json'} says {key} '{one.scores[key]}' where '{expected}' is expected; score it again")
+            raise HeadscarpError(
+                f"{path / 'scores.json'} says {key} '{one.scores[key]}' where '{expected}' is expected; "
+                f"score it again"
+            )
     return one
 
 
 def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Difference, str]:
-    """The difference of a test's metric between two groups of runs, and why it has no interval ('' where it has one)."""
+    """The difference of a test's metric between two groups of runs, and why it has no interval ('' where it
+    has one)."""
     metric, place = test["metric"], f"card {test['card']}, claim {test['claim']}"
     if test["of_classes"]:
         cells = [[read_class_cells(one.run.folder) for one in side] for side in sides]
@@ -108,7 +141,9 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Di
 # --- what people read
 
 
-def write_claims(frame: pd.DataFrame, record: Mapping[str, Any], csv: str | Path, md: str | Path, html: str | Path) -> None:
+def write_claims(
+    frame: pd.DataFrame, record: Mapping[str, Any], csv: str | Path, md: str | Path, html: str | Path
+) -> None:
     """Write the table as CSV, and grouped by paper as Markdown and HTML, each atomically."""
     write_csv(frame, csv)
     for path, text in ((md, to_markdown(frame, record)), (html, to_html(frame, record))):
@@ -133,8 +168,15 @@ def to_html(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
     parts = [f"<h1>{escape(record['title'])}</h1>", f"<p>{escape(record['caption'])}</p>"]
     for card, part in frame.groupby("card", sort=False):
         heads, lines = lines_of(part, record)
-        parts += [f"<h2>{escape(card)}: {escape(record['cards'][card])}</h2>", *(f"<p>{escape(line)}</p>" for line in summary(part))]
-        parts.append("<table>\n<thead><tr>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + "</tr></thead>\n<tbody>")
+        parts += [
+            f"<h2>{escape(card)}: {escape(record['cards'][card])}</h2>",
+            *(f"<p>{escape(line)}</p>" for line in summary(part)),
+        ]
+        parts.append(
+            "<table>\n<thead><tr>"
+            + "".join(f"<th>{escape(head)}</th>" for head in heads)
+            + "</tr></thead>\n<tbody>"
+        )
         parts += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines]
         parts.append("</tbody>\n</table>")
     return html_page(record["title"], parts, notes_of(frame, record))
@@ -143,7 +185,11 @@ def to_html(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
 def labels_of(record: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     """What people read for a row, by the site on which it is scored."""
     sides = ("first", "second")
-    return {(test["site"], test[side]): label for test in record["tests"] for side, label in zip(sides, test["labels"], strict=True)}
+    return {
+        (test["site"], test[side]): label
+        for test in record["tests"]
+        for side, label in zip(sides, test["labels"], strict=True)
+    }
 
 
 def tests_of(frame: pd.DataFrame) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -156,14 +202,34 @@ def tests_of(frame: pd.DataFrame) -> Iterator[tuple[Any, dict[str, Any]]]:
 def lines_of(part: pd.DataFrame, record: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Heads and lines of one paper's table; a claim's sentence stands in its first line only."""
     protocols, labels = list(dict.fromkeys(part["protocol"])), labels_of(record)
-    heads = ["Claim", "Comparison", "Site", "Data", "Metric", *(f"Effect, {protocol}" for protocol in protocols), "Printed effect"]
+    heads = [
+        "Claim",
+        "Comparison",
+        "Site",
+        "Data",
+        "Metric",
+        *(f"Effect, {protocol}" for protocol in protocols),
+        "Printed effect",
+    ]
     lines, told = [], None
     for test, by_protocol in tests_of(part):
         claim = f"{test.text} ({test.place})" if test.claim != told else ""
         told = test.claim
-        effects = [effect_text(by_protocol[protocol]) if protocol in by_protocol else "" for protocol in protocols]
+        effects = [
+            effect_text(by_protocol[protocol]) if protocol in by_protocol else "" for protocol in protocols
+        ]
         printed = f"{test.published_effect:+.3f}" if math.isfinite(test.published_effect) else ""
-        lines.append([claim, versus(labels, test), place_of(test), test.data, metric_label(test.metric), *effects, printed])
+        lines.append(
+            [
+                claim,
+                versus(labels, test),
+                place_of(test),
+                test.data,
+                metric_label(test.metric),
+                *effects,
+                printed,
+            ]
+        )
     return heads, lines
 
 
@@ -186,7 +252,8 @@ def effect_text(line: Any) -> str:
 def summary(part: pd.DataFrame) -> list[str]:
     """How many tests of one paper had which verdict, for each protocol and kind of data."""
     return [
-        f"{protocol}, {data}: " + ", ".join(f"{(lines['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS)
+        f"{protocol}, {data}: "
+        + ", ".join(f"{(lines['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS)
         for (protocol, data), lines in part.groupby(["protocol", "data"], sort=False)
     ]
 
@@ -197,7 +264,9 @@ def notes_of(frame: pd.DataFrame, record: Mapping[str, Any]) -> list[str]:
     for line in frame.itertuples():
         for note in filter(None, line.note.split("; ")):
             notes.setdefault(note, {})[f"{line.card} {line.claim} on {line.site}"] = None
-    return [f"{note[0].upper()}{note[1:]}: {', '.join(tests)}." for note, tests in notes.items()] + record["left_out"]
+    return [f"{note[0].upper()}{note[1:]}: {', '.join(tests)}." for note, tests in notes.items()] + record[
+        "left_out"
+    ]
 
 
 # --- the forest plot
@@ -212,7 +281,8 @@ REAL = "#EAF2F8"
 
 
 class Placed(NamedTuple):
-    """What stands at a height of the plot, in inches below its upper edge: a paper, a line of a sentence, or a test with its lines."""
+    """What stands at a height of the plot, in inches below its upper edge: a paper, a line of a sentence, or
+    a test with its lines."""
 
     kind: str
     top: float
@@ -240,15 +310,19 @@ def placed(frame: pd.DataFrame, record: Mapping[str, Any]) -> tuple[list[Placed]
 
 
 def forest_plot(frame: pd.DataFrame, record: Mapping[str, Any]) -> Figure:
-    """Every test of every claim in the style of a forest plot: effects with 95 % intervals under each protocol, and the printed effect.
+    """Every test of every claim in the style of a forest plot: effects with 95 % intervals under each
+    protocol, and the printed effect.
 
-    Colour and shape of a marker tell the verdict, its filling the protocol; real sites stand on a tinted ground.
+    Colour and shape of a marker tell the verdict, its filling the protocol; real sites stand on a tinted
+    ground.
     """
     with style.look():
         items, height = placed(frame, record)
         figure = style.new_figure(TOP + height + BOTTOM, layout=None)
         total = TOP + height + BOTTOM
-        axes = figure.add_axes((LEFT / style.WIDTH, BOTTOM / total, 1 - (LEFT + RIGHT) / style.WIDTH, height / total))
+        axes = figure.add_axes(
+            (LEFT / style.WIDTH, BOTTOM / total, 1 - (LEFT + RIGHT) / style.WIDTH, height / total)
+        )
         axes.set_ylim(height, 0)
         for item in items:
             PAINTERS[item.kind](axes, item)
@@ -265,8 +339,17 @@ def beside(axes: Axes) -> Any:
 
 def paint_paper(axes: Axes, item: Placed) -> None:
     where = beside(axes)
-    axes.plot([0.06, style.WIDTH - 0.06], [item.top + 0.09] * 2, color=style.INK, lw=0.7, transform=where, clip_on=False)
-    axes.text(0.06, item.top + HEAD - 0.09, item.text, transform=where, weight="bold", fontsize=8.5, va="center")
+    axes.plot(
+        [0.06, style.WIDTH - 0.06],
+        [item.top + 0.09] * 2,
+        color=style.INK,
+        lw=0.7,
+        transform=where,
+        clip_on=False,
+    )
+    axes.text(
+        0.06, item.top + HEAD - 0.09, item.text, transform=where, weight="bold", fontsize=8.5, va="center"
+    )
 
 
 def paint_sentence(axes: Axes, item: Placed) -> None:
@@ -280,10 +363,23 @@ def paint_test(axes: Axes, item: Placed) -> None:
     if item.test.data == "real":
         axes.axhspan(item.top, item.top + ROW, color=REAL, lw=0, zorder=0)
     axes.text(LEFT - 0.08, middle, item.text, transform=where, fontsize=6, ha="right", va="center")
-    axes.text(style.WIDTH - RIGHT + 0.08, middle, f"{place_of(item.test)}, {item.test.data}", transform=where, fontsize=6.2, va="center",
-              weight="bold" if item.test.data == "real" else "normal")  # fmt: skip
+    axes.text(
+        style.WIDTH - RIGHT + 0.08,
+        middle,
+        f"{place_of(item.test)}, {item.test.data}",
+        transform=where,
+        fontsize=6.2,
+        va="center",
+        weight="bold" if item.test.data == "real" else "normal",
+    )
     if math.isfinite(item.test.published_effect):
-        axes.plot([item.test.published_effect] * 2, [item.top + 0.015, item.top + ROW - 0.015], color=style.INK, lw=1.1, zorder=3)
+        axes.plot(
+            [item.test.published_effect] * 2,
+            [item.top + 0.015, item.top + ROW - 0.015],
+            color=style.INK,
+            lw=1.1,
+            zorder=3,
+        )
     for protocol, line in item.lines.items():
         paint_effect(axes, middle - OFFSETS[protocol], line, filled=protocol == "blocked")
 
@@ -292,9 +388,20 @@ def paint_effect(axes: Axes, height: float, line: Any, filled: bool) -> None:
     """One marker with its interval, or a note in its place."""
     marker, colour = LOOKS[line.verdict]
     if math.isfinite(line.ci_low):
-        axes.plot([line.ci_low, line.ci_high], [height] * 2, color=colour, lw=0.9, zorder=4, solid_capstyle="butt")
+        axes.plot(
+            [line.ci_low, line.ci_high], [height] * 2, color=colour, lw=0.9, zorder=4, solid_capstyle="butt"
+        )
     if math.isfinite(line.effect):
-        axes.plot(line.effect, height, marker, ms=3.6, mec=colour, mfc=colour if filled else "white", mew=0.8, zorder=5)
+        axes.plot(
+            line.effect,
+            height,
+            marker,
+            ms=3.6,
+            mec=colour,
+            mfc=colour if filled else "white",
+            mew=0.8,
+            zorder=5,
+        )
 
 
 PAINTERS = {"paper": paint_paper, "sentence": paint_sentence, "test": paint_test}
@@ -317,10 +424,15 @@ def look_of_axis(axes: Axes, frame: pd.DataFrame) -> None:
 
 def add_legend(figure: Figure, total: float, protocols: set[str]) -> None:
     """Verdicts, protocols, the printed effect and the ground of real data, above the plot."""
-    handles = [Line2D([], [], color=colour, marker=marker, ms=4.5, lw=0.9, label=verdict) for verdict, (marker, colour) in LOOKS.items()]
+    handles = [
+        Line2D([], [], color=colour, marker=marker, ms=4.5, lw=0.9, label=verdict)
+        for verdict, (marker, colour) in LOOKS.items()
+    ]
     for protocol in (one for one in OFFSETS if one in protocols):
         face = style.MUTED if protocol == "blocked" else "white"
-        handles.append(Line2D([], [], color=style.MUTED, marker="s", ms=4, lw=0, mfc=face, label=f"{protocol} protocol"))
+        handles.append(
+            Line2D([], [], color=style.MUTED, marker="s", ms=4, lw=0, mfc=face, label=f"{protocol} protocol")
+        )
     handles.append(Line2D([], [], color=style.INK, marker="|", ms=7, mew=1.1, lw=0, label="printed effect"))
     handles += style.swatches([(REAL, "real site, others simulated (twins)")])
     place = {"loc": "upper left", "bbox_to_anchor": (0.005, 1 - 0.04 / total)}

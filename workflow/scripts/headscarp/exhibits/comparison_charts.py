@@ -20,8 +20,9 @@ BAR_GAP = 0.035  # of the width of the axes, between bars that join networks
 
 
 def ranks(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Mean rank by F1 of each row over blocks with landslides and seeds, with 95 % intervals, best on top; bars join rows of which no pair
-    differs in mean rank (paired bootstrap over blocks and seeds, Holm's correction, 5 % level).
+    """Mean rank by F1 of each row over blocks with landslides and seeds, with 95 % intervals, best on top;
+    bars join rows of which no pair differs in mean rank (paired bootstrap over blocks and seeds, Holm's
+    correction, 5 % level).
 
     Numbers: `mean_rank` of each row, `p_holm` of each pair `a_vs_b`.
     """
@@ -62,13 +63,22 @@ def draw_ranks(
     bound: Mapping[str, np.ndarray],
     bars: Sequence[tuple[int, int]],
 ) -> None:
-    """Dots with intervals, one line for each row in `order`, and to their right the bars (first, last) over positions in it."""
+    """Dots with intervals, one line for each row in `order`, and to their right the bars (first, last) over
+    positions in it."""
     y = np.arange(len(order))
     low, high = np.array([bound[row] for row in order]).T
     axes.hlines(y, low, high, color=style.OKABE_ITO[0], lw=1.4)
     axes.plot([mean[row] for row in order], y, "o", color=style.OKABE_ITO[0], ms=4.5)
     for where, row, right in zip(y, order, high, strict=True):
-        axes.annotate(f"{mean[row]:.1f}", (right, where), (4, 0), textcoords="offset points", va="center", fontsize=6.5, color=style.INK)
+        axes.annotate(
+            f"{mean[row]:.1f}",
+            (right, where),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.5,
+            color=style.INK,
+        )
     axes.set_yticks(y, [spec.labels[row] for row in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlim(min(0.9, low.min() - 0.1), max(high.max(), len(order)) + 0.1)
@@ -78,12 +88,20 @@ def draw_ranks(
     axes.set_axisbelow(True)
     for (first, last), lane in zip(bars, lanes_of(bars), strict=True):
         x = 1 + BAR_GAP * (1 + lane)
-        axes.plot([x, x], [first - 0.2, last + 0.2], color=style.INK, lw=2.6, solid_capstyle="butt", clip_on=False,
-                  transform=axes.get_yaxis_transform())  # fmt: skip
+        axes.plot(
+            [x, x],
+            [first - 0.2, last + 0.2],
+            color=style.INK,
+            lw=2.6,
+            solid_capstyle="butt",
+            clip_on=False,
+            transform=axes.get_yaxis_transform(),
+        )
 
 
 def lanes_of(bars: Sequence[tuple[int, int]]) -> list[int]:
-    """The lane of each bar (first, last), in ascending order of `first`: the leftmost in which it touches no other."""
+    """The lane of each bar (first, last), in ascending order of `first`: the leftmost in which it touches no
+    other."""
     ends: list[int] = []
     lanes = []
     for first, last in bars:

@@ -1,4 +1,5 @@
-"""Tables that compare many networks on the same windows: scores beside costs, and which differences are real."""
+"""Tables that compare many networks on the same windows: scores beside costs, and which differences are
+real."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,8 +28,8 @@ CORRECTED = "p by {draws:,} draws of blocks and seeds, corrected by Holm for {pa
 
 
 def network_comparison(spec: ExhibitSpec) -> pd.DataFrame:
-    """F1, average precision and IoU of each row with 95 % intervals, what `cross_tables.lightweight` tells of its costs, and the peak
-    memory of its training in MiB."""
+    """F1, average precision and IoU of each row with 95 % intervals, what `cross_tables.lightweight` tells of
+    its costs, and the peak memory of its training in MiB."""
     frames = [frame_of(aggregate(spec, METRICS))]
     for protocol in spec.protocols:
         runs = tuple(run for run in spec.runs if run.protocol == protocol)
@@ -43,14 +44,29 @@ def memory_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
             records = [read_json(run.folder / "run.json") for run in spec.runs_of(row, protocol)]
             memories = [one.get("peak_memory") for one in records]
             measured = [memory for memory in memories if memory]
-            of_what = require_known(measured[0]["of"], MEMORIES, f"run.json of {row}: peak memory of") if measured else ""
+            of_what = (
+                require_known(measured[0]["of"], MEMORIES, f"run.json of {row}: peak memory of")
+                if measured
+                else ""
+            )
             value = mean_of([memory and memory["mib"] for memory in memories])
-            note = MEMORIES[of_what] if measured else "trained before memory was recorded; train the run again"
-            yield record(spec, row, "training_memory_mib", protocol=protocol, data=spec.only_site().data, note=note, **value)
+            note = (
+                MEMORIES[of_what] if measured else "trained before memory was recorded; train the run again"
+            )
+            yield record(
+                spec,
+                row,
+                "training_memory_mib",
+                protocol=protocol,
+                data=spec.only_site().data,
+                note=note,
+                **value,
+            )
 
 
 MEMORIES = {
-    "process": "memory is the largest resident set of the training process, Python and its libraries (some hundreds of MiB) included",
+    "process": "memory is the largest resident set of the training process, Python and its libraries (some "
+    "hundreds of MiB) included",
     "device": "memory is the most that tensors took on the accelerator at once",
 }
 
@@ -59,11 +75,12 @@ MEMORIES = {
 
 
 def pairwise(spec: ExhibitSpec) -> pd.DataFrame:
-    """Difference in F1 of every pair of rows, first - second, with its 95 % interval by paired bootstrap over blocks and seeds; rows
-    `a_vs_b`.
+    """Difference in F1 of every pair of rows, first - second, with its 95 % interval by paired bootstrap over
+    blocks and seeds; rows `a_vs_b`.
 
-    Metrics: f1_difference, p_bootstrap, p_holm (corrected for all pairs of the table) and verdict: `better` or `worse` where p_holm is
-    below 0.05, else `not told apart`. An interval is of its pair alone: it may leave out 0 where the verdict does not.
+    Metrics: f1_difference, p_bootstrap, p_holm (corrected for all pairs of the table) and verdict: `better`
+    or `worse` where p_holm is below 0.05, else `not told apart`. An interval is of its pair alone: it may
+    leave out 0 where the verdict does not.
     """
     # statsmodels takes a second to import and no other table of this module needs it.
     from headscarp.scoring.pairs import DRAWS, drawn_f1, pair_p_values
@@ -77,10 +94,19 @@ def pairwise(spec: ExhibitSpec) -> pd.DataFrame:
         p_values = pair_p_values(drawn)
         note = CORRECTED.format(draws=DRAWS, pairs=len(p_values))
         for first, second in combinations(spec.rows, 2):
-            exact = [mean_of([one.scores["metrics"]["f1"] for one in runs[row]])["value"] for row in (first, second)]
-            bounds = percentile_interval(drawn[first] - drawn[second], fine[first]) if {first, second} <= drawn.keys() else None
+            exact = [
+                mean_of([one.scores["metrics"]["f1"] for one in runs[row]])["value"]
+                for row in (first, second)
+            ]
+            bounds = (
+                percentile_interval(drawn[first] - drawn[second], fine[first])
+                if {first, second} <= drawn.keys()
+                else None
+            )
             p, corrected = p_values.get((first, second), (None, None)) if bounds else (None, None)
-            lines += pair_records(spec, protocol, (first, second), exact, bounds, p, corrected, note, len(runs[first]))
+            lines += pair_records(
+                spec, protocol, (first, second), exact, bounds, p, corrected, note, len(runs[first])
+            )
     return frame_of(lines)
 
 
@@ -101,7 +127,8 @@ def pair_records(
     note: str,
     seeds: int,
 ) -> Iterator[dict[str, Any]]:
-    """Tidy records of a pair of rows: difference of their `exact` scores with `bounds`, p-values and verdict."""
+    """Tidy records of a pair of rows: difference of their `exact` scores with `bounds`, p-values and
+    verdict."""
     row = VERSUS.join(pair)
     difference = None if None in exact else exact[0] - exact[1]
     low, high = bounds or (None, None)

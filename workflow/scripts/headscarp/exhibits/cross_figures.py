@@ -12,16 +12,20 @@ from headscarp.exhibits.cross_tables import cross_records
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of
 
-COLOURS = "cividis"  # made for readers with and without colour vision deficiency (Nuñez et al. 2018, doi 10.1371/journal.pone.0199239)
+# made for readers with and without colour vision deficiency (Nuñez et al. 2018, doi
+# 10.1371/journal.pone.0199239)
+COLOURS = "cividis"
 DARK = 50.0  # percent: numbers on darker cells are white
 SHORTENED = " (simulated)"  # the figure says so below
 PANEL = 2.75  # inches: height of a row of panels
 
 
 def cross_matrix(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Heat maps of F1 in percent, region of training x region of scoring, a panel for each row of the exhibit (and line for each protocol).
+    """Heat maps of F1 in percent, region of training x region of scoring, a panel for each row of the exhibit
+    (and line for each protocol).
 
-    The diagonal, framed, is the test part of the region of training; every other cell is the whole of another region.
+    The diagonal, framed, is the test part of the region of training; every other cell is the whole of another
+    region.
     """
     frame = frame_of(line for line in cross_records(spec) if line["metric"] == "f1")
     figure = style.new_figure(0.55 + PANEL * len(spec.protocols))
@@ -35,7 +39,11 @@ def cross_matrix(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     for axes in panels[-1]:
         axes.set_xlabel("Scored on")
     figure.colorbar(image, ax=panels, label="F1 (%)", shrink=0.8, pad=0.02)
-    style.sign(figure, spec, "Framed: test part of the region of training; all else: a whole region not seen in training.")
+    style.sign(
+        figure,
+        spec,
+        "Framed: test part of the region of training; all else: a whole region not seen in training.",
+    )
     return figure, frame
 
 
@@ -47,8 +55,20 @@ def draw_matrix(axes: Axes, spec: ExhibitSpec, lines: pd.DataFrame, row: str) ->
     image = axes.imshow(values, cmap=COLOURS, vmin=0, vmax=100)
     for y, of_training in enumerate(found):
         for x, one in enumerate(of_training):
-            axes.text(x, y, cell_text(one), ha="center", va="center", fontsize=8, color="white" if not one["value"] >= DARK else style.INK)
-        axes.add_patch(Rectangle((y - 0.5, y - 0.5), 1, 1, fill=False, ec=style.FALSE_POSITIVE, lw=2, clip_on=False, zorder=3))
+            axes.text(
+                x,
+                y,
+                cell_text(one),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if not one["value"] >= DARK else style.INK,
+            )
+        axes.add_patch(
+            Rectangle(
+                (y - 0.5, y - 0.5), 1, 1, fill=False, ec=style.FALSE_POSITIVE, lw=2, clip_on=False, zorder=3
+            )
+        )
     titles = [site.title.removesuffix(SHORTENED).replace(", ", ",\n") for site in spec.sites]
     axes.set_xticks(range(len(names)), titles)
     axes.set_yticks(range(len(names)), titles)

@@ -9,10 +9,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.maps import (
-    LANDSLIDE,
     TRUE_COLOUR,
     band_limits,
     bare,
@@ -34,25 +34,33 @@ from headscarp.vocabulary import require_known
 LAYERS = ("decoder", "encoder")
 COLOURS = "cividis"  # sequential in lightness, and the same to colour-blind readers
 PER_LINE = 9
-TITLE, SIDE, GAP, FOOT = 0.3, 0.28, 0.05, 0.75  # inches: above a line of panels, left of it, between panels, below all
+# inches: above a line of panels, left of it, between panels, below all
+TITLE, SIDE, GAP, FOOT = 0.3, 0.28, 0.05, 0.75
 SMALL_SHARE = 0.05  # of the strongest: below, the relief shows through
 
 
 def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """For each window around a large slide of the test region: image, label, and Grad-CAM of each row's first seed over grey relief.
+    """For each window around a large slide of the test region: image, label, and Grad-CAM of each row's first
+    seed over grey relief.
 
-    A network's maps are shares of its strongest activation in any of the windows: what it attends to can be compared between networks,
-    how strongly cannot. A label's outline is white within black. Numbers, by `row:window`: `inside`, the share of the activation that
-    lies on labelled landslides, and `landslide_share` of the window, which is what chance gives. Options: `composite` (three layers as
-    red, green and blue), `layer` (decoder, the default, or encoder).
+    A network's maps are shares of its strongest activation in any of the windows: what it attends to can be
+    compared between networks, how strongly cannot. A label's outline is white within black. Numbers, by
+    `row:window`: `inside`, the share of the activation that lies on labelled landslides, and
+    `landslide_share` of the window, which is what chance gives. Options: `composite` (three layers as red,
+    green and blue), `layer` (decoder, the default, or encoder).
 
     Raises:
-        HeadscarpError: the layer does not exist, several protocols are asked for, or runs were explained on different windows.
+        HeadscarpError: the layer does not exist, several protocols are asked for, or runs were explained on
+        different windows.
     """
     site = spec.only_site()
-    layer = require_known(spec.options.get("layer", LAYERS[0]), LAYERS, f"exhibit '{spec.name}', options: layer")
+    layer = require_known(
+        spec.options.get("layer", LAYERS[0]), LAYERS, f"exhibit '{spec.name}', options: layer"
+    )
     if len(spec.protocols) > 1:
-        raise HeadscarpError(f"exhibit '{spec.name}' shows one protocol at a time; name one as `protocols: [blocked]`")
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' shows one protocol at a time; name one as `protocols: [blocked]`"
+        )
     runs = [spec.runs_of(row, spec.protocols[0])[0] for row in spec.rows]
     explained = {run.row: stored_arrays(run, "gradcam.npz", "explain") for run in runs}
     windows = same_windows(runs, explained)
@@ -72,7 +80,12 @@ def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         slides = view.read(layer_path(site, "label"), classes=True) == LANDSLIDE
         ground = grey_relief(hillshade(view, site), np.zeros(view.shape))
         boxes = [
-            (SIDE + index % columns * (panel + GAP), (number * lines_of_panels + index // columns) * step + TITLE, panel, panel)
+            (
+                SIDE + index % columns * (panel + GAP),
+                (number * lines_of_panels + index // columns) * step + TITLE,
+                panel,
+                panel,
+            )
             for index in range(2 + len(runs))
         ]
         axes = [place(figure, box) for box in boxes]
@@ -93,14 +106,26 @@ def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             for colour, width in ((style.INK, 1.0), ("white", 0.4)):  # seen on pale relief and on dark blue
                 outline(drawn, slides, view, colour, width)
             if not attention[number].any():
-                drawn.text(0.5, 0.03, "nothing above 0", transform=drawn.transAxes, ha="center", fontsize=6, color=style.INK)
+                drawn.text(
+                    0.5,
+                    0.03,
+                    "nothing above 0",
+                    transform=drawn.transAxes,
+                    ha="center",
+                    fontsize=6,
+                    color=style.INK,
+                )
             drawn.set_title(run.label.replace(" (", "\n("), fontsize=6.5, pad=2)
             lines += explanation_records(spec, run, number, attention[number], slides)
         for one in axes:
             bare(one)
     bar = place(figure, (0.3 * style.WIDTH, figure.get_figheight() - FOOT + 0.12, 0.4 * style.WIDTH, 0.09))
-    figure.colorbar(ScalarMappable(Normalize(0, 1), COLOURS), cax=bar, orientation="horizontal",
-                    label="Grad-CAM, share of the network's strongest")  # fmt: skip
+    figure.colorbar(
+        ScalarMappable(Normalize(0, 1), COLOURS),
+        cax=bar,
+        orientation="horizontal",
+        label="Grad-CAM, share of the network's strongest",
+    )
     style.sign(figure, spec, f"First seed, {layer}; label outlined.")
     return figure, frame_of(lines)
 
@@ -111,11 +136,15 @@ def same_windows(runs: list[RunFiles], explained: dict[str, dict[str, np.ndarray
     for run in runs[1:]:
         if not np.array_equal(explained[run.row]["windows"], windows):
             first, other = (one.folder / "gradcam.npz" for one in (runs[0], run))
-            raise HeadscarpError(f"{other} shows other windows than {first}; delete both and explain the runs again")
+            raise HeadscarpError(
+                f"{other} shows other windows than {first}; delete both and explain the runs again"
+            )
     return windows
 
 
-def explanation_records(spec: ExhibitSpec, run: RunFiles, number: int, attention: np.ndarray, slides: np.ndarray) -> list[dict[str, Any]]:
+def explanation_records(
+    spec: ExhibitSpec, run: RunFiles, number: int, attention: np.ndarray, slides: np.ndarray
+) -> list[dict[str, Any]]:
     """How much of the activation (row, col) in a window lies on its slides, and their share of the window."""
     total = float(attention.sum())
     inside = float(attention[slides].sum()) / total if total else None

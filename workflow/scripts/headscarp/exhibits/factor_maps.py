@@ -1,4 +1,5 @@
-"""Figures that are maps of classes: lithology and soil, factors in natural breaks, susceptibility in natural breaks."""
+"""Figures that are maps of classes: lithology and soil, factors in natural breaks, susceptibility in natural
+breaks."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +18,21 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.charts import factor_label
 from headscarp.exhibits.maps import Page, bare, hatch, mapped_area, paint, place, show
-from headscarp.exhibits.rasters import View, class_counts, class_names, is_classed, layer_path, layer_record, site_grid, units_of, values_of
+from headscarp.exhibits.rasters import (
+    View,
+    class_counts,
+    class_names,
+    is_classed,
+    layer_path,
+    layer_record,
+    site_grid,
+    units_of,
+    values_of,
+)
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, record, unit_text
+from headscarp.geo.layer import ANGLE
 from headscarp.scoring.breaks import natural_breaks
-from headscarp.site.layer import ANGLE
 
 CLASSES, BREAKS_SEED = 5, 0
 CLASS_UNIT = "class"  # the units of class layers
@@ -49,9 +60,13 @@ def class_styles(codes: Sequence[int], layer: str) -> dict[int, ClassStyle]:
     room = len(TINTS) * len(HATCHES)
     if len(codes) > room:
         raise HeadscarpError(
-            f"layer '{layer}' has {len(codes)} classes but a map can tell {room} apart; merge classes, or leave it out of the exhibit"
+            f"layer '{layer}' has {len(codes)} classes but a map can tell {room} apart; merge classes, "
+            f"or leave it out of the exhibit"
         )
-    return {code: ClassStyle(TINTS[place % len(TINTS)], HATCHES[place // len(TINTS)]) for place, code in enumerate(sorted(codes))}
+    return {
+        code: ClassStyle(TINTS[place % len(TINTS)], HATCHES[place // len(TINTS)])
+        for place, code in enumerate(sorted(codes))
+    }
 
 
 # --- Fig. 2 of zhang2024
@@ -60,7 +75,8 @@ MAP_WIDTH, LEGEND_LINE, CHARACTERS = 4.0, 0.135, 46  # inches, inches, letters o
 
 
 def class_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Class layers of one site, each beside its legend; the numbers behind it are the shares of the mapped area.
+    """Class layers of one site, each beside its legend; the numbers behind it are the shares of the mapped
+    area.
 
     Options: `layers` (class layers, whose class names layers.json gives).
     """
@@ -73,19 +89,29 @@ def class_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     legends = {layer: legend_lines(names[layer], counts[layer]) for layer in layers}
     width = min(MAP_WIDTH, 8.6 / len(layers) / view.aspect)
     heights = [
-        0.36 + max(width * view.aspect, LEGEND_LINE * sum(text.count("\n") + 1 for text in legends[layer].values())) for layer in layers
+        0.36
+        + max(
+            width * view.aspect, LEGEND_LINE * sum(text.count("\n") + 1 for text in legends[layer].values())
+        )
+        for layer in layers
     ]
     figure = style.new_figure(sum(heights) + 0.25, layout=None)
     top, lines = 0.0, []
     for number, (layer, height) in enumerate(zip(layers, heights, strict=True)):
         styles = class_styles(list(counts[layer]), layer)
         axes = place(figure, (0.05, top + 0.28, width, width * view.aspect))
-        draw_classes(axes, view, np.where(inside, view.read(layer_path(site, layer), classes=True), 0), styles)
+        draw_classes(
+            axes, view, np.where(inside, view.read(layer_path(site, layer), classes=True), 0), styles
+        )
         axes.set_title(f"{style.panel_letter(number)} {factor_label(layer)}", pad=4)
         style.scale_bar(axes, view.width_km)
         if number == 0:
             style.north_arrow(axes)
-        legend_of_classes(place(figure, (width + 0.15, top + 0.28, style.WIDTH - width - 0.2, height - 0.36)), legends[layer], styles)
+        legend_of_classes(
+            place(figure, (width + 0.15, top + 0.28, style.WIDTH - width - 0.2, height - 0.36)),
+            legends[layer],
+            styles,
+        )
         lines += list(share_records(spec, site, layer, counts[layer]))
         top += height
     style.sign(figure, spec, "Percent of the mapped area.")
@@ -100,7 +126,10 @@ def options_of(spec: ExhibitSpec, key: str) -> list[str]:
     """
     names = list(spec.options.get(key) or [])
     if not names:
-        raise HeadscarpError(f"exhibit '{spec.name}' of card '{spec.card}' ({spec.kind}) needs the option `{key}`: a list of layers")
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' of card '{spec.card}' ({spec.kind}) needs the option `{key}`: a "
+            f"list of layers"
+        )
     return names
 
 
@@ -108,7 +137,11 @@ def legend_lines(names: Mapping[int, str], counts: Mapping[int, int]) -> dict[in
     """{code: text} of the classes that occur, wrapped, with their share of the mapped area."""
     total = sum(counts.values())
     return {
-        code: "\n".join(textwrap.wrap(f"{names.get(code, f'class {code}')} ({100 * count / total:.1f}\u00a0%)", CHARACTERS))
+        code: "\n".join(
+            textwrap.wrap(
+                f"{names.get(code, f'class {code}')} ({100 * count / total:.1f}\u00a0%)", CHARACTERS
+            )
+        )
         for code, count in counts.items()
     }
 
@@ -128,20 +161,39 @@ def draw_classes(axes: Axes, view: View, codes: np.ndarray, styles: Mapping[int,
 def legend_of_classes(axes: Axes, texts: Mapping[int, str], styles: Mapping[int, ClassStyle]) -> None:
     """A column of swatches and names, from the top of `axes`."""
     handles = [
-        Rectangle((0, 0), 1, 1, fc=styles[code].colour, ec=style.INK, lw=0.4, hatch=styles[code].hatch, label=text)
+        Rectangle(
+            (0, 0), 1, 1, fc=styles[code].colour, ec=style.INK, lw=0.4, hatch=styles[code].hatch, label=text
+        )
         for code, text in texts.items()
     ]
     axes.set_axis_off()
     axes.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0, 1), borderaxespad=0, borderpad=0, fontsize=6.6, labelspacing=0.32,
-        handlelength=1.9, handleheight=0.95, handletextpad=0.5,
-    )  # fmt: skip
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0,
+        borderpad=0,
+        fontsize=6.6,
+        labelspacing=0.32,
+        handlelength=1.9,
+        handleheight=0.95,
+        handletextpad=0.5,
+    )
 
 
-def share_records(spec: ExhibitSpec, site: SiteFiles, layer: str, counts: Mapping[int, int]) -> Iterator[dict[str, Any]]:
+def share_records(
+    spec: ExhibitSpec, site: SiteFiles, layer: str, counts: Mapping[int, int]
+) -> Iterator[dict[str, Any]]:
     names, total = class_names(site, layer), sum(counts.values())
     for code, count in counts.items():
-        yield record(spec, f"{layer}:{code}", "area_share", count / total, data=site.data, note=names.get(code, "no name"))
+        yield record(
+            spec,
+            f"{layer}:{code}",
+            "area_share",
+            count / total,
+            data=site.data,
+            note=names.get(code, "no name"),
+        )
 
 
 # --- Fig. 4 of zhang2024
@@ -153,7 +205,8 @@ FLAT_COLOUR = "#009E73"
 
 @dataclass(frozen=True)
 class Classed:
-    """A factor in classes: class numbers 0 … n-1 (row, col), -1 outside; n colours; n names, or n + 1 bounds."""
+    """A factor in classes: class numbers 0 … n-1 (row, col), -1 outside; n colours; n names, or n + 1
+    bounds."""
 
     codes: np.ndarray
     colours: list[str]
@@ -162,10 +215,11 @@ class Classed:
 
 
 def factor_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Small multiples of factors: continuous ones in natural-break classes, aspect in eight directions, class layers by class.
+    """Small multiples of factors: continuous ones in natural-break classes, aspect in eight directions, class
+    layers by class.
 
-    The breaks are those of the table of factor classes. The numbers behind the figure are the bounds of natural-break classes.
-    Options: `factors` (layers), `classes` (of natural breaks, default 5).
+    The breaks are those of the table of factor classes. The numbers behind the figure are the bounds of
+    natural-break classes. Options: `factors` (layers), `classes` (of natural breaks, default 5).
     """
     site = spec.only_site()
     factors, classes = options_of(spec, "factors"), int(spec.options.get("classes", CLASSES))
@@ -187,18 +241,25 @@ def factor_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         show(axes, class_image(classed), view)
         bare(axes)
         axes.set_title(
-            f"{style.panel_letter(number)} {factor_label(factor)}{unit_text(UNIT + units) if units != CLASS_UNIT else ''}",
+            f"{style.panel_letter(number)} "
+            f"{factor_label(factor)}{unit_text(UNIT + units) if units != CLASS_UNIT else ''}",
             fontsize=7.5,
             pad=2.5,
         )
-        legend = place(figure, (corner[0], corner[1] + width * view.aspect + 0.04, width, LEGEND_HEIGHT - 0.06))
+        legend = place(
+            figure, (corner[0], corner[1] + width * view.aspect + 0.04, width, LEGEND_HEIGHT - 0.06)
+        )
         (draw_bounds if classed.bounds.size else draw_names)(legend, classed)
         if number == 0:
             style.scale_bar(axes, view.width_km)
             style.north_arrow(axes)
         for order, bound in enumerate(classed.bounds):
-            lines.append(record(spec, factor, f"break_{order}", float(bound), data=site.data, note=UNIT + units))
-    style.sign(figure, spec, f"Continuous factors in {classes} natural-break classes; one scale for all panels.")
+            lines.append(
+                record(spec, factor, f"break_{order}", float(bound), data=site.data, note=UNIT + units)
+            )
+    style.sign(
+        figure, spec, f"Continuous factors in {classes} natural-break classes; one scale for all panels."
+    )
     return figure, frame_of(lines)
 
 
@@ -210,7 +271,11 @@ def classify(site: SiteFiles, factor: str, view: View, inside: np.ndarray, class
         present = [code for code in sorted(names) if (values[inside] == code).any()]
         codes = np.select([inside & (values == code) for code in present], range(len(present)), -1)
         looks = class_styles(present, factor)
-        colours = [look.colour for look in looks.values()] if len(present) <= len(TINTS) else ramp("viridis", len(present))
+        colours = (
+            [look.colour for look in looks.values()]
+            if len(present) <= len(TINTS)
+            else ramp("viridis", len(present))
+        )
         return Classed(codes, colours, [names[code] for code in present], nothing)
     if layer_record(site, factor).get("kind") == ANGLE:
         # The mean of angles is none (it turns 359 and 1 degrees into 180): the nearest pixel is drawn.
@@ -230,7 +295,8 @@ def whole_inside(site: SiteFiles, factor: str) -> np.ndarray:
 
 
 def breaks_codes(values: np.ndarray, inside: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Class 0 … n-1 of each value (row, col) between n + 1 bounds, upper bound included; -1 where there is none."""
+    """Class 0 … n-1 of each value (row, col) between n + 1 bounds, upper bound included; -1 where there is
+    none."""
     return np.where(inside & np.isfinite(values), np.digitize(values, bounds[1:-1], right=True), -1)
 
 
@@ -276,12 +342,26 @@ def draw_names(axes: Axes, classed: Classed) -> None:
     axes.set_axis_off()
     columns = 3 if len(classed.names) > 6 else 2
     handles = style.swatches(
-        zip(classed.colours, (textwrap.shorten(name, 17 if columns == 3 else 26, placeholder="…") for name in classed.names), strict=True)
+        zip(
+            classed.colours,
+            (textwrap.shorten(name, 17 if columns == 3 else 26, placeholder="…") for name in classed.names),
+            strict=True,
+        )
     )
     axes.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0, borderpad=0, fontsize=5.8,
-        labelspacing=0.2, handlelength=1.2, handleheight=0.7, handletextpad=0.4, columnspacing=0.7,
-    )  # fmt: skip
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        borderaxespad=0,
+        borderpad=0,
+        fontsize=5.8,
+        labelspacing=0.2,
+        handlelength=1.2,
+        handleheight=0.7,
+        handletextpad=0.4,
+        columnspacing=0.7,
+    )
 
 
 def box_row(axes: Axes, colours: Sequence[str]) -> None:
@@ -294,7 +374,8 @@ def box_row(axes: Axes, colours: Sequence[str]) -> None:
 
 # --- Fig. 16 of zhang2024
 
-SUSCEPTIBILITY = ("#2C7BB6", "#ABD9E9", "#FFFFBF", "#FDAE61", "#D7191C")  # ColorBrewer's RdYlBu, safe for colour-blind readers
+# ColorBrewer's RdYlBu, safe for colour-blind readers
+SUSCEPTIBILITY = ("#2C7BB6", "#ABD9E9", "#FFFFBF", "#FDAE61", "#D7191C")
 LEVELS = ("Very low", "Low", "Moderate", "High", "Very high")
 
 
@@ -302,9 +383,11 @@ TOO_FEW = "too few distinct values for five classes"
 
 
 def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Susceptibility of the first seed of each run, the mean of its folds, in five natural-break classes: a block for each protocol.
+    """Susceptibility of the first seed of each run, the mean of its folds, in five natural-break classes: a
+    block for each protocol.
 
-    The numbers behind it are the upper bound of each class and its share of the area. Breaks are those of each map, as in the paper.
+    The numbers behind it are the upper bound of each class and its share of the area. Breaks are those of
+    each map, as in the paper.
     """
     site = spec.only_site()
     view = View.of(site_grid(site), longest_side=700)
@@ -328,20 +411,29 @@ def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             lines += susceptibility_records(spec, site, run, bounds, codes)
     anchor = (0.5, 0.2 / figure.get_figheight())
     handles = style.swatches(zip(SUSCEPTIBILITY, LEVELS, strict=True))
-    figure.legend(handles=[*handles, *style.swatches([(NOT_MAPPED, "Not mapped")])], loc="lower center", bbox_to_anchor=anchor, ncols=6)
+    figure.legend(
+        handles=[*handles, *style.swatches([(NOT_MAPPED, "Not mapped")])],
+        loc="lower center",
+        bbox_to_anchor=anchor,
+        ncols=6,
+    )
     style.sign(figure, spec, "First seed, mean of folds; natural breaks of each map.")
     return figure, frame_of(lines)
 
 
 def susceptibility_classes(run: RunFiles, view: View, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (6) and class numbers (row, col) of the mean susceptibility of a run's folds, -1 where it has none.
+    """Bounds (6) and class numbers (row, col) of the mean susceptibility of a run's folds, -1 where it has
+    none.
 
-    A network that learned nothing may answer fewer values than there are classes: no bounds then, and -1 everywhere.
+    A network that learned nothing may answer fewer values than there are classes: no bounds then, and -1
+    everywhere.
     """
     values = view.read_mean(run.folder / "susceptibility.tif")
     if np.unique(values[inside & np.isfinite(values)]).size < len(LEVELS):
         return np.empty(0), np.full(values.shape, -1)
-    bounds = natural_breaks(values[inside], len(LEVELS), BREAKS_SEED, f"susceptibility of {run.label} under {run.protocol}")
+    bounds = natural_breaks(
+        values[inside], len(LEVELS), BREAKS_SEED, f"susceptibility of {run.label} under {run.protocol}"
+    )
     return bounds, breaks_codes(values, inside, bounds)
 
 
@@ -349,7 +441,12 @@ def susceptibility_records(
     spec: ExhibitSpec, site: SiteFiles, run: RunFiles, bounds: np.ndarray, codes: np.ndarray
 ) -> Iterator[dict[str, Any]]:
     if not bounds.size:
-        rest = {"protocol": run.protocol, "data": site.data, "n_seeds": 0, "note": f"seed {run.seed}: {TOO_FEW}"}
+        rest = {
+            "protocol": run.protocol,
+            "data": site.data,
+            "n_seeds": 0,
+            "note": f"seed {run.seed}: {TOO_FEW}",
+        }
         yield record(spec, run.row, "upper_bound_very_high", None, **rest)
         return
     shares = np.bincount(codes[codes >= 0], minlength=len(LEVELS)) / np.count_nonzero(codes >= 0)

@@ -6,21 +6,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headscarp.exhibits.rasters import UNMAPPED, class_names, units_of, values_of
+from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.exhibits.rasters import class_names, units_of, values_of
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, record
 from headscarp.scoring.breaks import natural_breaks
 from headscarp.scoring.pixel import plain, ratio
 
-LANDSLIDE = 1
 BREAKS_SEED = 0
 
 
 def class_shares(spec: ExhibitSpec) -> pd.DataFrame:
-    """How area and landslides are shared among the classes of a layer (zhang2024, Table 1); rows such as `city:6 T3 sandstone`.
+    """How area and landslides are shared among the classes of a layer (zhang2024, Table 1); rows such as
+    `city:6 T3 sandstone`.
 
-    Per class: percent of the study area and of its landslide cells, percent of the class's own cells that are landslides, and frequency
-    ratio (share of landslides over share of area). Options: `layer` (a layer of classes).
+    Per class: percent of the study area and of its landslide cells, percent of the class's own cells that are
+    landslides, and frequency ratio (share of landslides over share of area). Options: `layer` (a layer of
+    classes).
     """
     layer = spec.options["layer"]
     lines = []
@@ -39,16 +41,19 @@ def class_shares(spec: ExhibitSpec) -> pd.DataFrame:
             }
             note = "" if area else "no cell of the study area is of this class"
             for metric, value in plain(measured).items():
-                lines.append(record(spec, f"{one.name}:{code} {name}", metric, value, data=one.data, note=note))
+                lines.append(
+                    record(spec, f"{one.name}:{code} {name}", metric, value, data=one.data, note=note)
+                )
     return frame_of(lines)
 
 
 def factor_classes(spec: ExhibitSpec) -> pd.DataFrame:
-    """Natural breaks of continuous factors inside the study area, beside the published ones (zhang2024, Table 2); row = factor.
+    """Natural breaks of continuous factors inside the study area, beside the published ones (zhang2024, Table
+    2); row = factor.
 
-    Options: `factors` (continuous layers), `classes` (default 5), `published_rows` ({factor: row of the published table}, where the
-    names differ). The published metric is `natural_breaks`, numbers parted by spaces; where there are not `classes` + 1 of them they
-    are shown as printed.
+    Options: `factors` (continuous layers), `classes` (default 5), `published_rows` ({factor: row of the
+    published table}, where the names differ). The published metric is `natural_breaks`, numbers parted by
+    spaces; where there are not `classes` + 1 of them they are shown as printed.
     """
     one, classes = spec.only_site(), spec.options.get("classes", 5)
     mapped = values_of(one, "label") != UNMAPPED
@@ -59,7 +64,9 @@ def factor_classes(spec: ExhibitSpec) -> pd.DataFrame:
     return frame_of(lines)
 
 
-def break_records(spec: ExhibitSpec, site: SiteFiles, factor: str, breaks: np.ndarray) -> Iterator[dict[str, Any]]:
+def break_records(
+    spec: ExhibitSpec, site: SiteFiles, factor: str, breaks: np.ndarray
+) -> Iterator[dict[str, Any]]:
     """Tidy records `break_0` (minimum) to `break_n` (maximum) of one factor."""
     text = spec.published_text(spec.options.get("published_rows", {}).get(factor, factor), "natural_breaks")
     printed = [float(number) for number in str(text).split()] if text is not None else []
@@ -69,4 +76,6 @@ def break_records(spec: ExhibitSpec, site: SiteFiles, factor: str, breaks: np.nd
         if printed and not complete and number == len(breaks) - 1:
             note = f"published breaks are damaged; as printed: {text}"
         beside = printed[number] if complete else None
-        yield record(spec, factor, f"break_{number}", float(value), published=beside, data=site.data, note=note)
+        yield record(
+            spec, factor, f"break_{number}", float(value), published=beside, data=site.data, note=note
+        )

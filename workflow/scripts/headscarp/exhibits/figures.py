@@ -1,4 +1,5 @@
-"""The figures: one function of an `ExhibitSpec` for each kind, in `FIGURES`, gives a figure and the tidy numbers behind it."""
+"""The figures: one function of an `ExhibitSpec` for each kind, in `FIGURES`, gives a figure and the tidy
+numbers behind it."""
 
 from collections.abc import Callable
 

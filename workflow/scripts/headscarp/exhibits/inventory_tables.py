@@ -12,43 +12,71 @@ from headscarp.exhibits.runs import mean_of
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
-from headscarp.site.vectors import read_vectors
+from headscarp.geo.vectors import read_vectors
 
-OVERLAP = 0.5  # share of a slide's area that must be mapped, and of a polygon's that must be slide, as in the objects of scores.json
+# share of a slide's area that must be mapped, and of a polygon's that must be slide, as in the objects of
+# scores.json
+OVERLAP = 0.5
 TRUTH = "landslides.gpkg"
 LAST = "inventory"  # the step after the smallest mapping unit
-RULE = f"found: at least {OVERLAP:.0%} of a true slide's area is mapped; false: less than {OVERLAP:.0%} of a polygon's area is slide"
+RULE = (
+    f"found: at least {OVERLAP:.0%} of a true slide's area is mapped; false: less than {OVERLAP:.0%} of "
+    f"a polygon's area is slide"
+)
 
 
 def inventory(spec: ExhibitSpec) -> pd.DataFrame:
-    """What each run's inventory of the target site holds, step by step, and how it compares with the true slides.
+    """What each run's inventory of the target site holds, step by step, and how it compares with the true
+    slides.
 
-    Rows such as `focal_50:mapped`, `focal_50:without_roads` (after that mask and those before it) and `focal_50:inventory` (after the
-    smallest mapping unit): polygons and km2; the last one has statistics of area, slides found, false polygons, and recall and precision
-    by area too. Mean and sd over seeds.
+    Rows such as `focal_50:mapped`, `focal_50:without_roads` (after that mask and those before it) and
+    `focal_50:inventory` (after the smallest mapping unit): polygons and km2; the last one has statistics of
+    area, slides found, false polygons, and recall and precision by area too. Mean and sd over seeds.
 
     Raises:
         HeadscarpError: the exhibit names no target, or a file is missing.
     """
     if spec.target is None:
-        raise HeadscarpError(f"exhibit '{spec.name}' of card '{spec.card}' (inventory) needs a `target`, the site that was mapped")
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' of card '{spec.card}' (inventory) needs a `target`, the site that "
+            f"was mapped"
+        )
     lines = []
     for protocol in spec.protocols:
         for row in spec.rows:
-            of_runs = [steps_of(run.elsewhere(spec.target.name), spec.target.raw / TRUTH) for run in spec.runs_of(row, protocol)]
+            of_runs = [
+                steps_of(run.elsewhere(spec.target.name), spec.target.raw / TRUTH)
+                for run in spec.runs_of(row, protocol)
+            ]
             for step, numbers in of_runs[0].items() if of_runs else ():
                 for metric in numbers:
                     value = mean_of([one[step][metric] for one in of_runs])
                     note = RULE if metric in ("slides_found", "false_polygons") else ""
-                    lines.append(record(spec, f"{row}:{step}", metric, protocol=protocol, data=spec.target.data, note=note, **value))
+                    lines.append(
+                        record(
+                            spec,
+                            f"{row}:{step}",
+                            metric,
+                            protocol=protocol,
+                            data=spec.target.data,
+                            note=note,
+                            **value,
+                        )
+                    )
     return frame_of(lines)
 
 
 def steps_of(folder: Path, truth: Path) -> dict[str, dict[str, float | None]]:
     """Numbers of one run's inventory by step and metric."""
     made = read_json(folder / "inventory.json")
-    steps = {"mapped": made["mapped"]} | {f"without_{name}": counts for name, counts in made["masks"].items()} | {LAST: made[LAST]}
-    numbers = {step: {key: float(counts[key]) for key in ("polygons", "area_km2")} for step, counts in steps.items()}
+    steps = (
+        {"mapped": made["mapped"]}
+        | {f"without_{name}": counts for name, counts in made["masks"].items()}
+        | {LAST: made[LAST]}
+    )
+    numbers = {
+        step: {key: float(counts[key]) for key in ("polygons", "area_km2")} for step, counts in steps.items()
+    }
     polygons = read_vectors(folder / "inventory.gpkg")
     numbers[LAST] |= area_statistics(polygons) | against(polygons, truth)
     return numbers
@@ -82,7 +110,9 @@ def covered_share(areas: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Share of each polygon's area that lies in the union of others."""
     parts = shapely.get_parts(shapely.union_all(by))  # disjoint, so that shares add up
     index, part = shapely.STRtree(parts).query(areas, predicate="intersects")
-    covered = np.bincount(index, shapely.area(shapely.intersection(areas[index], parts[part])), minlength=len(areas))
+    covered = np.bincount(
+        index, shapely.area(shapely.intersection(areas[index], parts[part])), minlength=len(areas)
+    )
     return covered / shapely.area(areas)
 
 

@@ -16,19 +16,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
-from headscarp.exhibits.rasters import UNMAPPED, View, layer_path, site_grid, value_range
+from headscarp.exhibits.rasters import View, layer_path, site_grid, value_range
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
+from headscarp.geo.grid import Grid
 from headscarp.site.cube import open_array
-from headscarp.site.grid import Grid
 from headscarp.vocabulary import require_known
 
-LANDSLIDE = 1
 TRAIN, VALIDATION, TEST = 1, 2, 3
-CONFUSION = ((style.TRUE_POSITIVE, "True positive"), (style.FALSE_POSITIVE, "False positive"), (style.FALSE_NEGATIVE, "False negative"))
+CONFUSION = (
+    (style.TRUE_POSITIVE, "True positive"),
+    (style.FALSE_POSITIVE, "False positive"),
+    (style.FALSE_NEGATIVE, "False negative"),
+)
 TRUE_COLOUR = ("red", "green", "blue")
 IMAGE_SLIDE = "#FFD92F"
 TRAINED_GREY, VALIDATED_GREY = "#777777", "#B0B0B0"
@@ -49,13 +53,17 @@ def shade(elevation: np.ndarray, view: View) -> np.ndarray:
     return LightSource(315, 45).hillshade(filled, vert_exag=1.2, dx=dx, dy=dy)
 
 
-def composite(view: View, site: SiteFiles, channels: Sequence[str], limits: np.ndarray | None = None) -> np.ndarray:
-    """Three layers as red, green and blue, (row, col, 3), stretched between `limits` (those of the view itself unless given)."""
+def composite(
+    view: View, site: SiteFiles, channels: Sequence[str], limits: np.ndarray | None = None
+) -> np.ndarray:
+    """Three layers as red, green and blue, (row, col, 3), stretched between `limits` (those of the view
+    itself unless given)."""
     return stretch(image_bands(view, site, channels), limits)
 
 
 def stretch(bands: np.ndarray, limits: np.ndarray | None = None) -> np.ndarray:
-    """Bands (row, col, 3) as an image 0..1 between `limits` (2, 3), those of the bands themselves unless given; white where no data."""
+    """Bands (row, col, 3) as an image 0..1 between `limits` (2, 3), those of the bands themselves unless
+    given; white where no data."""
     low, high = band_limits(bands) if limits is None else limits
     stretched = np.clip((bands - low) / np.maximum(high - low, 1e-9), 0, 1) ** 0.85
     return np.where(np.isfinite(stretched), stretched, 1.0)
@@ -64,7 +72,10 @@ def stretch(bands: np.ndarray, limits: np.ndarray | None = None) -> np.ndarray:
 def image_bands(view: View, site: SiteFiles, channels: Sequence[str]) -> np.ndarray:
     """Three layers, (row, col, 3), unstretched."""
     if len(channels) != 3:
-        raise HeadscarpError(f"an image needs three layers for red, green and blue but the exhibit's options name {list(channels)}")
+        raise HeadscarpError(
+            f"an image needs three layers for red, green and blue but the exhibit's options name "
+            f"{list(channels)}"
+        )
     return np.stack([view.read(layer_path(site, channel)) for channel in channels], axis=-1)
 
 
@@ -74,7 +85,8 @@ def band_limits(bands: np.ndarray) -> np.ndarray:
 
 
 def mapped_area(view: View, site: SiteFiles) -> np.ndarray:
-    """Pixels (row, col) of a view inside the study area: everywhere, where the site has no labels or only unmapped ones."""
+    """Pixels (row, col) of a view inside the study area: everywhere, where the site has no labels or only
+    unmapped ones."""
     path = site.folder / "layers" / "label.tif"
     mapped = view.read(path, classes=True) != UNMAPPED if path.exists() else np.zeros(view.shape, bool)
     return mapped if mapped.any() else np.ones(view.shape, bool)
@@ -101,7 +113,9 @@ def show(axes: Axes, image: np.ndarray, view: View, **options: Any) -> Any:
     return drawn
 
 
-def outline(axes: Axes, mask: np.ndarray, view: View, colour: str, width: float, dashed: bool = False) -> None:
+def outline(
+    axes: Axes, mask: np.ndarray, view: View, colour: str, width: float, dashed: bool = False
+) -> None:
     """Draw the edge of a mask (row, col), the border of the map included."""
     padded = np.pad(mask.astype(float), 1)
     west, east, south, north = view.extent
@@ -109,7 +123,9 @@ def outline(axes: Axes, mask: np.ndarray, view: View, colour: str, width: float,
     x = west + (np.arange(padded.shape[1]) - 0.5) * dx
     y = north - (np.arange(padded.shape[0]) - 0.5) * dy
     if padded.any():
-        axes.contour(x, y, padded, [0.5], colors=[colour], linewidths=width, linestyles="dashed" if dashed else "solid")
+        axes.contour(
+            x, y, padded, [0.5], colors=[colour], linewidths=width, linestyles="dashed" if dashed else "solid"
+        )
 
 
 def hatch(axes: Axes, mask: np.ndarray, view: View, pattern: str = "////", colour: str = "#A0A0A0") -> None:
@@ -117,9 +133,13 @@ def hatch(axes: Axes, mask: np.ndarray, view: View, pattern: str = "////", colou
     if mask.any():
         west, east, south, north = view.extent
         hatches = axes.contourf(
-            np.linspace(west, east, mask.shape[1]), np.linspace(north, south, mask.shape[0]), mask.astype(float), [0.5, 1.5],
-            colors="none", hatches=[pattern],
-        )  # fmt: skip
+            np.linspace(west, east, mask.shape[1]),
+            np.linspace(north, south, mask.shape[0]),
+            mask.astype(float),
+            [0.5, 1.5],
+            colors="none",
+            hatches=[pattern],
+        )
         hatches.set_edgecolor(colour)
         hatches.set_linewidth(0)
 
@@ -150,15 +170,19 @@ def place(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
     """Axes at (left, distance from the top, width, height) in inches."""
     left, top, width, height = box
     tall = figure.get_figheight()
-    return figure.add_axes((left / style.WIDTH, 1 - (top + height) / tall, width / style.WIDTH, height / tall))
+    return figure.add_axes(
+        (left / style.WIDTH, 1 - (top + height) / tall, width / style.WIDTH, height / tall)
+    )
 
 
-HEADING, TITLE, GAP, MARGIN = 0.42, 0.33, 0.09, 0.04  # inches: above a block, above a panel, between panels, around the page
+# inches: above a block, above a panel, between panels, around the page
+HEADING, TITLE, GAP, MARGIN = 0.42, 0.33, 0.09, 0.04
 
 
 @dataclass(frozen=True)
 class Page:
-    """Equal map panels in blocks on one page, placed by hand: constrained layouts leave holes around maps, whose aspect is fixed."""
+    """Equal map panels in blocks on one page, placed by hand: constrained layouts leave holes around maps,
+    whose aspect is fixed."""
 
     columns: int
     rows: int
@@ -170,12 +194,15 @@ class Page:
 
     @classmethod
     def fit(cls, count: int, aspect: float, blocks: int, heading: float, footer: float) -> "Page":
-        """The arrangement with the widest panels of one aspect (height / width): `count` in each block, blocks side by side or stacked."""
+        """The arrangement with the widest panels of one aspect (height / width): `count` in each block,
+        blocks side by side or stacked."""
         pages = []
         for across, down in {(1, blocks), (blocks, 1)}:
             for columns in range(1, count + 1):
                 rows = math.ceil(count / columns)
-                widest = ((style.WIDTH - 2 * MARGIN - GAP * (across - 1)) / across - GAP * (columns - 1)) / columns
+                widest = (
+                    (style.WIDTH - 2 * MARGIN - GAP * (across - 1)) / across - GAP * (columns - 1)
+                ) / columns
                 tallest = ((style.HEIGHT - footer) / down - heading) / rows - TITLE - GAP
                 width = min(widest, tallest / aspect)
                 pages.append(cls(columns, rows, across, down, (width, width * aspect), heading, footer))
@@ -191,7 +218,8 @@ class Page:
         return style.new_figure(self.down * self.block[1] + self.footer, layout=None)
 
     def corner(self, block: int) -> tuple[float, float]:
-        """Left edge and distance from the top of a block, in inches; blocks are centred together on the page."""
+        """Left edge and distance from the top of a block, in inches; blocks are centred together on the
+        page."""
         left = (style.WIDTH - self.across * self.block[0] + GAP) / 2
         return left + block % self.across * self.block[0], block // self.across * self.block[1]
 
@@ -215,16 +243,19 @@ class Page:
 
 
 BACKGROUNDS = ("relief", "composite")
-LEFT, BAR, HEAD, FOOT = 0.45, 0.75, 0.5, 0.85  # inches: beside a map for its northings and its colour bar, above and below it
+# inches: beside a map for its northings and its colour bar, above and below it
+LEFT, BAR, HEAD, FOOT = 0.45, 0.75, 0.5, 0.85
 BETWEEN = 0.12
 
 
 def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Shaded relief with slides, rivers, faults and study area beside an image, one row of panels for each site.
+    """Shaded relief with slides, rivers, faults and study area beside an image, one row of panels for each
+    site.
 
-    Options: `composite` (three layers for red, green, blue; default red, green, blue); `background` (`relief` or `composite`: one panel
-    instead of both; for all sites, or {site: background}); `points` (file among the raw files with surveyed sites and their column `size`,
-    shown on the relief instead of the outlines of slides); `outlines` ({what people read: file among the raw files}).
+    Options: `composite` (three layers for red, green, blue; default red, green, blue); `background` (`relief`
+    or `composite`: one panel instead of both; for all sites, or {site: background}); `points` (file among the
+    raw files with surveyed sites and their column `size`, shown on the relief instead of the outlines of
+    slides); `outlines` ({what people read: file among the raw files}).
     """
     channels = spec.options.get("composite", TRUE_COLOUR)
     views = [View.of(site_grid(site)) for site in spec.sites]
@@ -240,8 +271,18 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             left = LEFT + column * (width + BETWEEN)
             axes = place(figure, (left, top + HEAD, width, width * view.aspect))
             if background == "relief":
-                drawn = draw_relief(axes, site, view, label, slides="points" not in spec.options, border="outlines" not in spec.options)
-                bar = place(figure, (LEFT + len(shown) * (width + BETWEEN) - 0.02, top + HEAD, 0.1, width * view.aspect))
+                drawn = draw_relief(
+                    axes,
+                    site,
+                    view,
+                    label,
+                    slides="points" not in spec.options,
+                    border="outlines" not in spec.options,
+                )
+                bar = place(
+                    figure,
+                    (LEFT + len(shown) * (width + BETWEEN) - 0.02, top + HEAD, 0.1, width * view.aspect),
+                )
                 figure.colorbar(drawn, cax=bar, label="Elevation (m)")
                 draw_points(axes, spec, site)
             else:
@@ -276,9 +317,15 @@ def backgrounds_of(spec: ExhibitSpec, site: SiteFiles) -> tuple[str, ...]:
     chosen = spec.options.get("background")
     if isinstance(chosen, Mapping):
         for name in chosen:
-            require_known(name, [one.name for one in spec.sites], f"exhibit '{spec.name}', options, background: site")
+            require_known(
+                name, [one.name for one in spec.sites], f"exhibit '{spec.name}', options, background: site"
+            )
         chosen = chosen.get(site.name)
-    return BACKGROUNDS if chosen is None else (require_known(chosen, BACKGROUNDS, f"exhibit '{spec.name}', options: background"),)
+    return (
+        BACKGROUNDS
+        if chosen is None
+        else (require_known(chosen, BACKGROUNDS, f"exhibit '{spec.name}', options: background"),)
+    )
 
 
 def panel_title(spec: ExhibitSpec, background: str, channels: Sequence[str]) -> str:
@@ -287,7 +334,8 @@ def panel_title(spec: ExhibitSpec, background: str, channels: Sequence[str]) -> 
     return "Relief and surveyed landslides" if "points" in spec.options else "Relief and landslides"
 
 
-SIZES = {"small": (4, "#FDE0A0"), "medium": (22, "#E69F00"), "large": (80, "#D55E00")}  # area in square points, colour
+# area in square points, colour
+SIZES = {"small": (4, "#FDE0A0"), "medium": (22, "#E69F00"), "large": (80, "#D55E00")}
 
 
 def draw_points(axes: Axes, spec: ExhibitSpec, site: SiteFiles) -> None:
@@ -297,29 +345,48 @@ def draw_points(axes: Axes, spec: ExhibitSpec, site: SiteFiles) -> None:
     survey = raw_vectors(site, spec.options["points"])
     if "size" not in survey:
         raise HeadscarpError(
-            f"{site.raw / spec.options['points']} has no column 'size' (small, medium or large); name the file of a survey as `points`"
+            f"{site.raw / spec.options['points']} has no column 'size' (small, medium or large); name "
+            f"the file of a survey as `points`"
         )
-    for size in sorted(set(survey["size"]), key=lambda size: -SIZES[require_known(size, SIZES, f"{spec.options['points']}: size")][0]):
+    for size in sorted(
+        set(survey["size"]),
+        key=lambda size: -SIZES[require_known(size, SIZES, f"{spec.options['points']}: size")][0],
+    ):
         area, colour = SIZES[size]
         of_size = survey.geometry[survey["size"] == size]
-        axes.scatter(of_size.x / 1000, of_size.y / 1000, s=area, c=colour, edgecolors=style.INK, linewidths=0.5, zorder=6)
+        axes.scatter(
+            of_size.x / 1000,
+            of_size.y / 1000,
+            s=area,
+            c=colour,
+            edgecolors=style.INK,
+            linewidths=0.5,
+            zorder=6,
+        )
 
 
 OUTLINES = ("#000000", "#CC79A7", "#56B4E9")
 
 
 def draw_outlines(axes: Axes, spec: ExhibitSpec, site: SiteFiles) -> None:
-    """Borders of the areas that the option `outlines` names, over a white halo that parts them from any ground."""
+    """Borders of the areas that the option `outlines` names, over a white halo that parts them from any
+    ground."""
     for colour, file in zip(OUTLINES, spec.options.get("outlines", {}).values(), strict=False):
         rings = rings_of(raw_vectors(site, file))
         for ink, width in (("white", 2.6), (colour, 1.2)):
-            axes.add_collection(PolyCollection(rings, facecolors="none", edgecolors=ink, linewidths=width, zorder=5), autolim=False)
+            axes.add_collection(
+                PolyCollection(rings, facecolors="none", edgecolors=ink, linewidths=width, zorder=5),
+                autolim=False,
+            )
 
 
 def outline_handles(spec: ExhibitSpec) -> list[Line2D]:
     """Legend handles of the option `outlines`."""
     names = spec.options.get("outlines", {})
-    return [Line2D([], [], color=colour, lw=1.2, label=name) for colour, name in zip(OUTLINES, names, strict=False)]
+    return [
+        Line2D([], [], color=colour, lw=1.2, label=name)
+        for colour, name in zip(OUTLINES, names, strict=False)
+    ]
 
 
 def raw_vectors(site: SiteFiles, file: str) -> Any:
@@ -328,7 +395,7 @@ def raw_vectors(site: SiteFiles, file: str) -> Any:
     Raises:
         HeadscarpError: it is missing, unreadable or has no CRS.
     """
-    from headscarp.site.vectors import read_vectors
+    from headscarp.geo.vectors import read_vectors
 
     return read_vectors(site.raw / file, site_grid(site).crs)
 
@@ -340,18 +407,33 @@ def rings_of(polygons: Any) -> list[np.ndarray]:
 
 
 def place_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
-    """Tidy records of where each site lies and how high: centre in degrees, lowest and highest elevation in metres."""
+    """Tidy records of where each site lies and how high: centre in degrees, lowest and highest elevation in
+    metres."""
     for site in spec.sites:
         longitude, latitude = centre(site_grid(site))
         low, high = value_range(site, "elevation")
-        numbers = {"centre_longitude": longitude, "centre_latitude": latitude, "elevation_min": low, "elevation_max": high}
+        numbers = {
+            "centre_longitude": longitude,
+            "centre_latitude": latitude,
+            "elevation_min": low,
+            "elevation_max": high,
+        }
         for metric, value in numbers.items():
-            yield record(spec, site.name, metric, value, data=site.data, note="unit m" if "elevation" in metric else "unit degree")
+            yield record(
+                spec,
+                site.name,
+                metric,
+                value,
+                data=site.data,
+                note="unit m" if "elevation" in metric else "unit degree",
+            )
 
 
-def draw_relief(axes: Axes, site: SiteFiles, view: View, label: np.ndarray, slides: bool = True, border: bool = True) -> ScalarMappable:
-    """Hypsometric tints over shaded relief, with lines and, if asked, outlines of slides and of the mapped area; returns the mappable of
-    the elevation."""
+def draw_relief(
+    axes: Axes, site: SiteFiles, view: View, label: np.ndarray, slides: bool = True, border: bool = True
+) -> ScalarMappable:
+    """Hypsometric tints over shaded relief, with lines and, if asked, outlines of slides and of the mapped
+    area; returns the mappable of the elevation."""
     elevation = view.read(layer_path(site, "elevation"))
     colours = ScalarMappable(Normalize(*np.nanpercentile(elevation, [0.2, 99.8])), style.ELEVATION)
     lit = np.clip(0.35 + 0.9 * shade(elevation, view), 0, 1.25)[..., None]
@@ -374,12 +456,16 @@ def draw_lines(axes: Axes, path: Path, crs: str, colour: str, width: float, line
     """Draw the lines of a vector file, if the site has it, clipped by the map."""
     if not path.exists():
         return
-    from headscarp.site.vectors import read_vectors
+    from headscarp.geo.vectors import read_vectors
 
     frame = read_vectors(path, crs).explode(index_parts=False)
     limits = axes.get_xlim(), axes.get_ylim()
-    lines = [np.asarray(line.coords)[:, :2] / 1000 for line in frame.geometry if line.geom_type == "LineString"]
-    axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, linestyles=linestyle), autolim=False)
+    lines = [
+        np.asarray(line.coords)[:, :2] / 1000 for line in frame.geometry if line.geom_type == "LineString"
+    ]
+    axes.add_collection(
+        LineCollection(lines, colors=colour, linewidths=width, linestyles=linestyle), autolim=False
+    )
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
@@ -389,7 +475,11 @@ def site_legend(spec: ExhibitSpec, site: SiteFiles, label: np.ndarray, shown: Se
     if "relief" in shown and "points" in spec.options:
         for size, (area, colour) in SIZES.items():
             text = f"{size.capitalize()} landslide"
-            handles.append(Line2D([], [], ls="", marker="o", ms=area**0.5, mfc=colour, mec=style.INK, mew=0.5, label=text))
+            handles.append(
+                Line2D(
+                    [], [], ls="", marker="o", ms=area**0.5, mfc=colour, mec=style.INK, mew=0.5, label=text
+                )
+            )
     elif "relief" in shown:
         handles += style.swatches([("#DC9A9F", "Landslide")])
         handles[0].set_edgecolor(style.SLIDE)
@@ -411,13 +501,18 @@ def centre(grid: Grid) -> tuple[float, float]:
     from pyproj import Transformer
 
     west, south, east, north = grid.bounds
-    return Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform((west + east) / 2, (south + north) / 2)
+    return Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(
+        (west + east) / 2, (south + north) / 2
+    )
 
 
 def locator(grid: Grid) -> str:
     """Where a grid lies: its centre in degrees, its size in pixels and its resolution."""
     longitude, latitude = centre(grid)
-    place = f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(longitude):.2f}° {'E' if longitude >= 0 else 'W'}"
+    place = (
+        f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(longitude):.2f}° "
+        f"{'E' if longitude >= 0 else 'W'}"
+    )
     return f"centre {place} · {grid.height} × {grid.width} px of {grid.resolution:g} m"
 
 
@@ -425,17 +520,20 @@ def locator(grid: Grid) -> str:
 
 
 def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """True positives, false positives and false negatives of the first seed of each run, a block of panels for each protocol.
+    """True positives, false positives and false negatives of the first seed of each run, a block of panels
+    for each protocol.
 
-    Under `blocked` only the test region, outlined, is coloured; the page shows what is scored under any protocol, with a rim. The numbers
-    behind it are the F1 of that seed.
+    Under `blocked` only the test region, outlined, is coloured; the page shows what is scored under any
+    protocol, with a rim. The numbers behind it are the F1 of that seed.
     """
     site = spec.only_site()
     view = View.of(site_grid(site))
     west, east, south, north = scored_extent(site, spec.protocols, view)
     relief = hillshade(view, site)
     label = view.read(layer_path(site, "label"), classes=True)
-    page = Page.fit(len(spec.rows), (north - south) / (east - west), len(spec.protocols), HEADING, footer=0.62)
+    page = Page.fit(
+        len(spec.rows), (north - south) / (east - west), len(spec.protocols), HEADING, footer=0.62
+    )
     figure = page.figure()
     lines = []
     for block, protocol in enumerate(spec.protocols):
@@ -447,14 +545,32 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             draw_confusion(axes, run, scores["threshold"], view, relief, label, regions)
             axes.set(xlim=(west, east), ylim=(south, north))
             f1 = scores["metrics"]["f1"]
-            axes.set_title(f"{style.panel_letter(index)} {run.label}\nF1 {'–' if f1 is None else f'{f1:.3f}'}", fontsize=7.5, pad=3)
+            axes.set_title(
+                f"{style.panel_letter(index)} {run.label}\nF1 {'–' if f1 is None else f'{f1:.3f}'}",
+                fontsize=7.5,
+                pad=3,
+            )
             if index == 0:
                 style.scale_bar(axes, east - west)
                 style.north_arrow(axes)
             note = f"seed {run.seed}, fraction"
-            lines.append(record(spec, run.row, "f1", f1, protocol=protocol, n_seeds=1, data=site.data, note=note, published=None))
+            lines.append(
+                record(
+                    spec,
+                    run.row,
+                    "f1",
+                    f1,
+                    protocol=protocol,
+                    n_seeds=1,
+                    data=site.data,
+                    note=note,
+                    published=None,
+                )
+            )
     anchor = (0.5, 0.2 / figure.get_figheight())
-    figure.legend(handles=confusion_legend(spec, site, view, label), loc="lower center", bbox_to_anchor=anchor, ncols=4)
+    figure.legend(
+        handles=confusion_legend(spec, site, view, label), loc="lower center", bbox_to_anchor=anchor, ncols=4
+    )
     style.sign(figure, spec, "First seed of each network.")
     return figure, frame_of(lines)
 
@@ -473,7 +589,8 @@ def samples_of(site: SiteFiles, protocol: str) -> Path:
     """
     if protocol not in site.samples:
         raise HeadscarpError(
-            f"site '{site.name}' has no samples of protocol '{protocol}'; make them, or leave the protocol out of the exhibit"
+            f"site '{site.name}' has no samples of protocol '{protocol}'; make them, or leave the "
+            f"protocol out of the exhibit"
         )
     return site.samples[protocol]
 
@@ -484,7 +601,8 @@ def regions_of(site: SiteFiles, protocol: str, view: View) -> np.ndarray:
 
 
 def scored_extent(site: SiteFiles, protocols: Sequence[str], view: View) -> tuple[float, float, float, float]:
-    """West, east, south and north, in kilometres, of all that is scored under any of the protocols, with a rim of a twentieth."""
+    """West, east, south and north, in kilometres, of all that is scored under any of the protocols, with a
+    rim of a twentieth."""
     scored = np.any([regions_of(site, protocol, view) == TEST for protocol in protocols], axis=0)
     limits = []
     for axis, (first, last) in ((0, view.extent[:2]), (1, view.extent[2:])):
@@ -497,7 +615,13 @@ def scored_extent(site: SiteFiles, protocols: Sequence[str], view: View) -> tupl
 
 
 def draw_confusion(
-    axes: Axes, run: RunFiles, threshold: float, view: View, relief: np.ndarray, label: np.ndarray, regions: np.ndarray
+    axes: Axes,
+    run: RunFiles,
+    threshold: float,
+    view: View,
+    relief: np.ndarray,
+    label: np.ndarray,
+    regions: np.ndarray,
 ) -> None:
     """One panel: the scored region in the three colours over grey relief."""
     image = grey_relief(relief, label)
@@ -506,7 +630,9 @@ def draw_confusion(
     probability = view.read(run.folder / "probability.tif", classes=True)
     scored = (regions == TEST) & (label != UNMAPPED)
     predicted, slide = probability >= threshold, label == LANDSLIDE
-    for (colour, _), mask in zip(CONFUSION, (predicted & slide, predicted & ~slide, ~predicted & slide), strict=True):
+    for (colour, _), mask in zip(
+        CONFUSION, (predicted & slide, predicted & ~slide, ~predicted & slide), strict=True
+    ):
         paint(image, mask & scored, colour)
     show(axes, image, view)
     hatch(axes, label == UNMAPPED, view)
@@ -518,7 +644,11 @@ def draw_confusion(
 def confusion_legend(spec: ExhibitSpec, site: SiteFiles, view: View, label: np.ndarray) -> list[Any]:
     """Legend handles of what the panels of all protocols show."""
     handles: list[Any] = style.swatches(CONFUSION)
-    kinds = set(np.unique(np.concatenate([np.unique(regions_of(site, protocol, view)) for protocol in spec.protocols])))
+    kinds = set(
+        np.unique(
+            np.concatenate([np.unique(regions_of(site, protocol, view)) for protocol in spec.protocols])
+        )
+    )
     if TRAIN in kinds:
         handles += style.swatches([(TRAINED_GREY, "Training blocks"), (VALIDATED_GREY, "Validation blocks")])
         handles.append(Line2D([], [], color="black", lw=0.8, label="Test blocks"))
@@ -531,14 +661,17 @@ def confusion_legend(spec: ExhibitSpec, site: SiteFiles, view: View, label: np.n
 
 
 def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Image, inventory and the landslide probability mapped by the first seed of each run, protocol after protocol.
+    """Image, inventory and the landslide probability mapped by the first seed of each run, protocol after
+    protocol.
 
     Options: `composite` (three layers shown as red, green and blue; default red, green, blue).
     """
     site = spec.only_site()
     view = View.of(site_grid(site), longest_side=500)
     channels = spec.options.get("composite", TRUE_COLOUR)
-    runs = [runs[0] for protocol in spec.protocols for row in spec.rows if (runs := spec.runs_of(row, protocol))]
+    runs = [
+        runs[0] for protocol in spec.protocols for row in spec.rows if (runs := spec.runs_of(row, protocol))
+    ]
     page = Page.fit(2 + len(runs), view.aspect, 1, 0, footer=0.85)
     figure = page.figure()
     panels = [page.axes(figure, 0, index) for index in range(2 + len(runs))]
@@ -551,9 +684,22 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         drawn = show(axes, view.read(run.folder / "probability.tif"), view, cmap="cividis", vmin=0, vmax=1)
         precision = read_json(run.folder / "scores.json")["metrics"]["average_precision"]
         note = f"seed {run.seed}"
-        lines.append(record(spec, run.row, "average_precision", precision, protocol=run.protocol, n_seeds=1, data=site.data, note=note))
+        lines.append(
+            record(
+                spec,
+                run.row,
+                "average_precision",
+                precision,
+                protocol=run.protocol,
+                n_seeds=1,
+                data=site.data,
+                note=note,
+            )
+        )
         shown = "–" if precision is None else f"{precision:.3f}"
-        axes.set_title(f"{style.panel_letter(index)} {run.label}\n{run.protocol}, AP {shown}", fontsize=7.5, pad=3)
+        axes.set_title(
+            f"{style.panel_letter(index)} {run.label}\n{run.protocol}, AP {shown}", fontsize=7.5, pad=3
+        )
         regions = regions_of(site, run.protocol, view)
         if (regions == TRAIN).any():
             outline(axes, regions == TEST, view, "white", 0.8)

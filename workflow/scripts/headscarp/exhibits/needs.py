@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Needs:
-    """Files of a run, of a run applied to the exhibit's target site, of a run applied to every other site of the exhibit (`cross`) and of
-    a search, and parts of a site and of the target site (`raw`, `layers`, `cube`, `samples`), that a kind of exhibit reads; `module` of
-    this package makes it."""
+    """Files of a run, of a run applied to the exhibit's target site, of a run applied to every other site of
+    the exhibit (`cross`) and of a search, and parts of a site and of the target site (`raw`, `layers`,
+    `cube`, `samples`), that a kind of exhibit reads; `module` of this package makes it."""
 
     module: str
     run: tuple[str, ...] = ()
@@ -71,7 +71,9 @@ FIGURES = {
     "probability_maps": Needs("maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
     "class_maps": Needs("factor_maps", site=("layers",)),
     "factor_maps": Needs("factor_maps", site=("layers",)),
-    "inventory_comparison": Needs("inventory_maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
+    "inventory_comparison": Needs(
+        "inventory_maps", run=("probability.tif", "scores.json"), site=("layers", "samples")
+    ),
     "close_ups": Needs("inventory_maps", run=("probability.tif", "scores.json"), site=("layers", "samples")),
     "vhr_site": Needs("vhr_maps", site=("layers",)),
     "label_examples": Needs("vhr_maps", site=("layers", "raw")),

@@ -12,23 +12,26 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import SiteFiles
 from headscarp.files import read_json
-from headscarp.site.grid import Grid, cropped
-from headscarp.site.layer import open_raster, read_layer
+from headscarp.geo.grid import Grid, cropped
+from headscarp.geo.layer import open_raster, read_layer
 from headscarp.vocabulary import require_known
 
-UNMAPPED = 255
 LONGEST_SIDE = 1000  # pixels of a drawn map: about 300 dpi on half a page
-DATED, ISO = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", 10  # pattern and length of an ISO date in the name of a layer's file
+# pattern and length of an ISO date in the name of a layer's file
+DATED, ISO = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", 10
 
 
 def layer_path(site: SiteFiles, name: str, date: str | None = None) -> Path:
-    """Where a layer of a site lies: that of `date` (ISO text) or, of a layer with dates, of its last one; one without is that of any date.
+    """Where a layer of a site lies: that of `date` (ISO text) or, of a layer with dates, of its last one; one
+    without is that of any date.
 
     Raises:
-        HeadscarpError: the site has no such layer, or it has none of that date; the message names the nearest.
+        HeadscarpError: the site has no such layer, or it has none of that date; the message names the
+        nearest.
     """
     folder = site.folder / "layers"
     path = folder / f"{name}.tif"
@@ -36,9 +39,15 @@ def layer_path(site: SiteFiles, name: str, date: str | None = None) -> Path:
         return path
     dated = {other.stem[-ISO:]: other for other in sorted(folder.glob(f"{name}_{DATED}.tif"))}
     if not dated:
-        known = ", ".join(sorted({other.stem.removesuffix(date_suffix(other.stem)) for other in folder.glob("*.tif")})) or "none"
+        known = (
+            ", ".join(
+                sorted({other.stem.removesuffix(date_suffix(other.stem)) for other in folder.glob("*.tif")})
+            )
+            or "none"
+        )
         raise HeadscarpError(
-            f"{path} does not exist: site '{site.name}' has no layer '{name}' (it has: {known}); name another in the exhibit"
+            f"{path} does not exist: site '{site.name}' has no layer '{name}' (it has: {known}); name "
+            f"another in the exhibit"
         )
     return dated[require_known(date or max(dated), dated, f"site '{site.name}', layer '{name}': date")]
 
@@ -59,7 +68,8 @@ def site_grid(site: SiteFiles) -> Grid:
 
 
 def layer_record(site: SiteFiles, name: str) -> dict[str, Any]:
-    """What the manifest says of a layer (name, units, kind, classes, ...); nothing where it does not list it."""
+    """What the manifest says of a layer (name, units, kind, classes, ...); nothing where it does not list
+    it."""
     layers = read_json(site.folder / "layers" / "layers.json")["layers"]
     return next((layer for layer in layers if layer["name"] == name), {})
 
@@ -106,7 +116,10 @@ def class_counts(site: SiteFiles, name: str) -> dict[int, int]:
     """Mapped pixels of each class of a class layer (0..255), read block by block; no data is left out."""
     counts = np.zeros(256, np.int64)
     label = site.folder / "layers" / "label.tif"
-    with open_raster(layer_path(site, name)) as source, open_raster(label if label.exists() else source.name) as mapped:
+    with (
+        open_raster(layer_path(site, name)) as source,
+        open_raster(label if label.exists() else source.name) as mapped,
+    ):
         for _, window in source.block_windows(1):
             values = source.read(1, window=window)
             inside = values != source.nodata
@@ -126,18 +139,23 @@ def opened(path: Path, shape: tuple[int, int]) -> Iterator[rasterio.DatasetReade
     try:
         with rasterio.open(path) as source:
             if source.shape != shape:
-                raise HeadscarpError(f"{path} has {source.shape} pixels, its site has {shape}; make it again on the site's grid")
+                raise HeadscarpError(
+                    f"{path} has {source.shape} pixels, its site has {shape}; make it again on the "
+                    f"site's grid"
+                )
             yield source
     except rasterio.errors.RasterioError as error:
-        raise HeadscarpError(f"{path} cannot be read ({error}); it is missing or truncated: make it again") from None
+        raise HeadscarpError(
+            f"{path} cannot be read ({error}); it is missing or truncated: make it again"
+        ) from None
 
 
 @dataclass(frozen=True)
 class View:
     """How a grid, or a rectangle of it, is thinned for drawing.
 
-    `shape` is that of the picture, `extent` is (west, east, south, north) in kilometres, `window` the rectangle (first row, first column,
-    rows, columns) of the grid, whose shape is `full_shape`.
+    `shape` is that of the picture, `extent` is (west, east, south, north) in kilometres, `window` the
+    rectangle (first row, first column, rows, columns) of the grid, whose shape is `full_shape`.
     """
 
     shape: tuple[int, int]
@@ -146,7 +164,9 @@ class View:
     window: tuple[int, int, int, int]
 
     @classmethod
-    def of(cls, grid: Grid, longest_side: int = LONGEST_SIDE, window: tuple[int, int, int, int] | None = None) -> "View":
+    def of(
+        cls, grid: Grid, longest_side: int = LONGEST_SIDE, window: tuple[int, int, int, int] | None = None
+    ) -> "View":
         first_row, first_col, rows, cols = window = window or (0, 0, *grid.shape)
         thin = max(1.0, max(rows, cols) / longest_side)
         west, north = grid.transform @ (first_col, first_row)
@@ -155,7 +175,9 @@ class View:
         return cls((max(1, round(rows / thin)), max(1, round(cols / thin))), extent, grid.shape, window)
 
     @classmethod
-    def under(cls, grid: Grid, bounds: tuple[float, float, float, float], longest_side: int = LONGEST_SIDE) -> "View":
+    def under(
+        cls, grid: Grid, bounds: tuple[float, float, float, float], longest_side: int = LONGEST_SIDE
+    ) -> "View":
         """The whole cells of a grid under bounds (west, south, east, north in its CRS).
 
         Raises:
@@ -163,7 +185,10 @@ class View:
         """
         part = cropped(grid, bounds)
         if part is None:
-            raise HeadscarpError(f"the area {bounds} to be drawn lies beside its image ({grid.bounds}, {grid.crs}); check the area's file")
+            raise HeadscarpError(
+                f"the area {bounds} to be drawn lies beside its image ({grid.bounds}, {grid.crs}); "
+                f"check the area's file"
+            )
         first_col, first_row = ~grid.transform @ (part.transform.c, part.transform.f)
         return cls.of(grid, longest_side, (round(first_row), round(first_col), *part.shape))
 
@@ -183,7 +208,8 @@ class View:
         return 1000 * (east - west) / self.shape[1], 1000 * (north - south) / self.shape[0]
 
     def read(self, path: Path, classes: bool = False, band: int = 1) -> np.ndarray:
-        """A band of a raster on the grid, thinned: the mean for continuous values (NaN = no data), the nearest for classes.
+        """A band of a raster on the grid, thinned: the mean for continuous values (NaN = no data), the
+        nearest for classes.
 
         Raises:
             HeadscarpError: the file cannot be read or is not on the grid.
@@ -192,7 +218,8 @@ class View:
             return self._band(source, band, classes)
 
     def read_mean(self, path: Path) -> np.ndarray:
-        """The mean over the bands of a raster on the grid, thinned; NaN where no band has data. Errors as in `read`."""
+        """The mean over the bands of a raster on the grid, thinned; NaN where no band has data. Errors as in
+        `read`."""
         total, known = np.zeros(self.shape), np.zeros(self.shape)
         with opened(path, self.full_shape) as source:
             for band in range(1, source.count + 1):
@@ -213,6 +240,7 @@ class View:
         """An array (row, col) on the grid, thinned to the nearest pixel."""
         first = self.window[:2]
         rows, cols = (
-            start + ((np.arange(n) + 0.5) * full / n).astype(int) for start, n, full in zip(first, self.shape, self.window[2:], strict=True)
+            start + ((np.arange(n) + 0.5) * full / n).astype(int)
+            for start, n, full in zip(first, self.shape, self.window[2:], strict=True)
         )
         return values[np.ix_(rows, cols)]

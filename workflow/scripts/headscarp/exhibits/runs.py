@@ -57,7 +57,8 @@ def scored_runs(spec: ExhibitSpec) -> list[Scored]:
     """The runs of an exhibit with their scores.
 
     Raises:
-        HeadscarpError: runs of one protocol were scored on different data, pixels or by another threshold rule; the message names two.
+        HeadscarpError: runs of one protocol were scored on different data, pixels or by another threshold
+        rule; the message names two.
     """
     runs = [Scored(run, read_json(run.folder / "scores.json")) for run in spec.runs]
     site = spec.only_site()
@@ -65,7 +66,8 @@ def scored_runs(spec: ExhibitSpec) -> list[Scored]:
         for key, expected in (("data", site.data), ("protocol", one.run.protocol)):
             if one.scores[key] != expected:
                 raise HeadscarpError(
-                    f"{one.run.folder / 'scores.json'} says {key} '{one.scores[key]}' where '{expected}' is expected; score it again"
+                    f"{one.run.folder / 'scores.json'} says {key} '{one.scores[key]}' where "
+                    f"'{expected}' is expected; score it again"
                 )
     for protocol in spec.protocols:
         refuse_inconsistent([one for one in runs if one.run.protocol == protocol])
@@ -73,21 +75,29 @@ def scored_runs(spec: ExhibitSpec) -> list[Scored]:
 
 
 def refuse_inconsistent(runs: Sequence[Scored]) -> None:
-    """Runs of one protocol must be scored on the same pixels; under `published`, at the same threshold too."""
+    """Runs of one protocol must be scored on the same pixels; under `published`, at the same threshold
+    too."""
     for one in runs[1:]:
-        for key in ("n_pixels", "landslide_share", *(["threshold"] if one.run.protocol == "published" else [])):
+        for key in (
+            "n_pixels",
+            "landslide_share",
+            *(["threshold"] if one.run.protocol == "published" else []),
+        ):
             if one.scores[key] != runs[0].scores[key]:
                 raise HeadscarpError(
-                    f"runs cannot be compared: {key} is {runs[0].scores[key]} in {runs[0].run.folder / 'scores.json'} "
-                    f"but {one.scores[key]} in {one.run.folder / 'scores.json'}; delete both and score them again on the same samples"
+                    f"runs cannot be compared: {key} is {runs[0].scores[key]} in "
+                    f"{runs[0].run.folder / 'scores.json'} "
+                    f"but {one.scores[key]} in {one.run.folder / 'scores.json'}; delete both and score "
+                    f"them again on the same samples"
                 )
 
 
 def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> list[dict[str, Any]]:
-    """Tidy records of pixel metrics: mean and sd over seeds, and a 95 % interval by bootstrap over blocks and seeds.
+    """Tidy records of pixel metrics: mean and sd over seeds, and a 95 % interval by bootstrap over blocks and
+    seeds.
 
-    Values are `scale` times the fractions of scores.json. A metric that is undefined for a seed is left out of the mean, with a note. Those
-    of `images.IMAGE_METRICS` say in a note what they average over.
+    Values are `scale` times the fractions of scores.json. A metric that is undefined for a seed is left out
+    of the mean, with a note. Those of `images.IMAGE_METRICS` say in a note what they average over.
     """
     runs = scored_runs(spec)
     lines = []
@@ -98,17 +108,26 @@ def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> 
                 continue
             cells = [one.cells() for one in group]
             bounds = intervals(cells, BOOTSTRAP_SEED)
-            found = [histogram_metrics(one.positive.sum(axis=0), one.negative.sum(axis=0), one.threshold) for one in cells]
+            found = [
+                histogram_metrics(one.positive.sum(axis=0), one.negative.sum(axis=0), one.threshold)
+                for one in cells
+            ]
             if not set(IMAGE_METRICS).isdisjoint(metrics) and all("images" in one.scores for one in group):
                 images = [one.images() for one in group]
                 bounds |= intervals(images, BOOTSTRAP_SEED)
-                found = [coarse | one.metrics(np.ones(len(one.per_cell))) for coarse, one in zip(found, images, strict=True)]
+                found = [
+                    coarse | one.metrics(np.ones(len(one.per_cell)))
+                    for coarse, one in zip(found, images, strict=True)
+                ]
             for metric in metrics:
                 exact = [one.scores["metrics"].get(metric) for one in group]
                 value = mean_of(exact, scale)
                 notes = []
                 if value["n_seeds"] < len(group):
-                    notes.append(f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under {protocol}")
+                    notes.append(
+                        f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under "
+                        f"{protocol}"
+                    )
                 if value["value"] is not None and bounds.get(metric):
                     if fits([coarse[metric] for coarse in found], exact):
                         value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
@@ -116,12 +135,23 @@ def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> 
                         notes.append(f"no interval under {protocol}: {CROWDED}")
                 if metric in IMAGE_METRICS:
                     notes = [image_note(group[0].scores, protocol), *notes]
-                lines.append(record(spec, row, metric, protocol=protocol, data=spec.only_site().data, note="; ".join(notes), **value))
+                lines.append(
+                    record(
+                        spec,
+                        row,
+                        metric,
+                        protocol=protocol,
+                        data=spec.only_site().data,
+                        note="; ".join(notes),
+                        **value,
+                    )
+                )
     return lines
 
 
 def fits(coarse: Sequence[float], exact: Sequence[float | None]) -> bool:
-    """Whether scores of runs from histograms are near the exact ones, so that a bootstrap of the histograms stands for them."""
+    """Whether scores of runs from histograms are near the exact ones, so that a bootstrap of the histograms
+    stands for them."""
     return all(one is None or abs(near - one) <= RESOLUTION for near, one in zip(coarse, exact, strict=True))
 
 
@@ -131,8 +161,10 @@ def image_note(scores: Mapping[str, Any], protocol: str) -> str:
     if images is None:
         return f"no score per image under {protocol}: its samples have no test windows with landslides"
     return (
-        f"per image under {protocol}: mean over {images['windows']} test windows, {images['without_landslide']} of them without landslide; "
-        "a class that is neither in a window nor mapped there does not count, and a window of one class has no AUC"
+        f"per image under {protocol}: mean over {images['windows']} test windows, "
+        f"{images['without_landslide']} of them without landslide; "
+        "a class that is neither in a window nor mapped there does not count, and a window of one "
+        "class has no AUC"
     )
 
 
@@ -160,7 +192,10 @@ class Effect(NamedTuple):
 
 
 def effects(
-    spec: ExhibitSpec, pair: Sequence[str], cells: Mapping[tuple[str, str], Sequence[CountedCells]], metrics: Sequence[str]
+    spec: ExhibitSpec,
+    pair: Sequence[str],
+    cells: Mapping[tuple[str, str], Sequence[CountedCells]],
+    metrics: Sequence[str],
 ) -> Iterator[Effect]:
     """Effects of a pair of rows under each protocol, by bootstrap over the same blocks and seeds.
 
@@ -177,15 +212,21 @@ def effects(
             yield Effect(first, second, protocol, metric, found)
 
 
-def differences(first: Sequence[CountedCells], second: Sequence[CountedCells], metrics: Sequence[str], place: str) -> dict[str, Difference]:
-    """The difference of each metric between two groups of runs, by bootstrap over the same blocks and seeds; `place` begins an error.
+def differences(
+    first: Sequence[CountedCells], second: Sequence[CountedCells], metrics: Sequence[str], place: str
+) -> dict[str, Difference]:
+    """The difference of each metric between two groups of runs, by bootstrap over the same blocks and seeds;
+    `place` begins an error.
 
     Raises:
         HeadscarpError: a metric does not exist, or the runs cannot be paired.
     """
     measured = paired_difference(first, second, BOOTSTRAP_SEED)
     found = {metric: measured[require_known(metric, measured, f"{place}: metric")] for metric in metrics}
-    return {metric: Difference(one["difference"], *(one["interval"] or (None, None))) for metric, one in found.items()}
+    return {
+        metric: Difference(one["difference"], *(one["interval"] or (None, None)))
+        for metric, one in found.items()
+    }
 
 
 def from_exact_scores(
@@ -202,11 +243,14 @@ def from_exact_scores(
     size = None if first is None or second is None else first - second
     fine = all(map(fits, coarse, exact))
     low, high = (found.low, found.high) if fine else (None, None)
-    return Difference(size, low, high), "" if low is not None else "too few blocks or landslides" if fine else CROWDED
+    return Difference(
+        size, low, high
+    ), "" if low is not None else "too few blocks or landslides" if fine else CROWDED
 
 
 def mean_of(values: Sequence[float | None], scale: float = 1.0) -> dict[str, Any]:
-    """Mean and (n - 1) standard deviation of the defined values, times `scale`; None where there are too few."""
+    """Mean and (n - 1) standard deviation of the defined values, times `scale`; None where there are too
+    few."""
     defined = np.array([value for value in values if value is not None], float) * scale
     return {
         "value": float(defined.mean()) if defined.size else None,

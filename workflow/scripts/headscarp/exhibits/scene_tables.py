@@ -13,12 +13,15 @@ from headscarp.vocabulary import require_known
 
 
 def left_out_scenes(spec: ExhibitSpec) -> pd.DataFrame:
-    """Pixel metrics on each left-out scene, then their mean over scenes, then the mean of the differences between two experiments.
+    """Pixel metrics on each left-out scene, then their mean over scenes, then the mean of the differences
+    between two experiments.
 
-    Rows are `site:experiment` (mean, sd over seeds and interval as in `runs.aggregate`), `experiment` and `experiment_vs_other`; the sd of
-    the last two is that over scenes, since scenes are what the scores generalise to.
+    Rows are `site:experiment` (mean, sd over seeds and interval as in `runs.aggregate`), `experiment` and
+    `experiment_vs_other`; the sd of the last two is that over scenes, since scenes are what the scores
+    generalise to.
 
-    Options: `metrics` (names of scores.json), `pairs` (list of [experiment, experiment it is compared with], optional).
+    Options: `metrics` (names of scores.json), `pairs` (list of [experiment, experiment it is compared with],
+    optional).
     """
     metrics, lines = spec.options["metrics"], []
     for site in spec.sites:
@@ -30,22 +33,39 @@ def left_out_scenes(spec: ExhibitSpec) -> pd.DataFrame:
     for protocol in spec.protocols:
         for metric in metrics:
             values = {
-                row: np.array([found[f"{site.name}:{row}", protocol, metric] for site in spec.sites], dtype=float) for row in spec.rows
+                row: np.array(
+                    [found[f"{site.name}:{row}", protocol, metric] for site in spec.sites], dtype=float
+                )
+                for row in spec.rows
             }
             for row, of_scenes in values.items():
                 summary.append(over_scenes(spec, row, metric, protocol, of_scenes))
             for pair in spec.options.get("pairs", []):
-                first, second = (require_known(row, spec.rows, f"exhibit '{spec.name}', pairs: row") for row in pair)
-                summary.append(over_scenes(spec, f"{first}{VERSUS}{second}", metric, protocol, values[first] - values[second]))
+                first, second = (
+                    require_known(row, spec.rows, f"exhibit '{spec.name}', pairs: row") for row in pair
+                )
+                summary.append(
+                    over_scenes(
+                        spec, f"{first}{VERSUS}{second}", metric, protocol, values[first] - values[second]
+                    )
+                )
     return frame_of(lines + summary)
 
 
-def over_scenes(spec: ExhibitSpec, row: str, metric: str, protocol: str, values: np.ndarray) -> dict[str, Any]:
+def over_scenes(
+    spec: ExhibitSpec, row: str, metric: str, protocol: str, values: np.ndarray
+) -> dict[str, Any]:
     """Mean and (n - 1) standard deviation of a score over the scenes on which it is defined."""
     defined = values[~np.isnan(values)]
     missing = len(values) - len(defined)
     note = f"mean and sd over {len(defined)} scenes" + (f", undefined on {missing}" if missing else "")
     return record(
-        spec, row, metric, float(defined.mean()) if len(defined) else None, protocol=protocol, data=spec.sites[0].data, note=note,
+        spec,
+        row,
+        metric,
+        float(defined.mean()) if len(defined) else None,
+        protocol=protocol,
+        data=spec.sites[0].data,
+        note=note,
         sd=float(defined.std(ddof=1)) if len(defined) > 1 else None,
-    )  # fmt: skip
+    )

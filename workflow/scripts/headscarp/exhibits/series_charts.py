@@ -1,4 +1,5 @@
-"""Charts of time series: scores as bars, pre-training, an index of slides and background through the dates, and the calendar of a site."""
+"""Charts of time series: scores as bars, pre-training, an index of slides and background through the dates,
+and the calendar of a site."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,17 +14,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
-from headscarp.exhibits.charts import draw_history, factor_label, last_values, look_of_curves, read_history, training_of
-from headscarp.exhibits.maps import LANDSLIDE, bare, place, show
-from headscarp.exhibits.rasters import UNMAPPED, View
+from headscarp.exhibits.charts import (
+    draw_history,
+    factor_label,
+    last_values,
+    look_of_curves,
+    read_history,
+    training_of,
+)
+from headscarp.exhibits.maps import bare, place, show
+from headscarp.exhibits.rasters import View
 from headscarp.exhibits.run_tables import beside, names_of
 from headscarp.exhibits.runs import aggregate, mean_of
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, metric_label, record
+from headscarp.geo.grid import Grid
 from headscarp.site.cube import Cube, open_cube
-from headscarp.site.grid import Grid
 
 # --- what charts by date share
 
@@ -46,22 +55,28 @@ def look_of_dates(axes: Axes, dates: Sequence[str]) -> None:
 
 
 def dated_channel(spec: ExhibitSpec, site: SiteFiles) -> tuple[Cube, str, int]:
-    """The cube of a site, and the name and position of the channel with dates that the option `layer` names (default ndvi).
+    """The cube of a site, and the name and position of the channel with dates that the option `layer` names
+    (default ndvi).
 
     Raises:
-        HeadscarpError: the cube has no such channel, it is the same at all dates, or the site has one date only.
+        HeadscarpError: the cube has no such channel, it is the same at all dates, or the site has one date
+        only.
     """
     cube, name = open_cube(site.folder / "cube"), spec.options.get("layer", "ndvi")
     position = cube.positions([name])[0]
     place = f"exhibit '{spec.name}' ({spec.kind}): layer '{name}' of site '{site.name}'"
     dated = [channel["name"] for channel in cube.header["channels"] if channel.get("dated")]
     if len(cube.header["dates"]) < 2 or name not in dated:
-        raise HeadscarpError(f"{place} has no dates; name one that has as the option `layer` (there are: {', '.join(dated) or 'none'})")
+        raise HeadscarpError(
+            f"{place} has no dates; name one that has as the option `layer` (there are: "
+            f"{', '.join(dated) or 'none'})"
+        )
     return cube, name, position
 
 
 def quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """25th, 50th and 75th percentile (3, time) of the known values (time, pixel) of each date, NaN where none is, and their number."""
+    """25th, 50th and 75th percentile (3, time) of the known values (time, pixel) of each date, NaN where none
+    is, and their number."""
     clear = np.isfinite(values).sum(axis=1)
     shown = np.full((3, len(values)), np.nan)
     for time in np.flatnonzero(clear):
@@ -69,7 +84,9 @@ def quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return shown, clear
 
 
-def draw_band(axes: Axes, dates: Sequence[str], shown: np.ndarray, colour: str, marker: str, label: str) -> None:
+def draw_band(
+    axes: Axes, dates: Sequence[str], shown: np.ndarray, colour: str, marker: str, label: str
+) -> None:
     """Median and band of quartiles (3, time) of the dates at which there is any value."""
     known = np.isfinite(shown[1])
     days = days_of(dates)[known]
@@ -84,17 +101,22 @@ PRINTED = "#000000"
 
 
 def score_bars(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Bars of each row grouped by metric, a panel for each protocol, with 95 % intervals where there are any and the paper's values.
+    """Bars of each row grouped by metric, a panel for each protocol, with 95 % intervals where there are any
+    and the paper's values.
 
-    Options: `metrics` (of scores.json, default miou, f1 and auc); `beside` {metric: metric of the published table} and `published_rows`
-    {row: row of the published table}, where their names are others.
+    Options: `metrics` (of scores.json, default miou, f1 and auc); `beside` {metric: metric of the published
+    table} and `published_rows` {row: row of the published table}, where their names are others.
     """
     metrics = list(spec.options.get("metrics", METRICS))
     column_of, printed_row = names_of(spec, "beside", metrics), names_of(spec, "published_rows", spec.rows)
     lines = []
     for line in aggregate(spec, metrics):
         row, metric = line["row"], line["metric"]
-        lines.append(beside(line, metric, spec.published_value(printed_row.get(row, row), column_of.get(metric, metric))))
+        lines.append(
+            beside(
+                line, metric, spec.published_value(printed_row.get(row, row), column_of.get(metric, metric))
+            )
+        )
     figure = style.new_figure(2.75 + 0.17 * -(-len(spec.rows) // 3))
     panels = figure.subplots(1, len(spec.protocols), squeeze=False, sharey=True)[0]
     for axes, protocol in zip(panels, spec.protocols, strict=True):
@@ -102,15 +124,21 @@ def score_bars(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         draw_bars(axes, part, spec.rows, metrics)
         axes.set_title(f"Protocol {protocol}")
     panels[0].set_ylabel("Score")
-    handles = style.swatches((style.OKABE_ITO[index % 8], spec.labels[row]) for index, row in enumerate(spec.rows))
+    handles = style.swatches(
+        (style.OKABE_ITO[index % 8], spec.labels[row]) for index, row in enumerate(spec.rows)
+    )
     if any(line["published"] is not None for line in lines):
-        handles.append(Line2D([], [], color=PRINTED, ls="", marker="D", ms=4, mfc="white", label="Printed in the paper"))
+        handles.append(
+            Line2D([], [], color=PRINTED, ls="", marker="D", ms=4, mfc="white", label="Printed in the paper")
+        )
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     style.sign(figure, spec, "Mean of seeds; whiskers: 95 % bootstrap over blocks and seeds.")
     return figure, frame_of(lines)
 
 
-def draw_bars(axes: Axes, part: Mapping[tuple[str, str], Mapping[str, Any]], rows: Sequence[str], metrics: Sequence[str]) -> None:
+def draw_bars(
+    axes: Axes, part: Mapping[tuple[str, str], Mapping[str, Any]], rows: Sequence[str], metrics: Sequence[str]
+) -> None:
     """Bars of one protocol; `part` holds tidy lines by (row, metric)."""
     width = 0.84 / len(rows)
     for group, metric in enumerate(metrics):
@@ -122,7 +150,13 @@ def draw_bars(axes: Axes, part: Mapping[tuple[str, str], Mapping[str, Any]], row
             colour = style.OKABE_ITO[index % 8]
             if line["value"] is not None:
                 axes.bar(x, line["value"], width * 0.9, color=colour)
-                text = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 6, "color": text_colour(colour)}
+                text = {
+                    "rotation": 90,
+                    "ha": "center",
+                    "va": "bottom",
+                    "fontsize": 6,
+                    "color": text_colour(colour),
+                }
                 axes.text(x, 0.015, f"{line['value']:.3f}", **text)
             if line["ci_low"] is not None:
                 for ink, thickness in (("white", 2.4), (style.INK, 1.0)):
@@ -148,11 +182,12 @@ RBM = "rbm "  # how the phase of a machine begins
 
 
 def pretraining_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Reconstruction error of each restricted Boltzmann machine by epoch, and beside it the training and validation loss of all rows by
-    epoch of the training that follows; a row of panels for each protocol, every seed a line.
+    """Reconstruction error of each restricted Boltzmann machine by epoch, and beside it the training and
+    validation loss of all rows by epoch of the training that follows; a row of panels for each protocol,
+    every seed a line.
 
-    The numbers behind it are the reconstruction error of the first and the last epoch of each machine, rows such as `st_fusion:rbm 1`, and
-    the losses of the last epoch, mean and sd over seeds.
+    The numbers behind it are the reconstruction error of the first and the last epoch of each machine, rows
+    such as `st_fusion:rbm 1`, and the losses of the last epoch, mean and sd over seeds.
 
     Raises:
         HeadscarpError: a history is missing, or no run was pre-trained.
@@ -162,7 +197,8 @@ def pretraining_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     pretrained = [run for run in spec.runs if machines[run.folder]]
     if not pretrained:
         raise HeadscarpError(
-            f"exhibit '{spec.name}' ({spec.kind}): none of its runs was pre-trained ({spec.runs[0].folder / 'history.csv'} has no phase "
+            f"exhibit '{spec.name}' ({spec.kind}): none of its runs was pre-trained "
+            f"({spec.runs[0].folder / 'history.csv'} has no phase "
             "'rbm 1'); name an experiment with `pretraining` in its training among the `rows`"
         )
     trainings = {folder: training_of(history) for folder, history in histories.items()}
@@ -174,7 +210,12 @@ def pretraining_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             for index, name in enumerate(names):
                 if name in machines[run.folder]:
                     errors = machines[run.folder][name]
-                    look = {"color": RBM_COLOURS[index % len(RBM_COLOURS)], "marker": style.MARKERS[index % 8], "ms": 3, "lw": 1.1}
+                    look = {
+                        "color": RBM_COLOURS[index % len(RBM_COLOURS)],
+                        "marker": style.MARKERS[index % 8],
+                        "ms": 3,
+                        "lw": 1.1,
+                    }
                     left.plot(errors.index, errors, **look)
         for run in (run for run in spec.runs if run.protocol == protocol):
             draw_history(right, trainings[run.folder], "loss", style.OKABE_ITO[spec.rows.index(run.row) % 8])
@@ -200,7 +241,10 @@ def machines_of(history: pd.DataFrame) -> dict[str, pd.Series]:
     if "phase" not in history:
         return {}
     phases = [phase for phase in dict.fromkeys(history["phase"]) if phase.startswith(RBM)]
-    return {phase: history[history["phase"] == phase].groupby("epoch")["reconstruction_error"].mean() for phase in phases}
+    return {
+        phase: history[history["phase"] == phase].groupby("epoch")["reconstruction_error"].mean()
+        for phase in phases
+    }
 
 
 def pretraining_handles(spec: ExhibitSpec, names: Sequence[str]) -> list[Line2D]:
@@ -216,22 +260,35 @@ def pretraining_handles(spec: ExhibitSpec, names: Sequence[str]) -> list[Line2D]
         )
         for index, name in enumerate(names)
     ]
-    rows = [Line2D([], [], color=style.OKABE_ITO[index % 8], lw=3, label=spec.labels[row]) for index, row in enumerate(spec.rows)]
-    kinds = [Line2D([], [], color=style.INK, lw=1, label="Training"), Line2D([], [], color=style.INK, lw=1, ls="--", label="Validation")]
+    rows = [
+        Line2D([], [], color=style.OKABE_ITO[index % 8], lw=3, label=spec.labels[row])
+        for index, row in enumerate(spec.rows)
+    ]
+    kinds = [
+        Line2D([], [], color=style.INK, lw=1, label="Training"),
+        Line2D([], [], color=style.INK, lw=1, ls="--", label="Validation"),
+    ]
     return [*machines, *rows, *kinds]
 
 
 def machine_records(
-    spec: ExhibitSpec, pretrained: Sequence[RunFiles], machines: Mapping[Path, Mapping[str, pd.Series]], names: Sequence[str]
+    spec: ExhibitSpec,
+    pretrained: Sequence[RunFiles],
+    machines: Mapping[Path, Mapping[str, pd.Series]],
+    names: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
     for protocol in spec.protocols:
         for row in spec.rows:
-            of_runs = [machines[run.folder] for run in pretrained if (run.row, run.protocol) == (row, protocol)]
+            of_runs = [
+                machines[run.folder] for run in pretrained if (run.row, run.protocol) == (row, protocol)
+            ]
             for name in names if of_runs else ():
                 for which, position in (("first", 0), ("last", -1)):
                     value = mean_of([float(one[name].iloc[position]) for one in of_runs if name in one])
                     rest = {"protocol": protocol, "data": spec.only_site().data}
-                    yield record(spec, f"{row}:{name}", f"reconstruction_error_{which}_epoch", **rest, **value)
+                    yield record(
+                        spec, f"{row}:{name}", f"reconstruction_error_{which}_epoch", **rest, **value
+                    )
 
 
 # --- an index of slides and background through an event
@@ -240,11 +297,13 @@ GROUPS = {"landslide": ("#D55E00", "o"), "background": ("#0072B2", "s")}
 
 
 def index_series(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Median and quartiles of a channel by date, of slide pixels and of all other mapped pixels, over the share of clear pixels.
+    """Median and quartiles of a channel by date, of slide pixels and of all other mapped pixels, over the
+    share of clear pixels.
 
-    The numbers behind it are these, rows such as `landslide:2023-05-20`; and with an event the median of all values before and after it and
-    their difference, rows `landslide` and `background`. Options: `layer` (a channel with dates, default ndvi); `event` (ISO date, drawn as
-    a line; a date on its day counts as after it).
+    The numbers behind it are these, rows such as `landslide:2023-05-20`; and with an event the median of all
+    values before and after it and their difference, rows `landslide` and `background`. Options: `layer` (a
+    channel with dates, default ndvi); `event` (ISO date, drawn as a line; a date on its day counts as after
+    it).
 
     Raises:
         HeadscarpError: no such channel, one without dates, no slide in the label, or `event` is no date.
@@ -252,11 +311,15 @@ def index_series(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     site = spec.only_site()
     cube, name, position = dated_channel(spec, site)
     dates, event = cube.header["dates"], event_of(spec)
-    masks = {"landslide": cube.label == LANDSLIDE, "background": (cube.label != LANDSLIDE) & (cube.label != UNMAPPED)}
+    masks = {
+        "landslide": cube.label == LANDSLIDE,
+        "background": (cube.label != LANDSLIDE) & (cube.label != UNMAPPED),
+    }
     for group, mask in masks.items():
         if not mask.any():
             raise HeadscarpError(
-                f"exhibit '{spec.name}' ({spec.kind}): the label of site '{site.name}' has no {group} pixel; name a site with mapped slides"
+                f"exhibit '{spec.name}' ({spec.kind}): the label of site '{site.name}' has no {group} "
+                f"pixel; name a site with mapped slides"
             )
     values = {group: cube.values[:, position][:, mask] for group, mask in masks.items()}
     figure = style.new_figure(3.9)
@@ -270,7 +333,10 @@ def index_series(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         lines += event_records(spec, site, group, dates, values[group], event)
     shares = clear_shares(cube, position)
     draw_shares(lower, dates, shares)
-    lines += [record(spec, f"site:{date}", "clear_share", float(share), data=site.data) for date, share in zip(dates, shares, strict=True)]
+    lines += [
+        record(spec, f"site:{date}", "clear_share", float(share), data=site.data)
+        for date, share in zip(dates, shares, strict=True)
+    ]
     if event is not None:
         for axes in (upper, lower):
             axes.axvline(event, color=style.INK, lw=1, ls="--")
@@ -279,7 +345,9 @@ def index_series(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     upper.legend(loc="best")
     look_of_dates(lower, dates)
     upper.grid(axis="y", color="#DDDDDD", lw=0.5)
-    style.sign(figure, spec, f"{site.title}, {len(dates)} dates. Line: median; band: quartiles of the clear pixels.")
+    style.sign(
+        figure, spec, f"{site.title}, {len(dates)} dates. Line: median; band: quartiles of the clear pixels."
+    )
     return figure, frame_of(lines)
 
 
@@ -293,7 +361,9 @@ def event_of(spec: ExhibitSpec) -> np.datetime64 | None:
     try:
         return None if text is None else np.datetime64(str(text), "D")
     except ValueError:
-        raise HeadscarpError(f"exhibit '{spec.name}', options: event '{text}' is no date; write it as 2023-05-16") from None
+        raise HeadscarpError(
+            f"exhibit '{spec.name}', options: event '{text}' is no date; write it as 2023-05-16"
+        ) from None
 
 
 def clear_shares(cube: Cube, position: int) -> np.ndarray:
@@ -315,20 +385,39 @@ def quartile_records(
     spec: ExhibitSpec, site: SiteFiles, group: str, dates: Sequence[str], shown: np.ndarray, clear: np.ndarray
 ) -> Iterator[dict[str, Any]]:
     for time, date in enumerate(dates):
-        for metric, value in zip(("p25", "median", "p75", "clear_pixels"), (*shown[:, time], clear[time]), strict=True):
+        for metric, value in zip(
+            ("p25", "median", "p75", "clear_pixels"), (*shown[:, time], clear[time]), strict=True
+        ):
             yield record(spec, f"{group}:{date}", metric, float(value), data=site.data)
 
 
 def event_records(
-    spec: ExhibitSpec, site: SiteFiles, group: str, dates: Sequence[str], values: np.ndarray, event: np.datetime64 | None
+    spec: ExhibitSpec,
+    site: SiteFiles,
+    group: str,
+    dates: Sequence[str],
+    values: np.ndarray,
+    event: np.datetime64 | None,
 ) -> Iterator[dict[str, Any]]:
     """Tidy records of the median of all values before an event and after it, and of how far it rose."""
     if event is None:
         return
     after = days_of(dates) >= event
-    medians = [float(np.nanmedian(part)) if np.isfinite(part).any() else np.nan for part in (values[~after], values[after])]
-    for metric, value in zip(("median_before", "median_after", "change"), (*medians, medians[1] - medians[0]), strict=True):
-        yield record(spec, group, metric, value, data=site.data, note=f"event of {event}; all clear values of {values.shape[1]} pixels")
+    medians = [
+        float(np.nanmedian(part)) if np.isfinite(part).any() else np.nan
+        for part in (values[~after], values[after])
+    ]
+    for metric, value in zip(
+        ("median_before", "median_after", "change"), (*medians, medians[1] - medians[0]), strict=True
+    ):
+        yield record(
+            spec,
+            group,
+            metric,
+            value,
+            data=site.data,
+            note=f"event of {event}; all clear values of {values.shape[1]} pixels",
+        )
 
 
 # --- when a site was seen
@@ -337,12 +426,13 @@ MAP, LEFT, RIGHT = 2.4, 0.55, 0.12  # inches: side of the map, room beside panel
 
 
 def series_calendar(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """The dates of a site on a time axis with the share of clear pixels, the median and quartiles of a channel at them, and a map of how
-    many dates are clear at each pixel, beside the days between successive dates.
+    """The dates of a site on a time axis with the share of clear pixels, the median and quartiles of a
+    channel at them, and a map of how many dates are clear at each pixel, beside the days between successive
+    dates.
 
-    The numbers behind it are these by date, rows such as `slovenia:2015-07-11`, and of the site the number of dates, the median and longest
-    time between two, the least, median and greatest number of clear dates of a pixel and the share of pixels that are never clear. Options:
-    `layer` (a channel with dates, default ndvi).
+    The numbers behind it are these by date, rows such as `slovenia:2015-07-11`, and of the site the number of
+    dates, the median and longest time between two, the least, median and greatest number of clear dates of a
+    pixel and the share of pixels that are never clear. Options: `layer` (a channel with dates, default ndvi).
 
     Raises:
         HeadscarpError: no such channel, or one without dates.
@@ -355,7 +445,10 @@ def series_calendar(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     view = View.of(Grid.from_record(cube.header["grid"]), longest_side=max(counts.shape))
     across, down = MAP / max(1.0, view.aspect), MAP * min(1.0, view.aspect)
     figure = style.new_figure(4.25 + down, layout=None)
-    calendar, series = (place(figure, (LEFT, top, style.WIDTH - LEFT - RIGHT, height)) for top, height in ((0.3, 1.0), (1.7, 1.45)))
+    calendar, series = (
+        place(figure, (LEFT, top, style.WIDTH - LEFT - RIGHT, height))
+        for top, height in ((0.3, 1.0), (1.7, 1.45))
+    )
     draw_shares(calendar, dates, shares)
     calendar.set_title(f"(a) Share of clear pixels at {len(dates)} dates", pad=4)
     draw_band(series, dates, shown, style.OKABE_ITO[0], "o", factor_label(name))
@@ -392,7 +485,12 @@ def draw_gaps(axes: Axes, gaps: np.ndarray) -> None:
 
 
 def calendar_records(
-    spec: ExhibitSpec, site: SiteFiles, dates: Sequence[str], shares: np.ndarray, shown: np.ndarray, clear: np.ndarray
+    spec: ExhibitSpec,
+    site: SiteFiles,
+    dates: Sequence[str],
+    shares: np.ndarray,
+    shown: np.ndarray,
+    clear: np.ndarray,
 ) -> Iterator[dict[str, Any]]:
     for time, date in enumerate(dates):
         numbers = {"clear_share": shares[time], "clear_pixels": clear[time], "median": shown[1, time]}
@@ -400,11 +498,18 @@ def calendar_records(
             yield record(spec, f"{site.name}:{date}", metric, float(value), data=site.data)
 
 
-def whole_records(spec: ExhibitSpec, site: SiteFiles, gaps: np.ndarray, counts: np.ndarray) -> Iterator[dict[str, Any]]:
+def whole_records(
+    spec: ExhibitSpec, site: SiteFiles, gaps: np.ndarray, counts: np.ndarray
+) -> Iterator[dict[str, Any]]:
     """Tidy records of a site's dates as a whole; `gaps` in days, `counts` (row, col) of clear dates."""
     numbers = {
-        "dates": len(gaps) + 1, "median_gap_days": np.median(gaps), "longest_gap_days": gaps.max(), "clear_dates_min": counts.min(),
-        "clear_dates_median": np.median(counts), "clear_dates_max": counts.max(), "never_clear_share": np.mean(counts == 0),
-    }  # fmt: skip
+        "dates": len(gaps) + 1,
+        "median_gap_days": np.median(gaps),
+        "longest_gap_days": gaps.max(),
+        "clear_dates_min": counts.min(),
+        "clear_dates_median": np.median(counts),
+        "clear_dates_max": counts.max(),
+        "never_clear_share": np.mean(counts == 0),
+    }
     for metric, value in numbers.items():
         yield record(spec, site.name, metric, float(value), data=site.data)

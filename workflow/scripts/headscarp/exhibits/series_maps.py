@@ -1,4 +1,5 @@
-"""Figures of a time series on maps: what networks find in scenes seen at several dates, and slides of all ages through the dates."""
+"""Figures of a time series on maps: what networks find in scenes seen at several dates, and slides of all
+ages through the dates."""
 
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from rasterio.features import rasterize
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.inventory_maps import COLOURS, LEGEND, OUTCOMES, nothing_to_show
 from headscarp.exhibits.maps import (
-    LANDSLIDE,
     TEST,
     TRUE_COLOUR,
     Page,
@@ -34,30 +35,35 @@ from headscarp.exhibits.maps import (
     show,
     stretch,
 )
-from headscarp.exhibits.rasters import UNMAPPED, View
+from headscarp.exhibits.rasters import View
 from headscarp.exhibits.series_charts import days_of, look_of_dates
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.exhibits.vhr_maps import Sheet, first_runs, fraction, legend_at_foot
 from headscarp.files import read_json
+from headscarp.geo.grid import Grid
 from headscarp.samples.windows import counts_in_windows, grid_corners, read_windows
 from headscarp.scoring.pixel import pixel_metrics
 from headscarp.site.cube import Cube, open_array, open_cube
-from headscarp.site.grid import Grid
 
-GROUND, SLIDE, NOTHING = "#E4E4E4", "#222222", "#BDBDBD"  # of masks: ground and slide; of images: where they have no data
+# of masks: ground and slide; of images: where they have no data
+GROUND, SLIDE, NOTHING = "#E4E4E4", "#222222", "#BDBDBD"
 
 Window = tuple[int, int, int, int]  # first row, first column, rows, columns
 
 
 def image_at(cube: Cube, time: int, channels: Sequence[int], window: Window) -> np.ndarray:
-    """Three channels of a cube at a date as red, green, blue in a window, (row, col, 3), unstretched, NaN where there is no data."""
+    """Three channels of a cube at a date as red, green, blue in a window, (row, col, 3), unstretched, NaN
+    where there is no data."""
     row, col, rows, cols = window
-    return np.stack([cube.values[time, channel, row : row + rows, col : col + cols] for channel in channels], axis=-1)
+    return np.stack(
+        [cube.values[time, channel, row : row + rows, col : col + cols] for channel in channels], axis=-1
+    )
 
 
 def shared_limits(images: Sequence[np.ndarray]) -> np.ndarray:
-    """What several images (row, col, 3) of one place are stretched between, (2, 3); 0 and 1 where none has data."""
+    """What several images (row, col, 3) of one place are stretched between, (2, 3); 0 and 1 where none has
+    data."""
     pixels = np.concatenate([image.reshape(-1, 1, 3) for image in images])
     seen = pixels[np.isfinite(pixels).all(axis=-1)]
     return band_limits(seen[:, None]) if seen.size else np.array([[0.0] * 3, [1.0] * 3])
@@ -75,7 +81,9 @@ def true_colour(spec: ExhibitSpec, cube: Cube) -> list[int]:
     """Positions of the channels that are shown as red, green and blue."""
     channels = list(spec.options.get("composite", TRUE_COLOUR))
     if len(channels) != 3:
-        raise HeadscarpError(f"an image needs three channels for red, green and blue but the exhibit's options name {channels}")
+        raise HeadscarpError(
+            f"an image needs three channels for red, green and blue but the exhibit's options name {channels}"
+        )
     return cube.positions(channels)
 
 
@@ -86,26 +94,32 @@ LEAST = 4  # pixels of a slide that counts as one in a window
 
 @dataclass(frozen=True)
 class Shapes:
-    """The slides in a window: pixels of each inside it, ratio of the axes of each, and what each counts: half, if the window cuts it."""
+    """The slides in a window: pixels of each inside it, ratio of the axes of each, and what each counts:
+    half, if the window cuts it."""
 
     sizes: np.ndarray
     ratios: np.ndarray
     counts: np.ndarray
 
 
-# What the four images of the paper stand for ("several major landslide scales and morphologies"): how a window is rated, given the median
-# size of the slides of all windows. The window rated highest is shown.
+# What the four images of the paper stand for ("several major landslide scales and morphologies"): how a
+# window is rated, given the median size of the slides of all windows. The window rated highest is shown.
 RULES: dict[str, Callable[[Shapes, float], float]] = {
     "largest slide": lambda slides, typical: float((slides.sizes * slides.counts).max()),
     "several slides": lambda slides, typical: float(slides.counts.sum()),
-    "small slides": lambda slides, typical: float(slides.counts.sum() if slides.sizes.max() <= typical else -slides.sizes.max()),
-    "long slide": lambda slides, typical: float((slides.ratios * slides.counts)[slides.sizes >= min(typical, slides.sizes.max())].max()),
+    "small slides": lambda slides, typical: float(
+        slides.counts.sum() if slides.sizes.max() <= typical else -slides.sizes.max()
+    ),
+    "long slide": lambda slides, typical: float(
+        (slides.ratios * slides.counts)[slides.sizes >= min(typical, slides.sizes.max())].max()
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Series:
-    """A site as `scene_grid` shows it under a protocol: its cube, the channels of its image, its samples and their regions (row, col)."""
+    """A site as `scene_grid` shows it under a protocol: its cube, the channels of its image, its samples and
+    their regions (row, col)."""
 
     site: SiteFiles
     cube: Cube
@@ -133,7 +147,8 @@ class Series:
         return Grid.from_record(self.cube.header["grid"])
 
     def scene_at(self, window: Window) -> tuple[str, View]:
-        """Name of the scene of a collage (of the site, where it is no collage) that holds a window, and the window's view there."""
+        """Name of the scene of a collage (of the site, where it is no collage) that holds a window, and the
+        window's view there."""
         for scene in self.cube.header.get("scenes", []):
             if scene["row"] <= window[0] < scene["row"] + scene["height"]:
                 there = (window[0] - scene["row"], *window[1:])
@@ -142,13 +157,14 @@ class Series:
 
 
 def scene_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Test windows with slides of several sizes and shapes: images of the first and the last date, label, and what the first seed of each
-    row finds, a block for each protocol.
+    """Test windows with slides of several sizes and shapes: images of the first and the last date, label, and
+    what the first seed of each row finds, a block for each protocol.
 
-    Windows are chosen by rule, in turn: the largest slide, the most slides, small slides only, the longest for its width; no two overlap
-    where that can be. The numbers behind it are the F1 of each window and the pixels found, false and missed in it, rows such as
-    `st_fusion:scene 1`, and the slides of each window, rows such as `scene 1`. Options: `count` (windows, default 4); `composite`
-    (three channels for red, green, blue; default red, green, blue).
+    Windows are chosen by rule, in turn: the largest slide, the most slides, small slides only, the longest
+    for its width; no two overlap where that can be. The numbers behind it are the F1 of each window and the
+    pixels found, false and missed in it, rows such as `st_fusion:scene 1`, and the slides of each window,
+    rows such as `scene 1`. Options: `count` (windows, default 4); `composite` (three channels for red, green,
+    blue; default red, green, blue).
 
     Raises:
         HeadscarpError: no test window holds an evaluated slide, or a channel does not exist.
@@ -167,7 +183,9 @@ def scene_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         series, runs = places[protocol], first_runs(spec, protocol)
         for row, (rule, window) in enumerate(windows):
             name, view = series.scene_at(window)
-            sheet.write_caption(figure, block, row, f"{rule.capitalize()}, {name.replace('_', ' ').capitalize()}")
+            sheet.write_caption(
+                figure, block, row, f"{rule.capitalize()}, {name.replace('_', ' ').capitalize()}"
+            )
             panels = [sheet.axes(figure, block, row, column) for column in range(len(dates) + 1 + len(runs))]
             draw_place(panels[: len(dates) + 1], series, list(dates), window, view)
             style.scale_bar(panels[0], view.width_km)
@@ -176,9 +194,14 @@ def scene_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                 numbers = draw_found(axes, series, run, window, view)
                 note = f"seed {run.seed}, {rule}: {place_text(name, window)}"
                 rest = {"protocol": protocol, "n_seeds": 1, "data": series.site.data, "note": note}
-                lines += [record(spec, f"{run.row}:scene {row + 1}", metric, value, **rest) for metric, value in numbers.items()]
+                lines += [
+                    record(spec, f"{run.row}:scene {row + 1}", metric, value, **rest)
+                    for metric, value in numbers.items()
+                ]
             if row == 0:
-                for axes, text in zip(panels, (*dates.values(), "Label", *(titles[run.row] for run in runs)), strict=True):
+                for axes, text in zip(
+                    panels, (*dates.values(), "Label", *(titles[run.row] for run in runs)), strict=True
+                ):
                     axes.set_title(text, fontsize=6.5, pad=3, loc="center")
     handles = [
         *style.swatches([(SLIDE, "Landslide (label)"), *LEGEND]),
@@ -217,13 +240,15 @@ def short_date(date: str) -> str:
 
 
 def chosen_windows(spec: ExhibitSpec, series: Series, protocol: str) -> list[tuple[str, Window]]:
-    """(rule, window) of the test windows to show: each rule in turn takes the window that it rates highest, of those that overlap no
-    earlier one; of equals, the first.
+    """(rule, window) of the test windows to show: each rule in turn takes the window that it rates highest,
+    of those that overlap no earlier one; of equals, the first.
 
     Raises:
         HeadscarpError: samples are missing, or no test window holds an evaluated slide.
     """
-    shapes = {window: slides for window in test_windows(series) if (slides := shapes_in(series, window)) is not None}
+    shapes = {
+        window: slides for window in test_windows(series) if (slides := shapes_in(series, window)) is not None
+    }
     if not shapes:
         raise nothing_to_show(spec, protocol)
     typical = float(np.median(np.concatenate([slides.sizes for slides in shapes.values()])))
@@ -239,14 +264,18 @@ def chosen_windows(spec: ExhibitSpec, series: Series, protocol: str) -> list[tup
 
 
 def test_windows(series: Series) -> list[Window]:
-    """Test windows of a protocol, each place once; those of the regular grid where it evaluates the whole area."""
+    """Test windows of a protocol, each place once; those of the regular grid where it evaluates the whole
+    area."""
     windows = read_windows(series.samples / "windows.csv")
     squares = dict.fromkeys((one.row, one.col, one.size, one.size) for one in windows if one.split == "test")
     if squares:
         return list(squares)
     sampling = read_json(series.samples / "samples.json")
     size = sampling["window"]
-    return [(int(row), int(col), size, size) for row, col in grid_corners(series.grid.shape, size, sampling["stride"])]
+    return [
+        (int(row), int(col), size, size)
+        for row, col in grid_corners(series.grid.shape, size, sampling["stride"])
+    ]
 
 
 def shapes_in(series: Series, window: Window) -> Shapes | None:
@@ -262,7 +291,8 @@ def shapes_in(series: Series, window: Window) -> Shapes | None:
 
 
 def axis_ratio(mask: np.ndarray) -> float:
-    """Length over width of a mask (row, col): ratio of the axes of the ellipse with its second moments, pixels being squares."""
+    """Length over width of a mask (row, col): ratio of the axes of the ellipse with its second moments,
+    pixels being squares."""
     moments = np.cov(np.array(np.nonzero(mask), float), bias=True) + np.eye(2) / 12
     narrow, wide = np.linalg.eigvalsh(moments)
     return float(np.sqrt(wide / narrow))
@@ -270,16 +300,23 @@ def axis_ratio(mask: np.ndarray) -> float:
 
 def overlap(one: Window, other: Window) -> bool:
     """Whether two windows share a pixel."""
-    return all(one[axis] < other[axis] + other[axis + 2] and other[axis] < one[axis] + one[axis + 2] for axis in (0, 1))
+    return all(
+        one[axis] < other[axis] + other[axis + 2] and other[axis] < one[axis] + one[axis + 2]
+        for axis in (0, 1)
+    )
 
 
-def draw_place(panels: Sequence[Axes], series: Series, times: Sequence[int], window: Window, view: View) -> None:
+def draw_place(
+    panels: Sequence[Axes], series: Series, times: Sequence[int], window: Window, view: View
+) -> None:
     """Images of some dates, stretched alike, and the label."""
     images = [image_at(series.cube, time, series.channels, window) for time in times]
     limits = shared_limits(images)
     for axes, image in zip(panels, images, strict=False):
         draw_image(axes, image, limits, view)
-    draw_masks(panels[-1], view, series.cube.label[slices(window)] != UNMAPPED, {SLIDE: series.slides(window)})
+    draw_masks(
+        panels[-1], view, series.cube.label[slices(window)] != UNMAPPED, {SLIDE: series.slides(window)}
+    )
 
 
 def draw_masks(axes: Axes, view: View, known: np.ndarray, masks: Mapping[str, np.ndarray]) -> None:
@@ -293,8 +330,11 @@ def draw_masks(axes: Axes, view: View, known: np.ndarray, masks: Mapping[str, np
     hatch(axes, ~known, view, "/////", "#6E6E6E")
 
 
-def draw_found(axes: Axes, series: Series, run: RunFiles, window: Window, view: View) -> dict[str, float | None]:
-    """What a run finds, invents and misses in a window, with its F1 (None without a slide); returns the F1 and the pixels of each."""
+def draw_found(
+    axes: Axes, series: Series, run: RunFiles, window: Window, view: View
+) -> dict[str, float | None]:
+    """What a run finds, invents and misses in a window, with its F1 (None without a slide); returns the F1
+    and the pixels of each."""
     probability = View.of(series.grid, window=window).read(run.folder / "probability.tif", classes=True)
     threshold = read_json(run.folder / "scores.json")["threshold"]
     scored = series.scored(window) & np.isfinite(probability)
@@ -303,14 +343,32 @@ def draw_found(axes: Axes, series: Series, run: RunFiles, window: Window, view: 
     draw_masks(axes, view, scored, dict(zip(COLOURS, masks, strict=True)))
     f1 = pixel_metrics(probability[scored], slide[scored], threshold)["f1"] if slide[scored].any() else None
     box = {"boxstyle": "square,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.85}
-    axes.text(0.97, 0.03, fraction(f1), transform=axes.transAxes, ha="right", va="bottom", fontsize=6, bbox=box, zorder=8)
-    return {"f1": f1} | {f"{outcome}_pixels": float(mask.sum()) for outcome, mask in zip(OUTCOMES, masks, strict=True)}
+    axes.text(
+        0.97,
+        0.03,
+        fraction(f1),
+        transform=axes.transAxes,
+        ha="right",
+        va="bottom",
+        fontsize=6,
+        bbox=box,
+        zorder=8,
+    )
+    return {"f1": f1} | {
+        f"{outcome}_pixels": float(mask.sum()) for outcome, mask in zip(OUTCOMES, masks, strict=True)
+    }
 
 
-def window_records(spec: ExhibitSpec, series: Series, protocol: str, row: str, rule: str, window: Window) -> Iterator[dict[str, Any]]:
+def window_records(
+    spec: ExhibitSpec, series: Series, protocol: str, row: str, rule: str, window: Window
+) -> Iterator[dict[str, Any]]:
     """Tidy records of the evaluated slides of a window."""
     slides = shapes_in(series, window)
-    numbers = {"slides": len(slides.sizes), "largest_slide_pixels": slides.sizes.max(), "longest_axis_ratio": slides.ratios.max()}
+    numbers = {
+        "slides": len(slides.sizes),
+        "largest_slide_pixels": slides.sizes.max(),
+        "longest_axis_ratio": slides.ratios.max(),
+    }
     note = f"{rule}: {place_text(series.scene_at(window)[0], window)}"
     for metric, value in numbers.items():
         yield record(spec, row, metric, float(value), protocol=protocol, data=series.site.data, note=note)
@@ -321,28 +379,35 @@ def window_records(spec: ExhibitSpec, series: Series, protocol: str, row: str, r
 AGES = ("#56B4E9", "#0072B2", "#CC79A7", "#E69F00", "#D55E00")
 VEGETATION, BARE_LAND = "#009E73", "#222222"
 CHART = 2.0  # inches: the chart below the maps without its axis
-GREENEST, SHOWN = 2 / 3, 20  # quantile of the background above which it is vegetation; pixels of slides of an age that a window shows
+# quantile of the background above which it is vegetation; pixels of slides of an age that a window shows
+GREENEST, SHOWN = 2 / 3, 20
 SIDE = 96  # pixels of the window
 
 
 def series_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """A window of a site at all dates in true colour, with slides outlined by when they started, over the mean greenness through the dates
-    of slides of each age, of vegetation and of bare land that looks like slides.
+    """A window of a site at all dates in true colour, with slides outlined by when they started, over the
+    mean greenness through the dates of slides of each age, of vegetation and of bare land that looks like
+    slides.
 
-    Greenness is the NDVI where the cube has it or `nir`, else the excess green (2g - r - b) / (r + g + b) (Woebbecke et al. 1995).
-    Vegetation: the third of what is no slide that is greenest in the mean of its dates. Bare land: no slide, at the last date within the
-    quartiles of the newest slides in greenness and in red. The numbers behind it are these means with their clear pixels, rows such as
-    `slides 2008-2011:2014-09-11`. Options: `window` (pixels along a side, default 96); `composite` (three channels; default red, green,
-    blue).
+    Greenness is the NDVI where the cube has it or `nir`, else the excess green (2g - r - b) / (r + g + b)
+    (Woebbecke et al. 1995). Vegetation: the third of what is no slide that is greenest in the mean of its
+    dates. Bare land: no slide, at the last date within the quartiles of the newest slides in greenness and in
+    red. The numbers behind it are these means with their clear pixels, rows such as `slides
+    2008-2011:2014-09-11`. Options: `window` (pixels along a side, default 96); `composite` (three channels;
+    default red, green, blue).
 
     Raises:
-        HeadscarpError: the site has one date only, its slides have no column `started`, or none has started by the last date.
+        HeadscarpError: the site has one date only, its slides have no column `started`, or none has started
+        by the last date.
     """
     site = spec.only_site()
     cube = open_cube(site.folder / "cube")
     dates = cube.header["dates"]
     if len(dates) < 2:
-        raise HeadscarpError(f"exhibit '{spec.name}' ({spec.kind}): site '{site.name}' has one date only; name a site with several `dates`")
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' ({spec.kind}): site '{site.name}' has one date only; name a site "
+            f"with several `dates`"
+        )
     ages = slide_ages(site, cube)
     names = age_names(dates)
     colours = age_colours(len(dates))
@@ -357,37 +422,52 @@ def series_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     draw_greenness(axes, dates, greenness, groups, colours)
     axes.set_ylabel(index)
     axes.set_title(f"{style.panel_letter(len(dates) + 1)} Mean greenness by date, {site.title}", pad=4)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.03), fontsize=6.8, title="Number of pixels", title_fontsize=7, alignment="left")
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.03),
+        fontsize=6.8,
+        title="Number of pixels",
+        title_fontsize=7,
+        alignment="left",
+    )
     legend_at_foot(figure, series_handles(), 4)
-    style.sign(figure, spec, "Bare as new slides: within their quartiles of greenness and of red at the last date.")
+    style.sign(
+        figure, spec, "Bare as new slides: within their quartiles of greenness and of red at the last date."
+    )
     return figure, frame_of(greenness_records(spec, site, dates, greenness, groups, index))
 
 
 def slide_ages(site: SiteFiles, cube: Cube) -> np.ndarray:
-    """Ages (row, col) of slides: 0 none, k those that are there at the k-th date and not yet at the one before; newer above older ones.
+    """Ages (row, col) of slides: 0 none, k those that are there at the k-th date and not yet at the one
+    before; newer above older ones.
 
     A slide is there at the dates from the year in which it started (column `started` of landslides.gpkg) on.
 
     Raises:
         HeadscarpError: the file is missing or has no years, or no slide started by the last date.
     """
-    from headscarp.site.vectors import read_vectors
+    from headscarp.geo.vectors import read_vectors
 
     grid = Grid.from_record(cube.header["grid"])
     path = site.raw / "landslides.gpkg"
     slides = read_vectors(path, grid.crs)
     if "started" not in slides:
         raise HeadscarpError(
-            f"{path} has no column 'started' (the year in which each slide started); name a simulated site with several dates"
+            f"{path} has no column 'started' (the year in which each slide started); name a simulated "
+            f"site with several dates"
         )
     started = slides["started"].astype(str).str[:4].astype(int)
     years = np.array([int(date[:4]) for date in cube.header["dates"]])
     age = np.searchsorted(years, started) + 1
     shapes = sorted(
-        ((shape, int(one)) for shape, one in zip(slides.geometry, age, strict=True) if one <= len(years)), key=lambda pair: pair[1]
+        ((shape, int(one)) for shape, one in zip(slides.geometry, age, strict=True) if one <= len(years)),
+        key=lambda pair: pair[1],
     )
     if not shapes:
-        raise HeadscarpError(f"{path} holds no slide that started by {cube.header['dates'][-1]}, the last date of site '{site.name}'")
+        raise HeadscarpError(
+            f"{path} holds no slide that started by {cube.header['dates'][-1]}, the last date of site "
+            f"'{site.name}'"
+        )
     return rasterize(shapes, grid.shape, transform=grid.transform, dtype=np.uint8)
 
 
@@ -398,11 +478,16 @@ def age_names(dates: Sequence[str]) -> list[str]:
 
 def age_colours(count: int) -> list[str]:
     """A colour for the slides of each age, from 1 on."""
-    return list(AGES[-count:]) if count <= len(AGES) else [to_hex(colormaps["plasma"](share)) for share in np.linspace(0, 0.9, count)]
+    return (
+        list(AGES[-count:])
+        if count <= len(AGES)
+        else [to_hex(colormaps["plasma"](share)) for share in np.linspace(0, 0.9, count)]
+    )
 
 
 def greenness_of(cube: Cube) -> tuple[np.ndarray, str]:
-    """Greenness (time, row, col) of a cube, NaN = no data, and its name: NDVI where there is a near infrared, else the excess green."""
+    """Greenness (time, row, col) of a cube, NaN = no data, and its name: NDVI where there is a near infrared,
+    else the excess green."""
     if "ndvi" in cube.channels:
         return cube.values[:, cube.positions(["ndvi"])[0]], "NDVI"
     if "nir" in cube.channels:
@@ -419,7 +504,8 @@ def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 def pixel_groups(
     greenness: np.ndarray, red: np.ndarray, ages: np.ndarray, label: np.ndarray, names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """{name: mask (row, col)} of the slides of each age that has any, of vegetation and of bare land, those that have any pixel.
+    """{name: mask (row, col)} of the slides of each age that has any, of vegetation and of bare land, those
+    that have any pixel.
 
     Args:
         greenness: (time, row, col). red: (row, col) of the last date.
@@ -438,22 +524,36 @@ def pixel_groups(
 
 
 def telling_window(ages: np.ndarray, cube: Cube, side: int) -> Window:
-    """The square window that shows slides of the most ages, and of those the one that is clearest through the dates; the first of equals.
+    """The square window that shows slides of the most ages, and of those the one that is clearest through the
+    dates; the first of equals.
 
-    A window shows slides of an age with `SHOWN` pixels of them, an eighth of its side or more from its edge. Windows start at every eighth.
+    A window shows slides of an age with `SHOWN` pixels of them, an eighth of its side or more from its edge.
+    Windows start at every eighth.
     """
     side = min(side, *ages.shape)
     rim = side // 8
     corners = grid_corners(ages.shape, side, max(1, rim))
-    inner = [counts_in_windows(ages == age, corners + rim, side - 2 * rim) for age in np.unique(ages[ages > 0])]
+    inner = [
+        counts_in_windows(ages == age, corners + rim, side - 2 * rim) for age in np.unique(ages[ages > 0])
+    ]
     shown = sum((count >= SHOWN).astype(float) for count in inner)
     optical = cube.values[:, cube.positions(["red"])[0]] if "red" in cube.channels else cube.values[:, 0]
-    clear = sum(counts_in_windows(np.isfinite(values), corners, side) for values in optical) / (len(optical) * side**2)
+    clear = sum(counts_in_windows(np.isfinite(values), corners, side) for values in optical) / (
+        len(optical) * side**2
+    )
     row, col = corners[np.argmax(shown + clear / 2)]
     return int(row), int(col), side, side
 
 
-def draw_dates(figure: Figure, page: Page, spec: ExhibitSpec, cube: Cube, ages: np.ndarray, colours: Sequence[str], window: Window) -> None:
+def draw_dates(
+    figure: Figure,
+    page: Page,
+    spec: ExhibitSpec,
+    cube: Cube,
+    ages: np.ndarray,
+    colours: Sequence[str],
+    window: Window,
+) -> None:
     """The window at each date, and the ages of its slides; slides that have not started yet are dashed."""
     dates, channels = cube.header["dates"], true_colour(spec, cube)
     view = View.of(Grid.from_record(cube.header["grid"]), window=window)
@@ -467,7 +567,12 @@ def draw_dates(figure: Figure, page: Page, spec: ExhibitSpec, cube: Cube, ages: 
         axes.set_title(f"{style.panel_letter(time)} {date}", pad=3)
         bare(axes)
     axes = page.axes(figure, 0, len(dates))
-    draw_masks(axes, view, cube.label[slices(window)] != UNMAPPED, {colour: inside == age for age, colour in enumerate(colours, start=1)})
+    draw_masks(
+        axes,
+        view,
+        cube.label[slices(window)] != UNMAPPED,
+        {colour: inside == age for age, colour in enumerate(colours, start=1)},
+    )
     axes.set_title(f"{style.panel_letter(len(dates))} When slides started", pad=3)
     bare(axes)
     style.scale_bar(axes, view.width_km)
@@ -475,9 +580,14 @@ def draw_dates(figure: Figure, page: Page, spec: ExhibitSpec, cube: Cube, ages: 
 
 
 def draw_greenness(
-    axes: Axes, dates: Sequence[str], greenness: np.ndarray, groups: Mapping[str, np.ndarray], colours: Sequence[str]
+    axes: Axes,
+    dates: Sequence[str],
+    greenness: np.ndarray,
+    groups: Mapping[str, np.ndarray],
+    colours: Sequence[str],
 ) -> None:
-    """Mean greenness of each group by date; hollow where fewer than half of its pixels are clear, a gap where none is."""
+    """Mean greenness of each group by date; hollow where fewer than half of its pixels are clear, a gap where
+    none is."""
     names = {f"slides {name}": colour for name, colour in zip(age_names(dates), colours, strict=True)}
     looks = names | {"vegetation": VEGETATION, "bare land": BARE_LAND}
     words = {"vegetation": "rest: greenest third", "bare land": "rest: bare as new slides"}
@@ -487,7 +597,14 @@ def draw_greenness(
         look = {"color": looks[name], "lw": 1.2, "ls": "--" if background else "-"}
         axes.plot(days_of(dates), means, label=f"{words.get(name, name)} ({mask.sum():,})", **look)
         for when, mean, share in zip(days_of(dates), means, clear / mask.sum(), strict=True):
-            axes.plot(when, mean, "s" if background else "o", ms=4, mec=looks[name], mfc=looks[name] if share >= 0.5 else "white")
+            axes.plot(
+                when,
+                mean,
+                "s" if background else "o",
+                ms=4,
+                mec=looks[name],
+                mfc=looks[name] if share >= 0.5 else "white",
+            )
     look_of_dates(axes, dates)
     axes.set_xticks(days_of(dates), dates)
 
@@ -500,7 +617,12 @@ def clear_means(greenness: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np
 
 
 def greenness_records(
-    spec: ExhibitSpec, site: SiteFiles, dates: Sequence[str], greenness: np.ndarray, groups: Mapping[str, np.ndarray], index: str
+    spec: ExhibitSpec,
+    site: SiteFiles,
+    dates: Sequence[str],
+    greenness: np.ndarray,
+    groups: Mapping[str, np.ndarray],
+    index: str,
 ) -> Iterator[dict[str, Any]]:
     for name, mask in groups.items():
         for date, mean, clear in zip(dates, *clear_means(greenness, mask), strict=True):
@@ -514,6 +636,15 @@ def series_handles() -> list[Any]:
     return [
         Line2D([], [], color=style.INK, lw=1.2, label="Slide"),
         Line2D([], [], color=style.INK, lw=0.9, ls="--", label="Slide that has not started yet"),
-        Line2D([], [], ls="", marker="o", ms=4, mec=style.INK, mfc="white", label="Fewer than half of the pixels clear"),
+        Line2D(
+            [],
+            [],
+            ls="",
+            marker="o",
+            ms=4,
+            mec=style.INK,
+            mfc="white",
+            label="Fewer than half of the pixels clear",
+        ),
         *style.swatches([(NOTHING, "No data (cloud, shadow)")], hatch="//////"),
     ]

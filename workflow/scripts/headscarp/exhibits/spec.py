@@ -11,7 +11,8 @@ TWIN = "twin"
 
 @dataclass(frozen=True)
 class SiteFiles:
-    """A study area on disk: `folder` holds layers/ (with layers.json) and cube/; `raw` its raw files; `samples` is {protocol: folder}."""
+    """A study area on disk: `folder` holds layers/ (with layers.json) and cube/; `raw` its raw files;
+    `samples` is {protocol: folder}."""
 
     name: str
     title: str
@@ -24,12 +25,20 @@ class SiteFiles:
     def from_record(cls, record: dict[str, Any]) -> "SiteFiles":
         samples = {protocol: Path(folder) for protocol, folder in record.get("samples", {}).items()}
         folder = Path(record["folder"])
-        return cls(record["name"], record["title"], folder, record["data"], samples, Path(record.get("raw", folder / "raw")))
+        return cls(
+            record["name"],
+            record["title"],
+            folder,
+            record["data"],
+            samples,
+            Path(record.get("raw", folder / "raw")),
+        )
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """One trained and mapped network: its row in the exhibit, the label people read, and the folder of its files."""
+    """One trained and mapped network: its row in the exhibit, the label people read, and the folder of its
+    files."""
 
     row: str
     label: str
@@ -70,10 +79,11 @@ class SearchFiles:
 
 @dataclass(frozen=True)
 class ExhibitSpec:
-    """One table or figure. `published` holds records {row, metric, value, unit}; runs stand in the order in which they are shown.
+    """One table or figure. `published` holds records {row, metric, value, unit}; runs stand in the order in
+    which they are shown.
 
-    `target` is the site that the runs were applied to beside their own; `experiments` holds the resolved record of each row (network,
-    width, params, channels, recipe).
+    `target` is the site that the runs were applied to beside their own; `experiments` holds the resolved
+    record of each row (network, width, params, channels, recipe).
     """
 
     card: str
@@ -119,7 +129,9 @@ class ExhibitSpec:
 
     def runs_of(self, row: str, protocol: str) -> list[RunFiles]:
         """Runs of one row under one protocol, one for each seed, in the order of seeds."""
-        return sorted((run for run in self.runs if (run.row, run.protocol) == (row, protocol)), key=lambda run: run.seed)
+        return sorted(
+            (run for run in self.runs if (run.row, run.protocol) == (row, protocol)), key=lambda run: run.seed
+        )
 
     def only_site(self) -> SiteFiles:
         """The site of an exhibit of runs.
@@ -129,7 +141,10 @@ class ExhibitSpec:
         """
         if len(self.sites) != 1:
             names = ", ".join(site.name for site in self.sites) or "none"
-            raise HeadscarpError(f"exhibit '{self.name}' of card '{self.card}' ({self.kind}) needs exactly one site but names {names}")
+            raise HeadscarpError(
+                f"exhibit '{self.name}' of card '{self.card}' ({self.kind}) needs exactly one site but "
+                f"names {names}"
+            )
         return self.sites[0]
 
     def published_value(self, row: str, metric: str) -> float | None:
@@ -139,5 +154,7 @@ class ExhibitSpec:
 
     def published_text(self, row: str, metric: str) -> Any:
         """What the paper prints for a row and metric, number or text, if anything."""
-        values = [record["value"] for record in self.published if (record["row"], record["metric"]) == (row, metric)]
+        values = [
+            record["value"] for record in self.published if (record["row"], record["metric"]) == (row, metric)
+        ]
         return values[0] if values else None

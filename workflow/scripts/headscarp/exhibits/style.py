@@ -1,4 +1,5 @@
-"""One look for every figure: sizes, type, colours that colour-blind readers can tell apart, and saving that is the same each time."""
+"""One look for every figure: sizes, type, colours that colour-blind readers can tell apart, and saving that
+is the same each time."""
 
 import math
 from collections.abc import Iterable
@@ -14,10 +15,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
+from headscarp.delivery.styles import LAND_COVER, SLIDE  # noqa: F401 - the colours of exhibits, with those of styles for QGIS
 from headscarp.exhibits.spec import TWIN, ExhibitSpec
 from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path
-from headscarp.mapping.styles import LAND_COVER, SLIDE  # noqa: F401 - the colours of exhibits, with those of styles for QGIS
 
 WIDTH = 7.1  # inches: the text width of an A4 page
 HEIGHT = 9.9  # inches: what a page leaves above a caption
@@ -28,14 +29,33 @@ OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#009E73", "#D55E00", "#0072B2"
 WATER, FAULT, INK, MUTED = "#2166AC", "#111111", "#222222", "#777777"
-ELEVATION = LinearSegmentedColormap.from_list("hypsometric", ["#7A9A7E", "#B5C69A", "#EBDFB0", "#D3B48A", "#A98467", "#CFC4BC", "#FAFAFA"])
+ELEVATION = LinearSegmentedColormap.from_list(
+    "hypsometric", ["#7A9A7E", "#B5C69A", "#EBDFB0", "#D3B48A", "#A98467", "#CFC4BC", "#FAFAFA"]
+)
 
 LOOK = {
-    "font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
-    "legend.fontsize": 7.5, "figure.titlesize": 10, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5, "ytick.major.size": 2.5, "axes.edgecolor": INK, "axes.titlelocation": "left", "legend.frameon": False,
-    "axes.spines.top": False, "axes.spines.right": False, "hatch.linewidth": 0.3, "pdf.fonttype": 42, "svg.hashsalt": "headscarp",
-}  # fmt: skip
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7.5,
+    "figure.titlesize": 10,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.edgecolor": INK,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "hatch.linewidth": 0.3,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "headscarp",
+}
 
 
 def look() -> AbstractContextManager:
@@ -44,15 +64,20 @@ def look() -> AbstractContextManager:
 
 
 def new_figure(height: float, layout: str | None = "constrained") -> Figure:
-    """A figure as wide as a page's text, `height` inches tall, on its own canvas (no pyplot state); layout None: axes placed by hand."""
+    """A figure as wide as a page's text, `height` inches tall, on its own canvas (no pyplot state); layout
+    None: axes placed by hand."""
     figure = Figure(figsize=(WIDTH, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
-    """Write a figure as PNG and PDF, each atomically and without a date, so that the same figure gives the same bytes."""
-    for path, options in ((png, {"dpi": DPI, "metadata": {"Software": None}}), (pdf, {"dpi": DPI, "metadata": {"CreationDate": None}})):
+    """Write a figure as PNG and PDF, each atomically and without a date, so that the same figure gives the
+    same bytes."""
+    for path, options in (
+        (png, {"dpi": DPI, "metadata": {"Software": None}}),
+        (pdf, {"dpi": DPI, "metadata": {"CreationDate": None}}),
+    ):
         with look(), atomic_path(path) as temporary:
             figure.savefig(temporary, **options)
 
@@ -81,7 +106,8 @@ def nice_length(longest: float) -> float:
 
 
 def scale_bar(axes: Axes, width_km: float) -> None:
-    """A bar of a round length, about a quarter of the map, in the lower left of a map whose axes are in kilometres."""
+    """A bar of a round length, about a quarter of the map, in the lower left of a map whose axes are in
+    kilometres."""
     length = nice_length(width_km / 3.5)
     text = f"{length:g} km" if length >= 1 else f"{1000 * length:g} m"
     font = FontProperties(size=6.5)
@@ -106,9 +132,13 @@ def north_arrow(axes: Axes) -> None:
     """An arrow to grid north in the upper right."""
     box = {"boxstyle": "square,pad=0.25", "fc": "white", "ec": "none", "alpha": 0.85}
     place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "top"}
-    axes.annotate("▲\nN", (1, 1), (-8, -5), fontsize=6.5, linespacing=0.95, weight="bold", bbox=box, zorder=8, **place)
+    axes.annotate(
+        "▲\nN", (1, 1), (-8, -5), fontsize=6.5, linespacing=0.95, weight="bold", bbox=box, zorder=8, **place
+    )
 
 
 def swatches(entries: Iterable[tuple[str, str]], **extra: object) -> list[Rectangle]:
     """Legend handles: filled boxes of (colour, label)."""
-    return [Rectangle((0, 0), 1, 1, fc=colour, ec=INK, lw=0.4, label=label, **extra) for colour, label in entries]
+    return [
+        Rectangle((0, 0), 1, 1, fc=colour, ec=INK, lw=0.4, label=label, **extra) for colour, label in entries
+    ]

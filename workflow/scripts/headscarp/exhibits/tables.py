@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.audit_tables import audit, model_audit
 from headscarp.exhibits.class_tables import (
@@ -23,7 +24,7 @@ from headscarp.exhibits.cross_tables import cross_scene, lightweight, score_gain
 from headscarp.exhibits.factor_tables import class_shares, factor_classes
 from headscarp.exhibits.fusion_tables import ablation_effects, date_table, fusion_audit
 from headscarp.exhibits.inventory_tables import inventory
-from headscarp.exhibits.rasters import UNMAPPED, site_grid, units_of, values_of
+from headscarp.exhibits.rasters import site_grid, units_of, values_of
 from headscarp.exhibits.run_tables import hyperparameters, mcnemar, order_spread, printed_scores, search
 from headscarp.exhibits.runs import aggregate, mean_of, scored_runs
 from headscarp.exhibits.scene_tables import left_out_scenes
@@ -31,14 +32,14 @@ from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import UNIT, frame_of, record, write_table
 from headscarp.files import read_json
 
-LANDSLIDE = 1
 RANGE_FACTORS = ("elevation", "slope", "curvature", "ndvi", "mndwi", "distance_to_river", "distance_to_fault")
 NETWORK = "network"
 COUNTED = "parameters and size are of the network at full width, whatever the data"
 
 
 def site(spec: ExhibitSpec) -> pd.DataFrame:
-    """Size, slides and areas of each site, counted on its layers (gao2021, Table I and section II-A); row = site."""
+    """Size, slides and areas of each site, counted on its layers (gao2021, Table I and section II-A); row =
+    site."""
     lines = []
     for one in spec.sites:
         grid, label, instances = site_grid(one), values_of(one, "label"), values_of(one, "instances")
@@ -51,12 +52,15 @@ def site(spec: ExhibitSpec) -> pd.DataFrame:
             "landslide_area_km2": np.count_nonzero(label == LANDSLIDE) * cell_km2,
             "study_area_km2": np.count_nonzero(label != UNMAPPED) * cell_km2,
         }
-        lines += [record(spec, one.name, metric, float(value), data=one.data) for metric, value in measured.items()]
+        lines += [
+            record(spec, one.name, metric, float(value), data=one.data) for metric, value in measured.items()
+        ]
     return frame_of(lines)
 
 
 def factor_ranges(spec: ExhibitSpec) -> pd.DataFrame:
-    """Least and greatest value of factors inside each study area (gao2021, Table II); rows such as `zigui:elevation`.
+    """Least and greatest value of factors inside each study area (gao2021, Table II); rows such as
+    `zigui:elevation`.
 
     Options: `factors` (continuous layers).
     """
@@ -80,7 +84,9 @@ def scores(spec: ExhibitSpec) -> pd.DataFrame:
     """
     unit = spec.options.get("unit", "fraction")
     if unit not in ("percent", "fraction"):
-        raise HeadscarpError(f"exhibit '{spec.name}': unit '{unit}' does not exist; it is percent or fraction")
+        raise HeadscarpError(
+            f"exhibit '{spec.name}': unit '{unit}' does not exist; it is percent or fraction"
+        )
     return frame_of(aggregate(spec, spec.options["metrics"], 100.0 if unit == "percent" else 1.0))
 
 
@@ -101,7 +107,9 @@ def objects(spec: ExhibitSpec) -> pd.DataFrame:
     return frame_of(lines)
 
 
-def object_record(spec: ExhibitSpec, row: str, metric: str, protocol: str, value: dict[str, Any], seeds: int) -> dict[str, Any]:
+def object_record(
+    spec: ExhibitSpec, row: str, metric: str, protocol: str, value: dict[str, Any], seeds: int
+) -> dict[str, Any]:
     if value["n_seeds"] < seeds:
         value["note"] = f"undefined for {seeds - value['n_seeds']} of {seeds} seeds under {protocol}"
     return record(spec, row, metric, protocol=protocol, data=spec.only_site().data, **value)
@@ -112,12 +120,15 @@ def recall_by_size(of_seeds: list[list[dict[str, Any]]]) -> dict[str, list[float
     classes: dict[str, list[float | None]] = {}
     for classes_of_seed in of_seeds:
         for one in classes_of_seed:
-            classes.setdefault(f"recall {one['low_m2']:,.0f}–{one['high_m2']:,.0f} m²", []).append(one["recall"])
+            classes.setdefault(f"recall {one['low_m2']:,.0f}–{one['high_m2']:,.0f} m²", []).append(
+                one["recall"]
+            )
     return classes
 
 
 def complexity(spec: ExhibitSpec) -> pd.DataFrame:
-    """Parameters and saved size of each row's network at full width, and the time to map its scene (gao2021, Table IX).
+    """Parameters and saved size of each row's network at full width, and the time to map its scene (gao2021,
+    Table IX).
 
     Options: `bands` (channels of the input, default 7).
     """
@@ -137,7 +148,16 @@ def complexity(spec: ExhibitSpec) -> pd.DataFrame:
             f"test time on {devices} at width {network['width']:g} for {maps[0]['pixels']:,} pixels; "
             "published: NVIDIA RTX 3090, full width, so the difference is of machines and scale"
         )
-        lines.append(record(spec, row, "test_time_s", data=one.data, note=note, **mean_of([one["seconds"] for one in maps])))
+        lines.append(
+            record(
+                spec,
+                row,
+                "test_time_s",
+                data=one.data,
+                note=note,
+                **mean_of([one["seconds"] for one in maps]),
+            )
+        )
     return frame_of(lines)
 
 

@@ -1,4 +1,5 @@
-"""Charts of sites mapped in classes at very high resolution: slope of classes, fine-tuning at a new site, shares of sampled classes."""
+"""Charts of sites mapped in classes at very high resolution: slope of classes, fine-tuning at a new site,
+shares of sampled classes."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.inventory_maps import Scene
-from headscarp.exhibits.maps import LANDSLIDE, hillshade, outline, place, show
+from headscarp.exhibits.maps import hillshade, outline, place, show
 from headscarp.exhibits.rasters import values_of
 from headscarp.exhibits.runs import mean_of
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
@@ -41,7 +43,8 @@ BARE = 0
 
 # --- Fig. 16 of xia2021
 
-FINE, COARSE, STEEPEST = 0.01, 1.0, 90.0  # degrees: bins for ranks, bins for densities and overlap, greatest slope
+# degrees: bins for ranks, bins for densities and overlap, greatest slope
+FINE, COARSE, STEEPEST = 0.01, 1.0, 90.0
 COMPARED = (BUILDING, ROAD, BARE)
 SLIDE_EDGE, BUILT_EDGE = "#D55E00", "#56B4E9"
 QUANTILES = (5, 25, 50, 75, 95)
@@ -49,12 +52,13 @@ CHART, BESIDE = 2.3, 2.5  # inches: height of the chart with its axis, width of 
 
 
 def slope_separation(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Close-ups of a landslide and of built-up ground (image, hill shade, slope, aspect) above the distributions of slope of labelled
-    landslide, building, road and bare-land pixels.
+    """Close-ups of a landslide and of built-up ground (image, hill shade, slope, aspect) above the
+    distributions of slope of labelled landslide, building, road and bare-land pixels.
 
-    The numbers behind it are quantiles of the slope of each class in degrees and, of landslide against each other class, the overlap of the
-    two densities (sum of the lesser share in bins of 1 degree: 0 apart, 1 alike) and the AUC (probability that a landslide pixel is the
-    steeper of two, ties half). Options: `composite` (three layers for red, green, blue; default red, green, blue).
+    The numbers behind it are quantiles of the slope of each class in degrees and, of landslide against each
+    other class, the overlap of the two densities (sum of the lesser share in bins of 1 degree: 0 apart, 1
+    alike) and the AUC (probability that a landslide pixel is the steeper of two, ties half). Options:
+    `composite` (three layers for red, green, blue; default red, green, blue).
 
     Raises:
         HeadscarpError: no landslide pixel, or no pixel of another class to compare with, has a slope.
@@ -64,7 +68,8 @@ def slope_separation(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     counts = slope_counts(values_of(site, "slope"), scene.label)
     if not counts[LANDSLIDE].sum() or not any(counts[code].sum() for code in COMPARED):
         raise HeadscarpError(
-            f"exhibit '{spec.name}' ({spec.kind}): site '{site.name}' has no labelled landslide with a slope, or no building, road or bare "
+            f"exhibit '{spec.name}' ({spec.kind}): site '{site.name}' has no labelled landslide with a "
+            f"slope, or no building, road or bare "
             "land to compare it with"
         )
     counts = {code: of_class for code, of_class in counts.items() if of_class.sum()}
@@ -78,13 +83,25 @@ def slope_separation(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     draw_densities(axes, names, counts)
     axes.set_title(f"{style.panel_letter(4)} Slope of labelled pixels", pad=4)
     corner = ((style.WIDTH - BESIDE + 0.2) / style.WIDTH, 1 - (below + 1.0) / figure.get_figheight())
-    figure.text(*corner, comparison_text(names, lines), family="DejaVu Sans Mono", fontsize=7, va="top", linespacing=1.5)
+    figure.text(
+        *corner,
+        comparison_text(names, lines),
+        family="DejaVu Sans Mono",
+        fontsize=7,
+        va="top",
+        linespacing=1.5,
+    )
     handles = [
         Line2D([], [], color=SLIDE_EDGE, lw=1.4, label="Landslide (outline)"),
         Line2D([], [], color=BUILT_EDGE, lw=1.4, label="Building or road (outline)"),
     ]
     legend_at_foot(figure, handles, 2)
-    style.sign(figure, spec, "AUC: probability that a landslide pixel is the steeper of two. Overlap of the densities: 0 apart, 1 alike.")
+    style.sign(
+        figure,
+        spec,
+        "AUC: probability that a landslide pixel is the steeper of two. Overlap of the densities: 0 "
+        "apart, 1 alike.",
+    )
     return figure, frame_of(lines)
 
 
@@ -105,7 +122,8 @@ def against(names: Mapping[int, str], code: int) -> str:
 
 
 def slope_counts(slope: np.ndarray, label: np.ndarray) -> dict[int, np.ndarray]:
-    """{class: pixels in bins of `FINE` degrees} of slope (row, col) in degrees, for landslide and the classes compared with it."""
+    """{class: pixels in bins of `FINE` degrees} of slope (row, col) in degrees, for landslide and the classes
+    compared with it."""
     bins = round(STEEPEST / FINE)
     counts = {}
     for code in (LANDSLIDE, *COMPARED):
@@ -147,17 +165,22 @@ def slope_records(
 
 
 def close_up_windows(scene: Scene) -> dict[str, tuple[int, int, int, int]]:
-    """{what people read: window}: around the largest slide, and of the same size where most is built up and nothing has slid."""
+    """{what people read: window}: around the largest slide, and of the same size where most is built up and
+    nothing has slid."""
     slides = scene.label == LANDSLIDE
     around = slide_windows(slides, 1)[0]
     built = densest_window(np.isin(scene.label, (BUILDING, ROAD)), slides, around[2])
     return {"Landslide": around} | ({"Built-up ground": built} if built else {})
 
 
-def draw_close_ups(figure: Figure, sheet: Sheet, scene: Scene, windows: Mapping[str, tuple[int, int, int, int]]) -> None:
-    """A row of panels for each window: image, hill shade, slope and aspect, with outlines of slides and built-up ground."""
+def draw_close_ups(
+    figure: Figure, sheet: Sheet, scene: Scene, windows: Mapping[str, tuple[int, int, int, int]]
+) -> None:
+    """A row of panels for each window: image, hill shade, slope and aspect, with outlines of slides and
+    built-up ground."""
     factors = {
-        layer: [factor_picture(scene.site, layer, scene.view(window)) for window in windows.values()] for layer in ("slope", "aspect")
+        layer: [factor_picture(scene.site, layer, scene.view(window)) for window in windows.values()]
+        for layer in ("slope", "aspect")
     }
     scales = {layer: scale_of(scene.site, layer, pictures) for layer, pictures in factors.items()}
     for row, (name, window) in enumerate(windows.items()):
@@ -182,7 +205,8 @@ def draw_close_ups(figure: Figure, sheet: Sheet, scene: Scene, windows: Mapping[
 
 
 LINES = {LANDSLIDE: "-", BUILDING: "--", ROAD: "-.", BARE: ":"}
-INKS = style.LAND_COVER | {BARE: "#A08A3C", BUILDING: "#C45A9A"}  # darker: a line needs more contrast to white than an area
+# darker: a line needs more contrast to white than an area
+INKS = style.LAND_COVER | {BARE: "#A08A3C", BUILDING: "#C45A9A"}
 
 
 def draw_densities(axes: Axes, names: Mapping[int, str], counts: Mapping[int, np.ndarray]) -> None:
@@ -195,7 +219,12 @@ def draw_densities(axes: Axes, names: Mapping[int, str], counts: Mapping[int, np
         label = f"{names[code].capitalize()}, median {quantile_of(of_class, 50):.1f}°"
         axes.stairs(shares, edges, color=INKS[code], lw=1.4, ls=LINES[code], label=label)
     steepest = max(quantile_of(of_class, 99.5) for of_class in counts.values())
-    axes.set(xlim=(0, min(STEEPEST, steepest + 3)), ylim=(0, None), xlabel="Slope (°)", ylabel="Share of pixels per degree")
+    axes.set(
+        xlim=(0, min(STEEPEST, steepest + 3)),
+        ylim=(0, None),
+        xlabel="Slope (°)",
+        ylabel="Share of pixels per degree",
+    )
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.04))
 
 
@@ -205,14 +234,16 @@ TUNED = {"landslide_f1": "Landslide F1", "oa": "Overall accuracy"}
 
 
 def fine_tuning_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Landslide F1 and overall accuracy against the share of the new site that a network was fine-tuned on: mean and sd over seeds, each
-    seed a dot, a line for each protocol.
+    """Landslide F1 and overall accuracy against the share of the new site that a network was fine-tuned on:
+    mean and sd over seeds, each seed a dot, a line for each protocol.
 
-    Options: `shares` ({row: percent of the new site}). Where the exhibit has a target, a row of 0 percent was never trained there: its
-    scores are those of its run applied to the target. The numbers behind it are the means, with published values where there are any.
+    Options: `shares` ({row: percent of the new site}). Where the exhibit has a target, a row of 0 percent was
+    never trained there: its scores are those of its run applied to the target. The numbers behind it are the
+    means, with published values where there are any.
 
     Raises:
-        HeadscarpError: `shares` is missing, names an unknown row or leaves one out, or a share is no percentage.
+        HeadscarpError: `shares` is missing, names an unknown row or leaves one out, or a share is no
+        percentage.
     """
     shares = shares_of(spec)
     values = {
@@ -226,23 +257,54 @@ def fine_tuning_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     lines = []
     for index, protocol in enumerate(spec.protocols):
         for axes, metric in zip(panels, TUNED, strict=True):
-            found = {row: [one[metric] for one in values[protocol, row]] for row in shares if values[protocol, row]}
-            draw_tuned(axes, {ticks.index(shares[row]): of_row for row, of_row in found.items()}, protocol, index)
+            found = {
+                row: [one[metric] for one in values[protocol, row]] for row in shares if values[protocol, row]
+            }
+            draw_tuned(
+                axes, {ticks.index(shares[row]): of_row for row, of_row in found.items()}, protocol, index
+            )
             for row, of_row in found.items():
                 pixels = {one["n_pixels"] for one in values[protocol, row]}
-                note = f"{shares[row]:g} % of the new site; {', '.join(f'{count:,}' for count in sorted(pixels))} pixels evaluated"
-                lines.append(record(spec, row, metric, protocol=protocol, data=spec.sites[0].data, note=note, **mean_of(of_row)))
+                note = (
+                    f"{shares[row]:g} % of the new site; "
+                    f"{', '.join(f'{count:,}' for count in sorted(pixels))} pixels evaluated"
+                )
+                lines.append(
+                    record(
+                        spec,
+                        row,
+                        metric,
+                        protocol=protocol,
+                        data=spec.sites[0].data,
+                        note=note,
+                        **mean_of(of_row),
+                    )
+                )
     for axes, metric in zip(panels, TUNED, strict=True):
         for row, share in shares.items():
             printed = spec.published_value(row, metric)
             if printed is not None:
-                axes.plot(ticks.index(share), printed, "*", ms=9, mfc="none", mec=style.INK, mew=0.9, zorder=6)
+                axes.plot(
+                    ticks.index(share), printed, "*", ms=9, mfc="none", mec=style.INK, mew=0.9, zorder=6
+                )
         axes.set_xticks(range(len(ticks)), [f"{tick:g}" for tick in ticks])
-        axes.set(xlabel="Share of the new site in fine-tuning (%)", ylabel=TUNED[metric], ylim=(0, 1), xlim=(-0.4, len(ticks) - 0.6))
+        axes.set(
+            xlabel="Share of the new site in fine-tuning (%)",
+            ylabel=TUNED[metric],
+            ylim=(0, 1),
+            xlim=(-0.4, len(ticks) - 0.6),
+        )
         axes.grid(axis="y", color="#DDDDDD", lw=0.5)
         axes.set_axisbelow(True)
     handles = [
-        Line2D([], [], color=style.OKABE_ITO[index], marker=style.MARKERS[index], ms=4.5, label=f"Protocol {protocol}")
+        Line2D(
+            [],
+            [],
+            color=style.OKABE_ITO[index],
+            marker=style.MARKERS[index],
+            ms=4.5,
+            label=f"Protocol {protocol}",
+        )
         for index, protocol in enumerate(spec.protocols)
     ]
     if any(spec.published_value(row, metric) is not None for row in shares for metric in TUNED):
@@ -257,7 +319,10 @@ def shares_of(spec: ExhibitSpec) -> dict[str, float]:
     place_of = f"exhibit '{spec.name}' ({spec.kind}), options, shares"
     shares = spec.options.get("shares")
     if not isinstance(shares, Mapping) or not shares:
-        raise HeadscarpError(f"{place_of}: say on how many percent of the new site each row was fine-tuned, as {{row: percent}}")
+        raise HeadscarpError(
+            f"{place_of}: say on how many percent of the new site each row was fine-tuned, as {{row: "
+            f"percent}}"
+        )
     for row, share in shares.items():
         require_known(row, spec.rows, f"{place_of}: row")
         if not isinstance(share, int | float) or not 0 <= share <= 100:
@@ -268,45 +333,66 @@ def shares_of(spec: ExhibitSpec) -> dict[str, float]:
 
 
 def tuned_scores(spec: ExhibitSpec, run: RunFiles, share: float) -> dict[str, Any]:
-    """Landslide F1 and overall accuracy of the class map of a run at the new site, and how many pixels they are of."""
+    """Landslide F1 and overall accuracy of the class map of a run at the new site, and how many pixels they
+    are of."""
     path = (run.elsewhere(spec.target.name) if share == 0 and spec.target else run.folder) / "scores.json"
     classes = scores_part(path, "classes")
     pixels = int(np.sum(classes["confusion"]))
-    return {"landslide_f1": classes["per_class"][str(LANDSLIDE)]["f1"], "oa": classes["oa"], "n_pixels": pixels}
+    return {
+        "landslide_f1": classes["per_class"][str(LANDSLIDE)]["f1"],
+        "oa": classes["oa"],
+        "n_pixels": pixels,
+    }
 
 
 def draw_tuned(axes: Axes, found: Mapping[int, Sequence[float | None]], protocol: str, index: int) -> None:
-    """Dots of seeds, their mean and sd at each place on the axis of shares; `index` is the protocol's number."""
+    """Dots of seeds, their mean and sd at each place on the axis of shares; `index` is the protocol's
+    number."""
     colour, shift = style.OKABE_ITO[index], 0.08 * (index - 0.5)
     means = {at: mean_of(values) for at, values in found.items()}
     defined = {at: one for at, one in means.items() if one["value"] is not None}
     x = np.array(list(defined)) + shift
     deviations = [one["sd"] or 0.0 for one in defined.values()]
     axes.errorbar(
-        x, [one["value"] for one in defined.values()], deviations, color=colour, marker=style.MARKERS[index], ms=4.5, lw=1.3, capsize=2.5,
-        elinewidth=1.0, label=protocol, zorder=4,
-    )  # fmt: skip
+        x,
+        [one["value"] for one in defined.values()],
+        deviations,
+        color=colour,
+        marker=style.MARKERS[index],
+        ms=4.5,
+        lw=1.3,
+        capsize=2.5,
+        elinewidth=1.0,
+        label=protocol,
+        zorder=4,
+    )
     for at, values in found.items():
         seeds = [value for value in values if value is not None]
         axes.plot(np.full(len(seeds), at + shift), seeds, ".", color=colour, ms=3.5, alpha=0.55, zorder=3)
 
 
 def pixels_remark(values: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> str:
-    """A warning if the rows of a protocol were evaluated on different numbers of pixels, as no fair comparison is."""
+    """A warning if the rows of a protocol were evaluated on different numbers of pixels, as no fair
+    comparison is."""
     of_protocol: dict[str, set[int]] = {}
     for (protocol, _), group in values.items():
         of_protocol.setdefault(protocol, set()).update(one["n_pixels"] for one in group)
-    return " Shares differ in the pixels they were evaluated on." if any(len(found) > 1 for found in of_protocol.values()) else ""
+    return (
+        " Shares differ in the pixels they were evaluated on."
+        if any(len(found) > 1 for found in of_protocol.values())
+        else ""
+    )
 
 
 # --- sampling: class shares through its stages
 
 
 def sampling_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Share of each class in the windows of each stage of sampling, on a logarithmic axis, a panel for each protocol.
+    """Share of each class in the windows of each stage of sampling, on a logarithmic axis, a panel for each
+    protocol.
 
-    The numbers behind it are those shares, the number of windows, and the ratio of the largest to the smallest share that is not 0; rows
-    such as `all:landslide` and `all`.
+    The numbers behind it are those shares, the number of windows, and the ratio of the largest to the
+    smallest share that is not 0; rows such as `all:landslide` and `all`.
 
     Raises:
         HeadscarpError: the site has no samples, or they were not drawn in stages.
@@ -314,7 +400,9 @@ def sampling_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     site = spec.only_site()
     names = names_of_classes(site)
     if not site.samples:
-        raise HeadscarpError(f"exhibit '{spec.name}' ({spec.kind}): site '{site.name}' has no samples; make them")
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' ({spec.kind}): site '{site.name}' has no samples; make them"
+        )
     stages = {protocol: read_stages(folder) for protocol, folder in site.samples.items()}
     figure = style.new_figure(3.6)
     panels = figure.subplots(1, len(stages), squeeze=False, sharey=True)[0]
@@ -324,12 +412,23 @@ def sampling_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         axes.set_title(f"Protocol {protocol}")
         for stage in of_protocol:
             rest = {"protocol": protocol, "data": site.data}
-            lines += [record(spec, f"{stage['stage']}:{names[code]}", "share", share, **rest) for code, share in stage["shares"].items()]
+            lines += [
+                record(spec, f"{stage['stage']}:{names[code]}", "share", share, **rest)
+                for code, share in stage["shares"].items()
+            ]
             lines.append(record(spec, stage["stage"], "windows", float(stage["windows"]), **rest))
             lines.append(record(spec, stage["stage"], "ratio", class_ratio(stage["shares"]), **rest))
     panels[0].set_ylabel("Share of labelled pixels")
     handles = [
-        Line2D([], [], color=INKS[code], marker=style.MARKERS[index], ms=4.5, lw=1.3, label=names[code].capitalize())
+        Line2D(
+            [],
+            [],
+            color=INKS[code],
+            marker=style.MARKERS[index],
+            ms=4.5,
+            lw=1.3,
+            label=names[code].capitalize(),
+        )
         for index, code in enumerate(sorted(names))
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=6)
@@ -338,7 +437,8 @@ def sampling_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
 
 def read_stages(folder: Path) -> list[dict[str, Any]]:
-    """The stages of sampling {stage, windows, shares: {code: share}} of a folder of samples, codes as integers.
+    """The stages of sampling {stage, windows, shares: {code: share}} of a folder of samples, codes as
+    integers.
 
     Raises:
         HeadscarpError: samples.json is missing or says nothing of stages.
@@ -347,9 +447,13 @@ def read_stages(folder: Path) -> list[dict[str, Any]]:
     stages = read_json(path).get("stages")
     if not stages:
         raise HeadscarpError(
-            f"{path} names no stages of sampling: only samples of kind superpixels have them; leave the chart out of the card"
+            f"{path} names no stages of sampling: only samples of kind superpixels have them; leave the "
+            f"chart out of the card"
         )
-    return [stage | {"shares": {int(code): float(share) for code, share in stage["shares"].items()}} for stage in stages]
+    return [
+        stage | {"shares": {int(code): float(share) for code, share in stage["shares"].items()}}
+        for stage in stages
+    ]
 
 
 def class_ratio(shares: Mapping[int, float]) -> float | None:

@@ -1,4 +1,5 @@
-"""Figures of sites mapped in classes at very high resolution: the site, its labels, class maps, landslides found, outlines, change."""
+"""Figures of sites mapped in classes at very high resolution: the site, its labels, class maps, landslides
+found, outlines, change."""
 
 import re
 import textwrap
@@ -20,14 +21,23 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from scipy import ndimage
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.charts import factor_label
-from headscarp.exhibits.inventory_maps import COLOURS, FADED, LEGEND, OUTCOMES, Scene, draw_reference, outcome_records, square_around
+from headscarp.exhibits.inventory_maps import (
+    COLOURS,
+    FADED,
+    LEGEND,
+    OUTCOMES,
+    Scene,
+    draw_reference,
+    outcome_records,
+    square_around,
+)
 from headscarp.exhibits.maps import (
     GAP,
     IMAGE_SLIDE,
-    LANDSLIDE,
     MARGIN,
     TEST,
     TRUE_COLOUR,
@@ -49,12 +59,12 @@ from headscarp.exhibits.maps import (
     show,
     stretch,
 )
-from headscarp.exhibits.rasters import UNMAPPED, View, class_names, layer_path, layer_record, site_grid, units_of
+from headscarp.exhibits.rasters import View, class_names, layer_path, layer_record, site_grid, units_of
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
-from headscarp.site.grid import Grid
-from headscarp.site.layer import ANGLE, grid_of, open_raster
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import ANGLE, grid_of, open_raster
 from headscarp.vocabulary import require_known
 
 BUILDING, ROAD = 2, 5
@@ -72,7 +82,8 @@ def names_of_classes(site: SiteFiles) -> dict[int, str]:
     unknown = sorted(set(names) - set(style.LAND_COVER))
     if unknown:
         raise HeadscarpError(
-            f"the labels of site '{site.name}' have classes {unknown} but maps know {sorted(style.LAND_COVER)}; "
+            f"the labels of site '{site.name}' have classes {unknown} but maps know "
+            f"{sorted(style.LAND_COVER)}; "
             "give the classes of its labels these codes in the card"
         )
     return names
@@ -88,7 +99,9 @@ def class_picture(codes: np.ndarray) -> np.ndarray:
 
 def class_handles(names: Mapping[int, str]) -> list[Rectangle]:
     """Legend handles of the classes."""
-    return style.swatches((style.LAND_COVER[code], name[:1].upper() + name[1:]) for code, name in sorted(names.items()))
+    return style.swatches(
+        (style.LAND_COVER[code], name[:1].upper() + name[1:]) for code, name in sorted(names.items())
+    )
 
 
 def whole_view(site: SiteFiles) -> View:
@@ -106,27 +119,32 @@ def scene_of(spec: ExhibitSpec, site: SiteFiles) -> Scene:
 
 
 def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
-    """{protocol: scene} of an exhibit of runs: its site with the pixels evaluated under the protocol or, with the option `elsewhere`, its
-    target site, where all labelled pixels are evaluated.
+    """{protocol: scene} of an exhibit of runs: its site with the pixels evaluated under the protocol or, with
+    the option `elsewhere`, its target site, where all labelled pixels are evaluated.
 
     Raises:
         HeadscarpError: `elsewhere` without a target, samples are missing, or no pixel is evaluated.
     """
     if spec.options.get("elsewhere"):
         if spec.target is None:
-            raise HeadscarpError(f"exhibit '{spec.name}' of card '{spec.card}' ({spec.kind}) has the option `elsewhere` but no `target`")
+            raise HeadscarpError(
+                f"exhibit '{spec.name}' of card '{spec.card}' ({spec.kind}) has the option `elsewhere` "
+                f"but no `target`"
+            )
         scene = scene_of(spec, spec.target)
         scenes = dict.fromkeys(spec.protocols, scene)
     else:
         scene = scene_of(spec, spec.only_site())
         whole = whole_view(scene.site)
         scenes = {
-            protocol: replace(scene, tested=scene.tested & (regions_of(scene.site, protocol, whole) == TEST)) for protocol in spec.protocols
+            protocol: replace(scene, tested=scene.tested & (regions_of(scene.site, protocol, whole) == TEST))
+            for protocol in spec.protocols
         }
     for protocol, one in scenes.items():
         if not one.tested.any():
             raise HeadscarpError(
-                f"exhibit '{spec.name}' ({spec.kind}): site '{one.site.name}' has no labelled pixel to evaluate under '{protocol}'; "
+                f"exhibit '{spec.name}' ({spec.kind}): site '{one.site.name}' has no labelled pixel to "
+                f"evaluate under '{protocol}'; "
                 "make its samples again, or leave the protocol out of the exhibit"
             )
     return scenes
@@ -155,7 +173,8 @@ def evaluated_window(scenes: Mapping[str, Scene]) -> tuple[int, int, int, int]:
 
 
 def slide_windows(slides: np.ndarray, count: int) -> list[tuple[int, int, int, int]]:
-    """Square windows (first row, first column, rows, columns) around the `count` largest connected parts of a mask (row, col)."""
+    """Square windows (first row, first column, rows, columns) around the `count` largest connected parts of a
+    mask (row, col)."""
     parts, number = ndimage.label(slides, np.ones((3, 3)))
     sizes = np.bincount(parts.ravel(), minlength=number + 1)[1:]
     boxes = ndimage.find_objects(parts)
@@ -163,7 +182,8 @@ def slide_windows(slides: np.ndarray, count: int) -> list[tuple[int, int, int, i
 
 
 def densest_window(wanted: np.ndarray, unwanted: np.ndarray, side: int) -> tuple[int, int, int, int] | None:
-    """The square window of `side` pixels with the most `wanted` (row, col) pixels less all `unwanted` ones; None if that is none."""
+    """The square window of `side` pixels with the most `wanted` (row, col) pixels less all `unwanted` ones;
+    None if that is none."""
     side = min(side, *wanted.shape)
     total = np.pad(wanted.astype(np.int32) - unwanted, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
@@ -193,7 +213,8 @@ def border_handle(label: str) -> Line2D:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Equal square panels in rows and columns, in blocks below each other, with captions at the left and titles above the columns."""
+    """Equal square panels in rows and columns, in blocks below each other, with captions at the left and
+    titles above the columns."""
 
     rows: int
     columns: int
@@ -238,12 +259,27 @@ class Sheet:
         """Words beside a row of panels, read upwards."""
         middle = 1 - (self.top(block, row) + self.side / 2) / figure.get_figheight()
         words = textwrap.fill(text, max(10, int(self.side * 15)))
-        figure.text((self.left(0) - 0.07) / style.WIDTH, middle, words, rotation=90, ha="right", va="center", fontsize=7)
+        figure.text(
+            (self.left(0) - 0.07) / style.WIDTH,
+            middle,
+            words,
+            rotation=90,
+            ha="right",
+            va="center",
+            fontsize=7,
+        )
 
 
 def legend_at_foot(figure: Figure, handles: Sequence[Any], columns: int) -> None:
     anchor = (0.5, 0.2 / figure.get_figheight())
-    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=anchor, ncols=columns, columnspacing=1.4, handlelength=1.6)
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=anchor,
+        ncols=columns,
+        columnspacing=1.4,
+        handlelength=1.6,
+    )
 
 
 # --- Fig. 10 of xia2021
@@ -254,8 +290,8 @@ SITE_LEFT, SITE_HEAD, SITE_FOOT = 0.42, 0.5, 0.95  # inches: beside, above and b
 def vhr_site(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Image with the outlines of landslides, mean slope and hill shade, a row of panels for each site.
 
-    The numbers behind it are where each site lies, how high, and the mean, 5th and 95th percentile of the slope in degrees.
-    Options: `composite` (three layers for red, green, blue; default red, green, blue).
+    The numbers behind it are where each site lies, how high, and the mean, 5th and 95th percentile of the
+    slope in degrees. Options: `composite` (three layers for red, green, blue; default red, green, blue).
     """
     views = [View.of(site_grid(site)) for site in spec.sites]
     width = (style.WIDTH - SITE_LEFT - MARGIN - 2 * 0.12) / 3
@@ -263,13 +299,20 @@ def vhr_site(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     figure = style.new_figure(sum(heights) + 0.15, layout=None)
     tall, top, lines = figure.get_figheight(), 0.0, list(place_records(spec))
     for number, (site, view, height) in enumerate(zip(spec.sites, views, heights, strict=True)):
-        panels = [place(figure, (SITE_LEFT + column * (width + 0.12), top + SITE_HEAD, width, width * view.aspect)) for column in range(3)]
+        panels = [
+            place(figure, (SITE_LEFT + column * (width + 0.12), top + SITE_HEAD, width, width * view.aspect))
+            for column in range(3)
+        ]
         show(panels[0], composite(view, site, spec.options.get("composite", TRUE_COLOUR)), view)
-        outline(panels[0], view.read(layer_path(site, "label"), classes=True) == LANDSLIDE, view, IMAGE_SLIDE, 0.6)
+        outline(
+            panels[0], view.read(layer_path(site, "label"), classes=True) == LANDSLIDE, view, IMAGE_SLIDE, 0.6
+        )
         slope = view.read(layer_path(site, "slope"))
         drawn = show(panels[1], slope, view, cmap="cividis", vmin=0, vmax=np.nanpercentile(slope, 99))
         show(panels[2], hillshade(view, site), view, cmap="gray", vmin=0, vmax=1)
-        for column, (axes, title) in enumerate(zip(panels, ("Image", "Mean slope", "Hill shade"), strict=True)):
+        for column, (axes, title) in enumerate(
+            zip(panels, ("Image", "Mean slope", "Hill shade"), strict=True)
+        ):
             axes.set_title(f"{style.panel_letter(3 * number + column)} {title}", pad=4)
             kilometres(axes, site_grid(site), ylabel=column == 0)
             axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], prune="both"))
@@ -279,13 +322,30 @@ def vhr_site(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         bar = place(figure, (SITE_LEFT + width + 0.12, below, width, 0.09))
         figure.colorbar(drawn, cax=bar, orientation="horizontal", label="Slope (°)", extend="max")
         handle = Line2D([], [], color=IMAGE_SLIDE, lw=1.4, label="Landslide")
-        figure.legend(handles=[handle], loc="upper left", bbox_to_anchor=(SITE_LEFT / style.WIDTH, 1 - (below - 0.05) / tall))
-        figure.text(0.01, 1 - (top + 0.05) / tall, f"{site.title} · {locator(site_grid(site))}", weight="bold", va="top")
-        numbers = {"slope_mean": np.nanmean(slope)} | {f"slope_p{part:02d}": np.nanpercentile(slope, part) for part in (5, 95)}
+        figure.legend(
+            handles=[handle],
+            loc="upper left",
+            bbox_to_anchor=(SITE_LEFT / style.WIDTH, 1 - (below - 0.05) / tall),
+        )
+        figure.text(
+            0.01,
+            1 - (top + 0.05) / tall,
+            f"{site.title} · {locator(site_grid(site))}",
+            weight="bold",
+            va="top",
+        )
+        numbers = {"slope_mean": np.nanmean(slope)} | {
+            f"slope_p{part:02d}": np.nanpercentile(slope, part) for part in (5, 95)
+        }
         note = f"unit degree; of the {view.shape[0]} x {view.shape[1]} drawn cells"
-        lines += [record(spec, site.name, metric, float(value), data=site.data, note=note) for metric, value in numbers.items()]
+        lines += [
+            record(spec, site.name, metric, float(value), data=site.data, note=note)
+            for metric, value in numbers.items()
+        ]
         top += height
-    style.sign(figure, spec, "Slope and hill shade are those of the elevation model, resampled to the image's grid.")
+    style.sign(
+        figure, spec, "Slope and hill shade are those of the elevation model, resampled to the image's grid."
+    )
     return figure, frame_of(lines)
 
 
@@ -296,20 +356,25 @@ MAPS = {"elevation": "gray", "slope": "cividis", "ndvi": "YlGn"}
 
 
 def label_examples(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Windows of a site: image, labels and factors side by side; around slides, and one built-up place without slides.
+    """Windows of a site: image, labels and factors side by side; around slides, and one built-up place
+    without slides.
 
-    Elevation is drawn above the lowest point of its window, so that windows at different heights share a scale. The numbers behind it are
-    the share of each class and the mean of each factor (not of angles) in each window.
-    Options: `layers` (factors, default elevation, slope, aspect and ndvi; an empty list shows image and labels only); `windows` (how many
-    around slides, default 3); `nets` (vector file among the raw files with nets laid over slides: outlined, and the largest is one of the
-    windows); `composite` (three layers for red, green, blue; default red, green, blue).
+    Elevation is drawn above the lowest point of its window, so that windows at different heights share a
+    scale. The numbers behind it are the share of each class and the mean of each factor (not of angles) in
+    each window. Options: `layers` (factors, default elevation, slope, aspect and ndvi; an empty list shows
+    image and labels only); `windows` (how many around slides, default 3); `nets` (vector file among the raw
+    files with nets laid over slides: outlined, and the largest is one of the windows); `composite` (three
+    layers for red, green, blue; default red, green, blue).
     """
     site = spec.only_site()
     scene, names = scene_of(spec, site), names_of_classes(site)
     layers = list(spec.options.get("layers", FACTORS))
     nets = raw_vectors(site, spec.options["nets"]) if "nets" in spec.options else None
     windows = example_windows(spec, scene, nets)
-    pictures = {text: [factor_picture(site, layer, scene.view(window)) for window in windows.values()] for text, layer in titles(layers)}
+    pictures = {
+        text: [factor_picture(site, layer, scene.view(window)) for window in windows.values()]
+        for text, layer in titles(layers)
+    }
     sheet = Sheet(len(windows), 2 + len(layers), 1, heading=0.3, footer=1.05 if layers else 0.65)
     figure = sheet.figure()
     scales = [scale_of(site, layer, pictures[text]) for text, layer in titles(layers)]
@@ -355,13 +420,19 @@ def example_windows(spec: ExhibitSpec, scene: Scene, nets: Any) -> dict[str, tup
     slides = scene.label == LANDSLIDE
     found = slide_windows(slides, int(spec.options.get("windows", 3)))
     if not found:
-        raise HeadscarpError(f"exhibit '{spec.name}' ({spec.kind}): the labels of site '{scene.site.name}' hold no landslide to show")
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' ({spec.kind}): the labels of site '{scene.site.name}' hold no "
+            f"landslide to show"
+        )
     windows = {f"Landslide {number}": window for number, window in enumerate(found, start=1)}
     if nets is not None:
         grid = site_grid(scene.site)
         largest = nets.geometry.iloc[int(np.argmax(nets.geometry.area))] if len(nets) else None
         if largest is None:
-            raise HeadscarpError(f"{scene.site.raw / spec.options['nets']} holds no net; leave the option `nets` out of the exhibit")
+            raise HeadscarpError(
+                f"{scene.site.raw / spec.options['nets']} holds no net; leave the option `nets` out of "
+                f"the exhibit"
+            )
         row, col, rows, cols = View.under(grid, largest.bounds).window
         windows["Under a net"] = square_around((slice(row, row + rows), slice(col, col + cols)), grid.shape)
     side = int(np.median([window[2] for window in windows.values()]))
@@ -370,7 +441,8 @@ def example_windows(spec: ExhibitSpec, scene: Scene, nets: Any) -> dict[str, tup
 
 
 def factor_picture(site: SiteFiles, layer: str, view: View) -> np.ndarray:
-    """Values (row, col) of a factor in a window: angles of the nearest cell, elevation above its lowest point, means of others."""
+    """Values (row, col) of a factor in a window: angles of the nearest cell, elevation above its lowest
+    point, means of others."""
     if layer_record(site, layer).get("kind") == ANGLE:
         return view.read(layer_path(site, layer), classes=True)
     values = view.read(layer_path(site, layer))
@@ -378,12 +450,18 @@ def factor_picture(site: SiteFiles, layer: str, view: View) -> np.ndarray:
 
 
 def scale_of(site: SiteFiles, layer: str, pictures: Sequence[np.ndarray]) -> ScalarMappable:
-    """The colours that all windows of a factor share; level ground, which has no aspect, is grey and no data white."""
+    """The colours that all windows of a factor share; level ground, which has no aspect, is grey and no data
+    white."""
     if layer_record(site, layer).get("kind") == ANGLE:
-        return ScalarMappable(Normalize(0, 360), colormaps["twilight"].with_extremes(under="#9A9A9A", bad="white"))
+        return ScalarMappable(
+            Normalize(0, 360), colormaps["twilight"].with_extremes(under="#9A9A9A", bad="white")
+        )
     values = np.concatenate([picture.ravel() for picture in pictures])
     low, high = np.nanpercentile(values, [1, 99]) if np.isfinite(values).any() else (0, 1)
-    return ScalarMappable(Normalize(low, max(high, low + 1e-9)), colormaps[MAPS.get(layer, "viridis")].with_extremes(bad="white"))
+    return ScalarMappable(
+        Normalize(low, max(high, low + 1e-9)),
+        colormaps[MAPS.get(layer, "viridis")].with_extremes(bad="white"),
+    )
 
 
 def draw_scale(figure: Figure, bar: Axes, scale: ScalarMappable, site: SiteFiles, layer: str) -> None:
@@ -413,17 +491,21 @@ def window_records(
         yield record(spec, f"{name}:{text}", "area_share", share, data=site.data, note=where)
     for text, picture in pictures.items():
         if np.isfinite(picture[row]).any() and text != factor_label("aspect"):
-            yield record(spec, f"{name}:{text}", "mean", float(np.nanmean(picture[row])), data=site.data, note=where)
+            yield record(
+                spec, f"{name}:{text}", "mean", float(np.nanmean(picture[row])), data=site.data, note=where
+            )
 
 
 # --- Figs 13 and 19 of xia2021
 
 
 def class_maps_of_runs(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Image, labels and the class map of the first seed of each row, a block for each protocol; only the evaluated region is coloured.
+    """Image, labels and the class map of the first seed of each row, a block for each protocol; only the
+    evaluated region is coloured.
 
-    The numbers behind it are the share of each class in the evaluated region, labelled and mapped, and the overall accuracy of scores.json.
-    Options: `composite` (three layers for red, green, blue; default red, green, blue); `elsewhere` (true: the maps of the target site).
+    The numbers behind it are the share of each class in the evaluated region, labelled and mapped, and the
+    overall accuracy of scores.json. Options: `composite` (three layers for red, green, blue; default red,
+    green, blue); `elsewhere` (true: the maps of the target site).
     """
     scenes = scenes_of(spec)
     site = next(iter(scenes.values())).site
@@ -440,7 +522,9 @@ def class_maps_of_runs(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
     figure, lines = pages_of_maps(spec, scenes, draw, class_handles(names), class_picture)
     for protocol, scene in scenes.items():
-        lines += share_records(spec, "labels", names, scene.label[scene.tested], protocol=protocol, data=site.data)
+        lines += share_records(
+            spec, "labels", names, scene.label[scene.tested], protocol=protocol, data=site.data
+        )
     return figure, frame_of(lines)
 
 
@@ -462,11 +546,16 @@ def scores_part(path: Path, part: str) -> dict[str, Any]:
     """
     scores = read_json(path)
     if part not in scores:
-        raise HeadscarpError(f"{path} has no scores '{part}': its site is not labelled in several classes, or it must be scored again")
+        raise HeadscarpError(
+            f"{path} has no scores '{part}': its site is not labelled in several classes, or it must be "
+            f"scored again"
+        )
     return scores[part]
 
 
-def share_records(spec: ExhibitSpec, row: str, names: Mapping[int, str], codes: np.ndarray, **rest: Any) -> Iterator[dict[str, Any]]:
+def share_records(
+    spec: ExhibitSpec, row: str, names: Mapping[int, str], codes: np.ndarray, **rest: Any
+) -> Iterator[dict[str, Any]]:
     """Tidy records of the share of each class among codes (pixel,)."""
     counts = np.bincount(codes, minlength=256)
     for code, name in sorted(names.items()):
@@ -486,10 +575,11 @@ def draw_evaluated(axes: Axes, scene: Scene, view: View, picture: np.ndarray) ->
 def pages_of_maps(
     spec: ExhibitSpec, scenes: Mapping[str, Scene], draw: Any, handles: Sequence[Any], reference: Any
 ) -> tuple[Figure, list[dict[str, Any]]]:
-    """Image, labels and a panel for the first seed of each row, a block for each protocol; returns the figure and the tidy records.
+    """Image, labels and a panel for the first seed of each row, a block for each protocol; returns the figure
+    and the tidy records.
 
-    `draw(axes, scene, view, run)` draws a panel and returns what stands below its title and its records; `reference(label)` gives the
-    picture of labels (row, col).
+    `draw(axes, scene, view, run)` draws a panel and returns what stands below its title and its records;
+    `reference(label)` gives the picture of labels (row, col).
     """
     window = evaluated_window(scenes)
     page = Page.fit(2 + len(spec.rows), window[2] / window[3], len(scenes), heading=0.2, footer=0.75)
@@ -512,10 +602,17 @@ def pages_of_maps(
         for index, (axes, text) in enumerate(zip(panels, texts, strict=True)):
             axes.set_title(f"{style.panel_letter(index)} {text}", fontsize=7, pad=3)
             bare(axes)
-    if any(not scene.tested[window[0] : window[0] + window[2], window[1] : window[1] + window[3]].all() for scene in scenes.values()):
+    if any(
+        not scene.tested[window[0] : window[0] + window[2], window[1] : window[1] + window[3]].all()
+        for scene in scenes.values()
+    ):
         handles = [*handles, Line2D([], [], color="black", lw=0.8, label="Evaluated region")]
     legend_at_foot(figure, handles, 5 if len(handles) == 5 else 4)
-    where = f"Mapped at {spec.target.title} by networks trained elsewhere. " if spec.options.get("elsewhere") else ""
+    where = (
+        f"Mapped at {spec.target.title} by networks trained elsewhere. "
+        if spec.options.get("elsewhere")
+        else ""
+    )
     style.sign(figure, spec, f"{where}First seed of each network.")
     return figure, lines
 
@@ -526,10 +623,12 @@ LABELLED = "#4D4D4D"  # no colour of found, false and missed
 
 
 def extraction_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Image, labelled landslides, and the landslides that the first seed of each row found, missed or falsely mapped, on the image.
+    """Image, labelled landslides, and the landslides that the first seed of each row found, missed or falsely
+    mapped, on the image.
 
-    A block for each protocol. The numbers behind it are the found, false and missed pixels of the whole evaluated region, and the detection
-    percentage and quality percentage of scores.json. Options as of `class_maps_of_runs`.
+    A block for each protocol. The numbers behind it are the found, false and missed pixels of the whole
+    evaluated region, and the detection percentage and quality percentage of scores.json. Options as of
+    `class_maps_of_runs`.
     """
     scenes = scenes_of(spec)
 
@@ -544,9 +643,20 @@ def extraction_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             outline(axes, view.thin(scene.tested), view, "black", 0.6)
         pixel = scores_part(folder_of(spec, run) / "scores.json", "extraction")["pixel"]
         counts = {outcome: int(mask.sum()) for outcome, mask in zip(OUTCOMES, masks, strict=True)}
-        lines = list(outcome_records(replace(spec, sites=(scene.site,)), run.row, run, counts, f"seed {run.seed}, evaluated region"))
-        rest = {"protocol": run.protocol, "n_seeds": 1, "data": scene.site.data, "note": f"seed {run.seed}, fraction"}
-        lines += [record(spec, run.row, metric, pixel[metric], published=None, **rest) for metric in ("dp", "qp")]
+        lines = list(
+            outcome_records(
+                replace(spec, sites=(scene.site,)), run.row, run, counts, f"seed {run.seed}, evaluated region"
+            )
+        )
+        rest = {
+            "protocol": run.protocol,
+            "n_seeds": 1,
+            "data": scene.site.data,
+            "note": f"seed {run.seed}, fraction",
+        }
+        lines += [
+            record(spec, run.row, metric, pixel[metric], published=None, **rest) for metric in ("dp", "qp")
+        ]
         return f"DP {fraction(pixel['dp'])}, QP {fraction(pixel['qp'])}", lines
 
     def reference(label: np.ndarray) -> np.ndarray:
@@ -566,23 +676,33 @@ CLOSE_UPS = 3
 
 
 def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Outlines of the labelled landslide and of those mapped by the first seed of each row around the largest evaluated slides.
+    """Outlines of the labelled landslide and of those mapped by the first seed of each row around the largest
+    evaluated slides.
 
-    A block for each protocol. The numbers behind it are the intersection over union of labelled and mapped landslide in each close-up,
-    rows such as `fstf:slide 1`, and the boundary F1 of scores.json.
-    Options: `slides` (how many, default 3); `composite` (three layers for red, green, blue); `elsewhere` (true: the target site).
+    A block for each protocol. The numbers behind it are the intersection over union of labelled and mapped
+    landslide in each close-up, rows such as `fstf:slide 1`, and the boundary F1 of scores.json. Options:
+    `slides` (how many, default 3); `composite` (three layers for red, green, blue); `elsewhere` (true: the
+    target site).
 
     Raises:
-        HeadscarpError: there are more rows than outlines can be told apart, or no evaluated pixel is a landslide.
+        HeadscarpError: there are more rows than outlines can be told apart, or no evaluated pixel is a
+        landslide.
     """
     if len(spec.rows) > len(BOUNDARIES):
-        raise HeadscarpError(f"exhibit '{spec.name}' ({spec.kind}) has {len(spec.rows)} rows but shows {len(BOUNDARIES)} at most")
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' ({spec.kind}) has {len(spec.rows)} rows but shows "
+            f"{len(BOUNDARIES)} at most"
+        )
     scenes, count = scenes_of(spec), int(spec.options.get("slides", CLOSE_UPS))
-    windows = {protocol: slide_windows(scene.tested & (scene.label == LANDSLIDE), count) for protocol, scene in scenes.items()}
+    windows = {
+        protocol: slide_windows(scene.tested & (scene.label == LANDSLIDE), count)
+        for protocol, scene in scenes.items()
+    }
     for protocol, found in windows.items():
         if not found:
             raise HeadscarpError(
-                f"exhibit '{spec.name}' ({spec.kind}): the evaluated region under protocol '{protocol}' holds no landslide to show; "
+                f"exhibit '{spec.name}' ({spec.kind}): the evaluated region under protocol '{protocol}' "
+                f"holds no landslide to show; "
                 "make the samples with another seed, or leave the protocol out of the exhibit"
             )
     sheet = Sheet(1, max(map(len, windows.values())), len(scenes), heading=0.52, footer=0.75, caption=0.0)
@@ -605,7 +725,12 @@ def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             for colour, run, mapped in zip(BOUNDARIES, runs, maps, strict=False):
                 outline(axes, view.thin(mapped), view, colour, 0.9)
                 overlaps.append(overlap_in(mapped, scene, window))
-                rest = {"protocol": protocol, "n_seeds": 1, "data": scene.site.data, "note": f"seed {run.seed}, close-up"}
+                rest = {
+                    "protocol": protocol,
+                    "n_seeds": 1,
+                    "data": scene.site.data,
+                    "note": f"seed {run.seed}, close-up",
+                }
                 lines.append(record(spec, f"{run.row}:slide {column + 1}", "iou", overlaps[-1], **rest))
             text = ", ".join(fraction(value) for value in overlaps)
             axes.set_title(f"{style.panel_letter(column)} Slide {column + 1}\nIoU {text}", fontsize=7, pad=3)
@@ -619,7 +744,8 @@ def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
 
 def overlap_in(mapped: np.ndarray, scene: Scene, window: tuple[int, int, int, int]) -> float | None:
-    """Intersection over union of mapped and labelled landslide among the evaluated pixels of a window; None where there is neither."""
+    """Intersection over union of mapped and labelled landslide among the evaluated pixels of a window; None
+    where there is neither."""
     row, col, rows, cols = window
     inside = np.s_[row : row + rows, col : col + cols]
     tested, slide, found = scene.tested[inside], scene.label[inside] == LANDSLIDE, mapped[inside]
@@ -630,13 +756,15 @@ def overlap_in(mapped: np.ndarray, scene: Scene, window: tuple[int, int, int, in
 # --- Figs 17-18 of xia2021
 
 STATUS = {"new": "#D55E00", "grown": "#F0E442", "unchanged": "#56B4E9"}
-AREAS, AREA_RIM, SMALLEST_M = 2, 0.5, 60.0  # areas shown; rim as a share of an area's length; least side in metres
+# areas shown; rim as a share of an area's length; least side in metres
+AREAS, AREA_RIM, SMALLEST_M = 2, 0.5, 60.0
 AREA_COLUMN = re.compile(r"area_(.+)_m2")
 
 
 @dataclass(frozen=True)
 class Area:
-    """A place shown at every date: name, square bounds (west, south, east, north) and the rings (vertex, 2) in km that mark it."""
+    """A place shown at every date: name, square bounds (west, south, east, north) and the rings (vertex, 2)
+    in km that mark it."""
 
     name: str
     bounds: tuple[float, float, float, float]
@@ -644,13 +772,16 @@ class Area:
 
 
 def change_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Images of every date of two areas with the outlines of new, grown and unchanged landslides, a block for each run.
+    """Images of every date of two areas with the outlines of new, grown and unchanged landslides, a block for
+    each run.
 
-    A slide is outlined solid from the date of its first mapped pixels on, and dotted before. The images are `rgb_<date>.tif` among the raw
-    files of the site, in which bands 1 to 3 are red, green and blue; dates are those of the columns `area_<date>_m2` of the run's
-    change/landslides.gpkg. The numbers behind it are, for each area, how many slides of each status it shows, and their area at every date.
-    Options: `dates` ({date: what people read}; default the dates of the columns); `areas` (names of vector files among the raw files,
-    without .gpkg; filled up to two with the largest new slides, then grown, then unchanged ones outside them).
+    A slide is outlined solid from the date of its first mapped pixels on, and dotted before. The images are
+    `rgb_<date>.tif` among the raw files of the site, in which bands 1 to 3 are red, green and blue; dates are
+    those of the columns `area_<date>_m2` of the run's change/landslides.gpkg. The numbers behind it are, for
+    each area, how many slides of each status it shows, and their area at every date. Options: `dates` ({date:
+    what people read}; default the dates of the columns); `areas` (names of vector files among the raw files,
+    without .gpkg; filled up to two with the largest new slides, then grown, then unchanged ones outside
+    them).
     """
     site = spec.only_site()
     runs = [run for protocol in spec.protocols for run in first_runs(spec, protocol)]
@@ -670,11 +801,16 @@ def change_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                 images[date].draw(axes, area)
                 draw_change(axes, inside, date, area)
                 if row == 0:
-                    axes.set_title(f"{style.panel_letter(column)} {text}", fontsize=7.5 if sheet.side > 1.2 else 6, pad=3)
+                    axes.set_title(
+                        f"{style.panel_letter(column)} {text}", fontsize=7.5 if sheet.side > 1.2 else 6, pad=3
+                    )
                 if column == 0:
                     style.scale_bar(axes, (area.bounds[2] - area.bounds[0]) / 1000)
             lines += change_records(spec, run, area, inside, dates)
-    handles = [Line2D([], [], color=colour, lw=1.8, label=f"{status.capitalize()} landslide") for status, colour in STATUS.items()]
+    handles = [
+        Line2D([], [], color=colour, lw=1.8, label=f"{status.capitalize()} landslide")
+        for status, colour in STATUS.items()
+    ]
     handles.append(Line2D([], [], color=style.MUTED, lw=1.4, ls=":", label="Not yet mapped at this date"))
     if any(area.rings for found in areas.values() for area in found):
         handles.append(border_handle("Named area"))
@@ -687,9 +823,10 @@ def read_change(run: RunFiles, site: SiteFiles) -> Any:
     """The landslides of all dates that a run's comparison gives, in the CRS of the site's grid.
 
     Raises:
-        HeadscarpError: the file is missing, has no column `status` or no area of any date, or a status is unknown.
+        HeadscarpError: the file is missing, has no column `status` or no area of any date, or a status is
+        unknown.
     """
-    from headscarp.site.vectors import read_vectors
+    from headscarp.geo.vectors import read_vectors
 
     path = run.folder / "change" / "landslides.gpkg"
     slides = read_vectors(path, site_grid(site).crs)
@@ -709,35 +846,56 @@ def dates_of(spec: ExhibitSpec, slides: Mapping[Path, Any]) -> dict[str, str]:
     columns = next(iter(slides.values())).columns
     found = [match[1] for column in columns if (match := AREA_COLUMN.fullmatch(column))]
     chosen = spec.options.get("dates") or {date: date.capitalize() for date in found}
-    return {require_known(date, found, f"exhibit '{spec.name}', options, dates: date"): str(text) for date, text in chosen.items()}
+    return {
+        require_known(date, found, f"exhibit '{spec.name}', options, dates: date"): str(text)
+        for date, text in chosen.items()
+    }
 
 
 def areas_of(spec: ExhibitSpec, site: SiteFiles, slides: Any) -> list[Area]:
-    """The places that change maps show: named ones, then the largest slides in the order of `STATUS`, else the whole site."""
+    """The places that change maps show: named ones, then the largest slides in the order of `STATUS`, else
+    the whole site."""
     grid = site_grid(site)
     areas = []
     for name in spec.options.get("areas", []):
         frame = raw_vectors(site, f"{name}.gpkg")
         if not len(frame):
-            raise HeadscarpError(f"{site.raw / name}.gpkg holds no area; leave '{name}' out of the exhibit's option `areas`")
-        areas.append(Area(name.replace("_", " ").capitalize(), square_bounds(frame.total_bounds, grid.bounds), rings_of(frame)))
+            raise HeadscarpError(
+                f"{site.raw / name}.gpkg holds no area; leave '{name}' out of the exhibit's option `areas`"
+            )
+        areas.append(
+            Area(
+                name.replace("_", " ").capitalize(),
+                square_bounds(frame.total_bounds, grid.bounds),
+                rings_of(frame),
+            )
+        )
     order = {status: rank for rank, status in enumerate(STATUS)}
     for slide in sorted(slides.itertuples(), key=lambda slide: (order[slide.status], -slide.geometry.area)):
         if len(areas) >= AREAS:
             break
         x, y = slide.geometry.representative_point().coords[0]
-        if not any(west <= x <= east and south <= y <= north for west, south, east, north in (area.bounds for area in areas)):
+        if not any(
+            west <= x <= east and south <= y <= north
+            for west, south, east, north in (area.bounds for area in areas)
+        ):
             number = 1 + sum(not area.rings for area in areas)
             name = f"Area {number} ({slide.status} landslide)"
             areas.append(Area(name, square_bounds(slide.geometry.bounds, grid.bounds), []))
     return areas or [Area("Whole site, no landslide mapped", square_bounds(grid.bounds, grid.bounds), [])]
 
 
-def square_bounds(bounds: Sequence[float], within: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """A square with a rim around bounds (west, south, east, north), moved to lie inside `within`, no wider than it."""
+def square_bounds(
+    bounds: Sequence[float], within: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    """A square with a rim around bounds (west, south, east, north), moved to lie inside `within`, no wider
+    than it."""
     wide = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
     side = min(max(wide * (1 + 2 * AREA_RIM), SMALLEST_M), within[2] - within[0], within[3] - within[1])
-    west, south = (min(max((bounds[axis] + bounds[axis + 2] - side) / 2, within[axis]), within[axis + 2] - side) for axis in (0, 1))
+    west, south = (
+        min(max((bounds[axis] + bounds[axis + 2] - side) / 2, within[axis]), within[axis + 2] - side)
+        for axis in (0, 1)
+    )
     return west, south, west + side, south + side
 
 
@@ -771,27 +929,37 @@ def dated_image(site: SiteFiles, date: str) -> DatedImage:
     if count < 3:
         raise HeadscarpError(f"{path} has {count} bands but an image needs red, green and blue")
     if grid.crs != site_grid(site).crs:
-        raise HeadscarpError(f"{path} is in {grid.crs}, site '{site.name}' in {site_grid(site).crs}; reproject the image")
+        raise HeadscarpError(
+            f"{path} is in {grid.crs}, site '{site.name}' in {site_grid(site).crs}; reproject the image"
+        )
     image = DatedImage(path, grid, np.empty(0))
     return replace(image, limits=band_limits(image.read(View.of(grid))))
 
 
 def draw_change(axes: Axes, slides: Any, date: str, area: Area) -> None:
-    """Outlines of slides at a date in a dark rim; those of later dates dotted; the border of a named area dashed."""
+    """Outlines of slides at a date in a dark rim; those of later dates dotted; the border of a named area
+    dashed."""
     for status, colour in STATUS.items():
         of_status = slides[slides["status"] == status]
         present = of_status[f"area_{date}_m2"] > 0
         for part, line, width in ((of_status[present], "-", 1.3), (of_status[~present], (0, (1, 1.2)), 1.1)):
             rings = rings_of(part) if len(part) else []
-            lines = LineCollection(rings, colors=colour, linewidths=width, linestyles=line, path_effects=halo(width))
+            lines = LineCollection(
+                rings, colors=colour, linewidths=width, linestyles=line, path_effects=halo(width)
+            )
             axes.add_collection(lines, autolim=False)
     draw_border(axes, area.rings)
 
 
-def change_records(spec: ExhibitSpec, run: RunFiles, area: Area, slides: Any, dates: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Tidy records of the slides that touch an area: how many of each status, and their summed area at each date in m2."""
+def change_records(
+    spec: ExhibitSpec, run: RunFiles, area: Area, slides: Any, dates: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Tidy records of the slides that touch an area: how many of each status, and their summed area at each
+    date in m2."""
     west, south, east, north = area.bounds
-    note = f"seed {run.seed}, slides that touch {west:.0f}..{east:.0f} m east, {south:.0f}..{north:.0f} m north"
+    note = (
+        f"seed {run.seed}, slides that touch {west:.0f}..{east:.0f} m east, {south:.0f}..{north:.0f} m north"
+    )
     rest = {"protocol": run.protocol, "n_seeds": 1, "data": spec.only_site().data, "note": note}
     for status in STATUS:
         of_status = slides[slides["status"] == status]

@@ -1,4 +1,5 @@
-"""Susceptibility from single cells, without their neighbours: the baseline GBDT + LR of zhang2024, logistic regression, random forest."""
+"""Susceptibility from single cells, without their neighbours: the baseline GBDT + LR of zhang2024, logistic
+regression, random forest."""
 
 import time
 from abc import ABC, abstractmethod
@@ -17,6 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from headscarp import __version__
+from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.mapping.forest import make_forest
@@ -24,7 +26,7 @@ from headscarp.mapping.scene import write_map_record
 from headscarp.mapping.susceptibility import write_susceptibility
 from headscarp.provenance import made, read_by_run
 from headscarp.samples.cell_table import Cells, read_cells
-from headscarp.samples.splits import LANDSLIDE, TRAIN
+from headscarp.samples.splits import TRAIN
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 
@@ -38,7 +40,8 @@ class CellModel(ABC):
 
     @abstractmethod
     def fit(self, values: np.ndarray, slides: np.ndarray, blocks: np.ndarray) -> None:
-        """Fit to values (cell, factor), whether each cell is a landslide, bool (cell), and its bootstrap block (cell)."""
+        """Fit to values (cell, factor), whether each cell is a landslide, bool (cell), and its bootstrap
+        block (cell)."""
 
     @abstractmethod
     def probability(self, values: np.ndarray) -> np.ndarray:
@@ -50,7 +53,8 @@ class CellModel(ABC):
 
 
 class Logistic(CellModel):
-    """Logistic regression of the standardised factors, with scikit-learn's L2 penalty; `coefficients` are those of standardised factors."""
+    """Logistic regression of the standardised factors, with scikit-learn's L2 penalty; `coefficients` are
+    those of standardised factors."""
 
     def __init__(self, params: dict[str, Any], seed: int, threads: int) -> None:
         self.pipeline = logistic_regression(params)
@@ -82,10 +86,12 @@ class Forest(CellModel):
 
 
 class StackedGBDT(CellModel):
-    """GBDT + LR: gradient-boosted trees whose probability is stacked, beside the standardised factors, into a logistic regression.
+    """GBDT + LR: gradient-boosted trees whose probability is stacked, beside the standardised factors, into a
+    logistic regression.
 
-    The regression learns from out-of-fold probabilities: the cells of a spatial block get theirs from trees that saw none of the block. A
-    map gets the probabilities of trees fitted to all training cells. Trees are scikit-learn's HistGradientBoostingClassifier, `params` its.
+    The regression learns from out-of-fold probabilities: the cells of a spatial block get theirs from trees
+    that saw none of the block. A map gets the probabilities of trees fitted to all training cells. Trees are
+    scikit-learn's HistGradientBoostingClassifier, `params` its.
     """
 
     def __init__(self, params: dict[str, Any], seed: int, threads: int) -> None:
@@ -93,7 +99,9 @@ class StackedGBDT(CellModel):
         for name in params:
             require_known(name, known, "gbdt_lr: parameter")
         self.seed = seed
-        self.trees = HistGradientBoostingClassifier(**{"class_weight": "balanced", "random_state": seed} | params)
+        self.trees = HistGradientBoostingClassifier(
+            **{"class_weight": "balanced", "random_state": seed} | params
+        )
         self.regression = logistic_regression({})
 
     def fit(self, values: np.ndarray, slides: np.ndarray, blocks: np.ndarray) -> None:
@@ -110,11 +118,13 @@ class StackedGBDT(CellModel):
 
 
 class LeafGBDT(CellModel):
-    """The variant of GBDT + LR in which the regression learns from the leaves that a cell falls into, one-hot, instead of a probability.
+    """The variant of GBDT + LR in which the regression learns from the leaves that a cell falls into,
+    one-hot, instead of a probability.
 
-    Leaves of different trees cannot be compared, so there are no out-of-fold leaves: the trees learn from one half of the spatial blocks
-    and the regression from the other (He et al. 2014, section 3.1). Trees are scikit-learn's GradientBoostingClassifier, `params` its.
-    He, X. et al. (2014). Practical lessons from predicting clicks on ads at Facebook. ADKDD'14. doi:10.1145/2648584.2648589
+    Leaves of different trees cannot be compared, so there are no out-of-fold leaves: the trees learn from one
+    half of the spatial blocks and the regression from the other (He et al. 2014, section 3.1). Trees are
+    scikit-learn's GradientBoostingClassifier, `params` its. He, X. et al. (2014). Practical lessons from
+    predicting clicks on ads at Facebook. ADKDD'14. doi:10.1145/2648584.2648589
     """
 
     def __init__(self, params: dict[str, Any], seed: int, threads: int) -> None:
@@ -127,11 +137,15 @@ class LeafGBDT(CellModel):
         self.regression = LogisticRegression(class_weight="balanced", max_iter=MAXIMUM_STEPS)
 
     def fit(self, values: np.ndarray, slides: np.ndarray, blocks: np.ndarray) -> None:
-        for_regression, for_trees = next(block_folds(2, self.seed, slides, blocks).split(values, slides, blocks))
+        for_regression, for_trees = next(
+            block_folds(2, self.seed, slides, blocks).split(values, slides, blocks)
+        )
         weight = compute_sample_weight("balanced", slides[for_trees])
         self.trees.fit(values[for_trees], slides[for_trees], sample_weight=weight)
         self.leaves.fit(self._leaves(values[for_trees]))
-        self.regression.fit(self.leaves.transform(self._leaves(values[for_regression])), slides[for_regression])
+        self.regression.fit(
+            self.leaves.transform(self._leaves(values[for_regression])), slides[for_regression]
+        )
 
     def probability(self, values: np.ndarray) -> np.ndarray:
         return self.regression.predict_proba(self.leaves.transform(self._leaves(values)))[:, 1]
@@ -155,7 +169,9 @@ def coefficients(regression: LogisticRegression, names: Sequence[str]) -> dict[s
     return {"coefficients": found, "intercept": float(regression.intercept_[0])}
 
 
-def out_of_fold(model: BaseEstimator, values: np.ndarray, slides: np.ndarray, blocks: np.ndarray, seed: int) -> np.ndarray:
+def out_of_fold(
+    model: BaseEstimator, values: np.ndarray, slides: np.ndarray, blocks: np.ndarray, seed: int
+) -> np.ndarray:
     """Probability (cell) of a landslide by copies of `model` that saw no cell of the cell's block.
 
     Raises:
@@ -170,7 +186,8 @@ def block_folds(folds: int, seed: int, slides: np.ndarray, blocks: np.ndarray) -
     most = min(len(np.unique(blocks[slides])), len(np.unique(blocks[~slides])))
     if most < 2:
         raise HeadscarpError(
-            "gbdt_lr: the landslides (or the other cells) to train on lie in one spatial block only, which cannot be held out from itself; "
+            "gbdt_lr: the landslides (or the other cells) to train on lie in one spatial block only, "
+            "which cannot be held out from itself; "
             "use a site with more landslides or smaller cells.windows"
         )
     return StratifiedGroupKFold(min(folds, most), shuffle=True, random_state=seed)
@@ -185,18 +202,25 @@ MODELS = {"gbdt_lr": stacked_or_leaves, "logistic_regression": Logistic, "cell_f
 
 
 def fit_cell_model(
-    cube_folder: str | Path, cells_folder: str | Path, run_folder: str | Path, spec: dict[str, Any], threads: int = 1
+    cube_folder: str | Path,
+    cells_folder: str | Path,
+    run_folder: str | Path,
+    spec: dict[str, Any],
+    threads: int = 1,
 ) -> None:
-    """Fit a model of single cells to each fold's training cells: `run.json`, `susceptibility.tif` (band k by fold k) and `map.json`.
+    """Fit a model of single cells to each fold's training cells: `run.json`, `susceptibility.tif` (band k by
+    fold k) and `map.json`.
 
     The map is NaN where any factor is.
 
     Args:
-        spec: {network: {name: gbdt_lr, logistic_regression or cell_forest, params: of its scikit-learn class, and `leaves: true` for the
-            leaf variant of gbdt_lr}, channels: [names], seed}, as for `learning.cells.train_cells`.
+        spec: {network: {name: gbdt_lr, logistic_regression or cell_forest, params: of its scikit-learn class,
+            and `leaves: true` for the leaf variant of gbdt_lr}, channels: [names], seed}, as for
+            `training.cells.train_cells`.
 
     Raises:
-        HeadscarpError: an unknown model, parameter or channel, a missing file, or landslides in one block only (gbdt_lr).
+        HeadscarpError: an unknown model, parameter or channel, a missing file, or landslides in one block
+        only (gbdt_lr).
     """
     started, run_folder = time.time(), Path(run_folder)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
@@ -209,25 +233,36 @@ def fit_cell_model(
         model.fit(*training_cells(cube, cells, fold, spec["channels"]))
         models.append(model)
         folds.append(model.described(spec["channels"]) | {"seconds": round(time.perf_counter() - began, 3)})
-    write_json(run_folder / "run.json", {
-        "spec": spec,
-        "seed": seed,
-        "protocol": cells.record["protocol"],
-        "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "headscarp": __version__},
-        "device": "cpu",
-        "threads": threads,
-        "cells": cells.record["counts"],
-        "folds": folds,
-        "seconds": round(sum(fold["seconds"] for fold in folds), 3),
-    } | made(started, read_by_run(cube_folder, cells_folder)))  # fmt: skip
+    write_json(
+        run_folder / "run.json",
+        {
+            "spec": spec,
+            "seed": seed,
+            "protocol": cells.record["protocol"],
+            "versions": {
+                "scikit-learn": sklearn.__version__,
+                "numpy": np.__version__,
+                "headscarp": __version__,
+            },
+            "device": "cpu",
+            "threads": threads,
+            "cells": cells.record["counts"],
+            "folds": folds,
+            "seconds": round(sum(fold["seconds"] for fold in folds), 3),
+        }
+        | made(started, read_by_run(cube_folder, cells_folder)),
+    )
     began = time.perf_counter()
     bands = predict_map(models, cube, spec["channels"])
     write_susceptibility(run_folder, bands, cube, name, seed)
     write_map_record(run_folder, time.perf_counter() - began, cube.label.shape, "cpu")
 
 
-def training_cells(cube: Cube, cells: Cells, fold: int, channels: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Factors (cell, factor) float32 of a fold's training cells, whether each is a landslide, and its block."""
+def training_cells(
+    cube: Cube, cells: Cells, fold: int, channels: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Factors (cell, factor) float32 of a fold's training cells, whether each is a landslide, and its
+    block."""
     chosen = cells.split[fold] == TRAIN
     row, col = cells.row[chosen], cells.col[chosen]
     values = np.stack([cube.values[-1, position, row, col] for position in cube.positions(channels)], axis=1)
@@ -235,7 +270,8 @@ def training_cells(cube: Cube, cells: Cells, fold: int, channels: Sequence[str])
 
 
 def predict_map(models: Sequence[CellModel], cube: Cube, channels: Sequence[str]) -> np.ndarray:
-    """Probability (model, row, col) float32 of a landslide at every cell, strip by strip; NaN where a factor is."""
+    """Probability (model, row, col) float32 of a landslide at every cell, strip by strip; NaN where a factor
+    is."""
     height, width = cube.label.shape
     positions = cube.positions(channels)
     bands = np.full((len(models), height, width), np.nan, np.float32)

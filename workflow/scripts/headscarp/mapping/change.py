@@ -1,4 +1,5 @@
-"""Landslides that appear and grow between dates: post-classification comparison of class maps (Xia et al. 2021, section 4.2)."""
+"""Landslides that appear and grow between dates: post-classification comparison of class maps (Xia et al.
+2021, section 4.2)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,14 +15,14 @@ from scipy import ndimage
 from shapely import MultiPolygon
 from shapely.geometry import shape
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
-from headscarp.mapping.raster import CLASS_NAMES, NO_CLASS
-from headscarp.samples.splits import LANDSLIDE
-from headscarp.site.grid import Grid
-from headscarp.site.layer import CLASSES, grid_of, open_raster
-from headscarp.site.rasters import align
-from headscarp.site.vectors import read_vectors
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import CLASSES, grid_of, open_raster
+from headscarp.geo.rasters import align
+from headscarp.geo.vectors import read_vectors
+from headscarp.mapping.raster import CLASS_NAMES
 
 NEW, GROWN, UNCHANGED, GONE = "new", "grown", "unchanged", "gone"
 STATUSES = (NEW, GROWN, UNCHANGED)
@@ -31,8 +32,9 @@ OVERLAP = 0.5  # share of a change that must be mapped, or true, as in the objec
 
 @dataclass(frozen=True)
 class ChangeRule:
-    """What counts as change: `minimum_area_m2`, the smallest landslide of a date that is kept; a landslide has grown when its area is up
-    by more than `growth_share` of what it was and by more than `growth_pixels` of the common grid too.
+    """What counts as change: `minimum_area_m2`, the smallest landslide of a date that is kept; a landslide
+    has grown when its area is up by more than `growth_share` of what it was and by more than `growth_pixels`
+    of the common grid too.
 
     Raises:
         HeadscarpError: a number is negative.
@@ -54,12 +56,15 @@ class ChangeRule:
         if not before:
             return NEW
         up = after - before
-        return GROWN if up > self.growth_share * before and up > self.growth_pixels * pixel_area else UNCHANGED
+        return (
+            GROWN if up > self.growth_share * before and up > self.growth_pixels * pixel_area else UNCHANGED
+        )
 
 
 @dataclass(frozen=True)
 class Followed:
-    """Landslides followed through time, numbered from 1: `objects` int32 (date, row, col), 0 none; `pixels` (landslides, dates)."""
+    """Landslides followed through time, numbered from 1: `objects` int32 (date, row, col), 0 none; `pixels`
+    (landslides, dates)."""
 
     objects: np.ndarray
     pixels: np.ndarray
@@ -72,31 +77,40 @@ def compare_dates(
     rule: ChangeRule,
     truth: Mapping[str, str | Path] | None = None,
 ) -> None:
-    """Write the landslides of the last of several dates with what became of them, and the record of the comparison.
+    """Write the landslides of the last of several dates with what became of them, and the record of the
+    comparison.
 
-    All maps come on the coarsest of their grids, by the commonest class, and only pixels with a class at every date are compared. The
-    landslides of a date are groups of pixels (sharing sides) of `minimum_area_m2` or more; what touches or overlaps over all dates is one
-    landslide, followed through time. It is `new` when there was none at the first date, else `grown` or `unchanged` (neither of them)
-    from the first date to the last. The polygons (layer `landslides`, the largest first) are those of the last date, with status,
-    first_seen (date) and area_<date>_m2. Landslides that the last date lacks are counted in the record as `gone`.
+    All maps come on the coarsest of their grids, by the commonest class, and only pixels with a class at
+    every date are compared. The landslides of a date are groups of pixels (sharing sides) of
+    `minimum_area_m2` or more; what touches or overlaps over all dates is one landslide, followed through
+    time. It is `new` when there was none at the first date, else `grown` or `unchanged` (neither of them)
+    from the first date to the last. The polygons (layer `landslides`, the largest first) are those of the
+    last date, with status, first_seen (date) and area_<date>_m2. Landslides that the last date lacks are
+    counted in the record as `gone`.
 
     Args:
         maps: {date: classes.tif}, the earliest first.
-        truth: {date: vector file of true slides whose column `instance` is a number that a slide keeps over the dates}; with it the
-            record says how many true changes were found and how many mapped ones are false.
+        truth: {date: vector file of true slides whose column `instance` is a number that a slide keeps over
+            the dates}; with it the record says how many true changes were found and how many mapped ones are
+            false.
 
     Raises:
-        HeadscarpError: fewer than two dates, a file is missing or unreadable, maps do not cover each other, or no truth for the first or
-            the last date.
+        HeadscarpError: fewer than two dates, a file is missing or unreadable, maps do not cover each other,
+            or no truth for the first or the last date.
     """
     dates = list(maps)
     if len(dates) < 2:
-        raise HeadscarpError(f"a comparison needs the maps of two dates or more, but got {len(dates)}: {', '.join(dates) or 'none'}")
+        raise HeadscarpError(
+            f"a comparison needs the maps of two dates or more, but got {len(dates)}: "
+            f"{', '.join(dates) or 'none'}"
+        )
     grid = max((grid_at(path) for path in maps.values()), key=lambda grid: grid.resolution)
     codes = np.stack([on_grid(path, grid) for path in maps.values()])
-    known = (codes != NO_CLASS).all(axis=0)
+    known = (codes != UNMAPPED).all(axis=0)
     if not known.any():
-        raise HeadscarpError(f"the maps of {', '.join(dates)} have no pixel in common; check that they are of one place")
+        raise HeadscarpError(
+            f"the maps of {', '.join(dates)} have no pixel in common; check that they are of one place"
+        )
     pixel_area = abs(grid.transform.determinant)
     followed = follow((codes == LANDSLIDE) & known, rule.minimum_area_m2 / pixel_area)
     slides = describe(followed, dates, rule, pixel_area)
@@ -106,10 +120,14 @@ def compare_dates(
         "rule": asdict(rule),
         "compared_share": float(known.mean()),
         "landslide_area_m2": {date: float(slides[area_column(date)].sum()) for date in dates},
-        "by_status": {status: status_record(slides[slides["status"] == status], dates) for status in STATUSES},
+        "by_status": {
+            status: status_record(slides[slides["status"] == status], dates) for status in STATUSES
+        },
         "gone": status_record(slides[slides["status"] == GONE], dates),
         "transitions": transitions(codes[:, known], dates, pixel_area),
-        "truth": None if truth is None else against_truth(followed, slides["status"], known, truth, dates, rule, grid),
+        "truth": None
+        if truth is None
+        else against_truth(followed, slides["status"], known, truth, dates, rule, grid),
     }
     write_followed(out_gpkg, followed.objects[-1], slides[slides["status"] != GONE], grid)
     write_json(out_json, record)
@@ -123,15 +141,18 @@ def grid_at(path: str | Path) -> Grid:
 def on_grid(path: str | Path, grid: Grid) -> np.ndarray:
     """Class codes (row, col) uint8 of a map on a grid, the commonest of each pixel, 255 = no data."""
     layer = align(path, 1, grid, CLASSES)
-    return np.where(layer.values == layer.nodata, NO_CLASS, layer.values).astype(np.uint8)
+    return np.where(layer.values == layer.nodata, UNMAPPED, layer.values).astype(np.uint8)
 
 
 def follow(landslide: np.ndarray, minimum_pixels: float) -> Followed:
-    """Follow the landslides of masks (date, row, col) bool, without groups of fewer than `minimum_pixels` at a date."""
+    """Follow the landslides of masks (date, row, col) bool, without groups of fewer than `minimum_pixels` at
+    a date."""
     kept = np.stack([without_small(mask, minimum_pixels) for mask in landslide])
     together, count = ndimage.label(kept.any(axis=0))
     objects = np.where(kept, together, 0).astype(np.int32)
-    return Followed(objects, np.stack([np.bincount(one.ravel(), minlength=count + 1)[1:] for one in objects], axis=1))
+    return Followed(
+        objects, np.stack([np.bincount(one.ravel(), minlength=count + 1)[1:] for one in objects], axis=1)
+    )
 
 
 def without_small(mask: np.ndarray, minimum_pixels: float) -> np.ndarray:
@@ -147,7 +168,8 @@ def area_column(date: str) -> str:
 
 
 def describe(followed: Followed, dates: Sequence[str], rule: ChangeRule, pixel_area: float) -> pd.DataFrame:
-    """Status, date first seen and area in m2 at each date of landslides, in the order of their numbers (the index)."""
+    """Status, date first seen and area in m2 at each date of landslides, in the order of their numbers (the
+    index)."""
     areas = followed.pixels * pixel_area
     columns: dict[str, Any] = {
         "status": [rule.status(area[0], area[-1], pixel_area) for area in areas],
@@ -164,11 +186,18 @@ def status_record(slides: pd.DataFrame, dates: Sequence[str]) -> dict[str, float
 
 
 def transitions(codes: np.ndarray, dates: Sequence[str], pixel_area: float) -> list[dict[str, Any]]:
-    """Areas in m2 (from class, to class) between neighbouring dates, and from the first to the last, of codes (date, pixel)."""
+    """Areas in m2 (from class, to class) between neighbouring dates, and from the first to the last, of codes
+    (date, pixel)."""
     pairs = list(dict.fromkeys([*pairwise(range(len(dates))), (0, len(dates) - 1)]))
-    counts = [np.bincount(codes[a].astype(int) * CLASS_COUNT + codes[b], minlength=CLASS_COUNT**2) for a, b in pairs]
+    counts = [
+        np.bincount(codes[a].astype(int) * CLASS_COUNT + codes[b], minlength=CLASS_COUNT**2) for a, b in pairs
+    ]
     return [
-        {"from": dates[a], "to": dates[b], "area_m2": (count.reshape(CLASS_COUNT, CLASS_COUNT) * pixel_area).tolist()}
+        {
+            "from": dates[a],
+            "to": dates[b],
+            "area_m2": (count.reshape(CLASS_COUNT, CLASS_COUNT) * pixel_area).tolist(),
+        }
         for (a, b), count in zip(pairs, counts, strict=True)
     ]
 
@@ -182,21 +211,37 @@ def against_truth(
     rule: ChangeRule,
     grid: Grid,
 ) -> dict[str, Any]:
-    """By status `new` and `grown`: true slides, how many were found, mapped landslides, and how many of them are false.
+    """By status `new` and `grown`: true slides, how many were found, mapped landslides, and how many of them
+    are false.
 
-    The change of a slide is where it is at the last date and no slide was at the first. A true slide is found where at least half of its
-    change is mapped as change; a mapped one is false where less than half of its change is true change. The same smallest landslide and
-    the same growth as in the maps hold for true slides.
+    The change of a slide is where it is at the last date and no slide was at the first. A true slide is found
+    where at least half of its change is mapped as change; a mapped one is false where less than half of its
+    change is true change. The same smallest landslide and the same growth as in the maps hold for true
+    slides.
     """
     for date in (dates[0], dates[-1]):
         if date not in truth:
-            raise HeadscarpError(f"no true slides are given for {date}; give a file for the first and the last date, or none at all")
+            raise HeadscarpError(
+                f"no true slides are given for {date}; give a file for the first and the last date, or "
+                f"none at all"
+            )
     first, last = (np.where(known, burn(truth[date], grid), 0) for date in (dates[0], dates[-1]))
     pixel_area = abs(grid.transform.determinant)
-    before, after = (np.bincount(numbers.ravel(), minlength=max(first.max(), last.max()) + 1)[1:] * pixel_area for numbers in (first, last))
+    before, after = (
+        np.bincount(numbers.ravel(), minlength=max(first.max(), last.max()) + 1)[1:] * pixel_area
+        for numbers in (first, last)
+    )
     large = after >= max(rule.minimum_area_m2, pixel_area)
-    true_status = np.array([rule.status(*areas, pixel_area) if keep else GONE for *areas, keep in zip(before, after, large, strict=True)])
-    true_change, mapped_change = (last > 0) & (first == 0), (followed.objects[-1] > 0) & (followed.objects[0] == 0)
+    true_status = np.array(
+        [
+            rule.status(*areas, pixel_area) if keep else GONE
+            for *areas, keep in zip(before, after, large, strict=True)
+        ]
+    )
+    true_change, mapped_change = (
+        (last > 0) & (first == 0),
+        (followed.objects[-1] > 0) & (followed.objects[0] == 0),
+    )
     found = share_inside(last, true_change, mapped_change, len(true_status)) >= OVERLAP
     false = share_inside(followed.objects[-1], mapped_change, true_change, len(statuses)) < OVERLAP
     record: dict[str, Any] = {"overlap": OVERLAP}
@@ -219,23 +264,35 @@ def burn(path: str | Path, grid: Grid) -> np.ndarray:
     """
     slides = read_vectors(path, grid.crs)
     if "instance" not in slides:
-        raise HeadscarpError(f"{path} has no column 'instance', the number that a slide keeps over the dates; add it")
+        raise HeadscarpError(
+            f"{path} has no column 'instance', the number that a slide keeps over the dates; add it"
+        )
     pairs = list(zip(slides.geometry, slides["instance"].astype(int), strict=True))
-    return rasterize(pairs, grid.shape, transform=grid.transform, dtype="int32") if pairs else np.zeros(grid.shape, np.int32)
+    return (
+        rasterize(pairs, grid.shape, transform=grid.transform, dtype="int32")
+        if pairs
+        else np.zeros(grid.shape, np.int32)
+    )
 
 
 def share_inside(objects: np.ndarray, change: np.ndarray, other: np.ndarray, count: int) -> np.ndarray:
-    """Share (objects,) of the changed pixels of each object 1 to `count` that lie in `other`, (row, col) all; 0 where it has none."""
-    changed, inside = (np.bincount(objects[mask], minlength=count + 1)[1:] for mask in (change, change & other))
+    """Share (objects,) of the changed pixels of each object 1 to `count` that lie in `other`, (row, col) all;
+    0 where it has none."""
+    changed, inside = (
+        np.bincount(objects[mask], minlength=count + 1)[1:] for mask in (change, change & other)
+    )
     return np.divide(inside, changed, out=np.zeros(count), where=changed > 0)
 
 
 def write_followed(path: str | Path, objects: np.ndarray, slides: pd.DataFrame, grid: Grid) -> None:
-    """Write landslides, which may be none, with the outlines of their pixels in `objects` (row, col), the largest first."""
+    """Write landslides, which may be none, with the outlines of their pixels in `objects` (row, col), the
+    largest first."""
     parts: dict[int, list[Any]] = {number: [] for number in slides.index}
     for part, number in shapes(objects, mask=objects > 0, connectivity=4, transform=grid.transform):
         parts[int(number)].append(shape(part))
-    polygons = geopandas.GeoDataFrame(slides, geometry=[MultiPolygon(of_one) for of_one in parts.values()], crs=grid.crs)
+    polygons = geopandas.GeoDataFrame(
+        slides, geometry=[MultiPolygon(of_one) for of_one in parts.values()], crs=grid.crs
+    )
     polygons = polygons.sort_values(slides.columns[-1], ascending=False, kind="stable", ignore_index=True)
     with atomic_path(path) as temporary:
         polygons.to_file(temporary, driver="GPKG", layer="landslides", geometry_type="MultiPolygon")

@@ -1,15 +1,17 @@
 """Landslide susceptibility of every cell of a map from the 3D-CNN, which sees one window of factors per cell.
 
-Neighbouring windows share nearly all their cells and, with valid convolutions, nearly all their sums. So the map itself goes through the
-network once, strip by strip. Pooling with stride 2 would leave answers at every second row and column only; instead the maps are pooled
-from each of the corners (0, 0), (0, 1), (1, 0), (1, 1), and what follows runs on the four fragments, side by side in the batch. That is
-stride-1 pooling followed by convolutions with dilated taps (2 cells apart after the first pooling, 4 after the second), without gaps in
-memory. Giusti, A. et al. (2013). Fast image scanning with deep max-pooling convolutional neural networks. ICIP 2013, 4034-4038.
-doi:10.1109/ICIP.2013.6738831
+Neighbouring windows share nearly all their cells and, with valid convolutions, nearly all their sums. So the
+map itself goes through the network once, strip by strip. Pooling with stride 2 would leave answers at every
+second row and column only; instead the maps are pooled from each of the corners (0, 0), (0, 1), (1, 0), (1,
+1), and what follows runs on the four fragments, side by side in the batch. That is stride-1 pooling followed
+by convolutions with dilated taps (2 cells apart after the first pooling, 4 after the second), without gaps in
+memory. Giusti, A. et al. (2013). Fast image scanning with deep max-pooling convolutional neural networks.
+ICIP 2013, 4034-4038. doi:10.1109/ICIP.2013.6738831
 
-Several windows cannot share like this. A window of 17 cells resampled to 12 has its taps 17/12 cells apart, each at another fraction of a
-cell: a tap of one window lies where no tap of any other window lies. The first convolution adds up the scales, so that from there on two
-windows have no sum in common. Models of several windows therefore get them cut and resampled on the device, some cells at a time.
+Several windows cannot share like this. A window of 17 cells resampled to 12 has its taps 17/12 cells apart,
+each at another fraction of a cell: a tap of one window lies where no tap of any other window lies. The first
+convolution adds up the scales, so that from there on two windows have no sum in common. Models of several
+windows therefore get them cut and resampled on the device, some cells at a time.
 """
 
 import numpy as np
@@ -25,13 +27,16 @@ BATCH = 64  # windows at once where they are evaluated one by one: more is slowe
 PERIOD = POOL * POOL  # rows after which pooling twice begins anew
 
 
-def susceptibility_map(model: CNN3D, factors: np.ndarray | Tensor, device: torch.device, strip_rows: int = 64) -> np.ndarray:
+def susceptibility_map(
+    model: CNN3D, factors: np.ndarray | Tensor, device: torch.device, strip_rows: int = 64
+) -> np.ndarray:
     """Probability of a landslide at every cell, as the model gives it for the cell's own windows.
 
     Args:
         model: on `device`; it is put into evaluation mode.
         factors: (factor, row, col), scaled as for training; NaN is no data.
-        strip_rows: rows that are mapped at once; they bound the memory. Strips overlap by the largest window less one row.
+        strip_rows: rows that are mapped at once; they bound the memory. Strips overlap by the largest window
+        less one row.
 
     Returns:
         (row, col) float32; NaN where the largest window leaves the map or holds a NaN.
@@ -52,8 +57,12 @@ def susceptibility_map(model: CNN3D, factors: np.ndarray | Tensor, device: torch
     inside = probability[window // 2 :, window // 2 :][:tall, :wide]
     evaluate = scan if len(model.windows) == 1 else window_by_window
     model.eval()
-    # TF32, cuDNN's default for float32 convolutions, rounds to 10 bits: maps would depend on the strips by 1e-3.
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+    # TF32, cuDNN's default for float32 convolutions, rounds to 10 bits: maps would depend on the strips by
+    # 1e-3.
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+    ):
         for top in range(0, tall, strip_rows):
             strip = factors[:, top : top + strip_rows + window - 1].to(device)
             holes = functional.max_pool2d(strip.isnan().any(0, keepdim=True).float(), window, stride=1)[0] > 0
@@ -63,11 +72,14 @@ def susceptibility_map(model: CNN3D, factors: np.ndarray | Tensor, device: torch
 
 
 def window_by_window(model: CNN3D, factors: Tensor, batch: int = BATCH) -> Tensor:
-    """Probability (row - n + 1, col - n + 1) at each position of the largest window, n, in (factor, row, col); each window on its own."""
+    """Probability (row - n + 1, col - n + 1) at each position of the largest window, n, in (factor, row,
+    col); each window on its own."""
     window = max(model.windows)
     tall, wide = (side - window + 1 for side in factors.shape[1:])
     cells = torch.arange(tall * wide, device=factors.device)
-    batches = zip((cells // wide + window // 2).split(batch), (cells % wide + window // 2).split(batch), strict=True)
+    batches = zip(
+        (cells // wide + window // 2).split(batch), (cells % wide + window // 2).split(batch), strict=True
+    )
     logits = [model(neighbourhoods(factors, rows, cols, model.windows)) for rows, cols in batches]
     return torch.cat(logits).softmax(1)[:, 1].reshape(tall, wide)
 
@@ -78,7 +90,8 @@ def scan(model: CNN3D, factors: Tensor) -> Tensor:
     tall, wide = (side - window + 1 for side in factors.shape[1:])
     below, half = -tall % PERIOD, PERIOD * -(-wide // (2 * PERIOD))
     padded = functional.pad(factors, (0, 2 * half - wide, 0, below))
-    # A left and a right half, because PyTorch leaves a lone input of few channels to a convolution that is ten times slower on CPUs.
+    # A left and a right half, because PyTorch leaves a lone input of few channels to a convolution that is
+    # ten times slower on CPUs.
     halves = padded.unfold(2, half + window - 1, half).movedim(2, 0)
     maps = pool_fragments(model.first(halves[:, None]))
     maps = pool_fragments(model.second(maps))
@@ -87,13 +100,15 @@ def scan(model: CNN3D, factors: Tensor) -> Tensor:
 
 
 def pool_fragments(maps: Tensor) -> Tensor:
-    """Max-pool (N, maps, factor, row, col) from the corners (0, 0), (0, 1), (1, 0), (1, 1): (4 N, maps, factor, row / 2, col / 2).
+    """Max-pool (N, maps, factor, row, col) from the corners (0, 0), (0, 1), (1, 0), (1, 1): (4 N, maps,
+    factor, row / 2, col / 2).
 
-    With an even number of window positions along both axes all fragments are of one size, and the rows and columns left over are those
-    that pooling an odd window drops.
+    With an even number of window positions along both axes all fragments are of one size, and the rows and
+    columns left over are those that pooling an odd window drops.
     """
     rows, cols = ((side - 1) // POOL for side in maps.shape[-2:])
-    # The maximum of shifted maps is stride-1 pooling, ten times as fast on a CPU as max_pool3d from each corner.
+    # The maximum of shifted maps is stride-1 pooling, ten times as fast on a CPU as max_pool3d from each
+    # corner.
     for axis, length in ((-2, POOL * rows), (-1, POOL * cols)):
         maps = torch.maximum(maps.narrow(axis, 0, length), maps.narrow(axis, 1, length))
     corners = maps.unflatten(-1, (cols, POOL)).unflatten(-3, (rows, POOL))

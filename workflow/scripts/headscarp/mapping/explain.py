@@ -1,8 +1,10 @@
-"""Grad-CAM of segmentation networks: which parts of a window raise the landslide logit, seen by two layers of a network.
+"""Grad-CAM of segmentation networks: which parts of a window raise the landslide logit, seen by two layers of
+a network.
 
-Selvaraju, R. R. et al. (2017). Grad-CAM: visual explanations from deep networks via gradient-based localization. ICCV 2017, 618-626.
-doi:10.1109/ICCV.2017.74. For segmentation: Vinogradova, K., Dibrov, A. & Myers, G. (2020). AAAI 34(10), 13943-13944,
-doi:10.1609/aaai.v34i10.7244. What is explained is the mean logit over a set of pixels, here those of true landslides.
+Selvaraju, R. R. et al. (2017). Grad-CAM: visual explanations from deep networks via gradient-based
+localization. ICCV 2017, 618-626. doi:10.1109/ICCV.2017.74. For segmentation: Vinogradova, K., Dibrov, A. &
+Myers, G. (2020). AAAI 34(10), 13943-13944, doi:10.1609/aaai.v34i10.7244. What is explained is the mean logit
+over a set of pixels, here those of true landslides.
 """
 
 from collections.abc import Callable
@@ -14,15 +16,16 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
-from headscarp.learning.devices import choose_device
-from headscarp.learning.weights import load_network
-from headscarp.learning.windows import Scene, open_scene
 from headscarp.mapping.predict import read_window, to_probability
 from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead
-from headscarp.samples.splits import LANDSLIDE, TEST, UNMAPPED
+from headscarp.samples.splits import TEST
 from headscarp.site.cube import open_array
+from headscarp.training.devices import choose_device
+from headscarp.training.weights import load_network
+from headscarp.training.windows import Scene, open_scene
 
 WINDOW = 128  # pixels: a multiple of every network's coarsest stride
 WINDOWS = 3
@@ -30,7 +33,8 @@ LAYERS = ("decoder", "encoder")
 
 
 class Made(NamedTuple):
-    """What a module of a network made of a window: its name in the network, and the maps' number and height in pixels."""
+    """What a module of a network made of a window: its name in the network, and the maps' number and height
+    in pixels."""
 
     name: str
     maps: int
@@ -38,10 +42,12 @@ class Made(NamedTuple):
 
 
 def made_by(model: SegmentationNetwork, window: Tensor) -> list[Made]:
-    """Modules that make maps of `window` (1, bands, H, W), in the order in which they finish; leaves evaluation mode on.
+    """Modules that make maps of `window` (1, bands, H, W), in the order in which they finish; leaves
+    evaluation mode on.
 
-    Left out are modules that are called several times, whose maps would be mixed up; the layers of two-step heads; and what is no map at
-    half, a quarter ... or `size_multiple`-th of the window's size (pooled vectors of attention, bins of pyramids).
+    Left out are modules that are called several times, whose maps would be mixed up; the layers of two-step
+    heads; and what is no map at half, a quarter ... or `size_multiple`-th of the window's size (pooled
+    vectors of attention, bins of pyramids).
     """
     heights = {window.shape[-2] >> level for level in range(model.size_multiple.bit_length())}
     heads = tuple(name for name, module in model.named_modules() if isinstance(module, TwoStepHead))
@@ -70,9 +76,10 @@ def made_by(model: SegmentationNetwork, window: Tensor) -> list[Made]:
 def explained_layers(model: SegmentationNetwork, bands: int, classes: int) -> dict[str, str]:
     """Names of the two layers of a network that are explained, by one rule for all networks.
 
-    `decoder`: the module that finishes last of those that make more than the logits, that is another number of maps than there are
-    classes (a two-step head counts as logits). `encoder`: of the modules that make the smallest maps, the one that makes most, the last of
-    equals. In a network without decoder both see the coarse maps.
+    `decoder`: the module that finishes last of those that make more than the logits, that is another number
+    of maps than there are classes (a two-step head counts as logits). `encoder`: of the modules that make the
+    smallest maps, the one that makes most, the last of equals. In a network without decoder both see the
+    coarse maps.
     """
     side = 4 * model.size_multiple
     made = made_by(model, torch.zeros(1, bands, side, side, device=next(model.parameters()).device))
@@ -83,33 +90,46 @@ def explained_layers(model: SegmentationNetwork, bands: int, classes: int) -> di
 
 
 def grad_cam(model: nn.Module, layer: str, window: Tensor, pixels: Tensor, logit: int) -> np.ndarray:
-    """Grad-CAM (H, W) float32, not below 0, of one window (1, bands, H, W) by the module called `layer`, enlarged bilinearly.
+    """Grad-CAM (H, W) float32, not below 0, of one window (1, bands, H, W) by the module called `layer`,
+    enlarged bilinearly.
 
-    The maps of the layer, each weighted by the mean over the map of the gradient of the mean of logit number `logit` over `pixels`
-    (H, W) bool, are added up; what is below 0 speaks against landslides and counts as 0 (Selvaraju et al., eqs 1 and 2).
+    The maps of the layer, each weighted by the mean over the map of the gradient of the mean of logit number
+    `logit` over `pixels` (H, W) bool, are added up; what is below 0 speaks against landslides and counts as 0
+    (Selvaraju et al., eqs 1 and 2).
     """
 
     def explained(images: Tensor) -> Tensor:
         return model(images)[:, logit, pixels].mean(dim=1)
 
     cam = LayerGradCam(explained, model.get_submodule(layer)).attribute(window, relu_attributions=True)
-    return LayerAttribution.interpolate(cam, tuple(window.shape[-2:]), "bilinear")[0, 0].detach().cpu().numpy().astype(np.float32)
+    return (
+        LayerAttribution.interpolate(cam, tuple(window.shape[-2:]), "bilinear")[0, 0]
+        .detach()
+        .cpu()
+        .numpy()
+        .astype(np.float32)
+    )
 
 
-def largest_slides(instances: np.ndarray, tested: np.ndarray, count: int = WINDOWS, size: int = WINDOW) -> np.ndarray:
-    """First row, first column, height and width (window, 4) of the windows around the largest slides of the test region.
+def largest_slides(
+    instances: np.ndarray, tested: np.ndarray, count: int = WINDOWS, size: int = WINDOW
+) -> np.ndarray:
+    """First row, first column, height and width (window, 4) of the windows around the largest slides of the
+    test region.
 
     Args:
         instances: (row, col), 0 or the number of the slide. tested: (row, col) bool.
-        count, size: windows at most, and their sides, or those of the scene where it is smaller. A slide whose middle lies in the window of
-            a larger one gets none.
+        count, size: windows at most, and their sides, or those of the scene where it is smaller. A slide
+            whose middle lies in the window of a larger one gets none.
 
     Raises:
         HeadscarpError: there is no slide in the test region.
     """
     rows, cols = np.nonzero(tested & (instances > 0))
     if not rows.size:
-        raise HeadscarpError("the test region has no landslide to explain; use smaller blocks in the card's `sampling`")
+        raise HeadscarpError(
+            "the test region has no landslide to explain; use smaller blocks in the card's `sampling`"
+        )
     _, member, areas = np.unique(instances[rows, cols], return_inverse=True, return_counts=True)
     sides = np.minimum(size, instances.shape)
     windows: list[np.ndarray] = []
@@ -127,17 +147,23 @@ def largest_slides(instances: np.ndarray, tested: np.ndarray, count: int = WINDO
 
 
 def explain_run(
-    run_folder: str | Path, cube_folder: str | Path, samples_folder: str | Path, device: str = "auto", threads: int = 1
+    run_folder: str | Path,
+    cube_folder: str | Path,
+    samples_folder: str | Path,
+    device: str = "auto",
+    threads: int = 1,
 ) -> None:
-    """Write `gradcam.npz` into the folder of a trained run: how it sees the largest slides of the test region.
+    """Write `gradcam.npz` into the folder of a trained run: how it sees the largest slides of the test
+    region.
 
-    windows: (window, [row, col, height, width]), the same for all runs on the same samples. decoder, encoder: Grad-CAM (window, height,
-    width) float32 >= 0 by the two layers of `explained_layers`, for the mean landslide logit over the window's labelled landslide pixels;
-    decoder_layer, encoder_layer: their names. probability: (window, height, width) float32.
+    windows: (window, [row, col, height, width]), the same for all runs on the same samples. decoder, encoder:
+    Grad-CAM (window, height, width) float32 >= 0 by the two layers of `explained_layers`, for the mean
+    landslide logit over the window's labelled landslide pixels; decoder_layer, encoder_layer: their names.
+    probability: (window, height, width) float32.
 
     Raises:
-        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, no slide lies in the test region, or the
-            device does not exist.
+        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, no slide lies
+            in the test region, or the device does not exist.
     """
     run_folder, cube_folder, samples_folder = Path(run_folder), Path(cube_folder), Path(samples_folder)
     place = choose_device(device)
@@ -145,7 +171,9 @@ def explain_run(
     model, record = load_network(run_folder)
     spec = record["spec"]
     model.to(place).eval()
-    scene = open_scene(cube_folder, samples_folder, spec["channels"], record.get("statistics"), spec.get("dates"))
+    scene = open_scene(
+        cube_folder, samples_folder, spec["channels"], record.get("statistics"), spec.get("dates")
+    )
     label = open_array(cube_folder / "label.npy")
     tested = (open_array(samples_folder / "regions.npy") == TEST) & (label != UNMAPPED)
     windows = largest_slides(open_array(cube_folder / "instances.npy"), tested)
@@ -162,11 +190,14 @@ def explain_run(
             arrays["probability"].append(to_probability(model(image))[0, logit].cpu().numpy())
     named = {f"{name}_layer": np.array(layer) for name, layer in layers.items()}
     with atomic_path(run_folder / "gradcam.npz") as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, windows=windows, **named, **{name: np.stack(values) for name, values in arrays.items()})
+        np.savez_compressed(
+            stream, windows=windows, **named, **{name: np.stack(values) for name, values in arrays.items()}
+        )
 
 
 def window_of(scene: Scene, window: np.ndarray) -> Tensor:
-    """A window (row, col, height, width) of a scene's last date, (1, plane, height, width) float32, no data as 0."""
+    """A window (row, col, height, width) of a scene's last date, (1, plane, height, width) float32, no data
+    as 0."""
     row, col, height, width = (int(n) for n in window)
     image, _ = read_window(scene, -1, row, col, height, width)
     return torch.from_numpy(image)[None]

@@ -10,14 +10,15 @@ import sklearn
 from sklearn.ensemble import RandomForestClassifier
 
 from headscarp import __version__
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
-from headscarp.learning.windows import BLOCKED, Samples, Scene, open_samples
+from headscarp.geo.grid import Grid
 from headscarp.mapping.raster import write_probability
 from headscarp.mapping.scene import write_map_record
 from headscarp.provenance import made, read_by_run
-from headscarp.samples.splits import LANDSLIDE, TRAIN, UNMAPPED, UNUSED
-from headscarp.site.grid import Grid
+from headscarp.samples.splits import TRAIN, UNUSED
+from headscarp.training.windows import BLOCKED, Samples, Scene, open_samples
 from headscarp.vocabulary import require_known
 
 DEFAULTS = {"n_estimators": 100, "min_samples_leaf": 5, "max_features": "sqrt"}
@@ -33,10 +34,12 @@ def run_forest(
     date: int = -1,
     maximum_pixels: int = 50_000,
 ) -> None:
-    """Train a forest and map its scene: `run.json` (with Gini importances by channel, adding up to 1), `probability.tif` and `map.json`.
+    """Train a forest and map its scene: `run.json` (with Gini importances by channel, adding up to 1),
+    `probability.tif` and `map.json`.
 
     Args:
-        spec: {network: {params: of scikit-learn's RandomForestClassifier}, channels: [names], seed}, as for `learning.trainer.train_run`.
+        spec: {network: {params: of scikit-learn's RandomForestClassifier}, channels: [names], seed}, as for
+        `training.trainer.train_run`.
         maximum_pixels: size of the random sample of training pixels.
 
     Raises:
@@ -49,25 +52,37 @@ def run_forest(
     values, labels = sample_pixels(samples, date, maximum_pixels, spec["seed"])
     if len(np.unique(labels)) < 2:
         raise HeadscarpError(
-            f"{samples_folder}: the training pixels hold only landslides or only background; use other blocks or another seed"
+            f"{samples_folder}: the training pixels hold only landslides or only background; use other "
+            f"blocks or another seed"
         )
     forest.fit(values, labels)
-    write_json(run_folder / "run.json", {
-        "spec": spec,
-        "seed": spec["seed"],
-        "protocol": samples.protocol,
-        "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "headscarp": __version__},
-        "device": "cpu",
-        "threads": threads,
-        "pixels": len(labels),
-        "landslide_share": float(labels.mean()),
-        "importances": dict(zip(spec["channels"], forest.feature_importances_.tolist(), strict=True)),
-        "seconds": round(time.perf_counter() - began, 3),
-    } | made(started, read_by_run(cube_folder, samples_folder)))  # fmt: skip
+    write_json(
+        run_folder / "run.json",
+        {
+            "spec": spec,
+            "seed": spec["seed"],
+            "protocol": samples.protocol,
+            "versions": {
+                "scikit-learn": sklearn.__version__,
+                "numpy": np.__version__,
+                "headscarp": __version__,
+            },
+            "device": "cpu",
+            "threads": threads,
+            "pixels": len(labels),
+            "landslide_share": float(labels.mean()),
+            "importances": dict(zip(spec["channels"], forest.feature_importances_.tolist(), strict=True)),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        | made(started, read_by_run(cube_folder, samples_folder)),
+    )
     began = time.perf_counter()
     grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])
     write_probability(
-        run_folder / "probability.tif", predict_strips(forest, samples.scene, date), grid, f"headscarp: random forest, seed {spec['seed']}"
+        run_folder / "probability.tif",
+        predict_strips(forest, samples.scene, date),
+        grid,
+        f"headscarp: random forest, seed {spec['seed']}",
     )
     write_map_record(run_folder, time.perf_counter() - began, samples.scene.shape, "cpu")
 
@@ -79,7 +94,8 @@ def make_forest(params: dict[str, Any], seed: int, threads: int) -> RandomForest
 
 
 def sample_pixels(samples: Samples, date: int, maximum: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A random sample of training pixels: standardised values (pixel, channel), no data as 0 (the mean), and whether each is landslide."""
+    """A random sample of training pixels: standardised values (pixel, channel), no data as 0 (the mean), and
+    whether each is landslide."""
     pixels = np.flatnonzero(training_pixels(samples))
     if len(pixels) > maximum:
         pixels = np.sort(np.random.default_rng(seed).choice(pixels, maximum, replace=False))
@@ -90,7 +106,8 @@ def sample_pixels(samples: Samples, date: int, maximum: int, seed: int) -> tuple
 
 
 def training_pixels(samples: Samples) -> np.ndarray:
-    """Mapped pixels (row, col) bool of the training region; under protocol published, which has none, those inside training windows."""
+    """Mapped pixels (row, col) bool of the training region; under protocol published, which has none, those
+    inside training windows."""
     mapped = (samples.label != UNMAPPED) & (samples.regions != UNUSED)
     if samples.protocol == BLOCKED:
         return mapped & (samples.regions == TRAIN)
@@ -100,8 +117,11 @@ def training_pixels(samples: Samples) -> np.ndarray:
     return mapped & inside
 
 
-def predict_strips(forest: RandomForestClassifier, scene: Scene, date: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Probability of landslides, strip by strip (first row, (rows, cols) float32); NaN where all channels are NaN."""
+def predict_strips(
+    forest: RandomForestClassifier, scene: Scene, date: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Probability of landslides, strip by strip (first row, (rows, cols) float32); NaN where all channels are
+    NaN."""
     height, width = scene.shape
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):

@@ -1,6 +1,8 @@
-"""The landslide inventory of a mapped site: what a network took for landslides, less ground that holds none, as polygons.
+"""The landslide inventory of a mapped site: what a network took for landslides, less ground that holds none,
+as polygons.
 
-Zhang et al. (2024), section 4.1.4: false positives on roads, residential land and water are removed by overlay.
+Zhang et al. (2024), section 4.1.4: false positives on roads, residential land and water are removed by
+overlay.
 """
 
 from collections.abc import Mapping
@@ -11,13 +13,13 @@ import numpy as np
 from rasterio.features import geometry_mask
 from scipy import ndimage
 
+from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import read_layer
+from headscarp.geo.vectors import read_vectors
 from headscarp.mapping.polygons import polygonise, write_polygons
-from headscarp.samples.splits import UNMAPPED
-from headscarp.site.grid import Grid
-from headscarp.site.layer import read_layer
-from headscarp.site.vectors import read_vectors
 from headscarp.vocabulary import require_known
 
 MEANS = {"slope": "slope_deg", "elevation": "elevation_m"}  # layer: column mean_<...> of the polygons
@@ -36,19 +38,20 @@ def build_inventory(
 ) -> None:
     """Write the polygons of an inventory and the record of how they came about.
 
-    Polygons are groups of pixels (sharing sides) of the study area whose probability reaches `threshold` and whose centres no mask covers,
-    of `minimum_area_m2` (the smallest mapping unit) or more, with area_m2, mean_probability, mean_slope_deg and mean_elevation_m. The
-    record holds pixels, polygons and area_km2 as `mapped`, after each of `masks` in turn, and of the `inventory` after the smallest unit.
-    Rasters are in memory whole, in 20 bytes a pixel at most: 2.4 GB for a city of 119 million pixels.
+    Polygons are groups of pixels (sharing sides) of the study area whose probability reaches `threshold` and
+    whose centres no mask covers, of `minimum_area_m2` (the smallest mapping unit) or more, with area_m2,
+    mean_probability, mean_slope_deg and mean_elevation_m. The record holds pixels, polygons and area_km2 as
+    `mapped`, after each of `masks` in turn, and of the `inventory` after the smallest unit. Rasters are in
+    memory whole, in 20 bytes a pixel at most: 2.4 GB for a city of 119 million pixels.
 
     Args:
-        layers_folder: holds slope.tif (degrees), elevation.tif (m) and label.tif (255 outside the study area) on the grid of the
-            probability.
+        layers_folder: holds slope.tif (degrees), elevation.tif (m) and label.tif (255 outside the study area)
+            on the grid of the probability.
         masks: {name: {file: vector file in raw_folder, buffer_m: metres around its features, 0 if left out}}.
 
     Raises:
-        HeadscarpError: a file is missing or unreadable, a layer is on another grid, an unknown key or a negative buffer of a mask, or a
-            grid that is not in metres.
+        HeadscarpError: a file is missing or unreadable, a layer is on another grid, an unknown key or a
+            negative buffer of a mask, or a grid that is not in metres.
     """
     probability = read_layer(probability_path)
     grid, values = probability.grid, probability.values
@@ -64,10 +67,16 @@ def build_inventory(
         kept &= ~covered(name, mask, Path(raw_folder), grid)
         record["masks"][name] = counts(kept, grid)
     values[~kept] = np.nan
-    layers = {column: read_on_grid(Path(layers_folder) / f"{layer}.tif", grid) for layer, column in MEANS.items()}
+    layers = {
+        column: read_on_grid(Path(layers_folder) / f"{layer}.tif", grid) for layer, column in MEANS.items()
+    }
     polygons = polygonise(values, grid, threshold, minimum_area_m2, layers)
     area = float(polygons.area_m2.sum())
-    record["inventory"] = {"pixels": round(area / pixel_area(grid)), "polygons": len(polygons), "area_km2": area / 1e6}
+    record["inventory"] = {
+        "pixels": round(area / pixel_area(grid)),
+        "polygons": len(polygons),
+        "area_km2": area / 1e6,
+    }
     if polygons.empty:
         record["notes"].append("no landslide is left: the polygons file is empty")
     write_polygons(out_gpkg, polygons)
@@ -75,7 +84,8 @@ def build_inventory(
 
 
 def covered(name: str, mask: Mapping[str, Any], folder: Path, grid: Grid) -> np.ndarray:
-    """Pixels (row, col) bool whose centres the features of a mask, with its buffer, cover; of lines without a buffer, those they cross."""
+    """Pixels (row, col) bool whose centres the features of a mask, with its buffer, cover; of lines without a
+    buffer, those they cross."""
     for key in mask:
         require_known(key, MASK_KEYS, f"inventory mask {name}: key")
     buffer = mask.get("buffer_m", 0)
@@ -91,7 +101,11 @@ def covered(name: str, mask: Mapping[str, Any], folder: Path, grid: Grid) -> np.
 def counts(mask: np.ndarray, grid: Grid) -> dict[str, float]:
     """Pixels, groups of pixels (sharing sides) and area of a mask (row, col)."""
     pixels = int(np.count_nonzero(mask))
-    return {"pixels": pixels, "polygons": int(ndimage.label(mask)[1]), "area_km2": pixels * pixel_area(grid) / 1e6}
+    return {
+        "pixels": pixels,
+        "polygons": int(ndimage.label(mask)[1]),
+        "area_km2": pixels * pixel_area(grid) / 1e6,
+    }
 
 
 def pixel_area(grid: Grid) -> float:
@@ -107,5 +121,8 @@ def read_on_grid(path: Path, grid: Grid) -> np.ndarray:
     """
     layer = read_layer(path)
     if layer.grid != grid:
-        raise HeadscarpError(f"{path} is not on the grid of the probability map; align the layers of this site and map it again")
+        raise HeadscarpError(
+            f"{path} is not on the grid of the probability map; align the layers of this site and map "
+            f"it again"
+        )
     return layer.values

@@ -1,9 +1,10 @@
 """Probability of a whole scene from a network that sees one window at a time.
 
-Windows overlap. A window's outer `margin`, where the network lacks context, is discarded, but not at the scene's own border; over the
-rest of the overlap neighbours fade into each other with a raised cosine. The weights of all windows add up to 1 at every pixel. Windows
-start at multiples of `ALIGNMENT`, the coarsest stride of the networks, so their pooling grids lie on those of one forward pass over the
-scene: with a margin beyond the network's receptive radius the result is that of one pass. At the bottom and the right the scene is
+Windows overlap. A window's outer `margin`, where the network lacks context, is discarded, but not at the
+scene's own border; over the rest of the overlap neighbours fade into each other with a raised cosine. The
+weights of all windows add up to 1 at every pixel. Windows start at multiples of `ALIGNMENT`, the coarsest
+stride of the networks, so their pooling grids lie on those of one forward pass over the scene: with a margin
+beyond the network's receptive radius the result is that of one pass. At the bottom and the right the scene is
 mirrored up to a multiple of `ALIGNMENT`.
 """
 
@@ -15,15 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from headscarp.errors import HeadscarpError
-from headscarp.learning.devices import autocast
-from headscarp.learning.windows import Scene
+from headscarp.training.devices import autocast
+from headscarp.training.windows import Scene
 
 ALIGNMENT = 32
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a scene is cut: side of the largest window (a multiple of 32), discarded margin and least width of the fade, in pixels.
+    """How a scene is cut: side of the largest window (a multiple of 32), discarded margin and least width of
+    the fade, in pixels.
 
     Raises:
         HeadscarpError: sizes that do not fit together.
@@ -37,7 +39,8 @@ class Tiling:
         if self.window % ALIGNMENT or self.margin < 0 or self.fade < 1 or self.overlap >= self.window:
             raise HeadscarpError(
                 f"mapping: window {self.window}, margin {self.margin} and fade {self.fade} do not fit; "
-                f"the window must be a multiple of {ALIGNMENT} and larger than two margins and the fade together ({self.overlap})"
+                f"the window must be a multiple of {ALIGNMENT} and larger than two margins and the fade "
+                f"together ({self.overlap})"
             )
 
     @property
@@ -46,7 +49,8 @@ class Tiling:
         return round_up(2 * self.margin + self.fade)
 
     def origins(self, length: int) -> tuple[int, list[int]]:
-        """Size and first pixels of the windows along one side of a scene: as few as possible, and then as small as possible."""
+        """Size and first pixels of the windows along one side of a scene: as few as possible, and then as
+        small as possible."""
         padded = round_up(length)
         count = max(1, -(-(padded - self.overlap) // (self.window - self.overlap)))
         size = min(padded, round_up(-(-(padded + (count - 1) * self.overlap) // count)))
@@ -62,7 +66,9 @@ class Tiling:
         total = np.zeros(round_up(length))
         for origin, weight in zip(origins, weights, strict=True):
             total[origin : origin + size] += weight
-        return np.array([weight / total[o : o + size] for o, weight in zip(origins, weights, strict=True)], np.float32)
+        return np.array(
+            [weight / total[o : o + size] for o, weight in zip(origins, weights, strict=True)], np.float32
+        )
 
 
 def round_up(length: int) -> int:
@@ -83,10 +89,12 @@ def predict_scene(
     tiling: Tiling | None = None,
     batch: int = 1,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the map strip by strip from the top: (first row, probabilities of shape (classes, rows, cols) float32).
+    """Yield the map strip by strip from the top: (first row, probabilities of shape (classes, rows, cols)
+    float32).
 
-    A single logit gives the sigmoid, several the softmax. NaN where the scene has no data: all channels are NaN or, of a `Series`, no date
-    is observed. Memory holds one strip of windows, whatever the height of the scene; `batch` windows go through the network at once.
+    A single logit gives the sigmoid, several the softmax. NaN where the scene has no data: all channels are
+    NaN or, of a `Series`, no date is observed. Memory holds one strip of windows, whatever the height of the
+    scene; `batch` windows go through the network at once.
     """
     tiling = tiling or Tiling()
     height, width = scene.shape
@@ -103,7 +111,9 @@ def predict_scene(
             if strip is None:
                 strip = np.zeros((probabilities.shape[1], tall, round_up(width)), np.float32)
                 empty = np.zeros(strip.shape[1:], bool)
-            for left, weights, probability, (_, nothing) in zip(chosen, across[first : first + batch], probabilities, windows, strict=True):
+            for left, weights, probability, (_, nothing) in zip(
+                chosen, across[first : first + batch], probabilities, windows, strict=True
+            ):
                 cols = slice(left, left + wide)
                 strip[:, :, cols] += probability * down[:, None] * weights
                 empty[:, cols] = nothing
@@ -114,8 +124,11 @@ def predict_scene(
         strip[:, -done:] = 0
 
 
-def read_window(scene: Scene, date: int, top: int, left: int, tall: int, wide: int) -> tuple[np.ndarray, np.ndarray]:
-    """A window (plane, tall, wide), no data as 0, mirrored where it leaves the scene; and where (tall, wide) it has no data at all."""
+def read_window(
+    scene: Scene, date: int, top: int, left: int, tall: int, wide: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A window (plane, tall, wide), no data as 0, mirrored where it leaves the scene; and where (tall, wide)
+    it has no data at all."""
     values = scene.read(date, slice(top, top + tall), slice(left, left + wide))
     beyond = ((0, tall - values.shape[1]), (0, wide - values.shape[2]))
     nothing = np.pad(~scene.has_data(values), beyond)

@@ -1,4 +1,5 @@
-"""Maps written strip by strip, so that no scene has to fit into memory: landslide probability, and classes."""
+"""Maps written strip by strip, so that no scene has to fit into memory: landslide probability, and
+classes."""
 
 import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,22 +11,24 @@ import rasterio
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
+from headscarp.codes import LAND_COVER, UNMAPPED
 from headscarp.files import atomic_path, remove
-from headscarp.site.grid import Grid
-from headscarp.site.land_cover import LAND_COVER
-from headscarp.site.layer import CLASSES, CONTINUOUS
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import CLASSES, CONTINUOUS
 
 NAME = "landslide probability"
 CLASSES_NAME = "classes"
 CLASS_NAMES = {code: name.replace(" ", "_") for code, name in enumerate(LAND_COVER)}
-NO_CLASS = 255
 GDAL_CACHE_MEGABYTES = 64  # GDAL's own default is a share of the machine's memory
 
 Writer = Callable[[int, np.ndarray], None]  # writes values (rows, cols) from a first row on
 
 
-def write_probability(path: str | Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str) -> None:
-    """Write strips (first row, values (rows, cols) float32), top to bottom, as a COG like those of `site.layer.write_layer`.
+def write_probability(
+    path: str | Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str
+) -> None:
+    """Write strips (first row, values (rows, cols) float32), top to bottom, as a COG like those of
+    `site.layer.write_layer`.
 
     Raises:
         DiskFullError: there is no room for it.
@@ -36,15 +39,17 @@ def write_probability(path: str | Path, strips: Iterable[tuple[int, np.ndarray]]
 
 
 def probability_raster(path: str | Path, grid: Grid, source: str) -> AbstractContextManager[Writer]:
-    """A COG of landslide probabilities float32, NaN = no data, that the block fills with the yielded `Writer`, as in `strip_raster`."""
+    """A COG of landslide probabilities float32, NaN = no data, that the block fills with the yielded
+    `Writer`, as in `strip_raster`."""
     return strip_raster(path, grid, source, NAME, "1", CONTINUOUS, "float32", float("nan"))
 
 
 def class_raster(
     path: str | Path, grid: Grid, source: str, colours: Mapping[int, tuple[int, int, int]] | None = None
 ) -> AbstractContextManager[Writer]:
-    """A COG of class codes uint8, 255 = no data, that the block fills with the yielded `Writer`, as in `strip_raster`."""
-    return strip_raster(path, grid, source, CLASSES_NAME, "class", CLASSES, "uint8", NO_CLASS, colours)
+    """A COG of class codes uint8, 255 = no data, that the block fills with the yielded `Writer`, as in
+    `strip_raster`."""
+    return strip_raster(path, grid, source, CLASSES_NAME, "class", CLASSES, "uint8", UNMAPPED, colours)
 
 
 @contextmanager
@@ -59,7 +64,8 @@ def strip_raster(
     nodata: float,
     colours: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> Iterator[Writer]:
-    """Yield what writes strips, top to bottom, into a one-band raster that becomes a COG at `path` when the block succeeds.
+    """Yield what writes strips, top to bottom, into a one-band raster that becomes a COG at `path` when the
+    block succeeds.
 
     `colours` is a colour table: {code: (red, green, blue)} in 0..255.
 
@@ -67,9 +73,16 @@ def strip_raster(
         DiskFullError: there is no room for it.
     """
     profile = {
-        "driver": "GTiff", "count": 1, "dtype": dtype, "height": grid.height, "width": grid.width,
-        "crs": grid.crs, "transform": grid.transform, "nodata": nodata, "bigtiff": "if_safer",
-    }  # fmt: skip
+        "driver": "GTiff",
+        "count": 1,
+        "dtype": dtype,
+        "height": grid.height,
+        "width": grid.width,
+        "crs": grid.crs,
+        "transform": grid.transform,
+        "nodata": nodata,
+        "bigtiff": "if_safer",
+    }
     overviews = "AVERAGE" if kind == CONTINUOUS else "NEAREST"
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MEGABYTES), atomic_path(path) as temporary:
         plain = temporary.with_name(temporary.name + ".plain.tif")
@@ -80,8 +93,17 @@ def strip_raster(
                 target.update_tags(SOURCE=source, KIND=kind, UNITS=units)
                 if colours:
                     target.write_colormap(1, dict(colours))
-                yield lambda top, values: target.write(values, 1, window=Window(0, top, grid.width, len(values)))
-            copy_raster(plain, temporary, driver="COG", compress="DEFLATE", overview_resampling=overviews, bigtiff="IF_SAFER")
+                yield lambda top, values: target.write(
+                    values, 1, window=Window(0, top, grid.width, len(values))
+                )
+            copy_raster(
+                plain,
+                temporary,
+                driver="COG",
+                compress="DEFLATE",
+                overview_resampling=overviews,
+                bigtiff="IF_SAFER",
+            )
             require_whole(temporary)
         finally:
             remove(plain)

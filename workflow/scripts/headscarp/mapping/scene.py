@@ -1,4 +1,5 @@
-"""The map of a trained run: probability of its whole scene, and its classes where there are several, as COGs."""
+"""The map of a trained run: probability of its whole scene, and its classes where there are several, as
+COGs."""
 
 import time
 from collections.abc import Iterable
@@ -9,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
-from headscarp.learning.devices import choose_device, choose_precision, device_name
-from headscarp.learning.weights import load_network
-from headscarp.learning.windows import open_scene, with_dates_read
+from headscarp.geo.grid import Grid
 from headscarp.mapping.predict import Tiling, predict_scene
-from headscarp.mapping.raster import NO_CLASS, class_raster, probability_raster
-from headscarp.samples.splits import LANDSLIDE
-from headscarp.site.grid import Grid
+from headscarp.mapping.raster import class_raster, probability_raster
+from headscarp.training.devices import choose_device, choose_precision, device_name
+from headscarp.training.weights import load_network
+from headscarp.training.windows import open_scene, with_dates_read
 
 
 def map_run(
@@ -34,17 +35,20 @@ def map_run(
 ) -> None:
     """Write `probability.tif` and `map.json` into the folder of a trained run, or `out_folder`.
 
-    Of a network of several classes the probability is that of class 1, and `classes.tif` holds the codes of the likeliest classes.
+    Of a network of several classes the probability is that of class 1, and `classes.tif` holds the codes of
+    the likeliest classes.
 
-    `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one; a network of series reads all
-    dates of the cube in their order, which must be as many as those it was trained on. The cube may be that of another
-    site than the run was trained on; `samples_folder` is of the training site in any case, so that values are normalised as in training
-    (by the statistics of `run.json`, if the run was trained with others than its site's). `statistics` names another samples.json, such as
-    that of the cube's own site, to normalise by instead.
+    `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one; a
+    network of series reads all dates of the cube in their order, which must be as many as those it was
+    trained on. The cube may be that of another site than the run was trained on; `samples_folder` is of the
+    training site in any case, so that values are normalised as in training (by the statistics of `run.json`,
+    if the run was trained with others than its site's). `statistics` names another samples.json, such as that
+    of the cube's own site, to normalise by instead.
 
     Raises:
-        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks a channel of the run or has
-            another number of dates than a network of series reads, or the device does not exist.
+        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks
+            a channel of the run or has another number of dates than a network of series reads, or the device
+            does not exist.
     """
     run_folder, cube_folder = Path(run_folder), Path(cube_folder)
     out_folder = run_folder if out_folder is None else Path(out_folder)
@@ -54,7 +58,13 @@ def map_run(
     spec = record["spec"]
     require_dates(spec, cube_folder, run_folder)
     model.to(place, memory_format=torch.channels_last)
-    scene = open_scene(cube_folder, samples_folder, spec["channels"], statistics or record.get("statistics"), spec.get("dates"))
+    scene = open_scene(
+        cube_folder,
+        samples_folder,
+        spec["channels"],
+        statistics or record.get("statistics"),
+        spec.get("dates"),
+    )
     precision = choose_precision(spec["recipe"]["precision"], place)
     strips = predict_scene(model, scene, place, precision, date, tiling, batch)
     network = spec["network"]["name"]
@@ -69,16 +79,23 @@ def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> 
     read, there = spec.get("dates_read"), with_dates_read(spec, cube_folder).get("dates_read")
     if read and len(there) != len(read):
         raise HeadscarpError(
-            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but the network in {run_folder} reads {len(read)} "
-            f"({', '.join(read)}); give the site as many dates, or map it with an experiment without `dates: {spec['dates']}`"
+            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but the "
+            f"network in {run_folder} reads {len(read)} "
+            f"({', '.join(read)}); give the site as many dates, or map it with an experiment without "
+            f"`dates: {spec['dates']}`"
         )
 
 
-def write_maps(folder: Path, strips: Iterable[tuple[int, np.ndarray]], classes: int, grid: Grid, source: str) -> None:
-    """Write strips (first row, probabilities (classes, rows, cols)) as `probability.tif` and, of several classes, `classes.tif`."""
+def write_maps(
+    folder: Path, strips: Iterable[tuple[int, np.ndarray]], classes: int, grid: Grid, source: str
+) -> None:
+    """Write strips (first row, probabilities (classes, rows, cols)) as `probability.tif` and, of several
+    classes, `classes.tif`."""
     with ExitStack() as files:
         write_probability = files.enter_context(probability_raster(folder / "probability.tif", grid, source))
-        write_classes = files.enter_context(class_raster(folder / "classes.tif", grid, source)) if classes > 1 else None
+        write_classes = (
+            files.enter_context(class_raster(folder / "classes.tif", grid, source)) if classes > 1 else None
+        )
         for top, probability in strips:
             write_probability(top, probability[LANDSLIDE if classes > 1 else 0])
             if write_classes:
@@ -86,9 +103,12 @@ def write_maps(folder: Path, strips: Iterable[tuple[int, np.ndarray]], classes: 
 
 
 def likeliest(probability: np.ndarray) -> np.ndarray:
-    """Codes (rows, cols) uint8 of the likeliest of classes (classes, rows, cols), the first of equals; 255 where NaN."""
-    return np.where(np.isnan(probability[0]), NO_CLASS, probability.argmax(axis=0)).astype(np.uint8)
+    """Codes (rows, cols) uint8 of the likeliest of classes (classes, rows, cols), the first of equals; 255
+    where NaN."""
+    return np.where(np.isnan(probability[0]), UNMAPPED, probability.argmax(axis=0)).astype(np.uint8)
 
 
 def write_map_record(folder: Path, seconds: float, shape: tuple[int, int], device: str) -> None:
-    write_json(folder / "map.json", {"seconds": round(seconds, 3), "pixels": shape[0] * shape[1], "device": device})
+    write_json(
+        folder / "map.json", {"seconds": round(seconds, 3), "pixels": shape[0] * shape[1], "device": device}
+    )

@@ -7,27 +7,33 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from headscarp.learning.cells import load_fold_networks
-from headscarp.learning.devices import choose_device, device_name
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import write_cog
 from headscarp.mapping.dense import susceptibility_map
 from headscarp.mapping.scene import write_map_record
 from headscarp.samples.cell_table import read_cells, scaled_factors
 from headscarp.site.cube import Cube, open_cube
-from headscarp.site.grid import Grid
-from headscarp.site.layer import write_cog
+from headscarp.training.cells import load_fold_networks
+from headscarp.training.devices import choose_device, device_name
 
 NAME = "landslide susceptibility"
 
 
 def map_susceptibility(
-    run_folder: str | Path, cube_folder: str | Path, cells_folder: str | Path, device: str = "auto", threads: int = 1
+    run_folder: str | Path,
+    cube_folder: str | Path,
+    cells_folder: str | Path,
+    device: str = "auto",
+    threads: int = 1,
 ) -> None:
-    """Write `susceptibility.tif` (probability of a landslide, band k by the network of fold k) and `map.json` into a run's folder.
+    """Write `susceptibility.tif` (probability of a landslide, band k by the network of fold k) and `map.json`
+    into a run's folder.
 
     Cells whose largest window leaves the map or holds no data are NaN.
 
     Raises:
-        HeadscarpError: the run is not complete, a file of the cube or the cells is missing, or the device does not exist.
+        HeadscarpError: the run is not complete, a file of the cube or the cells is missing, or the device
+        does not exist.
     """
     place = choose_device(device)
     torch.set_num_threads(threads)
@@ -35,15 +41,27 @@ def map_susceptibility(
     models, record = load_fold_networks(run_folder, cells.folds)
     began = time.perf_counter()
     bands = [
-        susceptibility_map(model.to(place), scaled_factors(cube, cells, fold, record["spec"]["channels"]), place)
+        susceptibility_map(
+            model.to(place), scaled_factors(cube, cells, fold, record["spec"]["channels"]), place
+        )
         for fold, model in enumerate(models)
     ]
     write_susceptibility(Path(run_folder), bands, cube, record["spec"]["network"]["name"], record["seed"])
     write_map_record(Path(run_folder), time.perf_counter() - began, bands[0].shape, device_name(place))
 
 
-def write_susceptibility(run_folder: Path, bands: Sequence[np.ndarray], cube: Cube, network: str, seed: int) -> None:
+def write_susceptibility(
+    run_folder: Path, bands: Sequence[np.ndarray], cube: Cube, network: str, seed: int
+) -> None:
     """Write one band (row, col) float32 for each fold as `susceptibility.tif`."""
     names = [NAME] if len(bands) == 1 else [f"{NAME}, fold {fold}" for fold in range(len(bands))]
     grid = Grid.from_record(cube.header["grid"])
-    write_cog(run_folder / "susceptibility.tif", np.stack(bands), grid, float("nan"), names, "1", f"headscarp: {network}, seed {seed}")
+    write_cog(
+        run_folder / "susceptibility.tif",
+        np.stack(bands),
+        grid,
+        float("nan"),
+        names,
+        "1",
+        f"headscarp: {network}, seed {seed}",
+    )

@@ -1,8 +1,9 @@
 """Station `networks`: networks, chosen by name.
 
-Adding a network is adding one file to this package: a builder decorated with `register("its_name")`. The builder takes
-`(in_channels, classes, width)` and, by keyword, parameters of its own. It returns a module that maps windows (N, in_channels, H, W)
-to logits (N, classes, H, W), see `blocks.SegmentationNetwork`, or one that classifies cells (`cnn3d`).
+Adding a network is adding one file to this package: a builder decorated with `register("its_name")`. The
+builder takes `(in_channels, classes, width)` and, by keyword, parameters of its own. It returns a module that
+maps windows (N, in_channels, H, W) to logits (N, classes, H, W), see `blocks.SegmentationNetwork`, or one
+that classifies cells (`cnn3d`).
 """
 
 import importlib
@@ -26,12 +27,15 @@ _builders: dict[str, Builder] = {}
 
 
 def register(name: str) -> Callable[[Builder], Builder]:
-    """Give a builder function its name in configs and cards. Raises `HeadscarpError` when two builders claim one name."""
+    """Give a builder function its name in configs and cards. Raises `HeadscarpError` when two builders claim
+    one name."""
 
     def add(builder: Builder) -> Builder:
         if name in _builders:
             places = f"{_place(_builders[name])} and {_place(builder)}"
-            raise HeadscarpError(f'two networks are called "{name}": {places}; rename one of them in its @register(...)')
+            raise HeadscarpError(
+                f'two networks are called "{name}": {places}; rename one of them in its @register(...)'
+            )
         _builders[name] = builder
         return builder
 
@@ -47,9 +51,10 @@ def names() -> list[str]:
 def build(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **params) -> nn.Module:
     """A freshly initialised network; its class says what it maps to what.
 
-    `width` multiplies every channel width and growth rate (1 = as published); `params` are the network's own. Weights come from
-    PyTorch's global random generator: call `torch.manual_seed` before. Raises `HeadscarpError` for a name, parameter or size
-    that does not exist, and for a network of series without its number of `dates`.
+    `width` multiplies every channel width and growth rate (1 = as published); `params` are the network's own.
+    Weights come from PyTorch's global random generator: call `torch.manual_seed` before. Raises
+    `HeadscarpError` for a name, parameter or size that does not exist, and for a network of series without
+    its number of `dates`.
     """
     builder = _builder(name)
     if in_channels < 1 or classes < 1 or width <= 0:
@@ -60,9 +65,15 @@ def build(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **p
     own = list(inspect.signature(builder).parameters)[3:]
     for param in params:
         if param not in own:
-            raise HeadscarpError(f'network "{name}" has no parameter "{param}"; {nearest(param, own)} (it has: {", ".join(own) or "none"})')
+            raise HeadscarpError(
+                f'network "{name}" has no parameter "{param}"; {nearest(param, own)} (it has: '
+                f"{', '.join(own) or 'none'})"
+            )
     if "dates" in own and "dates" not in params:
-        raise HeadscarpError(f'network "{name}" reads series of images and needs their number of dates; give its experiment `dates: all`')
+        raise HeadscarpError(
+            f'network "{name}" reads series of images and needs their number of dates; give its '
+            f"experiment `dates: all`"
+        )
     return builder(in_channels, classes, width, **params)
 
 
@@ -75,7 +86,8 @@ def takes_dates(name: str) -> bool:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Parameters as Keras counts them: weights, biases and the running means and variances of batch norms (gao2021, Table IX)."""
+    """Parameters as Keras counts them: weights, biases and the running means and variances of batch norms
+    (gao2021, Table IX)."""
     return count_trainable(model) + sum(statistic.numel() for statistic in _running_statistics(model))
 
 
@@ -85,18 +97,24 @@ def count_trainable(model: nn.Module) -> int:
 
 
 def model_mib(model: nn.Module) -> int:
-    """Size in MiB, rounded up, of a Keras file of the model with Adam's state: float32 weights, two moments per trainable weight,
-    running statistics, and HDF5's bookkeeping. Equals "RAM" of gao2021's Table IX for all five networks."""
+    """Size in MiB, rounded up, of a Keras file of the model with Adam's state: float32 weights, two moments
+    per trainable weight, running statistics, and HDF5's bookkeeping. Equals "RAM" of gao2021's Table IX for
+    all five networks."""
     trained, running = list(model.parameters()), _running_statistics(model)
     numbers = 3 * count_trainable(model) + sum(statistic.numel() for statistic in running)
     return math.ceil((4 * numbers + HDF5_BYTES_PER_ARRAY * (3 * len(trained) + len(running))) / 2**20)
 
 
 def describe(name: str, in_channels: int, classes: int = 1, width: float = 1.0, **params) -> dict[str, int]:
-    """Complexity of a network, `{parameters, trainable, model_mib}`, worked out without allocating its weights."""
+    """Complexity of a network, `{parameters, trainable, model_mib}`, worked out without allocating its
+    weights."""
     with torch.device("meta"):
         model = build(name, in_channels, classes, width, **params)
-    return {"parameters": count_parameters(model), "trainable": count_trainable(model), "model_mib": model_mib(model)}
+    return {
+        "parameters": count_parameters(model),
+        "trainable": count_trainable(model),
+        "model_mib": model_mib(model),
+    }
 
 
 def _running_statistics(model: nn.Module) -> list[torch.Tensor]:
@@ -106,7 +124,10 @@ def _running_statistics(model: nn.Module) -> list[torch.Tensor]:
 def _builder(name: str) -> Builder:
     _discover()
     if name not in _builders:
-        raise HeadscarpError(f'there is no network "{name}"; {nearest(name, _builders)} (networks: {", ".join(sorted(_builders))})')
+        raise HeadscarpError(
+            f'there is no network "{name}"; {nearest(name, _builders)} (networks: '
+            f"{', '.join(sorted(_builders))})"
+        )
     return _builders[name]
 
 

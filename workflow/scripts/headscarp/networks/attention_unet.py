@@ -1,7 +1,7 @@
 """Attention U-Net: a U-Net whose skips pass attention gates.
 
-Oktay, O. et al. (2018). Attention U-Net: learning where to look for the pancreas. arXiv:1804.03999. zhang2024, the paper's section 3.1.1
-and Fig. 5, maps landslides with it.
+Oktay, O. et al. (2018). Attention U-Net: learning where to look for the pancreas. arXiv:1804.03999.
+zhang2024, the paper's section 3.1.1 and Fig. 5, maps landslides with it.
 """
 
 from itertools import pairwise
@@ -20,15 +20,18 @@ WIDTHS = (64, 128, 256, 512, 1024)
 class AttentionUNet(SegmentationNetwork):
     """U-Net of two 3x3 convolutions (batch norm, ReLU) per level, with a gate on each skip.
 
-    With `widths` w0..wn, level i works on (N, wi, H / 2^i, W / 2^i); between levels a 2x2 max-pool goes down and a 2x2 transposed
-    convolution, w(i+1) -> wi, goes up. The maps of decoder level i + 1, before they are enlarged, gate the skip of level i. A 1x1
-    convolution maps (N, w0, H, W) to the logits (N, classes, H, W). zhang2024 does not mention batch norm; Oktay et al. train with it.
+    With `widths` w0..wn, level i works on (N, wi, H / 2^i, W / 2^i); between levels a 2x2 max-pool goes down
+    and a 2x2 transposed convolution, w(i+1) -> wi, goes up. The maps of decoder level i + 1, before they are
+    enlarged, gate the skip of level i. A 1x1 convolution maps (N, w0, H, W) to the logits (N, classes, H, W).
+    zhang2024 does not mention batch norm; Oktay et al. train with it.
     """
 
     def __init__(self, in_channels: int, classes: int, widths: list[int]):
         super().__init__()
         self.size_multiple = 2 ** (len(widths) - 1)
-        self.down = nn.ModuleList(two_normalised(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths]))
+        self.down = nn.ModuleList(
+            two_normalised(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths])
+        )
         self.pool = nn.MaxPool2d(2)
         self.gate = nn.ModuleList(AttentionGate(shallow, deep) for shallow, deep in pairwise(widths))
         self.lift = nn.ModuleList(up_convolution(deep, shallow, 2) for shallow, deep in pairwise(widths))
@@ -40,16 +43,20 @@ class AttentionUNet(SegmentationNetwork):
         for convolve in self.down[1:]:
             skips.append(convolve(self.pool(skips[-1])))
         maps = skips.pop()
-        for gate, lift, convolve in zip(reversed(self.gate), reversed(self.lift), reversed(self.up), strict=True):
+        for gate, lift, convolve in zip(
+            reversed(self.gate), reversed(self.lift), reversed(self.up), strict=True
+        ):
             maps = convolve(torch.cat([gate(skips.pop(), maps), lift(maps)], dim=1))
         return self.head(maps)
 
 
 class AttentionGate(nn.Module):
-    """Additive attention (Oktay et al. 2018, eqs 1-2): a skip x (N, skip, 2h, 2w) weighted by the coarser level's g (N, gating, h, w).
+    """Additive attention (Oktay et al. 2018, eqs 1-2): a skip x (N, skip, 2h, 2w) weighted by the coarser
+    level's g (N, gating, h, w).
 
-    q = psi(relu(Wx x + Wg g + bg)) + b_psi; x passes as x * a with a = sigmoid(q) enlarged to the skip (bilinear), one coefficient per
-    pixel. As in the authors' code Wx is a 2x2 convolution of stride 2 without bias and q sums over as many maps as the skip has.
+    q = psi(relu(Wx x + Wg g + bg)) + b_psi; x passes as x * a with a = sigmoid(q) enlarged to the skip
+    (bilinear), one coefficient per pixel. As in the authors' code Wx is a 2x2 convolution of stride 2 without
+    bias and q sums over as many maps as the skip has.
     """
 
     def __init__(self, skip: int, gating: int):

@@ -1,7 +1,7 @@
 """Basic FCN: the simplest baseline of xia2021 (Table 3), an encoder and one enlargement.
 
-Long, J., Shelhamer, E. & Darrell, T. (2015). Fully convolutional networks for semantic segmentation. CVPR 2015, 3431-3440.
-doi:10.1109/CVPR.2015.7298965.
+Long, J., Shelhamer, E. & Darrell, T. (2015). Fully convolutional networks for semantic segmentation. CVPR
+2015, 3431-3440. doi:10.1109/CVPR.2015.7298965.
 """
 
 from torch import Tensor, nn
@@ -12,10 +12,11 @@ from headscarp.networks.vgg import VGG, VGG11
 
 
 class BasicFCN(SegmentationNetwork):
-    """VGG-11's eight convolutions and five pools (N, 512, H/32, W/32), 1x1 scores, enlarged by 32 (bilinear) to (N, classes, H, W).
+    """VGG-11's eight convolutions and five pools (N, 512, H/32, W/32), 1x1 scores, enlarged by 32 (bilinear)
+    to (N, classes, H, W).
 
-    xia2021 says nothing of its "Basic FCN": the form is our choice, that of FCN-32s (no skip) on the smallest VGG, with batch norm to
-    train from scratch and without the fully connected layers.
+    xia2021 says nothing of its "Basic FCN": the form is our choice, that of FCN-32s (no skip) on the smallest
+    VGG, with batch norm to train from scratch and without the fully connected layers.
     """
 
     size_multiple = 32

@@ -14,18 +14,20 @@ LOGIT_OF_RARE = -2.0  # probability 0.12
 class SegmentationNetwork(nn.Module):
     """A network for windows of any size: (N, bands, H, W) -> logits (N, classes, H, W).
 
-    One that is trained with a second, auxiliary head has an `auxiliary_weight`, the weight of its loss, and gives (logits, auxiliary
-    logits), both of this shape, while it is in training mode.
+    One that is trained with a second, auxiliary head has an `auxiliary_weight`, the weight of its loss, and
+    gives (logits, auxiliary logits), both of this shape, while it is in training mode.
 
-    `forward` repeats the last row and column until both sides are multiples of `size_multiple` (the stride of the deepest level),
-    calls `logits` and cuts its answer back to H x W. The upper-left corner stays where it is, so pooling cells do not move with the size.
+    `forward` repeats the last row and column until both sides are multiples of `size_multiple` (the stride of
+    the deepest level), calls `logits` and cuts its answer back to H x W. The upper-left corner stays where it
+    is, so pooling cells do not move with the size.
     """
 
     size_multiple: int
 
     def forward(self, windows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         height, width = windows.shape[-2:]
-        # Training batch norms need two values per channel: a lone window must keep more than one cell at the deepest level.
+        # Training batch norms need two values per channel: a lone window must keep more than one cell at the
+        # deepest level.
         least = 2 * self.size_multiple if self.training and len(windows) == 1 else self.size_multiple
         padded = (max(least, -(-side // self.size_multiple) * self.size_multiple) for side in (height, width))
         below, right = (whole - side for whole, side in zip(padded, (height, width), strict=True))
@@ -38,12 +40,14 @@ class SegmentationNetwork(nn.Module):
         return answer[..., :height, :width]
 
     def logits(self, windows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """(N, bands, H, W) -> (N, classes, H, W), H and W multiples of `size_multiple`; with an auxiliary head, in training, two such."""
+        """(N, bands, H, W) -> (N, classes, H, W), H and W multiples of `size_multiple`; with an auxiliary
+        head, in training, two such."""
         raise NotImplementedError
 
 
 def scaled(channels: int, width: float) -> int:
-    """`channels` x `width`, rounded to a multiple of 4, at least 4 (every published width is a multiple of 4)."""
+    """`channels` x `width`, rounded to a multiple of 4, at least 4 (every published width is a multiple of
+    4)."""
     return max(4, 4 * round(channels * width / 4))
 
 
@@ -55,15 +59,20 @@ def convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, bias
 
 
 def up_convolution(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
-    """Transposed convolution of kernel 2 or 3 with He weights and bias: (N, inputs, H, W) -> (N, outputs, 2H, 2W)."""
-    layer = nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2)
+    """Transposed convolution of kernel 2 or 3 with He weights and bias: (N, inputs, H, W) -> (N, outputs, 2H,
+    2W)."""
+    layer = nn.ConvTranspose2d(
+        inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2
+    )
     he_(layer)
     return layer
 
 
 def normalised(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
     """CB(kernel, inputs -> outputs): convolution with bias, batch norm, ReLU."""
-    return nn.Sequential(convolution(inputs, outputs, kernel, stride=stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        convolution(inputs, outputs, kernel, stride=stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
 
 
 def two_normalised(inputs: int, outputs: int) -> nn.Sequential:
@@ -71,15 +80,23 @@ def two_normalised(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(normalised(inputs, outputs, 3), normalised(outputs, outputs, 3))
 
 
-def pre_activated(inputs: int, outputs: int, kernel: int, *, stride: int = 1, bias: bool = True) -> list[nn.Module]:
+def pre_activated(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, bias: bool = True
+) -> list[nn.Module]:
     """Batch norm, ReLU, convolution."""
-    return [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True), convolution(inputs, outputs, kernel, stride=stride, bias=bias)]
+    return [
+        nn.BatchNorm2d(inputs),
+        nn.ReLU(inplace=True),
+        convolution(inputs, outputs, kernel, stride=stride, bias=bias),
+    ]
 
 
 class DenseBlock(nn.Module):
-    """Layers that each see the block's input and all maps made before: (N, inputs, H, W) -> only the new maps (N, layers x growth, H, W).
+    """Layers that each see the block's input and all maps made before: (N, inputs, H, W) -> only the new maps
+    (N, layers x growth, H, W).
 
-    `make_layer(channels)` builds a layer from `channels` to `growth` maps. Huang et al. 2017, doi:10.1109/CVPR.2017.243, eq. 2.
+    `make_layer(channels)` builds a layer from `channels` to `growth` maps. Huang et al. 2017,
+    doi:10.1109/CVPR.2017.243, eq. 2.
     """
 
     def __init__(self, inputs: int, layers: int, growth: int, make_layer: Callable[[int], nn.Module]):
@@ -96,25 +113,30 @@ class DenseBlock(nn.Module):
 
 
 class TwoStepHead(nn.Sequential):
-    """head2(inputs): 3x3 convolution to two maps per class, ReLU, 1x1 convolution to the logits (N, classes, H, W).
+    """head2(inputs): 3x3 convolution to two maps per class, ReLU, 1x1 convolution to the logits (N, classes,
+    H, W).
 
-    The two maps of a class start as mirror images, z and -z, and the logit as relu(z) - relu(-z) = z: drawn independently, both can be
-    dead from the start (all pixels negative), and with two maps only that ends a training run before it begins.
+    The two maps of a class start as mirror images, z and -z, and the logit as relu(z) - relu(-z) = z: drawn
+    independently, both can be dead from the start (all pixels negative), and with two maps only that ends a
+    training run before it begins.
     """
 
     def __init__(self, inputs: int, classes: int):
-        super().__init__(convolution(inputs, 2 * classes, 3), nn.ReLU(inplace=True), convolution(2 * classes, classes, 1))
+        super().__init__(
+            convolution(inputs, 2 * classes, 3), nn.ReLU(inplace=True), convolution(2 * classes, classes, 1)
+        )
         with torch.no_grad():
             self[0].weight[classes:] = -self[0].weight[:classes]
             self[2].weight[:, :, 0, 0] = torch.cat([torch.eye(classes), -torch.eye(classes)], dim=1)
 
 
 class LogitNorm(nn.BatchNorm2d):
-    """Batch norm on the logits (N, classes, H, W), which Table IX shows SegNet and FC-DenseNet of gao2021 to have.
+    """Batch norm on the logits (N, classes, H, W), which Table IX shows SegNet and FC-DenseNet of gao2021 to
+    have.
 
-    It fixes the logits' mean and spread, which then only move with its own two numbers per class, by one learning rate a step. So
-    the mean starts where landslides are rare, at -2 (probability 0.12), not at 0 (0.5): the idea of Lin et al. 2017,
-    doi:10.1109/ICCV.2017.324, section 3.3.
+    It fixes the logits' mean and spread, which then only move with its own two numbers per class, by one
+    learning rate a step. So the mean starts where landslides are rare, at -2 (probability 0.12), not at 0
+    (0.5): the idea of Lin et al. 2017, doi:10.1109/ICCV.2017.324, section 3.3.
     """
 
     def __init__(self, classes: int):

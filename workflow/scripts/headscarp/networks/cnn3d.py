@@ -1,7 +1,7 @@
 """3D-CNN of zhang2024: landslide susceptibility of a cell from a window of factors around it.
 
-Zhang, B. et al. (2024), doi:10.1080/19475705.2024.2383309, section 3.2 and Figs 7 and 9, after VGG (Simonyan & Zisserman 2015,
-arXiv:1409.1556).
+Zhang, B. et al. (2024), doi:10.1080/19475705.2024.2383309, section 3.2 and Figs 7 and 9, after VGG (Simonyan
+& Zisserman 2015, arXiv:1409.1556).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from headscarp.networks import register
 from headscarp.networks.blocks import scaled
 from headscarp.networks.initialise import he_
 
-STACKS = ((64, 64), (128, 128, 128))  # feature maps of the convolutions before each pooling; 128 is N of Fig. 7
+# feature maps of the convolutions before each pooling; 128 is N of Fig. 7
+STACKS = ((64, 64), (128, 128, 128))
 NEURONS = 64
 OUTPUTS = 2  # no landslide, landslide
 POOL = 2
@@ -21,18 +22,21 @@ LEAST_WINDOW = POOL ** len(STACKS)
 
 
 class CNN3D(nn.Module):
-    """A classifier of windows: (N, scales, factors, s, s) -> logits (N, 2) of no landslide and landslide, for a softmax.
+    """A classifier of windows: (N, scales, factors, s, s) -> logits (N, 2) of no landslide and landslide, for
+    a softmax.
 
-    The scales are the input channels of a volume factors x row x col with s = min(windows), `windows` being the sides in cells that the
-    scales have on the map. Two 3x3x3 convolutions, 1x2x2 max-pool, three 3x3x3 convolutions, 1x2x2 max-pool, fully connected 64, fully
-    connected 2. Convolutions are valid (no padding), so that an answer depends on its own window only and a whole map can be convolved at
-    once (`mapping.dense`). Batch norm (instead of a bias) and ReLU follow all layers but the last: without it the units of the fully
-    connected one die at the paper's learning rate of 0.01.
+    The scales are the input channels of a volume factors x row x col with s = min(windows), `windows` being
+    the sides in cells that the scales have on the map. Two 3x3x3 convolutions, 1x2x2 max-pool, three 3x3x3
+    convolutions, 1x2x2 max-pool, fully connected 64, fully connected 2. Convolutions are valid (no padding),
+    so that an answer depends on its own window only and a whole map can be convolved at once
+    (`mapping.dense`). Batch norm (instead of a bias) and ReLU follow all layers but the last: without it the
+    units of the fully connected one die at the paper's learning rate of 0.01.
 
-    Where an axis is too short for another valid kernel of 3, the kernel is 1 along it: rows and columns keep two cells for each pooling to
-    come, factors at least one. Sides of windows: 12-10-8 pool 4-2-2-2 pool 1; 17-15-13 pool 6-4-2-2 pool 1; 22-20-18 pool 9-7-5-3 pool 1.
-    Pooling an odd side drops its last row and column: of 17 the sixteen first rows and columns are seen, of 22 the first twenty.
-    Fourteen factors become 12-10, 8-6-4.
+    Where an axis is too short for another valid kernel of 3, the kernel is 1 along it: rows and columns keep
+    two cells for each pooling to come, factors at least one. Sides of windows: 12-10-8 pool 4-2-2-2 pool 1;
+    17-15-13 pool 6-4-2-2 pool 1; 22-20-18 pool 9-7-5-3 pool 1. Pooling an odd side drops its last row and
+    column: of 17 the sixteen first rows and columns are seen, of 22 the first twenty. Fourteen factors become
+    12-10, 8-6-4.
 
     Raises:
         HeadscarpError: a window that is smaller than 4 cells.
@@ -42,7 +46,8 @@ class CNN3D(nn.Module):
         super().__init__()
         if not windows or min(windows) < LEAST_WINDOW:
             raise HeadscarpError(
-                f'network "cnn3d": windows {list(windows)} do not fit; name at least one window, each of {LEAST_WINDOW} cells or more '
+                f'network "cnn3d": windows {list(windows)} do not fit; name at least one window, each '
+                f"of {LEAST_WINDOW} cells or more "
                 f"(it is pooled {len(STACKS)} times)"
             )
         self.windows = tuple(windows)
@@ -64,7 +69,8 @@ class CNN3D(nn.Module):
         self.first, self.second = stacks
         self.pool = nn.MaxPool3d((1, POOL, POOL))
         neurons = max(8, scaled(NEURONS, width))
-        # Fully connected layers as convolutions over all that is left of a window: the same sums, on a map of any size.
+        # Fully connected layers as convolutions over all that is left of a window: the same sums, on a map of
+        # any size.
         self.head = nn.Sequential(
             _convolution(channels, neurons, (depth, side, side), bias=False),
             nn.BatchNorm3d(neurons),
@@ -85,11 +91,15 @@ def _convolution(inputs: int, outputs: int, kernel: tuple[int, int, int], *, bia
 
 @register("cnn3d")
 def build_cnn3d(in_channels: int, classes: int, width: float, windows: Sequence[int] = (12,)) -> CNN3D:
-    """zhang2024's form: `in_channels` factors, `windows` of 12, 17 or 22 cells, or all three (the paper's multi-scale model).
+    """zhang2024's form: `in_channels` factors, `windows` of 12, 17 or 22 cells, or all three (the paper's
+    multi-scale model).
 
-    `classes` is 1 (landslide) or 2 (landslide and the rest): the model has the paper's two outputs either way. Raises `HeadscarpError`
-    for more classes or a small window.
+    `classes` is 1 (landslide) or 2 (landslide and the rest): the model has the paper's two outputs either
+    way. Raises `HeadscarpError` for more classes or a small window.
     """
     if classes > OUTPUTS:
-        raise HeadscarpError(f'network "cnn3d" tells landslides from the rest and has no more than {OUTPUTS} classes, not {classes}')
+        raise HeadscarpError(
+            f'network "cnn3d" tells landslides from the rest and has no more than {OUTPUTS} classes, '
+            f"not {classes}"
+        )
     return CNN3D(in_channels, width, windows)

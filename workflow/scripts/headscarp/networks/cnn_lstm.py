@@ -1,6 +1,8 @@
-"""The temporal phase fusion module of stfusion (section 2.2, eqs 1-7, Figs 2 and 3): 3-D convolutions, an LSTM along time, up-sampling.
+"""The temporal phase fusion module of stfusion (section 2.2, eqs 1-7, Figs 2 and 3): 3-D convolutions, an
+LSTM along time, up-sampling.
 
-A series is read as planes (N, dates x (C + 1), H, W): date by date C channels, then a plane that is 1 where the date was observed.
+A series is read as planes (N, dates x (C + 1), H, W): date by date C channels, then a plane that is 1 where
+the date was observed.
 """
 
 import torch
@@ -11,17 +13,20 @@ from headscarp.errors import HeadscarpError
 from headscarp.networks import register
 from headscarp.networks.blocks import LOGIT_OF_RARE, SegmentationNetwork, convolution, enlarge, scaled
 
-CONVOLVED = (32, 64)  # maps of the two 3-D convolutions, each followed by a spatial pooling by two; the paper prints no widths
+# maps of the two 3-D convolutions, each followed by a spatial pooling by two; the paper prints no widths
+CONVOLVED = (32, 64)
 REMEMBERED = 64  # maps of the LSTM's state
 FUSED = 32  # maps at the input's size
 POOL = 4
 
 
 class TemporalFusion(nn.Module):
-    """(N, dates x (C + 1), H, W), H and W multiples of 4 -> fused maps (N, 32, H, W): the series compressed along time.
+    """(N, dates x (C + 1), H, W), H and W multiples of 4 -> fused maps (N, 32, H, W): the series compressed
+    along time.
 
-    Twice a 3x3x3 convolution over (time, row, col), ReLU and 2x2 spatial max-pool; an LSTM along time at each of the H/4 x W/4 locations,
-    of which the last state stays; twice enlarged by 2 (bilinear) with a 3x3 convolution and ReLU.
+    Twice a 3x3x3 convolution over (time, row, col), ReLU and 2x2 spatial max-pool; an LSTM along time at each
+    of the H/4 x W/4 locations, of which the last state stays; twice enlarged by 2 (bilinear) with a 3x3
+    convolution and ReLU.
     """
 
     def __init__(self, in_channels: int, width: float, dates: int):
@@ -29,13 +34,19 @@ class TemporalFusion(nn.Module):
         self.dates = dates
         first, second = (scaled(maps, width) for maps in CONVOLVED)
         remembered, self.outputs = scaled(REMEMBERED, width), scaled(FUSED, width)
-        self.convolve = nn.ModuleList([SeriesConvolution(in_channels // dates, first), SeriesConvolution(first, second)])
+        self.convolve = nn.ModuleList(
+            [SeriesConvolution(in_channels // dates, first), SeriesConvolution(first, second)]
+        )
         self.pool = nn.MaxPool2d(2)
         self.lstm = LSTM(second, remembered)
         self.up = nn.Sequential(
-            enlarge(2), convolution(remembered, self.outputs, 3), nn.ReLU(inplace=True),
-            enlarge(2), convolution(self.outputs, self.outputs, 3), nn.ReLU(inplace=True),
-        )  # fmt: skip
+            enlarge(2),
+            convolution(remembered, self.outputs, 3),
+            nn.ReLU(inplace=True),
+            enlarge(2),
+            convolution(self.outputs, self.outputs, 3),
+            nn.ReLU(inplace=True),
+        )
 
     def forward(self, windows: Tensor) -> Tensor:
         series = windows.unflatten(1, (self.dates, -1))
@@ -47,10 +58,12 @@ class TemporalFusion(nn.Module):
 
 
 class SeriesConvolution(nn.Module):
-    """3x3x3 convolution over (time, row, col), many-to-many: (N, T, inputs, H, W) -> (N, T, outputs, H, W), zero-padded (eq. 1).
+    """3x3x3 convolution over (time, row, col), many-to-many: (N, T, inputs, H, W) -> (N, T, outputs, H, W),
+    zero-padded (eq. 1).
 
-    Computed as a 3x3 convolution of each date's maps stacked with those of the dates before and after: the same sums as `nn.Conv3d`, twice
-    as fast on a CPU, and in the memory layout of all other networks here. The 2-D kernel's input maps are those of t - 1, t and t + 1.
+    Computed as a 3x3 convolution of each date's maps stacked with those of the dates before and after: the
+    same sums as `nn.Conv3d`, twice as fast on a CPU, and in the memory layout of all other networks here. The
+    2-D kernel's input maps are those of t - 1, t and t + 1.
     """
 
     def __init__(self, inputs: int, outputs: int):
@@ -65,12 +78,14 @@ class SeriesConvolution(nn.Module):
 
 
 class LSTM(nn.Module):
-    """Long short-term memory along time, at each location by itself (eqs 2-7): (N, T, inputs, h, w) -> last state (N, hidden, h, w).
+    """Long short-term memory along time, at each location by itself (eqs 2-7): (N, T, inputs, h, w) -> last
+    state (N, hidden, h, w).
 
-    The four weight matrices on [h, x] are one 1x1 convolution, in the order of the equations: forget, input, candidate, output. `observed`
-    (N, T, h, w) bool tells which dates a location has: the others leave h and C as they are. State and gates are float32 whatever the
-    precision of the convolution. Biases start at 0 but the forget gate's at 1, so that the first states last (our choice:
-    Jozefowicz et al. 2015, ICML 37, 2342-2350); weights as Glorot & Bengio 2010, for sigmoid and tanh units.
+    The four weight matrices on [h, x] are one 1x1 convolution, in the order of the equations: forget, input,
+    candidate, output. `observed` (N, T, h, w) bool tells which dates a location has: the others leave h and C
+    as they are. State and gates are float32 whatever the precision of the convolution. Biases start at 0 but
+    the forget gate's at 1, so that the first states last (our choice: Jozefowicz et al. 2015, ICML 37,
+    2342-2350); weights as Glorot & Bengio 2010, for sigmoid and tanh units.
     """
 
     def __init__(self, inputs: int, hidden: int):
@@ -109,23 +124,27 @@ class CNNLSTM(SegmentationNetwork):
 
 
 def logistic_regression(inputs: int, classes: int) -> nn.Conv2d:
-    """Per pixel, as a 1x1 convolution with He weights; it starts where landslides are rare, see `blocks.LogitNorm`."""
+    """Per pixel, as a 1x1 convolution with He weights; it starts where landslides are rare, see
+    `blocks.LogitNorm`."""
     layer = convolution(inputs, classes, 1)
     nn.init.constant_(layer.bias, LOGIT_OF_RARE)
     return layer
 
 
 def require_series(name: str, in_channels: int, dates: int) -> None:
-    """Refuse planes that are no series of `dates` dates, each of at least one channel and the plane that tells where it was observed."""
+    """Refuse planes that are no series of `dates` dates, each of at least one channel and the plane that
+    tells where it was observed."""
     if dates < 1 or in_channels % dates or in_channels // dates < 2:
         raise HeadscarpError(
-            f'network "{name}" reads for each date its channels and a plane that is 1 where the date was observed; {in_channels} planes '
+            f'network "{name}" reads for each date its channels and a plane that is 1 where the date '
+            f"was observed; {in_channels} planes "
             f"are no such series of {dates} dates"
         )
 
 
 @register("cnn_lstm")
 def build_cnn_lstm(in_channels: int, classes: int, width: float, *, dates: int) -> CNNLSTM:
-    """stfusion's temporal module by itself; `in_channels` = dates x (channels + 1). Raises `HeadscarpError` where it is not."""
+    """stfusion's temporal module by itself; `in_channels` = dates x (channels + 1). Raises `HeadscarpError`
+    where it is not."""
     require_series("cnn_lstm", in_channels, dates)
     return CNNLSTM(in_channels, classes, width, dates)

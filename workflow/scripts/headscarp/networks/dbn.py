@@ -1,8 +1,9 @@
 """Restricted Boltzmann machines and the deep belief network of stfusion (section 2.3, Fig. 4).
 
-Hinton, G. E., Osindero, S. & Teh, Y.-W. (2006). A fast learning algorithm for deep belief nets. Neural Computation 18, 1527-1554.
-doi:10.1162/neco.2006.18.7.1527. Hinton, G. E. & Salakhutdinov, R. R. (2006). Science 313, 504-507. doi:10.1126/science.1127647.
-Hinton, G. (2010). A practical guide to training restricted Boltzmann machines. UTML TR 2010-003; "the guide" below.
+Hinton, G. E., Osindero, S. & Teh, Y.-W. (2006). A fast learning algorithm for deep belief nets. Neural
+Computation 18, 1527-1554. doi:10.1162/neco.2006.18.7.1527. Hinton, G. E. & Salakhutdinov, R. R. (2006).
+Science 313, 504-507. doi:10.1126/science.1127647. Hinton, G. (2010). A practical guide to training restricted
+Boltzmann machines. UTML TR 2010-003; "the guide" below.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,8 @@ LEAST_SPREAD = 0.1
 
 
 class Divergence(NamedTuple):
-    """What one step of contrastive divergence gives: the way uphill for each parameter, and the mean of the reconstructed visible units."""
+    """What one step of contrastive divergence gives: the way uphill for each parameter, and the mean of the
+    reconstructed visible units."""
 
     weight: Tensor
     hidden_bias: Tensor
@@ -26,8 +28,9 @@ class Divergence(NamedTuple):
 class RBM(nn.Module):
     """Bernoulli-Bernoulli machine of `visible` and `hidden` binary units: E(v, h) = -a'v - b'h - h'Wv.
 
-    Vectors are (n, visible) and (n, hidden). As a layer of a network it maps (N, visible, H, W) to the hidden probabilities
-    (N, hidden, H, W), pixel by pixel. The visible bias a is no part of that layer: it is a buffer, which only pre-training changes.
+    Vectors are (n, visible) and (n, hidden). As a layer of a network it maps (N, visible, H, W) to the hidden
+    probabilities (N, hidden, H, W), pixel by pixel. The visible bias a is no part of that layer: it is a
+    buffer, which only pre-training changes.
     """
 
     def __init__(self, visible: int, hidden: int):
@@ -35,14 +38,17 @@ class RBM(nn.Module):
         self.weight = nn.Parameter(torch.empty(hidden, visible))
         self.hidden_bias = nn.Parameter(torch.zeros(hidden))
         self.register_buffer("visible_bias", torch.zeros(visible))
-        nn.init.xavier_uniform_(self.weight)  # for sigmoid units; the guide's 0.01 (section 8) would leave an untrained layer flat
+        # for sigmoid units; the guide's 0.01 (section 8) would leave an untrained layer flat
+        nn.init.xavier_uniform_(self.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
         return functional.conv2d(maps, self.weight[:, :, None, None], self.hidden_bias).sigmoid()
 
     def energy(self, visible: Tensor, hidden: Tensor) -> Tensor:
         """E(v, h) of each pair, (n,)."""
-        return self.visible_energy(visible) - hidden @ self.hidden_bias - (hidden @ self.weight * visible).sum(1)
+        return (
+            self.visible_energy(visible) - hidden @ self.hidden_bias - (hidden @ self.weight * visible).sum(1)
+        )
 
     def free_energy(self, visible: Tensor) -> Tensor:
         """-log of the sum of exp(-E(v, h)) over all h, (n,)."""
@@ -72,10 +78,11 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def contrastive_divergence(self, visible: Tensor, generator: torch.Generator) -> Divergence:
-        """CD-1 of a batch: what data and their reconstruction say about each parameter, data minus reconstruction, mean over the batch.
+        """CD-1 of a batch: what data and their reconstruction say about each parameter, data minus
+        reconstruction, mean over the batch.
 
-        The hidden units that reconstruct are sampled; the reconstruction and the hidden units it drives are probabilities
-        (the guide, sections 3.1-3.3).
+        The hidden units that reconstruct are sampled; the reconstruction and the hidden units it drives are
+        probabilities (the guide, sections 3.1-3.3).
         """
         hidden = self.hidden_probability(visible)
         reconstruction = self.visible_mean(_draw(hidden, generator))
@@ -89,7 +96,8 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def start_visible_bias(self, visible: Tensor) -> None:
-        """The bias with which silent hidden units reconstruct the mean of the data (the guide, section 8.1)."""
+        """The bias with which silent hidden units reconstruct the mean of the data (the guide, section
+        8.1)."""
         self.visible_bias.copy_(visible.mean(0).clamp(0.01, 0.99).logit())
 
     def _into_hidden(self, visible: Tensor) -> Tensor:
@@ -100,13 +108,16 @@ class RBM(nn.Module):
 
 
 def _draw(probability: Tensor, generator: torch.Generator) -> Tensor:
-    """1 with this probability, else 0. Unlike `Tensor.bernoulli` it bears NaN, which the reconstruction error then reports."""
-    return (torch.rand(probability.shape, generator=generator, device=probability.device) < probability).to(probability.dtype)
+    """1 with this probability, else 0. Unlike `Tensor.bernoulli` it bears NaN, which the reconstruction error
+    then reports."""
+    return (torch.rand(probability.shape, generator=generator, device=probability.device) < probability).to(
+        probability.dtype
+    )
 
 
 class GaussianRBM(RBM):
-    """Gaussian-Bernoulli machine for standardised data: E(v, h) = |v - a|^2 / 2 - b'h - h'Wv, visible units of unit variance
-    (the guide, section 13.2)."""
+    """Gaussian-Bernoulli machine for standardised data: E(v, h) = |v - a|^2 / 2 - b'h - h'Wv, visible units
+    of unit variance (the guide, section 13.2)."""
 
     def visible_energy(self, visible: Tensor) -> Tensor:
         return (visible - self.visible_bias).square().sum(1) / 2
@@ -124,10 +135,12 @@ class GaussianRBM(RBM):
 
 
 class DBN(nn.Module):
-    """Deep belief network of single pixels: (N, inputs, H, W) -> hidden probabilities of the last machine (N, hidden[-1], H, W).
+    """Deep belief network of single pixels: (N, inputs, H, W) -> hidden probabilities of the last machine (N,
+    hidden[-1], H, W).
 
-    A pixel's vector is standardised by buffers, which pre-training sets (until then they change nothing), and goes through a
-    Gaussian-Bernoulli machine of `hidden[0]` units and a Bernoulli-Bernoulli one for each further number.
+    A pixel's vector is standardised by buffers, which pre-training sets (until then they change nothing), and
+    goes through a Gaussian-Bernoulli machine of `hidden[0]` units and a Bernoulli-Bernoulli one for each
+    further number.
     """
 
     def __init__(self, inputs: int, hidden: list[int]):
@@ -151,10 +164,11 @@ class DBN(nn.Module):
 
     @torch.no_grad()
     def standardise(self, pixels: Tensor) -> Tensor:
-        """Take mean and standard deviation of `pixels` (n, inputs), also those of later inputs; give them standardised.
+        """Take mean and standard deviation of `pixels` (n, inputs), also those of later inputs; give them
+        standardised.
 
-        A standard deviation counts as 0.1 at least: inputs are of the order of 1, and a plane that hardly ever changes would become one
-        of huge values.
+        A standard deviation counts as 0.1 at least: inputs are of the order of 1, and a plane that hardly
+        ever changes would become one of huge values.
         """
         self.mean.copy_(pixels.mean(0))
         self.sd.copy_(pixels.std(0, correction=0).clamp(min=LEAST_SPREAD))

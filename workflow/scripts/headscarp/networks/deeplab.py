@@ -1,8 +1,8 @@
 """The DeepLab family on ResNet-50: `aspp`, `deeplab_v3` and `deeplab_v3plus`.
 
-Chen, L.-C., Papandreou, G., Schroff, F. & Adam, H. (2017). Rethinking atrous convolution for semantic image segmentation.
-arXiv:1706.05587. Chen, L.-C. et al. (2018). Encoder-decoder with atrous separable convolution for semantic image segmentation.
-ECCV 2018, 833-851. doi:10.1007/978-3-030-01234-2_49.
+Chen, L.-C., Papandreou, G., Schroff, F. & Adam, H. (2017). Rethinking atrous convolution for semantic image
+segmentation. arXiv:1706.05587. Chen, L.-C. et al. (2018). Encoder-decoder with atrous separable convolution
+for semantic image segmentation. ECCV 2018, 833-851. doi:10.1007/978-3-030-01234-2_49.
 """
 
 import torch
@@ -15,7 +15,8 @@ from headscarp.networks.resnet import ResNet50, bias_free
 
 
 class DeepLab(SegmentationNetwork):
-    """ResNet-50 at output stride 16, ASPP (N, 256, H/16, W/16), 1x1 convolution to the classes, enlarged by 16 (bilinear).
+    """ResNet-50 at output stride 16, ASPP (N, 256, H/16, W/16), 1x1 convolution to the classes, enlarged by
+    16 (bilinear).
 
     `rates` are the atrous rates of block 4, see `ResNet50`.
     """
@@ -36,8 +37,9 @@ class DeepLab(SegmentationNetwork):
 class DeepLabV3Plus(SegmentationNetwork):
     """The same encoder and a decoder of one step.
 
-    ASPP enlarged by 4 (N, 256, H/4, W/4), joined by block 1 reduced to 48 maps, two 3x3 convolutions of 256, 1x1 convolution to the
-    classes, enlarged by 4. Enlarging is bilinear; plain convolutions, as in the paper's ResNet variant.
+    ASPP enlarged by 4 (N, 256, H/4, W/4), joined by block 1 reduced to 48 maps, two 3x3 convolutions of 256,
+    1x1 convolution to the classes, enlarged by 4. Enlarging is bilinear; plain convolutions, as in the
+    paper's ResNet variant.
     """
 
     size_multiple = 16
@@ -50,8 +52,11 @@ class DeepLabV3Plus(SegmentationNetwork):
         w48, w256 = scaled(48, width), self.aspp.outputs
         self.low_level = nn.Sequential(*bias_free(self.resnet.outputs[0], w48, 1), nn.ReLU(inplace=True))
         self.refine = nn.Sequential(
-            *bias_free(w256 + w48, w256, 3), nn.ReLU(inplace=True), *bias_free(w256, w256, 3), nn.ReLU(inplace=True)
-        )  # fmt: skip
+            *bias_free(w256 + w48, w256, 3),
+            nn.ReLU(inplace=True),
+            *bias_free(w256, w256, 3),
+            nn.ReLU(inplace=True),
+        )
         self.head = nn.Sequential(convolution(w256, classes, 1), enlarge(4))
 
     def logits(self, windows: Tensor) -> Tensor:
@@ -68,7 +73,8 @@ def build_aspp(in_channels: int, classes: int, width: float) -> DeepLab:
 
 @register("deeplab_v3")
 def build_deeplab_v3(in_channels: int, classes: int, width: float) -> DeepLab:
-    """DeepLab v3 with its multi-grid (1, 2, 4), that is rates of 2, 4 and 8 in block 4 at output stride 16."""
+    """DeepLab v3 with its multi-grid (1, 2, 4), that is rates of 2, 4 and 8 in block 4 at output stride
+    16."""
     return DeepLab(in_channels, classes, width, rates=(2, 4, 8))
 
 

@@ -1,6 +1,8 @@
-"""RAE-D and FSTF-Net, the fully convolutional spectral-topographic fusion network of xia2021 (sections 2.1-2.3, Figs 2-8).
+"""RAE-D and FSTF-Net, the fully convolutional spectral-topographic fusion network of xia2021 (sections
+2.1-2.3, Figs 2-8).
 
-RAE-D: ResNet-50 + ASPP + encoder-decoder, for the spectral channels. FSTF-Net: RAE-D joined at 1/16 by a VGG-16 for all other channels.
+RAE-D: ResNet-50 + ASPP + encoder-decoder, for the spectral channels. FSTF-Net: RAE-D joined at 1/16 by a
+VGG-16 for all other channels.
 """
 
 import torch
@@ -16,13 +18,15 @@ from headscarp.vocabulary import require_known
 
 
 class RAED(SegmentationNetwork):
-    """ResNet-50 to block 4 at 1/16, ASPP, and a decoder with two skips; batch norm after every convolution but the classifier.
+    """ResNet-50 to block 4 at 1/16, ASPP, and a decoder with two skips; batch norm after every convolution
+    but the classifier.
 
-    The encoder's (N, 256, H/16, W/16) is enlarged by 2 and joined by the first convolution of block 2's fourth bottleneck (128 maps at
-    1/8), then again by that of block 1's third (64 maps at 1/4), each skip reduced to 48 maps by a 1x1 convolution and each join followed
-    by a 3x3 convolution of 256; dropout, 1x1 convolution to the classes, enlarged by 4. Enlarging is bilinear. The paper reduces
-    "three feature maps of different sizes" without saying to what: 256, 48 and 48 are DeepLab v3+'s widths, so that
-    against that network RAE-D has one more skip and as many convolutions.
+    The encoder's (N, 256, H/16, W/16) is enlarged by 2 and joined by the first convolution of block 2's
+    fourth bottleneck (128 maps at 1/8), then again by that of block 1's third (64 maps at 1/4), each skip
+    reduced to 48 maps by a 1x1 convolution and each join followed by a 3x3 convolution of 256; dropout, 1x1
+    convolution to the classes, enlarged by 4. Enlarging is bilinear. The paper reduces "three feature maps of
+    different sizes" without saying to what: 256, 48 and 48 are DeepLab v3+'s widths, so that against that
+    network RAE-D has one more skip and as many convolutions.
     """
 
     size_multiple = 16
@@ -63,12 +67,22 @@ class Join(nn.Module):
 
 
 class FSTFNet(RAED):
-    """RAE-D on the first `spectral` channels, conv1-conv5 of VGG-16 on the rest, fused at 1/16 before the decoder.
+    """RAE-D on the first `spectral` channels, conv1-conv5 of VGG-16 on the rest, fused at 1/16 before the
+    decoder.
 
-    `fuse` maps the encoder's (N, 256, H/16, W/16) and VGG's (N, 512, H/16, W/16) to (N, 256, H/16, W/16), see `Concat` and `Sum`.
+    `fuse` maps the encoder's (N, 256, H/16, W/16) and VGG's (N, 512, H/16, W/16) to (N, 256, H/16, W/16), see
+    `Concat` and `Sum`.
     """
 
-    def __init__(self, in_channels: int, classes: int, width: float, dropout: float, spectral: int, fusion: type[nn.Module]):
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: float,
+        dropout: float,
+        spectral: int,
+        fusion: type[nn.Module],
+    ):
         super().__init__(spectral, classes, width, dropout)
         self.spectral = spectral
         self.vgg = VGG(in_channels - spectral, VGG16, width)
@@ -80,7 +94,8 @@ class FSTFNet(RAED):
 
 
 class Concat(nn.Module):
-    """Fig. 5a, eq. 1: both sources' maps, concatenated and reduced to as many as the first has by a 1x1 convolution."""
+    """Fig. 5a, eq. 1: both sources' maps, concatenated and reduced to as many as the first has by a 1x1
+    convolution."""
 
     def __init__(self, inputs: int, others: int):
         super().__init__()
@@ -91,7 +106,8 @@ class Concat(nn.Module):
 
 
 class Sum(nn.Module):
-    """Fig. 5b: element-wise sum, the second source's maps first brought to as many as the first has by a 1x1 convolution."""
+    """Fig. 5b: element-wise sum, the second source's maps first brought to as many as the first has by a 1x1
+    convolution."""
 
     def __init__(self, inputs: int, others: int):
         super().__init__()
@@ -106,23 +122,33 @@ FEATURE_FUSIONS = {"concat": Concat, "sum": Sum}
 
 @register("rae_d")
 def build_rae_d(in_channels: int, classes: int, width: float, dropout: float = 0.5) -> RAED:
-    """RAE-D on all its channels; xia2021 gives it red, green and blue. The paper prints no dropout rate: 0.5 is that of its source
-    for dropout, Srivastava et al. 2014."""
+    """RAE-D on all its channels; xia2021 gives it red, green and blue. The paper prints no dropout rate: 0.5
+    is that of its source for dropout, Srivastava et al. 2014."""
     return RAED(in_channels, classes, width, dropout)
 
 
 @register("fstf_net")
-def build_fstf_net(in_channels: int, classes: int, width: float, spectral: int = 3, fusion: str = "concat", dropout: float = 0.5) -> RAED:
+def build_fstf_net(
+    in_channels: int,
+    classes: int,
+    width: float,
+    spectral: int = 3,
+    fusion: str = "concat",
+    dropout: float = 0.5,
+) -> RAED:
     """FSTF-Net; `spectral` is how many of the channels, from the first, are spectral.
 
-    `fusion`: "concat" (the paper's) or "sum" of features, or "stack", layer stacking (Fig. 4a): a single RAE-D sees all channels.
-    Raises `HeadscarpError` for another fusion, and where one of the two branches would have no channel.
+    `fusion`: "concat" (the paper's) or "sum" of features, or "stack", layer stacking (Fig. 4a): a single
+    RAE-D sees all channels. Raises `HeadscarpError` for another fusion, and where one of the two branches
+    would have no channel.
     """
     require_known(fusion, [*FEATURE_FUSIONS, "stack"], 'network "fstf_net": fusion')
     if not 0 < spectral < in_channels:
         raise HeadscarpError(
-            f'network "fstf_net" fuses the first `spectral` channels with the others, and with spectral={spectral} of '
-            f"{in_channels} channels one of its branches has none; add terrain channels to the inputs, change `spectral`, or take rae_d"
+            f'network "fstf_net" fuses the first `spectral` channels with the others, and with '
+            f"spectral={spectral} of "
+            f"{in_channels} channels one of its branches has none; add terrain channels to the inputs, "
+            f"change `spectral`, or take rae_d"
         )
     if fusion == "stack":
         return RAED(in_channels, classes, width, dropout)

@@ -12,8 +12,8 @@ from headscarp.errors import HeadscarpError
 def neighbourhoods(factors: Tensor, rows: Tensor, cols: Tensor, windows: Sequence[int]) -> Tensor:
     """Windows of several sizes around cells, resampled to the smallest (zhang2024, section 3.2.2 and Fig. 8).
 
-    A window of n cells around (r, c) has the rows r - n // 2 .. r - n // 2 + n - 1, columns likewise. Larger windows are resampled
-    bilinearly, as `torch.nn.functional.interpolate` does with `align_corners=False`.
+    A window of n cells around (r, c) has the rows r - n // 2 .. r - n // 2 + n - 1, columns likewise. Larger
+    windows are resampled bilinearly, as `torch.nn.functional.interpolate` does with `align_corners=False`.
 
     Args:
         factors: (factor, row, col) float.
@@ -35,12 +35,18 @@ def neighbourhoods(factors: Tensor, rows: Tensor, cols: Tensor, windows: Sequenc
     if not inside.all():
         at = int(inside.logical_not().nonzero()[0, 0])
         raise HeadscarpError(
-            f"the window of {max(windows)} cells around cell ({int(rows[at])}, {int(cols[at])}) leaves the map of "
+            f"the window of {max(windows)} cells around cell ({int(rows[at])}, {int(cols[at])}) leaves "
+            f"the map of "
             f"{factors.shape[1]} x {factors.shape[2]} cells; leave out cells near the border"
         )
     scales = []
     for window in windows:
-        every_window = factors.unfold(1, window, 1).unfold(2, window, 1)  # a view: (factor, first row, first col, row, col)
+        # a view: (factor, first row, first col, row, col)
+        every_window = factors.unfold(1, window, 1).unfold(2, window, 1)
         values = every_window[:, rows - window // 2, cols - window // 2].movedim(0, 1)
-        scales.append(values if window == side else functional.interpolate(values, (side, side), mode="bilinear", align_corners=False))
+        scales.append(
+            values
+            if window == side
+            else functional.interpolate(values, (side, side), mode="bilinear", align_corners=False)
+        )
     return torch.stack(scales, dim=1)

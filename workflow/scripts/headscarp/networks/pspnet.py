@@ -1,6 +1,7 @@
 """PSPNet, the pyramid scene parsing network.
 
-Zhao, H., Shi, J., Qi, X., Wang, X. & Jia, J. (2017). Pyramid scene parsing network. CVPR 2017, 6230-6239. doi:10.1109/CVPR.2017.660.
+Zhao, H., Shi, J., Qi, X., Wang, X. & Jia, J. (2017). Pyramid scene parsing network. CVPR 2017, 6230-6239.
+doi:10.1109/CVPR.2017.660.
 """
 
 import torch
@@ -17,11 +18,12 @@ AUXILIARY_MAPS = 256
 
 
 class PSPNet(SegmentationNetwork):
-    """ResNet-50, pyramid pooling, 3x3 convolution (N, 512, H/16, W/16), 1x1 convolution to the classes, enlarged by 16 (bilinear).
+    """ResNet-50, pyramid pooling, 3x3 convolution (N, 512, H/16, W/16), 1x1 convolution to the classes,
+    enlarged by 16 (bilinear).
 
-    The encoder has output stride 16, like `deeplab_v3` here, where the original's has 8. An auxiliary head on block 3, a 3x3 convolution of
-    256 and a 1x1 to the classes, is used in training only, with the original's loss weight of 0.4: in training mode the network gives
-    (logits, auxiliary logits), else the logits.
+    The encoder has output stride 16, like `deeplab_v3` here, where the original's has 8. An auxiliary head on
+    block 3, a 3x3 convolution of 256 and a 1x1 to the classes, is used in training only, with the original's
+    loss weight of 0.4: in training mode the network gives (logits, auxiliary logits), else the logits.
     """
 
     size_multiple = 16
@@ -41,8 +43,9 @@ class PSPNet(SegmentationNetwork):
 
 
 class PyramidPooling(nn.Module):
-    """(N, inputs, h, w) -> (N, inputs + 4 x 512, h, w): the maps and their means over 1x1, 2x2, 3x3 and 6x6 bins, each reduced to 512
-    by a 1x1 convolution with batch norm and ReLU and enlarged to h x w (bilinear)."""
+    """(N, inputs, h, w) -> (N, inputs + 4 x 512, h, w): the maps and their means over 1x1, 2x2, 3x3 and 6x6
+    bins, each reduced to 512 by a 1x1 convolution with batch norm and ReLU and enlarged to h x w (bilinear).
+    """
 
     def __init__(self, inputs: int, width: float):
         super().__init__()
@@ -53,14 +56,19 @@ class PyramidPooling(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         views = [maps]
         for bins, reduce in zip(BINS, self.reduce, strict=True):
-            # Convolution and batch norm come before the mean, which they commute with, for the reason given in `aspp`.
+            # Convolution and batch norm come before the mean, which they commute with, for the reason given
+            # in `aspp`.
             view = functional.relu(functional.adaptive_avg_pool2d(reduce(maps), bins))
-            views.append(functional.interpolate(view, size=maps.shape[-2:], mode="bilinear", align_corners=False))
+            views.append(
+                functional.interpolate(view, size=maps.shape[-2:], mode="bilinear", align_corners=False)
+            )
         return torch.cat(views, dim=1)
 
 
 def _head(inputs: int, maps: int, classes: int) -> nn.Sequential:
-    return nn.Sequential(*bias_free(inputs, maps, 3), nn.ReLU(inplace=True), convolution(maps, classes, 1), enlarge(16))
+    return nn.Sequential(
+        *bias_free(inputs, maps, 3), nn.ReLU(inplace=True), convolution(maps, classes, 1), enlarge(16)
+    )
 
 
 @register("pspnet")

@@ -15,16 +15,18 @@ EXPANSION = 4
 
 
 class ResNet50(nn.Module):
-    """(N, bands, H, W), H and W multiples of 16 -> for each of four blocks its maps and those of its last bottleneck's first convolution.
+    """(N, bands, H, W), H and W multiples of 16 -> for each of four blocks its maps and those of its last
+    bottleneck's first convolution.
 
-    conv1 7x7, stride 2 (N, 64, H/2, W/2) - 3x3 max-pool, stride 2 - block 1 (N, 256, H/4, W/4) - block 2 (N, 512, H/8, W/8) - block 3
-    (N, 1024, H/16, W/16) - block 4 (N, 2048, H/16, W/16); the last bottlenecks' first convolutions make a quarter of a block's maps.
-    Blocks 2 and 3 go down in the 3x3 convolution of their first bottleneck.
+    conv1 7x7, stride 2 (N, 64, H/2, W/2) - 3x3 max-pool, stride 2 - block 1 (N, 256, H/4, W/4) - block 2 (N,
+    512, H/8, W/8) - block 3 (N, 1024, H/16, W/16) - block 4 (N, 2048, H/16, W/16); the last bottlenecks'
+    first convolutions make a quarter of a block's maps. Blocks 2 and 3 go down in the 3x3 convolution of
+    their first bottleneck.
 
-    `rates` are the atrous rates of block 4's three 3x3 convolutions, which then stays at 1/16. (1, 2, 2) is the plain network
-    computed more densely: each kernel sees what it saw at 1/32 (xia2021, section 2.1.1). None is the plain network, whose block 4
-    goes down to 1/32 (H and W multiples of 32).
-    25,557,032 trainable parameters with 3 bands and a fully connected layer to 1000 classes.
+    `rates` are the atrous rates of block 4's three 3x3 convolutions, which then stays at 1/16. (1, 2, 2) is
+    the plain network computed more densely: each kernel sees what it saw at 1/32 (xia2021, section 2.1.1).
+    None is the plain network, whose block 4 goes down to 1/32 (H and W multiples of 32). 25,557,032 trainable
+    parameters with 3 bands and a fully connected layer to 1000 classes.
     """
 
     def __init__(self, in_channels: int, width: float, rates: tuple[int, int, int] | None = (1, 2, 2)):
@@ -35,12 +37,22 @@ class ResNet50(nn.Module):
         self.reduced = [scaled(outputs, width) for outputs in WIDTHS]
         self.outputs = [scaled(EXPANSION * outputs, width) for outputs in WIDTHS]
         self.blocks = nn.ModuleList()
-        for number, (count, reduced, outputs) in enumerate(zip(BOTTLENECKS, self.reduced, self.outputs, strict=True), start=1):
+        for number, (count, reduced, outputs) in enumerate(
+            zip(BOTTLENECKS, self.reduced, self.outputs, strict=True), start=1
+        ):
             atrous = number == 4 and rates is not None
             block = nn.ModuleList()
             for index in range(count):
                 goes_down = index == 0 and number > 1 and not atrous
-                block.append(Bottleneck(channels, reduced, outputs, stride=2 if goes_down else 1, rate=rates[index] if atrous else 1))
+                block.append(
+                    Bottleneck(
+                        channels,
+                        reduced,
+                        outputs,
+                        stride=2 if goes_down else 1,
+                        rate=rates[index] if atrous else 1,
+                    )
+                )
                 channels = outputs
             self.blocks.append(block)
 
@@ -56,18 +68,23 @@ class ResNet50(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution with batch norm, ReLU between; added to the input, ReLU.
 
-    (N, inputs, H, W) -> (N, outputs, H / stride, W / stride) and what the first convolution made, (N, reduced, H, W). Where size or width
-    change, the input passes a 1x1 convolution with batch norm on its way to the sum.
+    (N, inputs, H, W) -> (N, outputs, H / stride, W / stride) and what the first convolution made, (N,
+    reduced, H, W). Where size or width change, the input passes a 1x1 convolution with batch norm on its way
+    to the sum.
     """
 
     def __init__(self, inputs: int, reduced: int, outputs: int, *, stride: int, rate: int):
         super().__init__()
         self.reduce = nn.Sequential(*bias_free(inputs, reduced, 1), nn.ReLU(inplace=True))
         self.residual = nn.Sequential(
-            *bias_free(reduced, reduced, 3, stride=stride, rate=rate), nn.ReLU(inplace=True), *bias_free(reduced, outputs, 1)
+            *bias_free(reduced, reduced, 3, stride=stride, rate=rate),
+            nn.ReLU(inplace=True),
+            *bias_free(reduced, outputs, 1),
         )
         same = inputs == outputs and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Sequential(*bias_free(inputs, outputs, 1, stride=stride))
+        self.shortcut = (
+            nn.Identity() if same else nn.Sequential(*bias_free(inputs, outputs, 1, stride=stride))
+        )
         self.activate = nn.ReLU(inplace=True)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,8 +92,20 @@ class Bottleneck(nn.Module):
         return self.activate(self.residual(reduced) + self.shortcut(maps)), reduced
 
 
-def bias_free(inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1, groups: int = 1) -> list[nn.Module]:
-    """Convolution of atrous rate `rate` with He weights, padded so that stride 1 keeps the size; batch norm, whose shift is its bias."""
-    layer = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=rate * (kernel // 2), dilation=rate, groups=groups, bias=False)
+def bias_free(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    """Convolution of atrous rate `rate` with He weights, padded so that stride 1 keeps the size; batch norm,
+    whose shift is its bias."""
+    layer = nn.Conv2d(
+        inputs,
+        outputs,
+        kernel,
+        stride=stride,
+        padding=rate * (kernel // 2),
+        dilation=rate,
+        groups=groups,
+        bias=False,
+    )
     he_(layer)
     return [layer, nn.BatchNorm2d(outputs)]

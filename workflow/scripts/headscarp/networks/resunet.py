@@ -1,7 +1,8 @@
 """ResU-Net: a U-Net of residual units.
 
-Zhang, Z., Liu, Q. & Wang, Y. (2018). Road extraction by deep residual U-Net. IEEE GRSL 15(5), 749-753. doi:10.1109/LGRS.2018.2802944
-Residual units: He et al. (2016), doi:10.1109/CVPR.2016.90 (ReLU after the sum) and arXiv:1603.05027 (pre-activation).
+Zhang, Z., Liu, Q. & Wang, Y. (2018). Road extraction by deep residual U-Net. IEEE GRSL 15(5), 749-753.
+doi:10.1109/LGRS.2018.2802944 Residual units: He et al. (2016), doi:10.1109/CVPR.2016.90 (ReLU after the sum)
+and arXiv:1603.05027 (pre-activation).
 """
 
 from itertools import pairwise
@@ -10,14 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from headscarp.networks import register
-from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead, convolution, normalised, pre_activated, scaled
+from headscarp.networks.blocks import (
+    SegmentationNetwork,
+    TwoStepHead,
+    convolution,
+    normalised,
+    pre_activated,
+    scaled,
+)
 
 
 class ResUNet(SegmentationNetwork):
     """U-shaped network: (N, bands, H, W) -> logits (N, classes, H, W).
 
-    `encoder[i]` maps to (N, wi, H / 2^i, W / 2^i), going down by itself; `decoder[i]` takes level i + 1 enlarged by 2 (nearest, no
-    parameters) and concatenated with level i, wi + w(i+1) channels, to wi.
+    `encoder[i]` maps to (N, wi, H / 2^i, W / 2^i), going down by itself; `decoder[i]` takes level i + 1
+    enlarged by 2 (nearest, no parameters) and concatenated with level i, wi + w(i+1) channels, to wi.
     """
 
     def __init__(self, encoder: list[nn.Module], decoder: list[nn.Module], head: nn.Module):
@@ -37,13 +45,19 @@ class ResUNet(SegmentationNetwork):
 
 
 class ResidualUnit(nn.Module):
-    """Two 3x3 convolutions with batch norm, added to the input, ReLU. Where the width changes the input passes a 1x1 convolution with
-    batch norm on its way to the sum."""
+    """Two 3x3 convolutions with batch norm, added to the input, ReLU. Where the width changes the input
+    passes a 1x1 convolution with batch norm on its way to the sum."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
-        self.residual = nn.Sequential(normalised(inputs, outputs, 3), convolution(outputs, outputs, 3), nn.BatchNorm2d(outputs))
-        self.shortcut = nn.Identity() if inputs == outputs else nn.Sequential(convolution(inputs, outputs, 1), nn.BatchNorm2d(outputs))
+        self.residual = nn.Sequential(
+            normalised(inputs, outputs, 3), convolution(outputs, outputs, 3), nn.BatchNorm2d(outputs)
+        )
+        self.shortcut = (
+            nn.Identity()
+            if inputs == outputs
+            else nn.Sequential(convolution(inputs, outputs, 1), nn.BatchNorm2d(outputs))
+        )
         self.activate = nn.ReLU(inplace=True)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -51,11 +65,14 @@ class ResidualUnit(nn.Module):
 
 
 class PreActivatedUnit(nn.Module):
-    """Batch norm, ReLU, 3x3 convolution, twice (the first `opens` with its convolution), added to a 1x1 projection of the input."""
+    """Batch norm, ReLU, 3x3 convolution, twice (the first `opens` with its convolution), added to a 1x1
+    projection of the input."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, opens: bool = False):
         super().__init__()
-        first = [convolution(inputs, outputs, 3)] if opens else pre_activated(inputs, outputs, 3, stride=stride)
+        first = (
+            [convolution(inputs, outputs, 3)] if opens else pre_activated(inputs, outputs, 3, stride=stride)
+        )
         self.residual = nn.Sequential(*first, *pre_activated(outputs, outputs, 3))
         self.shortcut = convolution(inputs, outputs, 1, stride=stride)
 
@@ -65,7 +82,8 @@ class PreActivatedUnit(nn.Module):
 
 @register("resunet")
 def build_resunet(in_channels: int, classes: int, width: float) -> ResUNet:
-    """gao2021's form: levels of 32-512, two units each but one at the bottom, max-pools, one unit per level on the way up.
+    """gao2021's form: levels of 32-512, two units each but one at the bottom, max-pools, one unit per level
+    on the way up.
 
     9,874,437 parameters with 7 bands, 1 class (Table IX; a probable form).
     """
@@ -84,9 +102,11 @@ def build_resunet(in_channels: int, classes: int, width: float) -> ResUNet:
 
 @register("resunet_zhang")
 def build_resunet_zhang(in_channels: int, classes: int, width: float) -> ResUNet:
-    """The original: pre-activated units of 64, 128, 256 and a bridge of 512, going down by strides, 1x1 convolution to the classes.
+    """The original: pre-activated units of 64, 128, 256 and a bridge of 512, going down by strides, 1x1
+    convolution to the classes.
 
-    The paper prints 7.8 million parameters; the 1x1 projections, which it does not mention but the changing widths need, add 0.4 million.
+    The paper prints 7.8 million parameters; the 1x1 projections, which it does not mention but the changing
+    widths need, add 0.4 million.
     """
     widths = [scaled(channels, width) for channels in (64, 128, 256, 512)]
     encoder = [PreActivatedUnit(in_channels, widths[0], opens=True)]

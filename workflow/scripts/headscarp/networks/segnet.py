@@ -1,7 +1,7 @@
 """SegNet.
 
-Badrinarayanan, V., Kendall, A. & Cipolla, R. (2017). SegNet: a deep convolutional encoder-decoder architecture for image segmentation.
-IEEE TPAMI 39(12), 2481-2495. doi:10.1109/TPAMI.2016.2644615
+Badrinarayanan, V., Kendall, A. & Cipolla, R. (2017). SegNet: a deep convolutional encoder-decoder
+architecture for image segmentation. IEEE TPAMI 39(12), 2481-2495. doi:10.1109/TPAMI.2016.2644615
 """
 
 from itertools import pairwise
@@ -12,17 +12,18 @@ from torch.nn import functional
 from headscarp.networks import register
 from headscarp.networks.blocks import LogitNorm, SegmentationNetwork, convolution, normalised, scaled
 
-ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # the 13 convolutions of VGG-16
+# the 13 convolutions of VGG-16
+ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,))
 
 
 class SegNet(SegmentationNetwork):
     """VGG-16's convolutions with batch norm, and a decoder that puts maxima back where pooling found them.
 
-    Stage i of five: 3x3 convolutions (bias, batch norm, ReLU) on (N, wi, H / 2^i, W / 2^i), 2x2 max-pool that keeps its indices;
-    decoder: unpooling by those indices, convolutions, up to (N, 64, H, W); 1x1 convolution and batch norm on the logits
-    (N, classes, H, W). 29,461,253 parameters with 7 bands, 1 class: the form identified by gao2021's Table IX, whose batch norm on
-    the logits is kept.
+    Stage i of five: 3x3 convolutions (bias, batch norm, ReLU) on (N, wi, H / 2^i, W / 2^i), 2x2 max-pool that
+    keeps its indices; decoder: unpooling by those indices, convolutions, up to (N, 64, H, W); 1x1 convolution
+    and batch norm on the logits (N, classes, H, W). 29,461,253 parameters with 7 bands, 1 class: the form
+    identified by gao2021's Table IX, whose batch norm on the logits is kept.
     """
 
     size_multiple = 32
@@ -35,7 +36,10 @@ class SegNet(SegmentationNetwork):
             widths = [scaled(outputs, width) for outputs in widths]
             stages.append(nn.Sequential(*(normalised(*pair, 3) for pair in pairwise([channels, *widths]))))
             channels = widths[-1]
-        self.encoder, self.decoder = nn.ModuleList(stages[: len(ENCODER)]), nn.ModuleList(stages[len(ENCODER) :])
+        self.encoder, self.decoder = (
+            nn.ModuleList(stages[: len(ENCODER)]),
+            nn.ModuleList(stages[len(ENCODER) :]),
+        )
         self.head = nn.Sequential(convolution(channels, classes, 1), LogitNorm(classes))
 
     def logits(self, windows: Tensor) -> Tensor:

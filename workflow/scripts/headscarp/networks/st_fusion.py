@@ -1,4 +1,5 @@
-"""The network of stfusion: CNN-LSTM, then DCNN and DBN, then logistic regression (sections 2.1-2.4, Figs 1 and 4)."""
+"""The network of stfusion: CNN-LSTM, then DCNN and DBN, then logistic regression (sections 2.1-2.4, Figs 1
+and 4)."""
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +16,14 @@ HIDDEN = (128, 64)  # units of the DBN
 
 
 class STFusion(SegmentationNetwork):
-    """Series (N, dates x (C + 1), H, W), see `cnn_lstm` -> fused maps -> map features and pixel features -> logits (N, classes, H, W).
+    """Series (N, dates x (C + 1), H, W), see `cnn_lstm` -> fused maps -> map features and pixel features ->
+    logits (N, classes, H, W).
 
-    `TemporalFusion` compresses the series; fused maps and raw series go into the DCNN, an encoder-decoder with skips (N, 32, H, W), and, as
-    one vector per pixel, into the DBN (N, 64, H, W); a logistic regression per pixel reads the features of both. The DCNN has batch norm,
-    which the paper does not name: without it the first steps, which lower all probabilities to the share of landslides, leave its units
-    dead. `learning.pretraining` trains the DBN before all else.
+    `TemporalFusion` compresses the series; fused maps and raw series go into the DCNN, an encoder-decoder
+    with skips (N, 32, H, W), and, as one vector per pixel, into the DBN (N, 64, H, W); a logistic regression
+    per pixel reads the features of both. The DCNN has batch norm, which the paper does not name: without it
+    the first steps, which lower all probabilities to the share of landslides, leave its units dead.
+    `training.pretraining` trains the DBN before all else.
     """
 
     size_multiple = 2 ** (len(LEVELS) - 1)
@@ -43,10 +46,13 @@ class STFusion(SegmentationNetwork):
 
 
 @register("st_fusion")
-def build_st_fusion(in_channels: int, classes: int, width: float, *, dates: int, temporal: bool = True, dbn: bool = True) -> STFusion:
+def build_st_fusion(
+    in_channels: int, classes: int, width: float, *, dates: int, temporal: bool = True, dbn: bool = True
+) -> STFusion:
     """stfusion's network; `in_channels` = dates x (channels + 1). Raises `HeadscarpError` where it is not.
 
-    Without `temporal`, DCNN and DBN read the raw series only (the paper's ablation, Table 4); without `dbn`, there is no pixel branch.
+    Without `temporal`, DCNN and DBN read the raw series only (the paper's ablation, Table 4); without `dbn`,
+    there is no pixel branch.
     """
     require_series("st_fusion", in_channels, dates)
     return STFusion(in_channels, classes, width, dates, temporal, dbn)

@@ -1,28 +1,45 @@
 """The one hundred layers Tiramisu: FC-DenseNet-56, -67 and -103.
 
-Jegou, S., Drozdzal, M., Vazquez, D., Romero, A. & Bengio, Y. (2017). The one hundred layers tiramisu: fully convolutional DenseNets for
-semantic segmentation. CVPR Workshops 2017, 1175-1183. doi:10.1109/CVPRW.2017.156
+Jegou, S., Drozdzal, M., Vazquez, D., Romero, A. & Bengio, Y. (2017). The one hundred layers tiramisu: fully
+convolutional DenseNets for semantic segmentation. CVPR Workshops 2017, 1175-1183. doi:10.1109/CVPRW.2017.156
 """
 
 import torch
 from torch import Tensor, nn
 
 from headscarp.networks import register
-from headscarp.networks.blocks import DenseBlock, SegmentationNetwork, convolution, pre_activated, scaled, up_convolution
+from headscarp.networks.blocks import (
+    DenseBlock,
+    SegmentationNetwork,
+    convolution,
+    pre_activated,
+    scaled,
+    up_convolution,
+)
 
 
 class Tiramisu(SegmentationNetwork):
-    """Dense blocks without bottleneck, five on the way down, one at the bottom, five on the way up (their Tables 1 and 2).
+    """Dense blocks without bottleneck, five on the way down, one at the bottom, five on the way up (their
+    Tables 1 and 2).
 
-    `layers` per block from top to bottom, `growth` maps per layer. Stem 3x3 (N, 48, H, W); a block of the way down passes on its input
-    and its new maps, at 1/2 .. 1/32 behind a transition (batch norm, ReLU, 1x1 convolution, dropout, max-pool) that keeps the number of
-    maps; a transition up enlarges only the new maps of the block below, by a 3x3 transposed convolution of stride 2; the last block's
-    input and new maps give the logits (N, classes, H, W) by a 1x1 convolution. Convolutions have biases.
+    `layers` per block from top to bottom, `growth` maps per layer. Stem 3x3 (N, 48, H, W); a block of the way
+    down passes on its input and its new maps, at 1/2 .. 1/32 behind a transition (batch norm, ReLU, 1x1
+    convolution, dropout, max-pool) that keeps the number of maps; a transition up enlarges only the new maps
+    of the block below, by a 3x3 transposed convolution of stride 2; the last block's input and new maps give
+    the logits (N, classes, H, W) by a 1x1 convolution. Convolutions have biases.
     """
 
     size_multiple = 32
 
-    def __init__(self, in_channels: int, classes: int, width: float, layers: tuple[int, ...], growth: int, dropout: float):
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: float,
+        layers: tuple[int, ...],
+        growth: int,
+        dropout: float,
+    ):
         super().__init__()
         channels, growth = scaled(48, width), scaled(growth, width)
 
@@ -36,7 +53,9 @@ class Tiramisu(SegmentationNetwork):
             self.down.append(DenseBlock(channels, count, growth, layer))
             channels += count * growth
             skips.append(channels)
-            self.transition_down.append(nn.Sequential(*pre_activated(channels, channels, 1), nn.Dropout(dropout), nn.MaxPool2d(2)))
+            self.transition_down.append(
+                nn.Sequential(*pre_activated(channels, channels, 1), nn.Dropout(dropout), nn.MaxPool2d(2))
+            )
         self.bottom = DenseBlock(channels, layers[-1], growth, layer)
         self.transition_up, self.up = nn.ModuleList(), nn.ModuleList()
         new = self.bottom.outputs

@@ -1,7 +1,7 @@
 """U-Net.
 
-Ronneberger, O., Fischer, P. & Brox, T. (2015). U-Net: convolutional networks for biomedical image segmentation. MICCAI 2015,
-LNCS 9351, 234-241. doi:10.1007/978-3-319-24574-4_28
+Ronneberger, O., Fischer, P. & Brox, T. (2015). U-Net: convolutional networks for biomedical image
+segmentation. MICCAI 2015, LNCS 9351, 234-241. doi:10.1007/978-3-319-24574-4_28
 """
 
 from collections.abc import Callable
@@ -17,10 +17,11 @@ from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead, convolut
 class UNet(SegmentationNetwork):
     """Contracting and expanding path of two 3x3 convolutions per level, joined by concatenation.
 
-    With `widths` w0..wn, level i works on (N, wi, H / 2^i, W / 2^i); between levels a 2x2 max-pool goes down and a 2x2 transposed
-    convolution, w(i+1) -> wi, goes up. `head` maps (N, w0, H, W) to the logits (N, classes, H, W). `dropout` follows the two deepest
-    levels of the contracting path. `convolutions(inputs, outputs)` makes those of a level, as here with bias and ReLU and no batch norm.
-    Unlike the original's, convolutions are zero-padded, so that the output has the input's size.
+    With `widths` w0..wn, level i works on (N, wi, H / 2^i, W / 2^i); between levels a 2x2 max-pool goes down
+    and a 2x2 transposed convolution, w(i+1) -> wi, goes up. `head` maps (N, w0, H, W) to the logits (N,
+    classes, H, W). `dropout` follows the two deepest levels of the contracting path. `convolutions(inputs,
+    outputs)` makes those of a level, as here with bias and ReLU and no batch norm. Unlike the original's,
+    convolutions are zero-padded, so that the output has the input's size.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class UNet(SegmentationNetwork):
         super().__init__()
         convolutions = convolutions or two_convolutions
         self.size_multiple = 2 ** (len(widths) - 1)
-        self.down = nn.ModuleList(convolutions(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths]))
+        self.down = nn.ModuleList(
+            convolutions(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths])
+        )
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
         self.lift = nn.ModuleList(up_convolution(deep, shallow, 2) for shallow, deep in pairwise(widths))
@@ -48,24 +51,33 @@ class UNet(SegmentationNetwork):
             if level >= len(self.down) - 2:
                 maps = self.dropout(maps)
             skips.append(maps)
-        for lift, convolve, skip in zip(reversed(self.lift), reversed(self.up), reversed(skips[:-1]), strict=True):
+        for lift, convolve, skip in zip(
+            reversed(self.lift), reversed(self.up), reversed(skips[:-1]), strict=True
+        ):
             maps = convolve(torch.cat([skip, lift(maps)], dim=1))
         return self.head(maps)
 
 
 def two_convolutions(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(convolution(inputs, outputs, 3), nn.ReLU(inplace=True), convolution(outputs, outputs, 3), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        convolution(inputs, outputs, 3),
+        nn.ReLU(inplace=True),
+        convolution(outputs, outputs, 3),
+        nn.ReLU(inplace=True),
+    )
 
 
 @register("unet")
 def build_unet(in_channels: int, classes: int, width: float) -> UNet:
-    """gao2021's form, four levels of 64-512 (7,700,741 parameters with 7 bands, 1 class: the only natural form that fits Table IX)."""
+    """gao2021's form, four levels of 64-512 (7,700,741 parameters with 7 bands, 1 class: the only natural
+    form that fits Table IX)."""
     widths = [scaled(channels, width) for channels in (64, 128, 256, 512)]
     return UNet(in_channels, widths, TwoStepHead(widths[0], classes))
 
 
 @register("unet_ronneberger")
 def build_unet_ronneberger(in_channels: int, classes: int, width: float) -> UNet:
-    """The original: five levels of 64-1024, dropout 0.5 at the end of the contracting path, 1x1 convolution to the classes."""
+    """The original: five levels of 64-1024, dropout 0.5 at the end of the contracting path, 1x1 convolution
+    to the classes."""
     widths = [scaled(channels, width) for channels in (64, 128, 256, 512, 1024)]
     return UNet(in_channels, widths, convolution(widths[0], classes, 1), dropout=0.5)

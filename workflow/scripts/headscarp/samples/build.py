@@ -1,4 +1,5 @@
-"""The samples of a site: window index, regions, bootstrap cells and the statistics that normalise the channels."""
+"""The samples of a site: window index, regions, bootstrap cells and the statistics that normalise the
+channels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -7,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, write_json
 from headscarp.samples.patch_split import FILE, patch_cells, patch_split, read_patches
 from headscarp.samples.splits import (
     AREA,
-    LANDSLIDE,
     PATCHES,
     TEST,
     TEST_WINDOWS,
     TRAIN,
-    UNMAPPED,
     VALIDATION,
     SamplingSpec,
     Split,
@@ -35,32 +35,43 @@ STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time
 
 EVALUATED = {
     AREA: "every mapped pixel is evaluated, those of the training windows included, as in the paper",
-    TEST_WINDOWS: "the test windows, drawn at random, are also the validation windows that stop and tune the training, as in the paper",
+    TEST_WINDOWS: "the test windows, drawn at random, are also the validation windows that stop and tune "
+    "the training, as in the paper",
 }
 NOT_BALANCED = {
-    "blocked": "only training windows are centred on superpixels and balanced; validation and test windows are those of the regular grid",
-    "published": "patches of superpixels are split at random; only the training ones are balanced, with further patches of the whole scene",
+    "blocked": "only training windows are centred on superpixels and balanced; validation and test windows "
+    "are those of the regular grid",
+    "published": "patches of superpixels are split at random; only the training ones are balanced, with "
+    "further patches of the whole scene",
 }
 SPLITTERS = {"published": published_split, "blocked": blocked_split}
 
 
 def build_samples(
-    cube_folder: str | Path, out_folder: str | Path, spec: SamplingSpec, protocol: str, seed: int, groups: Sequence[Sequence[str]] = ()
+    cube_folder: str | Path,
+    out_folder: str | Path,
+    spec: SamplingSpec,
+    protocol: str,
+    seed: int,
+    groups: Sequence[Sequence[str]] = (),
 ) -> None:
-    """Write windows.csv, regions.npy, blocks.npy and samples.json of a cube under a protocol (`published` or `blocked`).
+    """Write windows.csv, regions.npy, blocks.npy and samples.json of a cube under a protocol (`published` or
+    `blocked`).
 
-    Where all channels of one of `groups` (lists of channel names) are NaN at all dates the pixel is not scored (region 0), so that all
-    experiments on a site are scored on the same pixels. The label belongs to the last date of the cube, as all windows do, each of which
-    stands for all dates of its place. Statistics for normalisation come from the training region under `blocked` and from all scored
-    pixels under `published` (Gao et al. 2021 standardise the whole image).
-    Where training windows are those of superpixels, samples.json tells their `stages` (see `SuperpixelSampler.balanced`).
+    Where all channels of one of `groups` (lists of channel names) are NaN at all dates the pixel is not
+    scored (region 0), so that all experiments on a site are scored on the same pixels. The label belongs to
+    the last date of the cube, as all windows do, each of which stands for all dates of its place. Statistics
+    for normalisation come from the training region under `blocked` and from all scored pixels under
+    `published` (Gao et al. 2021 standardise the whole image). Where training windows are those of
+    superpixels, samples.json tells their `stages` (see `SuperpixelSampler.balanced`).
 
-    The cube of a benchmark (its header has `patches`) is split by whole patches (see `patch_split.patch_split`), of which each is a
-    bootstrap cell.
+    The cube of a benchmark (its header has `patches`) is split by whole patches (see
+    `patch_split.patch_split`), of which each is a bootstrap cell.
 
     Raises:
-        HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, no possible split, a split of kind
-            patches for another site than a benchmark or the reverse, or but one class in the training region of superpixels.
+        HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, no possible
+            split, a split of kind patches for another site than a benchmark or the reverse, or but one class
+            in the training region of superpixels.
     """
     require_known(protocol, SPLITTERS, "protocol")
     cube_folder, out_folder = Path(cube_folder), Path(out_folder)
@@ -71,14 +82,18 @@ def build_samples(
     patches = read_patches(cube_folder / FILE) if "patches" in header else []
     require_kind(spec, bool(patches), cube_folder)
     if not (label == LANDSLIDE).any():
-        raise HeadscarpError(f"{cube_folder / 'label.npy'} holds no landslide pixel (1); check the landslide polygons of the site")
+        raise HeadscarpError(
+            f"{cube_folder / 'label.npy'} holds no landslide pixel (1); check the landslide polygons of "
+            f"the site"
+        )
 
     seen = observed(cube, channels, groups)
     unobserved = int(((label != UNMAPPED) & ~seen).sum())
     label = np.where(seen, label, UNMAPPED).astype(np.uint8)
     if not (label == LANDSLIDE).any():
         raise HeadscarpError(
-            f"{cube_folder / 'cube.npy'} has no landslide pixel where all input groups have values; check that its layers cover the slides"
+            f"{cube_folder / 'cube.npy'} has no landslide pixel where all input groups have values; "
+            f"check that its layers cover the slides"
         )
     sampler = superpixel_sampler(cube[-1], channels, label, spec) if spec.superpixels else None
     blocked, scenes = protocol == "blocked", header.get("scenes", [])
@@ -86,11 +101,15 @@ def build_samples(
         split, note = patch_split(label, spec, seed, patches, protocol, len(cube) - 1, sampler)
         notes = [note]
     else:
-        split = SPLITTERS[protocol](label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {}))
+        split = SPLITTERS[protocol](
+            label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {})
+        )
         notes = [] if blocked else [EVALUATED[spec.evaluate]]
     if unobserved:
         when = " at all dates" if len(cube) > 1 else ""
-        notes.append(f"{unobserved} mapped pixels lack all channels of an input group{when} and are not scored")
+        notes.append(
+            f"{unobserved} mapped pixels lack all channels of an input group{when} and are not scored"
+        )
     record = {
         "protocol": protocol,
         "seed": seed,
@@ -98,7 +117,9 @@ def build_samples(
         "stride": spec.stride,
         "buffer": spec.buffer if blocked and all(patch.crs for patch in patches) else None,
         "kind": spec.kind if blocked or patches else "random",
-        "normalisation": normalisation(cube, split.regions == TRAIN if blocked else label != UNMAPPED, channels, dated),
+        "normalisation": normalisation(
+            cube, split.regions == TRAIN if blocked else label != UNMAPPED, channels, dated
+        ),
         "counts": subset_counts(split, label, protocol),
         "overlap": overlap(split, label),
         "notes": notes,
@@ -114,7 +135,10 @@ def build_samples(
     scored = label != UNMAPPED
     write_windows(out_folder / "windows.csv", split.windows)
     write_array(out_folder / "regions.npy", split.regions)
-    write_array(out_folder / "blocks.npy", patch_cells(scored, patches) if patches else bootstrap_cells(scored, spec.window))
+    write_array(
+        out_folder / "blocks.npy",
+        patch_cells(scored, patches) if patches else bootstrap_cells(scored, spec.window),
+    )
     write_json(out_folder / "samples.json", record)
 
 
@@ -125,19 +149,31 @@ def require_kind(spec: SamplingSpec, of_patches: bool, cube_folder: Path) -> Non
         HeadscarpError: the kind of split does not suit the site.
     """
     if of_patches and spec.kind != PATCHES:
-        raise HeadscarpError(f"{cube_folder} is a sheet of patches, but sampling.split.kind is {spec.kind}; make it {PATCHES}")
+        raise HeadscarpError(
+            f"{cube_folder} is a sheet of patches, but sampling.split.kind is {spec.kind}; make it {PATCHES}"
+        )
     if spec.kind == PATCHES and not of_patches:
-        raise HeadscarpError(f"sampling.split.kind is {PATCHES}, but {cube_folder} is no sheet of patches; use blocks, strips or scenes")
+        raise HeadscarpError(
+            f"sampling.split.kind is {PATCHES}, but {cube_folder} is no sheet of patches; use blocks, "
+            f"strips or scenes"
+        )
 
 
-def superpixel_sampler(image: np.ndarray, channels: Sequence[str], label: np.ndarray, spec: SamplingSpec) -> SuperpixelSampler:
+def superpixel_sampler(
+    image: np.ndarray, channels: Sequence[str], label: np.ndarray, spec: SamplingSpec
+) -> SuperpixelSampler:
     """The sampler of the superpixels of an image (channel, row, col).
 
     Raises:
         HeadscarpError: the image lacks a channel that superpixels are made of.
     """
-    chosen = [channels.index(require_known(name, channels, "sampling.superpixels channel")) for name in spec.superpixels.channels]
-    centres = superpixel_centres(image, chosen, label != UNMAPPED, spec.superpixels.pixels, spec.superpixels.compactness)
+    chosen = [
+        channels.index(require_known(name, channels, "sampling.superpixels channel"))
+        for name in spec.superpixels.channels
+    ]
+    centres = superpixel_centres(
+        image, chosen, label != UNMAPPED, spec.superpixels.pixels, spec.superpixels.compactness
+    )
     return SuperpixelSampler(centres, label, spec)
 
 
@@ -150,18 +186,23 @@ def notes_of_stages(stages: Sequence[dict[str, Any]], label: np.ndarray, spec: S
     region, last = stages[0]["shares"], stages[-1]["shares"]
     if len(region) < 2:
         raise HeadscarpError(
-            f"the training region holds class {', '.join(region)} only, so that superpixels have no smaller class to balance; use another "
+            f"the training region holds class {', '.join(region)} only, so that superpixels have no "
+            f"smaller class to balance; use another "
             "sampling.split or seed, or set sampling.superpixels: null"
         )
     notes = []
     missing = sorted(set(np.unique(label[label != UNMAPPED]).tolist()) - {int(code) for code in region})
     if missing:
-        notes.append(f"the training region has no pixel of class {', '.join(map(str, missing))}, which its windows cannot balance")
+        notes.append(
+            f"the training region has no pixel of class {', '.join(map(str, missing))}, which its "
+            f"windows cannot balance"
+        )
     rarest, largest = min(last.values()), max(last.values())
     if largest > spec.superpixels.bound * rarest:
         times = f"{largest / rarest:.1f} times" if rarest else "infinitely more than"
         notes.append(
-            f"in the {stages[-1]['windows']} training windows the largest class covers {times} what the smallest does; the bound of "
+            f"in the {stages[-1]['windows']} training windows the largest class covers {times} what the "
+            f"smallest does; the bound of "
             f"{spec.superpixels.bound:g} was not reached"
         )
     return notes
@@ -173,7 +214,9 @@ def observed(cube: np.ndarray, channels: Sequence[str], groups: Sequence[Sequenc
     Raises:
         HeadscarpError: a group names a channel that the cube lacks.
     """
-    indices = [[channels.index(require_known(name, channels, "channel")) for name in group] for group in groups]
+    indices = [
+        [channels.index(require_known(name, channels, "channel")) for name in group] for group in groups
+    ]
     mask = np.ones(cube.shape[2:], dtype=bool)
     for rows in row_strips(cube):
         for group in indices:
@@ -213,16 +256,21 @@ class Moments:
 
     def record(self) -> dict[str, float] | None:
         """Mean and standard deviation, of which 0 becomes 1; None without values."""
-        return {"mean": float(self.mean), "sd": float(np.sqrt(self.squares / self.count)) or 1.0} if self.count else None
+        return (
+            {"mean": float(self.mean), "sd": float(np.sqrt(self.squares / self.count)) or 1.0}
+            if self.count
+            else None
+        )
 
 
 def normalisation(
     cube: np.ndarray, mask: np.ndarray, channels: Sequence[str], dated: Sequence[str] = ()
 ) -> dict[str, dict[str, float | list[dict[str, float] | None]]]:
-    """Mean and standard deviation of every channel of a (time, channel, row, col) cube over the pixels of `mask`, NaN left out.
+    """Mean and standard deviation of every channel of a (time, channel, row, col) cube over the pixels of
+    `mask`, NaN left out.
 
-    All dates are pooled; a channel of `dated` has those of each date too, `by_date` (None where the date has no value), where there are
-    several. A standard deviation of 0 becomes 1. The cube is read strip by strip.
+    All dates are pooled; a channel of `dated` has those of each date too, `by_date` (None where the date has
+    no value), where there are several. A standard deviation of 0 becomes 1. The cube is read strip by strip.
 
     Raises:
         HeadscarpError: a channel has no value in `mask`.
@@ -240,15 +288,20 @@ def normalisation(
                 moments.add(part)
     empty = [name for name in channels if not pooled[name].count]
     if empty:
-        raise HeadscarpError(f"channel '{empty[0]}' has no value (all NaN) in the training pixels; check that its layer covers the site")
+        raise HeadscarpError(
+            f"channel '{empty[0]}' has no value (all NaN) in the training pixels; check that its layer "
+            f"covers the site"
+        )
     return {
-        name: pooled[name].record() | ({"by_date": [moments.record() for moments in by_date[name]]} if name in by_date else {})
+        name: pooled[name].record()
+        | ({"by_date": [moments.record() for moments in by_date[name]]} if name in by_date else {})
         for name in channels
     }
 
 
 def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, dict[str, float | None]]:
-    """Windows, scored pixels and landslide share of every subset; under `published` train and validation are what their windows cover."""
+    """Windows, scored pixels and landslide share of every subset; under `published` train and validation are
+    what their windows cover."""
     counts = {}
     for code, name in zip((TRAIN, VALIDATION, TEST), SPLITS, strict=True):
         windows: list[Window] = [window for window in split.windows if window.split == name]
@@ -257,7 +310,11 @@ def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, d
             area = footprint(windows, label.shape) & (label != UNMAPPED)
         pixels = int(area.sum())
         landslides = int((label[area] == LANDSLIDE).sum())
-        counts[name] = {"windows": len(windows), "pixels": pixels, "landslide_share": landslides / pixels if pixels else None}
+        counts[name] = {
+            "windows": len(windows),
+            "pixels": pixels,
+            "landslide_share": landslides / pixels if pixels else None,
+        }
     return counts
 
 
@@ -280,7 +337,8 @@ def scene_counts(split: Split, label: np.ndarray, scenes: Sequence[dict[str, Any
 
 
 def overlap(split: Split, label: np.ndarray) -> dict[str, float | None]:
-    """How much of what is validated and evaluated was trained on: shares of windows, and of evaluated pixels, None where there are none."""
+    """How much of what is validated and evaluated was trained on: shares of windows, and of evaluated pixels,
+    None where there are none."""
     trained = footprint((window for window in split.windows if window.split == "train"), label.shape)
     return {
         "validation_windows_overlapping_training": overlap_share(split.windows),

@@ -9,22 +9,22 @@ import numpy as np
 import shapely
 from affine import Affine
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.samples.splits import LANDSLIDE, UNMAPPED
+from headscarp.geo.grid import Grid
 from headscarp.site.cube import Cube
-from headscarp.site.grid import Grid
 from headscarp.site.labels import burn, read_polygons
 from headscarp.sources.points import read_points
 from headscarp.vocabulary import require_known
 
-UNKNOWN = 255  # truth of a cell of which nothing is known
 FINE = 9  # polygons are rasterised at this part of a cell: 10 m on a grid of 90 m
 ROWS_AT_ONCE = 64  # cells rasterised together
 
 
 @dataclass(frozen=True)
 class Labels:
-    """`label` uint8 (row, col): 1 landslide, 0 not, 255 not sampled; `truth` likewise, 255 unknown; notes for the reader."""
+    """`label` uint8 (row, col): 1 landslide, 0 not, 255 not sampled; `truth` likewise, 255 unknown; notes for
+    the reader."""
 
     label: np.ndarray
     truth: np.ndarray
@@ -32,7 +32,8 @@ class Labels:
 
 
 def source_of(record: Mapping[str, Any], files: Mapping[str, str | Path]) -> dict[str, Any]:
-    """The source of labels that a card's `cells` holds, {kind, …}: what the card says of it, and the files that go with it by their roles.
+    """The source of labels that a card's `cells` holds, {kind, …}: what the card says of it, and the files
+    that go with it by their roles.
 
     Raises:
         HeadscarpError: the record holds none.
@@ -58,16 +59,19 @@ def label_cells(cube: Cube, source: Mapping[str, Any], label_share: float) -> La
     kind = require_known(source["kind"], LABEL_SOURCES, "labels of cells: kind")
     labels = LABEL_SOURCES[kind](cube, source, label_share)
     if not (labels.label == LANDSLIDE).any():
-        raise HeadscarpError(f"{source.get(kind, source.get('channel'))}: no cell of the site is a landslide; {REMEDIES[kind]}")
+        raise HeadscarpError(
+            f"{source.get(kind, source.get('channel'))}: no cell of the site is a landslide; {REMEDIES[kind]}"
+        )
     return labels
 
 
 def from_inventory(cube: Cube, source: Mapping[str, Any], label_share: float) -> Labels:
-    """A cell is a landslide where `inventory` covers label_share of it; `truth` likewise; cells outside `area` are not sampled."""
+    """A cell is a landslide where `inventory` covers label_share of it; `truth` likewise; cells outside
+    `area` are not sampled."""
     grid = grid_of(cube)
     notes: list[str] = []
     label = (covered_share(source["inventory"], grid, notes) >= label_share).astype(np.uint8)
-    truth = np.full(label.shape, UNKNOWN, np.uint8)
+    truth = np.full(label.shape, UNMAPPED, np.uint8)
     if source.get("truth") is not None:
         truth = (covered_share(source["truth"], grid, notes) >= label_share).astype(np.uint8)
     if source.get("area") is not None:
@@ -76,7 +80,8 @@ def from_inventory(cube: Cube, source: Mapping[str, Any], label_share: float) ->
 
 
 def covered_share(path: str | Path, grid: Grid, notes: list[str]) -> np.ndarray:
-    """Share (row, col) float32 of each cell that polygons cover, by the centres of FINE x FINE parts of it."""
+    """Share (row, col) float32 of each cell that polygons cover, by the centres of FINE x FINE parts of
+    it."""
     polygons = read_polygons(path, grid, notes).geometry.to_numpy()
     share = np.zeros(grid.shape, np.float32)
     for top in range(0, grid.height, ROWS_AT_ONCE):
@@ -85,37 +90,47 @@ def covered_share(path: str | Path, grid: Grid, notes: list[str]) -> np.ndarray:
         strip = Grid(grid.crs, transform, height * FINE, grid.width * FINE)
         here = polygons[shapely.intersects(polygons, shapely.box(*strip.bounds))]
         if len(here):
-            share[top : top + height] = (burn(here, 1, strip) > 0).reshape(height, FINE, grid.width, FINE).mean((1, 3))
+            share[top : top + height] = (
+                (burn(here, 1, strip) > 0).reshape(height, FINE, grid.width, FINE).mean((1, 3))
+            )
     return share
 
 
 def from_points(cube: Cube, source: Mapping[str, Any], label_share: float) -> Labels:
-    """The cells that hold points of a table, landslides where any of them is one; points outside the map are counted and skipped."""
+    """The cells that hold points of a table, landslides where any of them is one; points outside the map are
+    counted and skipped."""
     grid = grid_of(cube)
     columns = (
-        {"x": "x", "y": "y"} | {name: source[name] for name in ("x", "y", "crs") if name in source} | {"label": needed(source, "label")}
+        {"x": "x", "y": "y"}
+        | {name: source[name] for name in ("x", "y", "crs") if name in source}
+        | {"label": needed(source, "label")}
     )
     x, y, slides = read_points(source["points"], columns, grid.crs)
     col, row = (np.floor(values).astype(int) for values in ~grid.transform @ (x, y))
     inside = (row >= 0) & (row < grid.height) & (col >= 0) & (col < grid.width)
     notes = []
     if not inside.all():
-        notes.append(f"{np.count_nonzero(~inside)} of {len(inside)} points are outside the map and were skipped")
+        notes.append(
+            f"{np.count_nonzero(~inside)} of {len(inside)} points are outside the map and were skipped"
+        )
     row, col, slides = row[inside], col[inside], slides[inside]
     label = np.full(grid.shape, UNMAPPED, np.uint8)
     label[row[~slides], col[~slides]] = 0
     label[row[slides], col[slides]] = LANDSLIDE
     shared = len(row) - np.count_nonzero(label != UNMAPPED)
     if shared:
-        notes.append(f"{shared} points share a cell with another and were merged; a cell with any landslide is one")
-    return Labels(label, np.full(grid.shape, UNKNOWN, np.uint8), notes)
+        notes.append(
+            f"{shared} points share a cell with another and were merged; a cell with any landslide is one"
+        )
+    return Labels(label, np.full(grid.shape, UNMAPPED, np.uint8), notes)
 
 
 def from_layer(cube: Cube, source: Mapping[str, Any], label_share: float) -> Labels:
-    """A cell is a landslide where `channel` of the cube exceeds `above`, and is not sampled where it is NaN."""
+    """A cell is a landslide where `channel` of the cube exceeds `above`, and is not sampled where it is
+    NaN."""
     values = np.asarray(cube.values[-1, cube.positions([needed(source, "channel")])[0]])
     label = np.where(np.isnan(values), UNMAPPED, values > needed(source, "above")).astype(np.uint8)
-    return Labels(label, np.full(label.shape, UNKNOWN, np.uint8), [])
+    return Labels(label, np.full(label.shape, UNMAPPED, np.uint8), [])
 
 
 LABEL_SOURCES = {"inventory": from_inventory, "points": from_points, "layer": from_layer}

@@ -21,8 +21,8 @@ SUBSETS = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 class Cells:
     """Cells of one protocol, n of them in order of row and column.
 
-    `row`, `col` int32 (n); `label`, `truth` uint8 (n); `block` int32 (n), the bootstrap block; `split` uint8 (folds, n): 0 unused, 1 train,
-    2 validation, 3 test; `record`: cells.json.
+    `row`, `col` int32 (n); `label`, `truth` uint8 (n); `block` int32 (n), the bootstrap block; `split` uint8
+    (folds, n): 0 unused, 1 train, 2 validation, 3 test; `record`: cells.json.
     """
 
     row: np.ndarray
@@ -44,7 +44,9 @@ class Cells:
             HeadscarpError: the cells were made without one of the channels.
         """
         known = self.record["normalisation"][fold]
-        ranges = [known[require_known(name, known, "cells.json: normalisation of channel")] for name in channels]
+        ranges = [
+            known[require_known(name, known, "cells.json: normalisation of channel")] for name in channels
+        ]
         least, most = (np.array([r[key] for r in ranges], np.float32) for key in ("min", "max"))
         return least, most - least
 
@@ -59,7 +61,9 @@ def read_cells(folder: str | Path) -> Cells:
     record = read_json(Path(folder) / "cells.json")
     try:
         with np.load(path) as arrays:
-            return Cells(*(arrays[name] for name in ("row", "col", "label", "truth", "block", "split")), record)
+            return Cells(
+                *(arrays[name] for name in ("row", "col", "label", "truth", "block", "split")), record
+            )
     except FileNotFoundError:
         raise HeadscarpError(f"{path} does not exist; run the rule that samples the cells") from None
     except Exception as error:  # NumPy and zipfile answer a damaged file with many kinds
@@ -69,7 +73,8 @@ def read_cells(folder: str | Path) -> Cells:
 def scaled_factors(cube: Cube, cells: Cells, fold: int, channels: Sequence[str]) -> np.ndarray:
     """Channels (channel, row, col) float32 of the last date, scaled by a fold's minima and maxima.
 
-    Values outside the range of the training windows fall outside 0..1 and stay so: clipping would make them look like the extremes.
+    Values outside the range of the training windows fall outside 0..1 and stay so: clipping would make them
+    look like the extremes.
     """
     least, extent = cells.normalisation(fold, channels)
     factors = np.stack([cube.values[-1, position] for position in cube.positions(channels)])

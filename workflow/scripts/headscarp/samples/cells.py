@@ -1,7 +1,9 @@
-"""Labelled cells of a factor map: where they are, whether they are landslides, and which of them train, validate and test.
+"""Labelled cells of a factor map: where they are, whether they are landslides, and which of them train,
+validate and test.
 
-A sample is a cell; networks look at the square windows around it. Only cells whose largest window lies inside the map and has no NaN in
-any channel of any input group are sampled, so that all models, with or without windows, are scored on the same cells.
+A sample is a cell; networks look at the square windows around it. Only cells whose largest window lies inside
+the map and has no NaN in any channel of any input group are sampled, so that all models, with or without
+windows, are scored on the same cells.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.samples.build import bootstrap_cells
@@ -18,10 +21,8 @@ from headscarp.samples.cell_labels import LABEL_SOURCES, label_cells
 from headscarp.samples.cell_table import SUBSETS
 from headscarp.samples.splits import (
     DEFAULT_BLOCKS,
-    LANDSLIDE,
     TEST,
     TRAIN,
-    UNMAPPED,
     UNUSED,
     VALIDATION,
     are_numbers,
@@ -44,13 +45,16 @@ class CellsSpec:
     """How cells are labelled and split; sizes in cells.
 
     Attributes:
-        windows: sizes of the windows around a cell; one of n cells at (r, c) covers the rows r - n//2 … r - n//2 + n - 1, columns likewise.
+        windows: sizes of the windows around a cell; one of n cells at (r, c) covers the rows r - n//2 … r -
+        n//2 + n - 1, columns likewise.
         label_share: share of a cell that landslides must cover.
         test_fraction: of the cells, in a random hold-out (zhang2024, stage 1: 80 % and 20 %).
         fractions: train, validation and test in a hold-out of spatial blocks.
         folds: 1 is one hold-out; k from 3 on is cross-validation, each cell tested once.
-        block: side of a spatial block; None is three of the largest window, or two or one where the map is too small for that.
-        buffer: cells this near to another subset are left out; None is the least that keeps their largest windows apart.
+        block: side of a spatial block; None is three of the largest window, or two or one where the map is
+        too small for that.
+        buffer: cells this near to another subset are left out; None is the least that keeps their largest
+        windows apart.
 
     Raises:
         HeadscarpError: a value out of range.
@@ -65,21 +69,53 @@ class CellsSpec:
     buffer: int | None = None
 
     def __post_init__(self) -> None:
-        fine = isinstance(self.windows, tuple) and self.windows and all(is_whole(n) and n > 0 for n in self.windows)
+        fine = (
+            isinstance(self.windows, tuple)
+            and self.windows
+            and all(is_whole(n) and n > 0 for n in self.windows)
+        )
         check(bool(fine), "cells.windows", self.windows, "a list of whole numbers of cells above 0")
-        check(is_number(self.label_share) and 0 < self.label_share <= 1, "cells.label_share", self.label_share, "above 0 and at most 1")
-        check(is_number(self.test_fraction) and 0 < self.test_fraction < 1, "cells.test_fraction", self.test_fraction, "between 0 and 1")
-        fine = are_numbers(self.fractions, 3) and min(self.fractions) > 0 and abs(sum(self.fractions) - 1) < 1e-6
-        check(fine, "cells.fractions", self.fractions, "three numbers above 0 (train, validation, test) that sum to 1")
         check(
-            is_whole(self.folds) and (self.folds == 1 or self.folds >= 3), "cells.folds", self.folds, "1 (hold-out) or a number from 3 on"
+            is_number(self.label_share) and 0 < self.label_share <= 1,
+            "cells.label_share",
+            self.label_share,
+            "above 0 and at most 1",
         )
         check(
-            self.block is None or (is_whole(self.block) and self.block > 0), "cells.block", self.block, "a number of cells above 0, or null"
+            is_number(self.test_fraction) and 0 < self.test_fraction < 1,
+            "cells.test_fraction",
+            self.test_fraction,
+            "between 0 and 1",
+        )
+        fine = (
+            are_numbers(self.fractions, 3) and min(self.fractions) > 0 and abs(sum(self.fractions) - 1) < 1e-6
+        )
+        check(
+            fine,
+            "cells.fractions",
+            self.fractions,
+            "three numbers above 0 (train, validation, test) that sum to 1",
+        )
+        check(
+            is_whole(self.folds) and (self.folds == 1 or self.folds >= 3),
+            "cells.folds",
+            self.folds,
+            "1 (hold-out) or a number from 3 on",
+        )
+        check(
+            self.block is None or (is_whole(self.block) and self.block > 0),
+            "cells.block",
+            self.block,
+            "a number of cells above 0, or null",
         )
         least = self.largest - 1
         fine = self.buffer is None or (is_whole(self.buffer) and self.buffer >= least)
-        check(fine, "cells.buffer", self.buffer, f"null or at least {least} cells, which keep windows of {self.largest} apart")
+        check(
+            fine,
+            "cells.buffer",
+            self.buffer,
+            f"null or at least {least} cells, which keep windows of {self.largest} apart",
+        )
 
     @property
     def largest(self) -> int:
@@ -92,7 +128,8 @@ class CellsSpec:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "CellsSpec":
-        """Build the spec from a card's `cells`, with defaults for what it leaves out; the labels in it are `source_of`'s.
+        """Build the spec from a card's `cells`, with defaults for what it leaves out; the labels in it are
+        `source_of`'s.
 
         Raises:
             HeadscarpError: unknown key (the nearest valid one is named) or a value out of range.
@@ -100,7 +137,9 @@ class CellsSpec:
         for key in record:
             require_known(key, [*cls.__dataclass_fields__, *LABEL_SOURCES], "cells key")
         given = {key: value for key, value in record.items() if key not in LABEL_SOURCES}
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+        return cls(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+        )
 
 
 def build_cells(
@@ -112,19 +151,21 @@ def build_cells(
     seed: int,
     groups: Sequence[Sequence[str]],
 ) -> None:
-    """Write cells.npz and cells.json of a cube under a protocol: `published` (random split) or `blocked` (spatial blocks).
+    """Write cells.npz and cells.json of a cube under a protocol: `published` (random split) or `blocked`
+    (spatial blocks).
 
-    Minima and maxima come from the windows of all sampled cells under `published` and from those of the training cells under `blocked`,
-    where windows of different subsets never intersect.
+    Minima and maxima come from the windows of all sampled cells under `published` and from those of the
+    training cells under `blocked`, where windows of different subsets never intersect.
 
     Args:
-        source: of the labels (see `source_of`): {kind: inventory, inventory: polygons, truth: polygons, area: polygons}, the last two if
-            there are any; {kind: points, points: table, label, x, y: columns}; or {kind: layer, channel: name, above: value}.
+        source: of the labels (see `source_of`): {kind: inventory, inventory: polygons, truth: polygons, area:
+            polygons}, the last two if there are any; {kind: points, points: table, label, x, y: columns}; or
+            {kind: layer, channel: name, above: value}.
         groups: lists of channel names, together all that any experiment reads.
 
     Raises:
-        HeadscarpError: an unknown protocol, channel or source; a window larger than the map; no cell that can be sampled; a subset without
-            landslides or without background; a factor of one value.
+        HeadscarpError: an unknown protocol, channel or source; a window larger than the map; no cell that can
+            be sampled; a subset without landslides or without background; a factor of one value.
     """
     require_known(protocol, SPLITTERS, "protocol")
     cube = open_cube(cube_folder)
@@ -151,28 +192,32 @@ def build_cells(
     }
     with atomic_path(Path(out_folder) / "cells.npz") as temporary:
         np.savez_compressed(temporary, **arrays)
-    write_json(Path(out_folder) / "cells.json", {
-        "protocol": protocol,
-        "seed": seed,
-        "windows": list(spec.windows),
-        "folds": spec.folds,
-        "kind": "blocks" if protocol == "blocked" else "random",
-        "buffer": spec.apart if protocol == "blocked" else None,
-        "normalisation": normalisation * (spec.folds // len(normalisation)),
-        "counts": [subset_counts(arrays["label"], split) for split in arrays["split"]],
-        "overlap": [overlap_share(region, spec.largest) for region in regions],
-        "label_source": source["kind"],
-        "label_share": spec.label_share,
-        "data": cube.header["data"],
-        "notes": notes,
-    })  # fmt: skip
+    write_json(
+        Path(out_folder) / "cells.json",
+        {
+            "protocol": protocol,
+            "seed": seed,
+            "windows": list(spec.windows),
+            "folds": spec.folds,
+            "kind": "blocks" if protocol == "blocked" else "random",
+            "buffer": spec.apart if protocol == "blocked" else None,
+            "normalisation": normalisation * (spec.folds // len(normalisation)),
+            "counts": [subset_counts(arrays["label"], split) for split in arrays["split"]],
+            "overlap": [overlap_share(region, spec.largest) for region in regions],
+            "label_source": source["kind"],
+            "label_share": spec.label_share,
+            "data": cube.header["data"],
+            "notes": notes,
+        },
+    )
 
 
 # Which cells
 
 
 def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path) -> np.ndarray:
-    """Mask (row, col) of cells whose window lies inside the map and holds no NaN in any channel; read channel by channel.
+    """Mask (row, col) of cells whose window lies inside the map and holds no NaN in any channel; read channel
+    by channel.
 
     Raises:
         HeadscarpError: the window is larger than the map, or there is no such cell.
@@ -180,9 +225,13 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
     shape = cube.label.shape
     if window > min(shape):
         raise HeadscarpError(
-            f"cells.windows holds {window}, but the map {folder} has {shape[0]} x {shape[1]} cells; make the windows smaller"
+            f"cells.windows holds {window}, but the map {folder} has {shape[0]} x {shape[1]} cells; "
+            f"make the windows smaller"
         )
-    missing = {name: np.isnan(cube.values[-1, position]) for name, position in zip(channels, cube.positions(channels), strict=True)}
+    missing = {
+        name: np.isnan(cube.values[-1, position])
+        for name, position in zip(channels, cube.positions(channels), strict=True)
+    }
     bad = np.zeros(shape, bool)
     for mask in missing.values():
         bad |= mask
@@ -193,7 +242,8 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
     if not whole.any():
         worst = max(missing, key=lambda name: missing[name].mean())
         raise HeadscarpError(
-            f"{folder}: no cell has a whole window of {window} cells without missing values; '{worst}' is missing at "
+            f"{folder}: no cell has a whole window of {window} cells without missing values; '{worst}' "
+            f"is missing at "
             f"{missing[worst].mean():.0%} of the cells: drop it from the card, or make cells.windows smaller"
         )
     return whole
@@ -219,10 +269,14 @@ def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarra
     kept = np.where(whole, label, UNMAPPED).astype(np.uint8)
     slides, others = np.count_nonzero(kept == LANDSLIDE), np.count_nonzero(kept == 0)
     if lost:
-        notes.append(f"{lost} labelled cells have no whole window (border of the map, or missing values) and are not sampled")
+        notes.append(
+            f"{lost} labelled cells have no whole window (border of the map, or missing values) and are "
+            f"not sampled"
+        )
     if not slides or not others:
         raise HeadscarpError(
-            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells have none; both kinds are needed: "
+            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells "
+            f"have none; both kinds are needed: "
             "make cells.windows smaller, or use a site with more landslides"
         )
     return kept
@@ -232,7 +286,8 @@ def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarra
 
 
 def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
-    """Regions (fold, row, col) uint8 of a random split, or of as many shuffled folds; a tenth of the training cells validates.
+    """Regions (fold, row, col) uint8 of a random split, or of as many shuffled folds; a tenth of the training
+    cells validates.
 
     Raises:
         HeadscarpError: the training or the test cells of a fold hold no landslide, or nothing else.
@@ -257,21 +312,27 @@ def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) 
 
 
 def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
-    """Regions (fold, row, col) uint8 of spatial blocks; largest windows of cells of different subsets never intersect.
+    """Regions (fold, row, col) uint8 of spatial blocks; largest windows of cells of different subsets never
+    intersect.
 
-    Blocks are dealt to train, validation and test, or to as many folds, by the balanced search of `splits.block_assignments`; fold k is
-    tested with fold k, validated with the next one and trained with the others. Training cells near test or validation cells, and
-    validation cells near test cells, are unused.
+    Blocks are dealt to train, validation and test, or to as many folds, by the balanced search of
+    `splits.block_assignments`; fold k is tested with fold k, validated with the next one and trained with the
+    others. Training cells near test or validation cells, and validation cells near test cells, are unused.
 
     Raises:
-        HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best ones is named.
+        HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best
+        ones is named.
     """
     sides = [spec.block] if spec.block else [windows * spec.largest for windows in DEFAULT_BLOCKS]
     fractions = spec.fractions if spec.folds == 1 else (1 / spec.folds,) * spec.folds
     first_problem = "there are too few blocks with landslides to deal them out"
     for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.apart, rng)):
         dealt[label == UNMAPPED] = UNUSED
-        subsets = [dealt] if spec.folds == 1 else [subsets_of_fold(dealt, fold, spec.folds) for fold in range(spec.folds)]
+        subsets = (
+            [dealt]
+            if spec.folds == 1
+            else [subsets_of_fold(dealt, fold, spec.folds) for fold in range(spec.folds)]
+        )
         regions = np.stack([with_buffer(subset, spec.apart) for subset in subsets])
         problem = missing_class(label, regions, SPLITS)
         if problem is None:
@@ -279,13 +340,16 @@ def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator)
         if number == 0:
             first_problem = problem
     raise HeadscarpError(
-        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, {spec.apart} cells between subsets); "
-        "change cells.block, make cells.windows or cells.buffer smaller, use fewer cells.folds or a larger site"
+        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, {spec.apart} cells "
+        f"between subsets); "
+        "change cells.block, make cells.windows or cells.buffer smaller, use fewer cells.folds or a "
+        "larger site"
     )
 
 
 def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:
-    """Train, validation and test (row, col) of fold `fold` from 0, of cells dealt to the folds 1 … `folds` (0 unused)."""
+    """Train, validation and test (row, col) of fold `fold` from 0, of cells dealt to the folds 1 … `folds` (0
+    unused)."""
     subsets = np.where(dealt > 0, TRAIN, UNUSED).astype(np.uint8)
     subsets[dealt == (fold + 1) % folds + 1] = VALIDATION
     subsets[dealt == fold + 1] = TEST
@@ -296,19 +360,27 @@ SPLITTERS = {"published": random_splits, "blocked": blocked_splits}
 
 
 def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str]) -> str | None:
-    """A sentence on the first fold of which a needed subset lacks landslides or others; None where all have both."""
+    """A sentence on the first fold of which a needed subset lacks landslides or others; None where all have
+    both."""
     for fold, region in enumerate(regions, start=1):
         for name in needed:
             present = np.bincount(label[region == SUBSETS[name]], minlength=2)
             if not present[LANDSLIDE]:
-                return f"fold {fold} of {len(regions)} has no landslide cell to {name.replace('validation', 'validate')}"
+                return (
+                    f"fold {fold} of {len(regions)} has no landslide cell to "
+                    f"{name.replace('validation', 'validate')}"
+                )
             if not present[0]:
-                return f"fold {fold} of {len(regions)} has nothing but landslide cells to {name.replace('validation', 'validate')}"
+                return (
+                    f"fold {fold} of {len(regions)} has nothing but landslide cells to "
+                    f"{name.replace('validation', 'validate')}"
+                )
     return None
 
 
 def overlap_share(region: np.ndarray, window: int) -> float:
-    """Share of the test cells of a fold whose windows of `window` cells intersect the window of a training cell."""
+    """Share of the test cells of a fold whose windows of `window` cells intersect the window of a training
+    cell."""
     return float(grown(region == TRAIN, window - 1)[region == TEST].mean())
 
 
@@ -322,7 +394,8 @@ def refuse_overlap(regions: np.ndarray, window: int) -> None:
         share = overlap_share(region, window)
         if share > 0:
             raise HeadscarpError(
-                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of the test cells intersect windows of {window} cells "
+                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of the test cells "
+                f"intersect windows of {window} cells "
                 "around training cells; raise cells.buffer, or call the protocol published"
             )
 
@@ -330,8 +403,11 @@ def refuse_overlap(regions: np.ndarray, window: int) -> None:
 # What the record tells
 
 
-def ranges(cube: Cube, channels: Sequence[str], masks: Sequence[np.ndarray], notes: list[str]) -> list[dict[str, dict[str, float]]]:
-    """Minimum and maximum of every channel within each mask (row, col); 0 and 1 for the one-hot channels of class layers.
+def ranges(
+    cube: Cube, channels: Sequence[str], masks: Sequence[np.ndarray], notes: list[str]
+) -> list[dict[str, dict[str, float]]]:
+    """Minimum and maximum of every channel within each mask (row, col); 0 and 1 for the one-hot channels of
+    class layers.
 
     Raises:
         HeadscarpError: a factor has one value only.
@@ -343,11 +419,14 @@ def ranges(cube: Cube, channels: Sequence[str], masks: Sequence[np.ndarray], not
             least, most = float(plane[mask].min()), float(plane[mask].max())
             if is_one_hot(name, cube.channels):
                 if least == most:
-                    notes.append(f"'{name}' is {least:g} everywhere in the windows that its range is taken from")
+                    notes.append(
+                        f"'{name}' is {least:g} everywhere in the windows that its range is taken from"
+                    )
                 least, most = 0.0, 1.0
             elif least == most:
                 raise HeadscarpError(
-                    f"factor '{name}' has one value ({least:g}) in the windows of the training cells, so it cannot be scaled and tells "
+                    f"factor '{name}' has one value ({least:g}) in the windows of the training cells, "
+                    f"so it cannot be scaled and tells "
                     "nothing; drop it from the input groups in the card"
                 )
             scale[name] = {"min": least, "max": most}
@@ -363,4 +442,7 @@ def is_one_hot(name: str, channels: Sequence[str]) -> bool:
 def subset_counts(label: np.ndarray, split: np.ndarray) -> dict[str, dict[str, int]]:
     """Cells and landslide cells of every subset of a fold."""
     masks = {name: split == code for name, code in SUBSETS.items()}
-    return {name: {"cells": int(mask.sum()), "landslides": int((label[mask] == LANDSLIDE).sum())} for name, mask in masks.items()}
+    return {
+        name: {"cells": int(mask.sum()), "landslides": int((label[mask] == LANDSLIDE).sum())}
+        for name, mask in masks.items()
+    }

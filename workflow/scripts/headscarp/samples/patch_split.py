@@ -1,4 +1,5 @@
-"""Which patches of a benchmark's sheet train, validate and test, and the windows in them; a window lies in one patch."""
+"""Which patches of a benchmark's sheet train, validate and test, and the windows in them; a window lies in
+one patch."""
 
 import csv
 from collections import defaultdict
@@ -10,14 +11,13 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.samples.splits import (
     ASSIGNMENTS,
-    LANDSLIDE,
     TEST,
     TRAIN,
     TRIED,
-    UNMAPPED,
     UNUSED,
     VALIDATION,
     Sampler,
@@ -36,18 +36,21 @@ CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 
 PUBLISHED = "train, validation and test are the benchmark's own split"
 BY_REGION = "the benchmark's own split is by region: no event or area is in two subsets, and it is kept"
-BY_NEIGHBOURHOOD = "patches were split by their places: neighbours stay together, and those near another subset are left out"
+BY_NEIGHBOURHOOD = (
+    "patches were split by their places: neighbours stay together, and those near another subset are left out"
+)
 BY_GROUP = "patches were split by the events or areas that they come from"
 AT_RANDOM = (
-    "patches were split at random: neither their places nor their events are known, so that patches of two subsets may be "
+    "patches were split at random: neither their places nor their events are known, so that patches of "
+    "two subsets may be "
     "neighbours on the ground or overlap"
 )
 
 
 @dataclass(frozen=True)
 class PlacedPatch:
-    """A line of patches.csv: where a patch stands on the sheet, its published subset, its event or area ("" if unknown), and its place on
-    Earth: CRS ("" if unknown) and the transform of its pixels."""
+    """A line of patches.csv: where a patch stands on the sheet, its published subset, its event or area (""
+    if unknown), and its place on Earth: CRS ("" if unknown) and the transform of its pixels."""
 
     name: str
     split: str
@@ -74,9 +77,13 @@ def read_patches(path: str | Path) -> list[PlacedPatch]:
         with open(path, newline="", encoding="utf-8") as stream:
             return [read_line(line, f"{path}: split") for line in csv.DictReader(stream)]
     except FileNotFoundError:
-        raise HeadscarpError(f"{path} does not exist; run the rule that makes the cube of the benchmark") from None
+        raise HeadscarpError(
+            f"{path} does not exist; run the rule that makes the cube of the benchmark"
+        ) from None
     except (KeyError, ValueError, TypeError) as error:
-        raise HeadscarpError(f"{path} is damaged ({error}); delete it and run the rule that makes it again") from None
+        raise HeadscarpError(
+            f"{path} is damaged ({error}); delete it and run the rule that makes it again"
+        ) from None
 
 
 def read_line(line: dict[str, str], place: str) -> PlacedPatch:
@@ -99,9 +106,10 @@ def patch_split(
 ) -> tuple[Split, str]:
     """Windows and regions of a sheet, and a note on how its patches were split.
 
-    `published`: the benchmark's own subsets. `blocked`: the same if they are by region, else those of `blocked_subsets`. Every window lies
-    in one patch: training and validation windows are drawn from the grid of the patch (`spec.stride`), those of test tile the patch. The
-    training windows of a `sampler`, if given, take the place of the former.
+    `published`: the benchmark's own subsets. `blocked`: the same if they are by region, else those of
+    `blocked_subsets`. Every window lies in one patch: training and validation windows are drawn from the grid
+    of the patch (`spec.stride`), those of test tile the patch. The training windows of a `sampler`, if given,
+    take the place of the former.
 
     Raises:
         HeadscarpError: a patch is smaller than a window, or a subset has no landslide or no window.
@@ -109,8 +117,14 @@ def patch_split(
     rng = np.random.default_rng(seed)
     small = min(min(patch.height, patch.width) for patch in patches)
     if small < spec.window:
-        raise HeadscarpError(f"patches of {small} pixels are smaller than the window of {spec.window}; make sampling.window smaller")
-    slides, scored = (np.array([np.count_nonzero(of(label[patch.area])) for patch in patches]) for of in (is_landslide, is_scored))
+        raise HeadscarpError(
+            f"patches of {small} pixels are smaller than the window of {spec.window}; make "
+            f"sampling.window smaller"
+        )
+    slides, scored = (
+        np.array([np.count_nonzero(of(label[patch.area])) for patch in patches])
+        for of in (is_landslide, is_scored)
+    )
     published = np.array([CODES[patch.split] for patch in patches], np.uint8)
     if protocol == "published":
         candidates, note = iter([published]), PUBLISHED
@@ -122,11 +136,16 @@ def patch_split(
     for subsets in candidates:
         if lacking(subsets, slides) is None:
             return split_of(subsets, label, patches, spec, rng, date, sampler), note
-    missing = "train, validation or test" if subsets is None or protocol != "published" else lacking(subsets, slides)
+    missing = (
+        "train, validation or test"
+        if subsets is None or protocol != "published"
+        else lacking(subsets, slides)
+    )
     raise HeadscarpError(
         f"{protocol} split of {len(patches)} patches: {missing} has no patch with a landslide in its mask; "
         + (
-            "the benchmark published no masks of it, or they were not unpacked: add them, or use the protocol blocked, which splits the "
+            "the benchmark published no masks of it, or they were not unpacked: add them, or use the "
+            "protocol blocked, which splits the "
             "patches that have masks"
             if protocol == "published"
             else "make sampling.split.neighbourhood or sampling.split.buffer smaller, or take more patches"
@@ -157,14 +176,19 @@ def is_by_region(patches: Sequence[PlacedPatch]) -> bool:
 
 
 def blocked_subsets(
-    patches: Sequence[PlacedPatch], slides: np.ndarray, scored: np.ndarray, spec: SamplingSpec, rng: np.random.Generator
+    patches: Sequence[PlacedPatch],
+    slides: np.ndarray,
+    scored: np.ndarray,
+    spec: SamplingSpec,
+    rng: np.random.Generator,
 ) -> tuple[Iterator[np.ndarray], str]:
     """Subsets (patch) uint8 of whole patches, the best first, and a note on how they came about.
 
-    Patches that stay together: where all places are known, those of one square of `spec.split.neighbourhood` patches a side, and patches
-    closer than `spec.buffer` pixels to another subset's are left out (of training, then of validation); else those of one event or area
-    where there are three or more; else each is for itself. Of several hundred random assignments those whose shares of scored and of
-    landslide pixels are nearest to `spec.split.fractions` come first.
+    Patches that stay together: where all places are known, those of one square of `spec.split.neighbourhood`
+    patches a side, and patches closer than `spec.buffer` pixels to another subset's are left out (of
+    training, then of validation); else those of one event or area where there are three or more; else each is
+    for itself. Of several hundred random assignments those whose shares of scored and of landslide pixels are
+    nearest to `spec.split.fractions` come first.
     """
     if all(patch.crs for patch in patches):
         names, note = squares_of_patches(patches, spec.split.neighbourhood), BY_NEIGHBOURHOOD
@@ -176,7 +200,9 @@ def blocked_subsets(
     unit = np.array([known[name] for name in names])
     shares = np.stack([np.bincount(unit, weights=of) / max(of.sum(), 1) for of in (scored, slides)])
     centres = centres_of(list(known), rng)
-    assignments = np.stack([random_assignment(centres, shares[0], spec.split.fractions, rng) for _ in range(ASSIGNMENTS)])
+    assignments = np.stack(
+        [random_assignment(centres, shares[0], spec.split.fractions, rng) for _ in range(ASSIGNMENTS)]
+    )
     costs = np.array([imbalance(one, shares, spec.split.fractions) for one in assignments])
     best = [index for index in np.argsort(costs, kind="stable")[:TRIED] if np.isfinite(costs[index])]
     return (with_room(assignments[index][unit], patches, spec.buffer) for index in best), note
@@ -193,7 +219,8 @@ def squares_of_patches(patches: Sequence[PlacedPatch], side: int) -> list[tuple[
 
 
 def centres_of(names: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> np.ndarray:
-    """Places (unit, 2) between 0 and 1 by which units are swept: those of squares of one CRS, else at random."""
+    """Places (unit, 2) between 0 and 1 by which units are swept: those of squares of one CRS, else at
+    random."""
     if len(names[0]) == 1 or len({crs for crs, _, _ in names}) > 1:
         return rng.uniform(size=(len(names), 2))
     centres = np.array([name[1:] for name in names], np.float64)
@@ -202,8 +229,8 @@ def centres_of(names: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> np
 
 
 def with_room(subsets: np.ndarray, patches: Sequence[PlacedPatch], buffer: int) -> np.ndarray:
-    """The subsets (patch), with 0 for patches closer on the ground than `buffer` pixels to those of test, and of validation on the training
-    side; patches without a place, or of different CRSs, are near none."""
+    """The subsets (patch), with 0 for patches closer on the ground than `buffer` pixels to those of test, and
+    of validation on the training side; patches without a place, or of different CRSs, are near none."""
     kept = subsets.copy()
     by_crs = defaultdict(list)
     for number, patch in enumerate(patches):
@@ -261,22 +288,28 @@ def split_of(
         else:
             corners = drawn(corners_in_patches(chosen, spec.window, spec.stride), label, spec, rng)
         if not len(corners):
-            raise HeadscarpError(f"the {name} patches give no window of {spec.window} pixels; take more patches")
+            raise HeadscarpError(
+                f"the {name} patches give no window of {spec.window} pixels; take more patches"
+            )
         windows += as_windows(corners, spec.window, date, name)
     regions[label == UNMAPPED] = UNUSED
     return Split(windows, regions, stages)
 
 
 def corners_in_patches(patches: Sequence[PlacedPatch], size: int, stride: int) -> np.ndarray:
-    """Corners (n, 2) of the regular grid of windows in each patch: every one lies in one patch, and together they cover all."""
+    """Corners (n, 2) of the regular grid of windows in each patch: every one lies in one patch, and together
+    they cover all."""
     corners = [np.empty((0, 2), np.int64)]
     for patch in patches:
-        corners.append(np.array([patch.row, patch.col]) + grid_corners((patch.height, patch.width), size, stride))
+        corners.append(
+            np.array([patch.row, patch.col]) + grid_corners((patch.height, patch.width), size, stride)
+        )
     return np.concatenate(corners)
 
 
 def patch_cells(scored: np.ndarray, patches: Sequence[PlacedPatch]) -> np.ndarray:
-    """Number (row, col) int32 of the patch that a pixel lies in, which bootstraps draw; -1 where nothing is scored."""
+    """Number (row, col) int32 of the patch that a pixel lies in, which bootstraps draw; -1 where nothing is
+    scored."""
     cells = np.full(scored.shape, -1, np.int32)
     for number, patch in enumerate(patches):
         cells[patch.area] = np.where(scored[patch.area], number, -1)

@@ -1,4 +1,5 @@
-"""Which windows train, validate and test: the papers' random split, and spatial blocks with a buffer between the subsets."""
+"""Which windows train, validate and test: the papers' random split, and spatial blocks with a buffer between
+the subsets."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.samples.windows import (
     SPLITS,
@@ -24,7 +26,6 @@ from headscarp.samples.windows import (
 from headscarp.vocabulary import require_known
 
 UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
-LANDSLIDE, UNMAPPED = 1, 255
 
 ASSIGNMENTS = 600  # random assignments of blocks that the seeded search compares
 TRIED = 60  # of these, how many are tried with buffer and windows before giving up
@@ -39,8 +40,8 @@ BORDER_COST = 0.5  # weight of the share of the area that lies near a border bet
 class BlockSplit:
     """Spatial blocks of about `block` pixels to train, validation and test by `fractions` of the scored area.
 
-    The default block is three windows, so that one between two buffers still holds a window; two or one where the scene is too small or
-    its slides too crowded for that.
+    The default block is three windows, so that one between two buffers still holds a window; two or one where
+    the scene is too small or its slides too crowded for that.
     """
 
     block: int | None = None
@@ -49,14 +50,20 @@ class BlockSplit:
 
     def __post_init__(self) -> None:
         if self.block is not None:
-            check(is_whole(self.block) and self.block > 0, "sampling.split.block", self.block, "a number of pixels above 0, or null")
+            check(
+                is_whole(self.block) and self.block > 0,
+                "sampling.split.block",
+                self.block,
+                "a number of pixels above 0, or null",
+            )
         check_fractions(self.fractions)
         check_buffer(self.buffer)
 
 
 @dataclass(frozen=True)
 class StripSplit:
-    """Strips along `axis`, divided at `edges` (fractions of the scene's width or height); `subsets` names each in turn."""
+    """Strips along `axis`, divided at `edges` (fractions of the scene's width or height); `subsets` names
+    each in turn."""
 
     axis: str = "x"
     edges: tuple[float, ...] = (0.53, 0.667)
@@ -64,11 +71,28 @@ class StripSplit:
     buffer: int | None = None
 
     def __post_init__(self) -> None:
-        check(self.axis in ("x", "y"), "sampling.split.axis", self.axis, "x (strips from west to east) or y (from north to south)")
+        check(
+            self.axis in ("x", "y"),
+            "sampling.split.axis",
+            self.axis,
+            "x (strips from west to east) or y (from north to south)",
+        )
         fine = isinstance(self.subsets, Sequence) and set(self.subsets) == set(SPLITS)
-        check(fine, "sampling.split.subsets", self.subsets, "a list of train, validation and test in which none is missing")
-        fine = are_numbers(self.edges, len(self.subsets) - 1) and all(a < b for a, b in pairwise([0, *self.edges, 1]))
-        check(fine, "sampling.split.edges", self.edges, f"{len(self.subsets) - 1} ascending fractions between 0 and 1")
+        check(
+            fine,
+            "sampling.split.subsets",
+            self.subsets,
+            "a list of train, validation and test in which none is missing",
+        )
+        fine = are_numbers(self.edges, len(self.subsets) - 1) and all(
+            a < b for a, b in pairwise([0, *self.edges, 1])
+        )
+        check(
+            fine,
+            "sampling.split.edges",
+            self.edges,
+            f"{len(self.subsets) - 1} ascending fractions between 0 and 1",
+        )
         check_buffer(self.buffer)
 
 
@@ -76,7 +100,8 @@ class StripSplit:
 class SceneSplit:
     """The scene `test` of a collage is left out, the others train.
 
-    `validation` is the name of another scene, or the share of the other scenes' area that validates, in blocks of about `block` pixels.
+    `validation` is the name of another scene, or the share of the other scenes' area that validates, in
+    blocks of about `block` pixels.
     """
 
     test: str = ""
@@ -85,21 +110,38 @@ class SceneSplit:
     buffer: int | None = None
 
     def __post_init__(self) -> None:
-        check(isinstance(self.test, str) and bool(self.test), "sampling.split.test", self.test, "the name of the scene to leave out")
+        check(
+            isinstance(self.test, str) and bool(self.test),
+            "sampling.split.test",
+            self.test,
+            "the name of the scene to leave out",
+        )
         fine = is_number(self.validation) and 0 < self.validation < 1
         fine = fine or (isinstance(self.validation, str) and self.validation not in ("", self.test))
-        check(fine, "sampling.split.validation", self.validation, "the name of another scene than test, or a share between 0 and 1")
+        check(
+            fine,
+            "sampling.split.validation",
+            self.validation,
+            "the name of another scene than test, or a share between 0 and 1",
+        )
         if self.block is not None:
-            check(is_whole(self.block) and self.block > 0, "sampling.split.block", self.block, "a number of pixels above 0, or null")
+            check(
+                is_whole(self.block) and self.block > 0,
+                "sampling.split.block",
+                self.block,
+                "a number of pixels above 0, or null",
+            )
         check_buffer(self.buffer)
 
 
 @dataclass(frozen=True)
 class SuperpixelSpec:
-    """Training windows centred on SLIC superpixels and balanced by multistage sampling (Xia et al. 2019, 2021); see `samples.superpixels`.
+    """Training windows centred on SLIC superpixels and balanced by multistage sampling (Xia et al. 2019,
+    2021); see `samples.superpixels`.
 
-    Superpixels have about `pixels` pixels and the `compactness` of scikit-image's SLIC, on `channels` of the cube. Windows are added until
-    the largest class covers at most `bound` times what the smallest does, or there are `maximum` of them.
+    Superpixels have about `pixels` pixels and the `compactness` of scikit-image's SLIC, on `channels` of the
+    cube. Windows are added until the largest class covers at most `bound` times what the smallest does, or
+    there are `maximum` of them.
     """
 
     pixels: int = 400
@@ -109,21 +151,40 @@ class SuperpixelSpec:
     maximum: int = 400
 
     def __post_init__(self) -> None:
-        check(is_whole(self.pixels) and self.pixels >= 4, "sampling.superpixels.pixels", self.pixels, "a whole number of pixels, 4 or more")
+        check(
+            is_whole(self.pixels) and self.pixels >= 4,
+            "sampling.superpixels.pixels",
+            self.pixels,
+            "a whole number of pixels, 4 or more",
+        )
         fine = is_number(self.compactness) and self.compactness > 0
         check(fine, "sampling.superpixels.compactness", self.compactness, "a number above 0")
-        fine = isinstance(self.channels, tuple) and bool(self.channels) and all(isinstance(name, str) for name in self.channels)
+        fine = (
+            isinstance(self.channels, tuple)
+            and bool(self.channels)
+            and all(isinstance(name, str) for name in self.channels)
+        )
         check(fine, "sampling.superpixels.channels", self.channels, "a list of names of channels")
-        check(is_number(self.bound) and self.bound >= 1, "sampling.superpixels.bound", self.bound, "a number, 1 or more")
-        check(is_whole(self.maximum) and self.maximum >= 4, "sampling.superpixels.maximum", self.maximum, "a number of windows, 4 or more")
+        check(
+            is_number(self.bound) and self.bound >= 1,
+            "sampling.superpixels.bound",
+            self.bound,
+            "a number, 1 or more",
+        )
+        check(
+            is_whole(self.maximum) and self.maximum >= 4,
+            "sampling.superpixels.maximum",
+            self.maximum,
+            "a number of windows, 4 or more",
+        )
 
 
 @dataclass(frozen=True)
 class PatchSplit:
     """Whole patches of a benchmark to train, validation and test; see `patch_split.blocked_subsets`.
 
-    Where the places of patches are known, squares of `neighbourhood` x `neighbourhood` of them stay together, and `buffer` pixels on the
-    ground between subsets are kept free.
+    Where the places of patches are known, squares of `neighbourhood` x `neighbourhood` of them stay together,
+    and `buffer` pixels on the ground between subsets are kept free.
     """
 
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
@@ -143,11 +204,13 @@ SPLIT_KINDS = {"blocks": BlockSplit, PATCHES: PatchSplit, "scenes": SceneSplit, 
 
 @dataclass(frozen=True)
 class SamplingSpec:
-    """How windows are drawn: sizes in pixels; `background_ratio` windows without landslide are drawn per window with one.
+    """How windows are drawn: sizes in pixels; `background_ratio` windows without landslide are drawn per
+    window with one.
 
-    Without `seeded_on_landslides` all windows of the grid are taken. With `superpixels` training windows are centred on superpixels instead
-    and validation windows are all those of the grid. `evaluate` says what the protocol `published` scores: the mapped
-    `area`, as Gao et al. (2021), or the windows of a random test set, as Zhang et al. (2024).
+    Without `seeded_on_landslides` all windows of the grid are taken. With `superpixels` training windows are
+    centred on superpixels instead and validation windows are all those of the grid. `evaluate` says what the
+    protocol `published` scores: the mapped `area`, as Gao et al. (2021), or the windows of a random test set,
+    as Zhang et al. (2024).
     """
 
     window: int = 64
@@ -160,10 +223,25 @@ class SamplingSpec:
     split: BlockSplit | PatchSplit | SceneSplit | StripSplit = field(default_factory=BlockSplit)
 
     def __post_init__(self) -> None:
-        check(is_whole(self.window) and self.window >= 8, "sampling.window", self.window, "a whole number of pixels, 8 or more")
+        check(
+            is_whole(self.window) and self.window >= 8,
+            "sampling.window",
+            self.window,
+            "a whole number of pixels, 8 or more",
+        )
         fine = is_whole(self.stride) and 1 <= self.stride <= self.window
-        check(fine, "sampling.stride", self.stride, f"a whole number of pixels from 1 to the window ({self.window})")
-        check(isinstance(self.seeded_on_landslides, bool), "sampling.seeded_on_landslides", self.seeded_on_landslides, "true or false")
+        check(
+            fine,
+            "sampling.stride",
+            self.stride,
+            f"a whole number of pixels from 1 to the window ({self.window})",
+        )
+        check(
+            isinstance(self.seeded_on_landslides, bool),
+            "sampling.seeded_on_landslides",
+            self.seeded_on_landslides,
+            "true or false",
+        )
         fine = is_number(self.background_ratio) and self.background_ratio >= 0
         check(fine, "sampling.background_ratio", self.background_ratio, "a number, 0 or more")
         fine = is_number(self.train_fraction) and 0 < self.train_fraction < 1
@@ -189,7 +267,12 @@ class SamplingSpec:
         """
         record = dict(record)
         split = record.pop("split", {})
-        check(isinstance(split, Mapping), "sampling.split", split, "a mapping with the key kind: blocks, patches, scenes or strips")
+        check(
+            isinstance(split, Mapping),
+            "sampling.split",
+            split,
+            "a mapping with the key kind: blocks, patches, scenes or strips",
+        )
         split = dict(split)
         kind = require_known(split.pop("kind", "blocks"), SPLIT_KINDS, "sampling.split.kind")
         for key in record:
@@ -197,7 +280,12 @@ class SamplingSpec:
         superpixels = record.pop("superpixels", None)
         if superpixels is not None:
             fine = isinstance(superpixels, Mapping)
-            check(fine, "sampling.superpixels", superpixels, "a mapping as {pixels: 400, bound: 4, maximum: 400}, or null")
+            check(
+                fine,
+                "sampling.superpixels",
+                superpixels,
+                "a mapping as {pixels: 400, bound: 4, maximum: 400}, or null",
+            )
             superpixels = part_of_spec(SuperpixelSpec, superpixels, "sampling.superpixels key")
         split = part_of_spec(SPLIT_KINDS[kind], split, f"sampling.split key (of kind {kind})")
         return cls(**record, superpixels=superpixels, split=split)
@@ -212,7 +300,8 @@ def part_of_spec(kind: type, record: Mapping[str, Any], what: str) -> Any:
 
 @dataclass(frozen=True)
 class Split:
-    """Windows of all subsets, and the region (row, col) uint8 of every pixel: 0 unused or buffer, 1 train, 2 validation, 3 evaluated.
+    """Windows of all subsets, and the region (row, col) uint8 of every pixel: 0 unused or buffer, 1 train, 2
+    validation, 3 evaluated.
 
     `stages` tells how a sampler drew the training windows.
     """
@@ -223,13 +312,17 @@ class Split:
 
 
 class Sampler(Protocol):
-    """Another way to draw training windows than from the regular grid; `superpixels.SuperpixelSampler` is one."""
+    """Another way to draw training windows than from the regular grid; `superpixels.SuperpixelSampler` is
+    one."""
 
     def candidates(self, region: np.ndarray) -> np.ndarray:
         """Corners (n, 2) of windows wholly inside the mask `region` (row, col), evenly spread."""
 
-    def balanced(self, corners: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """Corners of the training windows made from candidates, all inside `region`, and the record of each stage."""
+    def balanced(
+        self, corners: np.ndarray, region: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """Corners of the training windows made from candidates, all inside `region`, and the record of each
+        stage."""
 
 
 def check(fine: bool, key: str, value: Any, allowed: str) -> None:
@@ -239,11 +332,21 @@ def check(fine: bool, key: str, value: Any, allowed: str) -> None:
 
 def check_fractions(fractions: Any) -> None:
     fine = are_numbers(fractions, 3) and min(fractions) > 0 and abs(sum(fractions) - 1) < 1e-6
-    check(fine, "sampling.split.fractions", fractions, "three numbers above 0 (train, validation, test) that sum to 1")
+    check(
+        fine,
+        "sampling.split.fractions",
+        fractions,
+        "three numbers above 0 (train, validation, test) that sum to 1",
+    )
 
 
 def check_buffer(buffer: Any) -> None:
-    check(buffer is None or (is_whole(buffer) and buffer >= 0), "sampling.split.buffer", buffer, "a number of pixels, 0 or more, or null")
+    check(
+        buffer is None or (is_whole(buffer) and buffer >= 0),
+        "sampling.split.buffer",
+        buffer,
+        "a number of pixels, 0 or more, or null",
+    )
 
 
 def is_whole(value: Any) -> bool:
@@ -258,14 +361,19 @@ def are_numbers(values: Any, length: int) -> bool:
     return isinstance(values, tuple) and len(values) == length and all(is_number(value) for value in values)
 
 
-def published_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 0, sampler: Sampler | None = None) -> Split:
-    """Windows split at random, train_fraction of them for training; what is evaluated follows `spec.evaluate`.
+def published_split(
+    label: np.ndarray, spec: SamplingSpec, seed: int, date: int = 0, sampler: Sampler | None = None
+) -> Split:
+    """Windows split at random, train_fraction of them for training; what is evaluated follows
+    `spec.evaluate`.
 
-    `area` as Gao et al. (2021), section III-A: windows of 64 pixels at a step of 32 seeded on landslide pixels, 3:7 train to validation,
-    and "the trained model is used to test the entire study area", training windows included. `test_windows` as Zhang et al. (2024),
-    section 4.1.2: 80 % of 2428 chips train; the other 20 % stop the training and are the test set, so that the same windows are
-    validation and test. Pixels of training windows that no test window covers are region 1 there, pixels of no window 0.
-    With a `sampler` its candidates are split, and the training ones balanced with further windows from anywhere in the scene.
+    `area` as Gao et al. (2021), section III-A: windows of 64 pixels at a step of 32 seeded on landslide
+    pixels, 3:7 train to validation, and "the trained model is used to test the entire study area", training
+    windows included. `test_windows` as Zhang et al. (2024), section 4.1.2: 80 % of 2428 chips train; the
+    other 20 % stop the training and are the test set, so that the same windows are validation and test.
+    Pixels of training windows that no test window covers are region 1 there, pixels of no window 0. With a
+    `sampler` its candidates are split, and the training ones balanced with further windows from anywhere in
+    the scene.
 
     Args:
         label: (row, col) uint8 class codes, 1 landslide, 255 never scored.
@@ -282,25 +390,34 @@ def published_split(label: np.ndarray, spec: SamplingSpec, seed: int, date: int 
         corners = sampler.candidates(everywhere)
     if len(corners) < 2:
         raise HeadscarpError(
-            f"only {len(corners)} window of {spec.window} pixels can be drawn from a scene of {label.shape[0]} x {label.shape[1]} pixels, "
-            "too few to split; make sampling.window or sampling.stride smaller, or use a site with more landslides"
+            f"only {len(corners)} window of {spec.window} pixels can be drawn from a scene of "
+            f"{label.shape[0]} x {label.shape[1]} pixels, "
+            "too few to split; make sampling.window or sampling.stride smaller, or use a site with "
+            "more landslides"
         )
     training = np.zeros(len(corners), dtype=bool)
     n_training = int(np.clip(round(spec.train_fraction * len(corners)), 1, len(corners) - 1))
     training[rng.permutation(len(corners))[:n_training]] = True
-    trained, stages = (corners[training], []) if sampler is None else sampler.balanced(corners[training], everywhere, rng)
-    windows = as_windows(trained, spec.window, date, "train") + as_windows(corners[~training], spec.window, date, "validation")
+    trained, stages = (
+        (corners[training], []) if sampler is None else sampler.balanced(corners[training], everywhere, rng)
+    )
+    windows = as_windows(trained, spec.window, date, "train") + as_windows(
+        corners[~training], spec.window, date, "validation"
+    )
     regions = np.full(label.shape, TEST, np.uint8)
     if spec.evaluate == TEST_WINDOWS:
         test = as_windows(corners[~training], spec.window, date, "test")
-        regions = np.where(footprint(test, label.shape), TEST, np.where(footprint(windows, label.shape), TRAIN, UNUSED)).astype(np.uint8)
+        regions = np.where(
+            footprint(test, label.shape), TEST, np.where(footprint(windows, label.shape), TRAIN, UNUSED)
+        ).astype(np.uint8)
         windows += test
     regions[label == UNMAPPED] = UNUSED
     return Split(windows, regions, stages)
 
 
 def drawn(corners: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator) -> np.ndarray:
-    """Of the possible windows, those to learn from: with landslide pixels, and `background_ratio` times as many without."""
+    """Of the possible windows, those to learn from: with landslide pixels, and `background_ratio` times as
+    many without."""
     scored = counts_in_windows(label != UNMAPPED, corners, spec.window)
     if not spec.seeded_on_landslides or spec.superpixels:
         return corners[scored > 0]
@@ -324,14 +441,17 @@ def blocked_split(
     sampler: Sampler | None = None,
     scenes: Sequence[Mapping[str, Any]] = (),
 ) -> Split:
-    """Spatial subsets: windows lie wholly inside their own subset and stay at least `spec.buffer` pixels from those of other subsets.
+    """Spatial subsets: windows lie wholly inside their own subset and stay at least `spec.buffer` pixels from
+    those of other subsets.
 
-    The buffer is taken from the training side (towards validation and test) and from the validation side (towards test), so that the
-    test region stays whole. Windows of test tile its region at a stride of one window; regions are 0 where the label is 255. A `sampler`
-    draws the training windows, if given; `scenes` are those of a collage (see `site.collage.join_scenes`).
+    The buffer is taken from the training side (towards validation and test) and from the validation side
+    (towards test), so that the test region stays whole. Windows of test tile its region at a stride of one
+    window; regions are 0 where the label is 255. A `sampler` draws the training windows, if given; `scenes`
+    are those of a collage (see `site.collage.join_scenes`).
 
     Raises:
-        HeadscarpError: no split gives every subset landslide pixels and windows, or the scene to test on does not exist or has none.
+        HeadscarpError: no split gives every subset landslide pixels and windows, or the scene to test on does
+        not exist or has none.
     """
     rng = np.random.default_rng(seed)
     for subsets in candidate_subsets(label, spec, rng, scenes):
@@ -344,8 +464,10 @@ def blocked_split(
             return Split(windows, regions, stages)
     raise HeadscarpError(
         f"no {spec.kind} of the scene of {label.shape[0]} x {label.shape[1]} pixels give "
-        f"train, validation and test each a landslide and a window of {spec.window} pixels beside a buffer of {spec.buffer}; make "
-        "sampling.window, sampling.split.block or sampling.split.buffer smaller (or move sampling.split.edges), or use a larger site"
+        f"train, validation and test each a landslide and a window of {spec.window} pixels beside a "
+        f"buffer of {spec.buffer}; make "
+        "sampling.window, sampling.split.block or sampling.split.buffer smaller (or move "
+        "sampling.split.edges), or use a larger site"
     )
 
 
@@ -363,23 +485,30 @@ def candidate_subsets(
 def scene_subsets(
     label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, scenes: Sequence[Mapping[str, Any]]
 ) -> Iterator[np.ndarray]:
-    """Subsets of a collage: one scene is the test, whole; the others train but for the scene or the blocks that validate.
+    """Subsets of a collage: one scene is the test, whole; the others train but for the scene or the blocks
+    that validate.
 
     Raises:
-        HeadscarpError: the site is no collage, it lacks the scene, or the test scene has no landslide or no room for a window.
+        HeadscarpError: the site is no collage, it lacks the scene, or the test scene has no landslide or no
+        room for a window.
     """
     if not scenes:
-        raise HeadscarpError("sampling.split.kind is scenes, but the site holds only one; use it for a site that joins scenes, or blocks")
+        raise HeadscarpError(
+            "sampling.split.kind is scenes, but the site holds only one; use it for a site that joins "
+            "scenes, or blocks"
+        )
     split, places = spec.split, {scene["name"]: place_of(scene) for scene in scenes}
     test = label[places[require_known(split.test, places, "sampling.split.test: scene")]]
     if not (test == LANDSLIDE).any():
         raise HeadscarpError(
-            f"sampling.split.test: scene '{split.test}' has no landslide, so nothing can be scored on it; it can only train: leave out "
+            f"sampling.split.test: scene '{split.test}' has no landslide, so nothing can be scored on "
+            f"it; it can only train: leave out "
             "another scene"
         )
     if min(test.shape) < spec.window:
         raise HeadscarpError(
-            f"sampling.split.test: scene '{split.test}' of {test.shape[0]} x {test.shape[1]} pixels is smaller than the window of "
+            f"sampling.split.test: scene '{split.test}' of {test.shape[0]} x {test.shape[1]} pixels is "
+            f"smaller than the window of "
             f"{spec.window}; make sampling.window smaller or leave out another scene"
         )
     if isinstance(split.validation, str):
@@ -391,8 +520,14 @@ def scene_subsets(
     for name, place in places.items():
         if name != split.test:
             others[place] = label[place]
-    for blocks in block_assignments(others, sides_of_blocks(spec), (1 - split.validation, split.validation), spec.buffer, rng):
-        yield painted(label.shape, places, {name: TEST if name == split.test else blocks[place] for name, place in places.items()})
+    for blocks in block_assignments(
+        others, sides_of_blocks(spec), (1 - split.validation, split.validation), spec.buffer, rng
+    ):
+        yield painted(
+            label.shape,
+            places,
+            {name: TEST if name == split.test else blocks[place] for name, place in places.items()},
+        )
 
 
 def place_of(scene: Mapping[str, Any]) -> tuple[slice, slice]:
@@ -400,7 +535,9 @@ def place_of(scene: Mapping[str, Any]) -> tuple[slice, slice]:
     return slice(scene["row"], scene["row"] + scene["height"]), slice(0, scene["width"])
 
 
-def painted(shape: tuple[int, int], places: Mapping[str, tuple[slice, slice]], codes: Mapping[str, Any]) -> np.ndarray:
+def painted(
+    shape: tuple[int, int], places: Mapping[str, tuple[slice, slice]], codes: Mapping[str, Any]
+) -> np.ndarray:
     """Subsets (row, col) with a code, or an array of codes, for each scene and UNUSED between them."""
     subsets = np.full(shape, UNUSED, np.uint8)
     for name, place in places.items():
@@ -423,11 +560,13 @@ def sides_of_blocks(spec: SamplingSpec) -> list[int]:
 def block_assignments(
     label: np.ndarray, sides: Sequence[int], fractions: Sequence[float], buffer: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Yield subsets 1 … len(fractions) (row, col) of every pixel: of several hundred random assignments of blocks the best, best first.
+    """Yield subsets 1 … len(fractions) (row, col) of every pixel: of several hundred random assignments of
+    blocks the best, best first.
 
-    Blocks have each of `sides` in turn; where there is a choice, a side of which the scene holds few blocks is passed over. An assignment
-    costs the summed differences of the subsets' shares of scored area and of landslide area from the fractions, and the share of area
-    near borders, which the buffer would take. Half-random sweeps across the scene supply contiguous assignments.
+    Blocks have each of `sides` in turn; where there is a choice, a side of which the scene holds few blocks
+    is passed over. An assignment costs the summed differences of the subsets' shares of scored area and of
+    landslide area from the fractions, and the share of area near borders, which the buffer would take.
+    Half-random sweeps across the scene supply contiguous assignments.
     """
     for block in sides:
         rows, cols = block_lines(label != UNMAPPED, block)
@@ -437,7 +576,9 @@ def block_assignments(
         slides = sums_of_blocks(label == LANDSLIDE, rows, cols)
         shares = np.stack([area.ravel() / max(area.sum(), 1), slides.ravel() / max(slides.sum(), 1)])
         centres = np.stack(np.unravel_index(np.arange(area.size), area.shape), axis=1) / np.array(area.shape)
-        assignments = np.stack([random_assignment(centres, shares[0], fractions, rng) for _ in range(ASSIGNMENTS)])
+        assignments = np.stack(
+            [random_assignment(centres, shares[0], fractions, rng) for _ in range(ASSIGNMENTS)]
+        )
         costs = np.array([assignment_cost(a, area, shares, fractions, buffer / block) for a in assignments])
         for index in np.argsort(costs, kind="stable")[:TRIED]:
             if np.isfinite(costs[index]):
@@ -446,7 +587,8 @@ def block_assignments(
 
 
 def block_lines(scored: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column edges of blocks that divide the extent of the scored pixels evenly; the outer blocks reach the scene's border."""
+    """Row and column edges of blocks that divide the extent of the scored pixels evenly; the outer blocks
+    reach the scene's border."""
     edges = []
     for axis in (0, 1):
         inside = np.flatnonzero(scored.any(axis=1 - axis))
@@ -463,10 +605,15 @@ def sums_of_blocks(mask: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.n
     return np.diff(np.diff(integral_image(mask)[np.ix_(rows, cols)], axis=0), axis=1)
 
 
-def random_assignment(centres: np.ndarray, area: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Subset 1 … len(fractions) of every block: a sweep in a random direction, disturbed by random noise, cut at the fractions of area."""
+def random_assignment(
+    centres: np.ndarray, area: np.ndarray, fractions: Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
+    """Subset 1 … len(fractions) of every block: a sweep in a random direction, disturbed by random noise, cut
+    at the fractions of area."""
     direction = rng.normal(size=2)
-    place = centres @ (direction / np.linalg.norm(direction)) + rng.choice([0.0, 0.1, 0.3, 1.0]) * rng.uniform(size=len(centres))
+    place = centres @ (direction / np.linalg.norm(direction)) + rng.choice(
+        [0.0, 0.1, 0.3, 1.0]
+    ) * rng.uniform(size=len(centres))
     order = np.argsort(place, kind="stable")
     subsets = rng.permutation(len(fractions))
     cuts = np.cumsum(np.asarray(fractions)[subsets])[:-1]
@@ -476,8 +623,11 @@ def random_assignment(centres: np.ndarray, area: np.ndarray, fractions: Sequence
     return assignment
 
 
-def assignment_cost(assignment: np.ndarray, area: np.ndarray, shares: np.ndarray, fractions: Sequence[float], buffer: float) -> float:
-    """Imbalance of scored and landslide area plus the area lost to buffers (in blocks); infinite where a subset holds no landslide."""
+def assignment_cost(
+    assignment: np.ndarray, area: np.ndarray, shares: np.ndarray, fractions: Sequence[float], buffer: float
+) -> float:
+    """Imbalance of scored and landslide area plus the area lost to buffers (in blocks); infinite where a
+    subset holds no landslide."""
     uneven = imbalance(assignment, shares, fractions)
     if not np.isfinite(uneven):
         return np.inf
@@ -489,13 +639,17 @@ def assignment_cost(assignment: np.ndarray, area: np.ndarray, shares: np.ndarray
 
 
 def imbalance(assignment: np.ndarray, shares: np.ndarray, fractions: Sequence[float]) -> float:
-    """Summed differences of the subsets' `shares` (scored and landslide area, block) from the fractions; infinite where one has none."""
-    achieved = np.stack([np.bincount(assignment, weights=share, minlength=len(fractions) + 1)[1:] for share in shares])
+    """Summed differences of the subsets' `shares` (scored and landslide area, block) from the fractions;
+    infinite where one has none."""
+    achieved = np.stack(
+        [np.bincount(assignment, weights=share, minlength=len(fractions) + 1)[1:] for share in shares]
+    )
     return np.abs(achieved - np.asarray(fractions)).sum() if achieved.all() else np.inf
 
 
 def with_buffer(subsets: np.ndarray, buffer: int) -> np.ndarray:
-    """Regions (row, col): the subsets, with 0 within `buffer` pixels of test, and of validation on the training side."""
+    """Regions (row, col): the subsets, with 0 within `buffer` pixels of test, and of validation on the
+    training side."""
     regions = subsets.copy()
     regions[(subsets == VALIDATION) & grown(subsets == TEST, buffer)] = UNUSED
     regions[(subsets == TRAIN) & grown(subsets > TRAIN, buffer)] = UNUSED
@@ -503,11 +657,15 @@ def with_buffer(subsets: np.ndarray, buffer: int) -> np.ndarray:
 
 
 def grown(mask: np.ndarray, by: int, ahead: int | None = None) -> np.ndarray:
-    """Pixels with a true one among the `by` pixels before and the `ahead` (`by` unless given) after them, along rows and columns."""
+    """Pixels with a true one among the `by` pixels before and the `ahead` (`by` unless given) after them,
+    along rows and columns."""
     ahead = by if ahead is None else ahead
     for axis in (0, 1):
         length = mask.shape[axis]
-        sums = np.concatenate([np.zeros_like(mask.take([0], axis), dtype=np.int32), np.cumsum(mask, axis=axis, dtype=np.int32)], axis=axis)
+        sums = np.concatenate(
+            [np.zeros_like(mask.take([0], axis), dtype=np.int32), np.cumsum(mask, axis=axis, dtype=np.int32)],
+            axis=axis,
+        )
         end = np.minimum(np.arange(length) + ahead + 1, length)
         begin = np.maximum(np.arange(length) - by, 0)
         mask = sums.take(end, axis) > sums.take(begin, axis)
@@ -515,9 +673,15 @@ def grown(mask: np.ndarray, by: int, ahead: int | None = None) -> np.ndarray:
 
 
 def windows_of_regions(
-    regions: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, date: int, sampler: Sampler | None
+    regions: np.ndarray,
+    label: np.ndarray,
+    spec: SamplingSpec,
+    rng: np.random.Generator,
+    date: int,
+    sampler: Sampler | None,
 ) -> tuple[list[Window], list[dict[str, Any]]]:
-    """Windows of every subset that lie wholly in its region; training and validation as drawn, test as a tiling of what is scored.
+    """Windows of every subset that lie wholly in its region; training and validation as drawn, test as a
+    tiling of what is scored.
 
     The training windows of a `sampler` come with the record of its stages.
     """
@@ -538,9 +702,11 @@ def windows_of_regions(
 
 
 def corners_inside(mask: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """Corners (n, 2) of windows wholly inside the mask that cover every pixel which any such window could cover.
+    """Corners (n, 2) of windows wholly inside the mask that cover every pixel which any such window could
+    cover.
 
-    The possible corners form rectangles; each is filled at the stride, with a last row and column shifted inward.
+    The possible corners form rectangles; each is filled at the stride, with a last row and column shifted
+    inward.
     """
     possible = possible_corners(mask, size)
     if not possible.any():
@@ -558,10 +724,12 @@ def corners_inside(mask: np.ndarray, size: int, stride: int) -> np.ndarray:
 
 
 def guard(windows: Sequence[Window], buffer: int, protocol: str) -> None:
-    """Refuse a `blocked` index whose subsets come closer than the buffer (audit of leakage); other protocols pass.
+    """Refuse a `blocked` index whose subsets come closer than the buffer (audit of leakage); other protocols
+    pass.
 
     Raises:
-        HeadscarpError: two windows of different subsets intersect or have fewer than `buffer` pixels between them; they are named.
+        HeadscarpError: two windows of different subsets intersect or have fewer than `buffer` pixels between
+        them; they are named.
     """
     if protocol != "blocked":
         return
@@ -570,8 +738,10 @@ def guard(windows: Sequence[Window], buffer: int, protocol: str) -> None:
         for i, j in close_pairs(footprints[one], footprints[other], buffer):
             a, b = footprints[one][i[0]], footprints[other][j[0]]
             raise HeadscarpError(
-                f"blocked samples leak: the {one} window at row {a[0]}, col {a[1]} (size {a[2]}) and the {other} window at row {b[0]}, "
-                f"col {b[1]} (size {b[2]}) intersect or have fewer than {buffer} pixels between them; delete windows.csv and make the "
+                f"blocked samples leak: the {one} window at row {a[0]}, col {a[1]} (size {a[2]}) and "
+                f"the {other} window at row {b[0]}, "
+                f"col {b[1]} (size {b[2]}) intersect or have fewer than {buffer} pixels between them; "
+                f"delete windows.csv and make the "
                 "samples again, or call the protocol published"
             )
 

@@ -16,7 +16,8 @@ SQUARES_AT_ONCE = 512  # bounds the memory of close_pairs
 
 
 class Window(NamedTuple):
-    """A square of `size` pixels with its upper-left corner at (`row`, `col`), on date number `date` of the cube."""
+    """A square of `size` pixels with its upper-left corner at (`row`, `col`), on date number `date` of the
+    cube."""
 
     row: int
     col: int
@@ -26,7 +27,8 @@ class Window(NamedTuple):
 
 
 def starts(length: int, size: int, stride: int) -> np.ndarray:
-    """First pixels of windows along an axis of `length` pixels; the last window is shifted inward to end at the border."""
+    """First pixels of windows along an axis of `length` pixels; the last window is shifted inward to end at
+    the border."""
     last = length - size
     return np.unique(np.append(np.arange(0, last + 1, stride), last))
 
@@ -45,21 +47,27 @@ def grid_corners(shape: tuple[int, int], size: int, stride: int) -> np.ndarray:
 def require_room(shape: tuple[int, int], size: int) -> None:
     if min(shape) < size:
         raise HeadscarpError(
-            f"a scene of {shape[0]} x {shape[1]} pixels is smaller than the window of {size}; make sampling.window smaller"
+            f"a scene of {shape[0]} x {shape[1]} pixels is smaller than the window of {size}; make "
+            f"sampling.window smaller"
         )
 
 
 def possible_corners(mask: np.ndarray, size: int) -> np.ndarray:
-    """Whether a window of `size` with its upper-left corner here lies wholly in `mask` (row, col): (row - size + 1, col - size + 1)."""
+    """Whether a window of `size` with its upper-left corner here lies wholly in `mask` (row, col): (row -
+    size + 1, col - size + 1)."""
     if min(mask.shape) < size:
         return np.zeros([max(0, length - size + 1) for length in mask.shape], dtype=bool)
     table = integral_image(mask)
-    return table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size] == size**2
+    return (
+        table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size] == size**2
+    )
 
 
 def integral_image(mask: np.ndarray) -> np.ndarray:
     """Summed-area table of a (row, col) mask with a leading row and column of zeros."""
-    table = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64 if mask.size >= 2**31 else np.int32)
+    table = np.zeros(
+        (mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64 if mask.size >= 2**31 else np.int32
+    )
     np.cumsum(mask, axis=0, dtype=table.dtype, out=table[1:, 1:])
     np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
     return table
@@ -81,15 +89,22 @@ def footprint(windows: Iterable[Window], shape: tuple[int, int]) -> np.ndarray:
 
 
 def squares(windows: Iterable[Window]) -> np.ndarray:
-    """Distinct footprints (n, 3) as row, col, size; windows of several dates on one place are one footprint."""
-    return np.unique(np.array([(w.row, w.col, w.size) for w in windows], dtype=np.int64).reshape(-1, 3), axis=0)
+    """Distinct footprints (n, 3) as row, col, size; windows of several dates on one place are one
+    footprint."""
+    return np.unique(
+        np.array([(w.row, w.col, w.size) for w in windows], dtype=np.int64).reshape(-1, 3), axis=0
+    )
 
 
-def close_pairs(first: np.ndarray, second: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Index pairs (i, j) of squares (n, 3) with fewer than `distance` pixels between them; distance 0 finds the intersecting ones.
+def close_pairs(
+    first: np.ndarray, second: np.ndarray, distance: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Index pairs (i, j) of squares (n, 3) with fewer than `distance` pixels between them; distance 0 finds
+    the intersecting ones.
 
-    The gap between two squares is the larger of their gaps along rows and columns. Squares are sorted into cells no smaller than any
-    size plus `distance`, so that partners lie in neighbouring cells and the work grows with the number of near pairs, not with n^2.
+    The gap between two squares is the larger of their gaps along rows and columns. Squares are sorted into
+    cells no smaller than any size plus `distance`, so that partners lie in neighbouring cells and the work
+    grows with the number of near pairs, not with n^2.
     """
     if not len(first) or not len(second):
         return
@@ -138,7 +153,8 @@ def read_windows(path: str | Path) -> list[Window]:
             reader = csv.reader(stream)
             if tuple(next(reader, ())) != HEADER:
                 raise HeadscarpError(
-                    f"{path} is not a window index: its header must be {','.join(HEADER)}; delete it and make the samples again"
+                    f"{path} is not a window index: its header must be {','.join(HEADER)}; delete it "
+                    f"and make the samples again"
                 )
             return [Window(*(int(value) for value in row[:4]), row[4]) for row in reader]
     except FileNotFoundError:

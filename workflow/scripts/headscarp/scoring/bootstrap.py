@@ -1,7 +1,8 @@
 """Block bootstrap of all pixel metrics from counts in spatial cells, such as histograms of probability.
 
-Neighbouring pixels are not independent, so squares of one window are drawn with replacement, not pixels (block bootstrap, Künsch 1989);
-with several seeds the seeds are drawn too. Everything is a product of weights and histograms, so a thousand draws take a moment.
+Neighbouring pixels are not independent, so squares of one window are drawn with replacement, not pixels
+(block bootstrap, Künsch 1989); with several seeds the seeds are drawn too. Everything is a product of weights
+and histograms, so a thousand draws take a moment.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,16 @@ import numpy as np
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
-from headscarp.scoring.pixel import BINS, CALIBRATION_BINS, Confusion, confusion_metrics, plain, probability_bins, ranking_metrics, ratio
+from headscarp.scoring.pixel import (
+    BINS,
+    CALIBRATION_BINS,
+    Confusion,
+    confusion_metrics,
+    plain,
+    probability_bins,
+    ranking_metrics,
+    ratio,
+)
 from headscarp.site.cube import read_arrays
 
 DRAWS = 1000
@@ -35,7 +45,8 @@ class CountedCells(Protocol):
 
 @dataclass(frozen=True)
 class Cells:
-    """One run: pixels (cells, 256) of landslide and background by bin of probability in each cell, and the run's threshold 0..1."""
+    """One run: pixels (cells, 256) of landslide and background by bin of probability in each cell, and the
+    run's threshold 0..1."""
 
     positive: np.ndarray
     negative: np.ndarray
@@ -51,8 +62,11 @@ class Cells:
         return histogram_metrics(weights @ self.positive, weights @ self.negative, self.threshold)
 
 
-def cell_histograms(probability: np.ndarray, truth: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Histograms (cells, 256) int32 of the probability of landslide and of background pixels, in ascending order of cell id.
+def cell_histograms(
+    probability: np.ndarray, truth: np.ndarray, cell: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Histograms (cells, 256) int32 of the probability of landslide and of background pixels, in ascending
+    order of cell id.
 
     Args:
         probability, truth, cell: flat arrays of the scored pixels; truth is boolean, cell an id.
@@ -67,8 +81,9 @@ def cell_histograms(probability: np.ndarray, truth: np.ndarray, cell: np.ndarray
 def histogram_metrics(positive: np.ndarray, negative: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
     """All pixel metrics from histograms (..., 256); NaN where undefined.
 
-    Confusion metrics are exact when the threshold is a multiple of 1/256. Ranking metrics take the 256 bins as thresholds; Brier score
-    and ECE take every pixel at the centre of its bin (errors of the order of 1/512).
+    Confusion metrics are exact when the threshold is a multiple of 1/256. Ranking metrics take the 256 bins
+    as thresholds; Brier score and ECE take every pixel at the centre of its bin (errors of the order of
+    1/512).
     """
     tp = np.cumsum(positive[..., ::-1], axis=-1)
     fp = np.cumsum(negative[..., ::-1], axis=-1)
@@ -85,24 +100,29 @@ def histogram_metrics(positive: np.ndarray, negative: np.ndarray, threshold: flo
 
 
 def intervals(runs: Sequence[CountedCells], seed: int, draws: int = DRAWS) -> dict[str, list[float] | None]:
-    """95 % percentile interval [low, high] of every metric, averaged over runs that differ in their seed only.
+    """95 % percentile interval [low, high] of every metric, averaged over runs that differ in their seed
+    only.
 
-    Each draw takes cells with replacement, the same for all runs, and runs with replacement. None where most draws leave the metric
-    undefined, and with a single cell.
+    Each draw takes cells with replacement, the same for all runs, and runs with replacement. None where most
+    draws leave the metric undefined, and with a single cell.
 
     Raises:
         HeadscarpError: the runs are not of the same cells.
     """
     require_same_cells(runs)
-    return {name: percentile_interval(values, runs) for name, values in drawn_metrics(runs, seed, draws).items()}
+    return {
+        name: percentile_interval(values, runs) for name, values in drawn_metrics(runs, seed, draws).items()
+    }
 
 
 def paired_difference(
     first: Sequence[CountedCells], second: Sequence[CountedCells], seed: int, draws: int = DRAWS
 ) -> dict[str, dict[str, Any]]:
-    """Mean difference, first - second, of every metric between two experiments, with its 95 % interval by paired bootstrap.
+    """Mean difference, first - second, of every metric between two experiments, with its 95 % interval by
+    paired bootstrap.
 
-    Run k of one experiment is paired with run k of the other (same seed), and both see the same draws of cells and runs.
+    Run k of one experiment is paired with run k of the other (same seed), and both see the same draws of
+    cells and runs.
 
     Returns:
         {metric: {"difference": value, "interval": [low, high]}}, with None where undefined.
@@ -111,7 +131,10 @@ def paired_difference(
         HeadscarpError: different cells, or different numbers of runs.
     """
     if len(first) != len(second):
-        raise HeadscarpError(f"experiments of {len(first)} and {len(second)} seeds cannot be paired; run both with the same seeds")
+        raise HeadscarpError(
+            f"experiments of {len(first)} and {len(second)} seeds cannot be paired; run both with the "
+            f"same seeds"
+        )
     require_same_cells([*first, *second])
     points = [mean_metrics(runs) for runs in (first, second)]
     drawn = [drawn_metrics(runs, seed, draws) for runs in (first, second)]
@@ -137,7 +160,8 @@ def mean_metrics(runs: Sequence[CountedCells]) -> dict[str, np.ndarray]:
 
 
 def drawn_metrics(runs: Sequence[CountedCells], seed: int, draws: int) -> dict[str, np.ndarray]:
-    """Every metric (draws,), averaged over the drawn runs, on the drawn cells; equal seeds and sizes give equal draws."""
+    """Every metric (draws,), averaged over the drawn runs, on the drawn cells; equal seeds and sizes give
+    equal draws."""
     rng = np.random.default_rng(seed)
     n_cells, n_runs = len(runs[0].per_cell), len(runs)
     chunks = []
@@ -156,7 +180,8 @@ def drawn_metrics(runs: Sequence[CountedCells], seed: int, draws: int) -> dict[s
 
 
 def percentile_interval(values: np.ndarray, runs: Sequence[CountedCells]) -> list[float] | None:
-    """The 2.5 % and 97.5 % percentiles of the defined draws; None if most are undefined or the runs have one cell only."""
+    """The 2.5 % and 97.5 % percentiles of the defined draws; None if most are undefined or the runs have one
+    cell only."""
     defined = values[~np.isnan(values)]
     if 2 * len(defined) < len(values) or len(runs[0].per_cell) < 2:
         return None

@@ -8,10 +8,11 @@ SAMPLE = 5000  # values that natural breaks are sought in; more change a break b
 
 
 def natural_breaks(values: np.ndarray, classes: int, seed: int, name: str) -> np.ndarray:
-    """Bounds (classes + 1), ascending, of natural-break classes of flat `values`: their minimum, the breaks, their maximum.
+    """Bounds (classes + 1), ascending, of natural-break classes of flat `values`: their minimum, the breaks,
+    their maximum.
 
-    The breaks are mapclassify's `NaturalBreaks` (one-dimensional k-means, ten starts) of a sample of at most 5000 values. A class holds
-    lower bound < value <= upper bound, the first one its lower bound too.
+    The breaks are mapclassify's `NaturalBreaks` (one-dimensional k-means, ten starts) of a sample of at most
+    5000 values. A class holds lower bound < value <= upper bound, the first one its lower bound too.
 
     Args:
         values: NaN is left out. seed: of the sample and of the k-means. name: of the factor, for errors.
@@ -24,7 +25,9 @@ def natural_breaks(values: np.ndarray, classes: int, seed: int, name: str) -> np
     values = values[np.isfinite(values)].astype(float)
     distinct = np.unique(values)
     if distinct.size < max(classes, 2):
-        held = f"{distinct.size} distinct values" if distinct.size != 1 else f"one value only ({distinct[0]:g})"
+        held = (
+            f"{distinct.size} distinct values" if distinct.size != 1 else f"one value only ({distinct[0]:g})"
+        )
         raise HeadscarpError(
             f"factor '{name}' holds {held} and cannot be divided into {classes} natural-break classes; "
             "ask for fewer classes or leave the factor out"

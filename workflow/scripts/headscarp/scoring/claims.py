@@ -1,4 +1,5 @@
-"""What an interval says of a claim that one run is better than another, and what a paper prints of the same difference. Pure functions."""
+"""What an interval says of a claim that one run is better than another, and what a paper prints of the same
+difference. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,8 +25,11 @@ def judge(low: float | None, high: float | None) -> str:
     return CONTRADICTED if high < 0 else INCONCLUSIVE
 
 
-def printed_effect(records: Sequence[Mapping[str, Any]], rows: Sequence[str], metric: str, place: str) -> float:
-    """The difference that a paper prints, as a fraction: one row's value less the other's, or the value of a single row that holds it.
+def printed_effect(
+    records: Sequence[Mapping[str, Any]], rows: Sequence[str], metric: str, place: str
+) -> float:
+    """The difference that a paper prints, as a fraction: one row's value less the other's, or the value of a
+    single row that holds it.
 
     Args:
         records: {row, metric, value, unit} of one published table. place: begins an error's message.
@@ -41,7 +45,8 @@ def printed_effect(records: Sequence[Mapping[str, Any]], rows: Sequence[str], me
         unit = require_known(record["unit"], PER_ONE, f"{place}, row {row}, metric {metric}: unit")
         if isinstance(record["value"], str):
             raise HeadscarpError(
-                f"{place}, row {row}: {metric} is text ('{record['value']}'), which has no difference; name another metric"
+                f"{place}, row {row}: {metric} is text ('{record['value']}'), which has no difference; "
+                f"name another metric"
             )
         values.append(record["value"] / PER_ONE[unit])
     # Printed decimals: without rounding, 0.9504 - 0.9227 has digits that nobody printed.

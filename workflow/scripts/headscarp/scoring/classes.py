@@ -1,8 +1,10 @@
-"""Scores of maps of several classes from confusion matrices: rows are the truth, columns the map, both in the order of the codes.
+"""Scores of maps of several classes from confusion matrices: rows are the truth, columns the map, both in the
+order of the codes.
 
-Precision, recall and F1 of a class are those of scikit-learn, as are overall accuracy (OA) and kappa (Cohen 1960); the G-mean is the
-geometric mean of the recalls (Kubat and Matwin 1997; imbalanced-learn). A class that the truth lacks has no part in the means. A class
-that the truth has and the map lacks has no precision, F1 0 and recall 0.
+Precision, recall and F1 of a class are those of scikit-learn, as are overall accuracy (OA) and kappa (Cohen
+1960); the G-mean is the geometric mean of the recalls (Kubat and Matwin 1997; imbalanced-learn). A class that
+the truth lacks has no part in the means. A class that the truth has and the map lacks has no precision, F1 0
+and recall 0.
 """
 
 from dataclasses import dataclass
@@ -11,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.mapping.raster import CLASS_NAMES
-from headscarp.samples.splits import LANDSLIDE
 from headscarp.scoring.extraction import extraction_metrics
 from headscarp.scoring.pixel import plain, ratio
 from headscarp.site.cube import read_arrays
@@ -23,7 +25,8 @@ OVERALL = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")
 
 
 def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Confusion matrices (cells, classes, classes) int32 of flat arrays of codes, in ascending order of cell id.
+    """Confusion matrices (cells, classes, classes) int32 of flat arrays of codes, in ascending order of cell
+    id.
 
     Raises:
         HeadscarpError: a code has no class.
@@ -33,8 +36,10 @@ def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) 
         unknown = np.unique(codes[codes >= count])
         if unknown.size:
             raise HeadscarpError(
-                f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which is no class: codes are 0 to {count - 1} "
-                f"({', '.join(CLASS_NAMES.values())}); check the classes of the site's labels, make the samples and map the site again"
+                f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which is no "
+                f"class: codes are 0 to {count - 1} "
+                f"({', '.join(CLASS_NAMES.values())}); check the classes of the site's labels, make the "
+                f"samples and map the site again"
             )
     ids, index = np.unique(cell, return_inverse=True)
     flat = (index * count + truth) * count + predicted
@@ -42,8 +47,8 @@ def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) 
 
 
 def confusion_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """precision, recall, f1 and iou (..., classes), and mean_recall, mean_f1, g_mean, oa and kappa (...), of matrices (..., classes,
-    classes) of counts; NaN where undefined."""
+    """precision, recall, f1 and iou (..., classes), and mean_recall, mean_f1, g_mean, oa and kappa (...), of
+    matrices (..., classes, classes) of counts; NaN where undefined."""
     confusion = np.asarray(confusion, float)
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     true, mapped, n = confusion.sum(axis=-1), confusion.sum(axis=-2), confusion.sum(axis=(-2, -1))
@@ -67,22 +72,36 @@ def confusion_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def flat_metrics(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Metrics (...) of matrices (..., classes, classes) by one name each: `landslide_precision`, ..., those of all classes, and dp, qp, oe
-    and ce of the landslides."""
+    """Metrics (...) of matrices (..., classes, classes) by one name each: `landslide_precision`, ..., those
+    of all classes, and dp, qp, oe and ce of the landslides."""
     scores = confusion_scores(confusion)
-    of_classes = {f"{name}_{metric}": scores[metric][..., code] for code, name in CLASS_NAMES.items() for metric in OF_CLASSES}
-    return of_classes | {metric: scores[metric] for metric in OVERALL} | extraction_metrics(*landslide_outcomes(confusion))
+    of_classes = {
+        f"{name}_{metric}": scores[metric][..., code]
+        for code, name in CLASS_NAMES.items()
+        for metric in OF_CLASSES
+    }
+    return (
+        of_classes
+        | {metric: scores[metric] for metric in OVERALL}
+        | extraction_metrics(*landslide_outcomes(confusion))
+    )
 
 
 def landslide_outcomes(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Landslide pixels found, taken for landslides wrongly, and missed (...), of matrices (..., classes, classes)."""
+    """Landslide pixels found, taken for landslides wrongly, and missed (...), of matrices (..., classes,
+    classes)."""
     found = confusion[..., LANDSLIDE, LANDSLIDE]
-    return found, confusion[..., :, LANDSLIDE].sum(axis=-1) - found, confusion[..., LANDSLIDE, :].sum(axis=-1) - found
+    return (
+        found,
+        confusion[..., :, LANDSLIDE].sum(axis=-1) - found,
+        confusion[..., LANDSLIDE, :].sum(axis=-1) - found,
+    )
 
 
 @dataclass(frozen=True)
 class ClassCells:
-    """One run: confusion matrices (cells, classes, classes) of its spatial cells, as `bootstrap.CountedCells`."""
+    """One run: confusion matrices (cells, classes, classes) of its spatial cells, as
+    `bootstrap.CountedCells`."""
 
     confusion: np.ndarray
 
@@ -99,7 +118,9 @@ class ClassCells:
 def classes_record(confusion: np.ndarray) -> dict[str, Any]:
     """The part `classes` of scores.json, from one matrix (classes, classes); None where undefined."""
     scores = confusion_scores(confusion)
-    per_class = {str(code): plain({metric: scores[metric][code] for metric in OF_CLASSES}) for code in CLASS_NAMES}
+    per_class = {
+        str(code): plain({metric: scores[metric][code] for metric in OF_CLASSES}) for code in CLASS_NAMES
+    }
     overall = plain({metric: scores[metric] for metric in OVERALL})
     return {"confusion": np.asarray(confusion).tolist(), "per_class": per_class, **overall}
 
@@ -107,7 +128,11 @@ def classes_record(confusion: np.ndarray) -> dict[str, Any]:
 def absence_notes(confusion: np.ndarray) -> list[str]:
     """A note for each class that the truth of one matrix lacks."""
     absent = [CLASS_NAMES[code] for code in np.flatnonzero(np.asarray(confusion).sum(axis=1) == 0)]
-    return [f"the evaluated region has no {', '.join(absent)}: left out of the means over classes"] if absent else []
+    return (
+        [f"the evaluated region has no {', '.join(absent)}: left out of the means over classes"]
+        if absent
+        else []
+    )
 
 
 def read_class_cells(run_folder: str | Path) -> ClassCells:

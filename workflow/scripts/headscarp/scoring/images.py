@@ -1,13 +1,14 @@
 """Scores per image: the mean over test windows of the scores of each, beside those of all pixels pooled.
 
-Papers that cut a scene into images often average over them. A window then counts the same whatever landslide it holds. The IoU is a convex
-function of F1, F1 / (2 - F1), so the mean of the IoUs is at least the IoU that the mean F1 implies (Jensen's inequality) and may be much
-more: a mean F1 and a mean mIoU can stand in a table together that no confusion matrix fits.
+Papers that cut a scene into images often average over them. A window then counts the same whatever landslide
+it holds. The IoU is a convex function of F1, F1 / (2 - F1), so the mean of the IoUs is at least the IoU that
+the mean F1 implies (Jensen's inequality) and may be much more: a mean F1 and a mean mIoU can stand in a table
+together that no confusion matrix fits.
 
-A class that is neither in a window nor mapped there has no F1 and no IoU, and does not count; the mIoU of that window is the IoU of the
-other class (as scikit-learn's `jaccard_score` of the labels that occur), which is 1, so that it would be the same with an empty class as 1.
-A window of one class has no AUC. `f1_with_empty` counts windows where landslides are rightly left out as 1, as metrics with a smoothing
-constant do.
+A class that is neither in a window nor mapped there has no F1 and no IoU, and does not count; the mIoU of
+that window is the IoU of the other class (as scikit-learn's `jaccard_score` of the labels that occur), which
+is 1, so that it would be the same with an empty class as 1. A window of one class has no AUC. `f1_with_empty`
+counts windows where landslides are rightly left out as 1, as metrics with a smoothing constant do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.samples.splits import LANDSLIDE
+from headscarp.codes import LANDSLIDE
 from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import intervals
 from headscarp.scoring.pixel import confusion, plain, ranking_counts, ranking_metrics, ratio
@@ -28,9 +29,11 @@ IMAGE_METRICS = tuple(PREFIX + name for name in OF_IMAGES)
 
 @dataclass(frozen=True)
 class Images:
-    """One run's scores (images, 4), in the order of `OF_IMAGES` and NaN where undefined, of its test windows, as `bootstrap.CountedCells`.
+    """One run's scores (images, 4), in the order of `OF_IMAGES` and NaN where undefined, of its test windows,
+    as `bootstrap.CountedCells`.
 
-    `pixels` (images, 2) counts the scored landslide and background pixels; `cell` (images,) is the spatial cell of each window's centre.
+    `pixels` (images, 2) counts the scored landslide and background pixels; `cell` (images,) is the spatial
+    cell of each window's centre.
     """
 
     scores: np.ndarray
@@ -39,11 +42,13 @@ class Images:
 
     @property
     def per_cell(self) -> np.ndarray:
-        """Landslide and background pixels (cells, 2) of the windows of a cell, which are the same for every run on the same windows."""
+        """Landslide and background pixels (cells, 2) of the windows of a cell, which are the same for every
+        run on the same windows."""
         return self.sums(self.pixels)
 
     def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Means (...) over the windows that define a metric, with weights (..., cells) of the cells; NaN where none does."""
+        """Means (...) over the windows that define a metric, with weights (..., cells) of the cells; NaN
+        where none does."""
         defined = np.isfinite(self.scores)
         means = ratio(weights @ self.sums(np.where(defined, self.scores, 0)), weights @ self.sums(defined))
         return {name: means[..., index] for index, name in enumerate(IMAGE_METRICS)}
@@ -66,13 +71,18 @@ class Images:
 
 
 def image_scores(
-    probability: np.ndarray, label: np.ndarray, scored: np.ndarray, windows: Sequence[Window], threshold: float
+    probability: np.ndarray,
+    label: np.ndarray,
+    scored: np.ndarray,
+    windows: Sequence[Window],
+    threshold: float,
 ) -> Images | None:
     """Score each test window on its own scored pixels; None where no test window has any.
 
     Args:
-        probability: (row, col) 0..1, not NaN where scored. label: (row, col), 1 landslide. scored: mask (row, col) of the pixels that
-            pooled scores count. windows: of all subsets. threshold: landslide is mapped at it and above, as for the pooled scores.
+        probability: (row, col) 0..1, not NaN where scored. label: (row, col), 1 landslide. scored: mask (row,
+            col) of the pixels that pooled scores count. windows: of all subsets. threshold: landslide is
+            mapped at it and above, as for the pooled scores.
     """
     rows, pixels, places = [], [], []
     columns = probability.shape[1]

@@ -1,4 +1,5 @@
-"""Detection of whole landslides: which slides a map finds, which of its objects are real, and how that depends on size."""
+"""Detection of whole landslides: which slides a map finds, which of its objects are real, and how that
+depends on size."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,7 +16,8 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
 def reference_slides(
     prediction: np.ndarray, instances: np.ndarray, scored: np.ndarray, overlap: float = 0.5
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Areas (pixels, of the whole slide) and detection of the slides of which at least half lies in the scored area.
+    """Areas (pixels, of the whole slide) and detection of the slides of which at least half lies in the
+    scored area.
 
     A slide is detected when at least `overlap` of its scored pixels are predicted.
 
@@ -36,11 +38,16 @@ def reference_slides(
 
 
 def predicted_objects(
-    prediction: np.ndarray, landslide: np.ndarray, scored: np.ndarray, overlap: float = 0.5, minimum_pixels: int = 4
+    prediction: np.ndarray,
+    landslide: np.ndarray,
+    scored: np.ndarray,
+    overlap: float = 0.5,
+    minimum_pixels: int = 4,
 ) -> np.ndarray:
     """Whether each predicted object is true: at least `overlap` of its pixels lie on landslides.
 
-    Objects are 8-connected groups of at least `minimum_pixels` predicted pixels in the scored area; arrays are (row, col) bool.
+    Objects are 8-connected groups of at least `minimum_pixels` predicted pixels in the scored area; arrays
+    are (row, col) bool.
     """
     objects, count = ndimage.label(prediction & scored, EIGHT_NEIGHBOURS)
     size = np.bincount(objects.ravel(), minlength=count + 1)[1:]
@@ -50,22 +57,38 @@ def predicted_objects(
 
 
 def object_scores(detected: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
-    """Object recall (1 - omission error), object precision (1 - commission error) and their harmonic mean, with the counts."""
+    """Object recall (1 - omission error), object precision (1 - commission error) and their harmonic mean,
+    with the counts."""
     recall, precision = ratio(detected.sum(), detected.size), ratio(true.sum(), true.size)
-    scores = plain({"precision": precision, "recall": recall, "f1": ratio(2 * precision * recall, precision + recall)})
-    return {**scores, "slides": int(detected.size), "detected": int(detected.sum()), "objects": int(true.size), "true": int(true.sum())}
+    scores = plain(
+        {"precision": precision, "recall": recall, "f1": ratio(2 * precision * recall, precision + recall)}
+    )
+    return {
+        **scores,
+        "slides": int(detected.size),
+        "detected": int(detected.sum()),
+        "objects": int(true.size),
+        "true": int(true.sum()),
+    }
 
 
-def size_recall(areas_m2: np.ndarray, detected: np.ndarray, edges_m2: Sequence[float] | None = None) -> list[dict[str, Any]]:
+def size_recall(
+    areas_m2: np.ndarray, detected: np.ndarray, edges_m2: Sequence[float] | None = None
+) -> list[dict[str, Any]]:
     """Object recall in classes of area (m2): between `edges_m2`, or in quarters of the slides by area.
 
     Returns:
-        One record {low_m2, high_m2, slides, detected, recall} per class; a class holds low <= area < high, the last one high too.
+        One record {low_m2, high_m2, slides, detected, recall} per class; a class holds low <= area < high,
+        the last one high too.
         Slides outside given edges are in no class; recall is None in an empty class.
     """
     if not areas_m2.size:
         return []
-    edges = np.unique(np.quantile(areas_m2, [0, 0.25, 0.5, 0.75, 1])) if edges_m2 is None else np.asarray(edges_m2, float)
+    edges = (
+        np.unique(np.quantile(areas_m2, [0, 0.25, 0.5, 0.75, 1]))
+        if edges_m2 is None
+        else np.asarray(edges_m2, float)
+    )
     if len(edges) == 1:
         edges = np.repeat(edges, 2)
     records = []
@@ -73,5 +96,13 @@ def size_recall(areas_m2: np.ndarray, detected: np.ndarray, edges_m2: Sequence[f
         member = (areas_m2 >= low) & ((areas_m2 < high) | ((high == edges[-1]) & (areas_m2 == high)))
         slides, found = int(member.sum()), int(detected[member].sum())
         recall = found / slides if slides else None
-        records.append({"low_m2": float(low), "high_m2": float(high), "slides": slides, "detected": found, "recall": recall})
+        records.append(
+            {
+                "low_m2": float(low),
+                "high_m2": float(high),
+                "slides": slides,
+                "detected": found,
+                "recall": recall,
+            }
+        )
     return records

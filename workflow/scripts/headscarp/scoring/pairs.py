@@ -1,9 +1,11 @@
-"""Which of several networks differ: paired bootstrap of every pair over blocks and seeds, with Holm's correction for the number of pairs.
+"""Which of several networks differ: paired bootstrap of every pair over blocks and seeds, with Holm's
+correction for the number of pairs.
 
-Two-sided p-values invert the bootstrap's percentile interval: Davison, A. C. & Hinkley, D. V. (1997). Bootstrap methods and their
-application. Cambridge University Press, section 4.4. Holm, S. (1979). Scandinavian Journal of Statistics 6, 65-70. Mean ranks, joined where
-networks are not told apart: Demsar, J. (2006). Journal of Machine Learning Research 7, 1-30, whose critical difference takes data
-sets as independent; seeds on one block are not, so that ranks are bootstrapped here as scores are.
+Two-sided p-values invert the bootstrap's percentile interval: Davison, A. C. & Hinkley, D. V. (1997).
+Bootstrap methods and their application. Cambridge University Press, section 4.4. Holm, S. (1979).
+Scandinavian Journal of Statistics 6, 65-70. Mean ranks, joined where networks are not told apart: Demsar, J.
+(2006). Journal of Machine Learning Research 7, 1-30, whose critical difference takes data sets as
+independent; seeds on one block are not, so that ranks are bootstrapped here as scores are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,17 +49,22 @@ class Outcomes:
 
 
 def drawn_f1(runs: Mapping[str, Sequence[Cells]], seed: int, draws: int = DRAWS) -> dict[str, np.ndarray]:
-    """F1 (draws,) of each experiment, mean over its drawn seeds; a draw takes the same blocks and seeds for all.
+    """F1 (draws,) of each experiment, mean over its drawn seeds; a draw takes the same blocks and seeds for
+    all.
 
     Raises:
         HeadscarpError: the runs were scored on different cells.
     """
     require_same_cells([one for group in runs.values() for one in group])
-    return {name: drawn_metrics([Outcomes.of(one) for one in group], seed, draws)["f1"] for name, group in runs.items()}
+    return {
+        name: drawn_metrics([Outcomes.of(one) for one in group], seed, draws)["f1"]
+        for name, group in runs.items()
+    }
 
 
 def block_ranks(runs: Mapping[str, Sequence[Cells]]) -> np.ndarray:
-    """Rank by F1 (block, seed, experiment) of each experiment, 1 the best and means where equal, in every block with landslides.
+    """Rank by F1 (block, seed, experiment) of each experiment, 1 the best and means where equal, in every
+    block with landslides.
 
     Raises:
         HeadscarpError: the runs were scored on different cells.
@@ -74,14 +81,16 @@ def f1_by_block(outcomes: Outcomes) -> np.ndarray:
 
 
 def drawn_ranks(ranks: np.ndarray, seed: int, draws: int = DRAWS) -> np.ndarray:
-    """Mean ranks (draws, experiment) of ranks (block, seed, experiment), blocks and seeds drawn with replacement."""
+    """Mean ranks (draws, experiment) of ranks (block, seed, experiment), blocks and seeds drawn with
+    replacement."""
     rng = np.random.default_rng(seed)
     shares = [rng.multinomial(n, np.full(n, 1 / n), size=draws) / n for n in ranks.shape[:2]]
     return np.einsum("db,ds,bse->de", *shares, ranks, optimize=True)
 
 
 def bootstrap_p(differences: np.ndarray) -> float | None:
-    """Two-sided p-value of no difference, from drawn differences (draws,); None where most draws leave them undefined."""
+    """Two-sided p-value of no difference, from drawn differences (draws,); None where most draws leave them
+    undefined."""
     defined = differences[~np.isnan(differences)]
     if 2 * len(defined) < len(differences):
         return None
@@ -89,16 +98,28 @@ def bootstrap_p(differences: np.ndarray) -> float | None:
     return min(1.0, 2 * (1 + beyond) / (1 + len(defined)))
 
 
-def pair_p_values(drawn: Mapping[str, np.ndarray]) -> dict[tuple[str, str], tuple[float | None, float | None]]:
-    """{(first, second): (p, p corrected by Holm for all pairs)} of every pair of drawn scores {name: (draws,)}; None where undefined."""
-    p_values = {(first, second): bootstrap_p(drawn[first] - drawn[second]) for first, second in combinations(drawn, 2)}
+def pair_p_values(
+    drawn: Mapping[str, np.ndarray],
+) -> dict[tuple[str, str], tuple[float | None, float | None]]:
+    """{(first, second): (p, p corrected by Holm for all pairs)} of every pair of drawn scores {name:
+    (draws,)}; None where undefined."""
+    p_values = {
+        (first, second): bootstrap_p(drawn[first] - drawn[second]) for first, second in combinations(drawn, 2)
+    }
     defined = {pair: p for pair, p in p_values.items() if p is not None}
-    corrected = dict(zip(defined, map(float, multipletests(list(defined.values()), method="holm")[1]), strict=True)) if defined else {}
+    corrected = (
+        dict(zip(defined, map(float, multipletests(list(defined.values()), method="holm")[1]), strict=True))
+        if defined
+        else {}
+    )
     return {pair: (p, corrected.get(pair)) for pair, p in p_values.items()}
 
 
-def not_told_apart(order: Sequence[str], p_values: Mapping[tuple[str, str], tuple[float | None, float | None]]) -> list[tuple[int, int]]:
-    """The longest runs (first, last) of positions in `order` in which no pair differs at the 5 % level after correction."""
+def not_told_apart(
+    order: Sequence[str], p_values: Mapping[tuple[str, str], tuple[float | None, float | None]]
+) -> list[tuple[int, int]]:
+    """The longest runs (first, last) of positions in `order` in which no pair differs at the 5 % level after
+    correction."""
 
     def alike(pair: tuple[str, str]) -> bool:
         p = p_values.get(pair, p_values.get(pair[::-1]))[1]
@@ -107,7 +128,9 @@ def not_told_apart(order: Sequence[str], p_values: Mapping[tuple[str, str], tupl
     found: list[tuple[int, int]] = []
     for first in range(len(order)):
         last = first
-        while last + 1 < len(order) and all(alike((order[one], order[last + 1])) for one in range(first, last + 1)):
+        while last + 1 < len(order) and all(
+            alike((order[one], order[last + 1])) for one in range(first, last + 1)
+        ):
             last += 1
         if last > first and (not found or last > found[-1][1]):
             found.append((first, last))

@@ -1,7 +1,8 @@
 """Pixel metrics of the landslide class, and the means over both classes (macro) that some papers print.
 
-All formulas work on arrays as well as on single numbers, so that whole maps, histograms and thousands of bootstrap draws share them.
-An undefined metric is NaN inside the library and None in a record (`plain`), never a silent 0.
+All formulas work on arrays as well as on single numbers, so that whole maps, histograms and thousands of
+bootstrap draws share them. An undefined metric is NaN inside the library and None in a record (`plain`),
+never a silent 0.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,8 @@ CALIBRATION_BINS = 15
 
 
 class Confusion(NamedTuple):
-    """Pixels by outcome: landslide found, false alarm, landslide missed, background left alone. Numbers or arrays of one shape."""
+    """Pixels by outcome: landslide found, false alarm, landslide missed, background left alone. Numbers or
+    arrays of one shape."""
 
     tp: np.ndarray
     fp: np.ndarray
@@ -39,7 +41,8 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def confusion_metrics(counts: Confusion) -> dict[str, np.ndarray]:
-    """Accuracy, precision, recall, F1, kappa (Cohen 1960), IoU, mean IoU of both classes, Matthews correlation coefficient, macro means."""
+    """Accuracy, precision, recall, F1, kappa (Cohen 1960), IoU, mean IoU of both classes, Matthews
+    correlation coefficient, macro means."""
     tp, fp, fn, tn = (np.asarray(count, float) for count in counts)
     n = tp + fp + fn + tn
     accuracy = ratio(tp + tn, n)
@@ -60,13 +63,17 @@ def confusion_metrics(counts: Confusion) -> dict[str, np.ndarray]:
 def macro_metrics(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, tn: np.ndarray) -> dict[str, np.ndarray]:
     """Means over landslide and background of precision, recall and F1.
 
-    A class that is never predicted counts with precision 0, as in scikit-learn and Keras: a map without any landslide has a macro
-    precision of about one half, and papers print that. NaN where the truth holds one class only.
+    A class that is never predicted counts with precision 0, as in scikit-learn and Keras: a map without any
+    landslide has a macro precision of about one half, and papers print that. NaN where the truth holds one
+    class only.
     """
     both = (tp + fn > 0) & (fp + tn > 0)
     of_landslides = ratio(tp, tp + fp), ratio(tp, tp + fn), ratio(2 * tp, 2 * tp + fp + fn)
     of_background = ratio(tn, tn + fn), ratio(tn, tn + fp), ratio(2 * tn, 2 * tn + fp + fn)
-    means = ((np.nan_to_num(one) + np.nan_to_num(other)) / 2 for one, other in zip(of_landslides, of_background, strict=True))
+    means = (
+        (np.nan_to_num(one) + np.nan_to_num(other)) / 2
+        for one, other in zip(of_landslides, of_background, strict=True)
+    )
     return {name: np.where(both, mean, np.nan) for name, mean in zip(MACRO_METRICS, means, strict=True)}
 
 
@@ -74,8 +81,8 @@ def ranking_metrics(tp: np.ndarray, fp: np.ndarray) -> dict[str, np.ndarray]:
     """Average precision (sum of precision times step in recall) and area under the ROC curve (trapezoids).
 
     Args:
-        tp, fp: (..., thresholds) landslide and background pixels at or above each threshold, from the highest to the lowest, which all
-            pixels reach.
+        tp, fp: (..., thresholds) landslide and background pixels at or above each threshold, from the highest
+            to the lowest, which all pixels reach.
     """
     step = np.diff(tp, axis=-1, prepend=0)
     fp_step = np.diff(fp, axis=-1, prepend=0)
@@ -88,7 +95,8 @@ def ranking_metrics(tp: np.ndarray, fp: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def ranking_counts(probability: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Landslide and background pixels at or above each distinct probability, highest first, of flat arrays."""
+    """Landslide and background pixels at or above each distinct probability, highest first, of flat
+    arrays."""
     order = np.argsort(-probability, kind="stable")
     ranked = truth[order]
     last = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
@@ -97,14 +105,18 @@ def ranking_counts(probability: np.ndarray, truth: np.ndarray) -> tuple[np.ndarr
 
 
 def expected_calibration_error(probability: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over pixels of |mean probability - landslide share| in 15 equal-width bins of probability (Naeini et al. 2015)."""
+    """Mean over pixels of |mean probability - landslide share| in 15 equal-width bins of probability (Naeini
+    et al. 2015)."""
     bins = np.minimum((probability.astype(np.float64) * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    predicted, observed = (np.bincount(bins, weights=values, minlength=CALIBRATION_BINS) for values in (probability, truth))
+    predicted, observed = (
+        np.bincount(bins, weights=values, minlength=CALIBRATION_BINS) for values in (probability, truth)
+    )
     return float(np.abs(predicted - observed).sum() / len(probability))
 
 
 def pixel_metrics(probability: np.ndarray, truth: np.ndarray, threshold: float) -> dict[str, float | None]:
-    """All pixel metrics of flat arrays: probabilities 0..1 and boolean truth; landslide is predicted at `threshold` and above."""
+    """All pixel metrics of flat arrays: probabilities 0..1 and boolean truth; landslide is predicted at
+    `threshold` and above."""
     metrics = confusion_metrics(confusion(probability >= threshold, truth))
     metrics |= ranking_metrics(*ranking_counts(probability, truth))
     metrics["brier"] = np.mean((probability.astype(np.float64) - truth) ** 2)
@@ -118,12 +130,14 @@ def plain(metrics: dict[str, np.ndarray]) -> dict[str, float | None]:
 
 
 def probability_bins(probability: np.ndarray) -> np.ndarray:
-    """Bin 0..255 of each probability; bin b begins at b / 256, so that a threshold of b / 256 separates bins exactly."""
+    """Bin 0..255 of each probability; bin b begins at b / 256, so that a threshold of b / 256 separates bins
+    exactly."""
     return np.minimum((probability * np.float32(BINS)).astype(np.int64), BINS - 1)
 
 
 def best_threshold(probability: np.ndarray, truth: np.ndarray) -> float | None:
-    """The threshold k / 256 (k = 1..255) of highest F1 on flat arrays; of equally good ones the nearest to 0.5; None without landslides."""
+    """The threshold k / 256 (k = 1..255) of highest F1 on flat arrays; of equally good ones the nearest to
+    0.5; None without landslides."""
     if not truth.any():
         return None
     bins = probability_bins(probability)

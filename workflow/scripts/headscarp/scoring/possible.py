@@ -1,12 +1,13 @@
 """Whether any confusion matrix has the numbers of a printed row: a search that proves it where there is none.
 
-A confusion matrix of two classes, up to its size, is three numbers: the landslide share s of the evaluated pixels, recall r, and false
-alarms t per landslide pixel (tp = s r, fn = s (1 - r), fp = s t, tn = 1 - s (1 + t)). Every metric but the weighted means rises with r,
-falls with t and falls with s (precision, recall, F1 and IoU do not change with s). So the values that a metric takes over a box of
-(r, t, s) lie between those at two of its corners, and a box in which some printed number, give or take its rounding, cannot be met is
-thrown away whole. Boxes are halved until none is left, which proves that the row is impossible, or one meets every number. Where the
-search ends without either, the row counts as possible: an impossible row is never a matter of chance, tolerance or a search that stopped
-too soon.
+A confusion matrix of two classes, up to its size, is three numbers: the landslide share s of the evaluated
+pixels, recall r, and false alarms t per landslide pixel (tp = s r, fn = s (1 - r), fp = s t, tn = 1 - s (1 +
+t)). Every metric but the weighted means rises with r, falls with t and falls with s (precision, recall, F1
+and IoU do not change with s). So the values that a metric takes over a box of (r, t, s) lie between those at
+two of its corners, and a box in which some printed number, give or take its rounding, cannot be met is thrown
+away whole. Boxes are halved until none is left, which proves that the row is impossible, or one meets every
+number. Where the search ends without either, the row counts as possible: an impossible row is never a matter
+of chance, tolerance or a search that stopped too soon.
 """
 
 from collections.abc import Sequence
@@ -23,9 +24,19 @@ BATCH = 256  # boxes at a time
 SEARCHED, MAPPED = 20_000, 6_000  # boxes after which a search for one matrix, and for the range of all, ends
 WEIGHTED = ("weighted_precision", "weighted_f1", "weighted_iou")
 MONOTONE = (
-    "accuracy", "precision", "recall", "f1", "iou", "specificity", "miou", "kappa",
-    "macro_precision", "macro_recall", "macro_f1", "macro_f1_of_means",
-)  # fmt: skip
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "iou",
+    "specificity",
+    "miou",
+    "kappa",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "macro_f1_of_means",
+)
 QUANTITIES = (*MONOTONE, *WEIGHTED)
 MEANS = (
     ("miou", "iou", "background_iou"),
@@ -33,13 +44,15 @@ MEANS = (
     ("macro_recall", "recall", "specificity"),
     ("macro_f1", "f1", "background_f1"),
 )
-# Corners of a box, upper end or not by r, w and s: those of the lowest and the highest metrics, and three next to each.
+# Corners of a box, upper end or not by r, w and s: those of the lowest and the highest metrics, and three
+# next to each.
 EXTREMES = np.array([[False, True, True], [True, False, False]])
 BESIDE_LOWEST, BESIDE_HIGHEST = (corner ^ np.eye(3, dtype=bool) for corner in EXTREMES)
 
 
 class Printed(NamedTuple):
-    """A printed number of a row: its column, the metric (one of `QUANTITIES`) that it is read as, and its range before rounding."""
+    """A printed number of a row: its column, the metric (one of `QUANTITIES`) that it is read as, and its
+    range before rounding."""
 
     column: str
     metric: str
@@ -48,7 +61,8 @@ class Printed(NamedTuple):
 
 
 class Boxes(NamedTuple):
-    """Boxes of (recall, false alarms t as t / (1 + t), landslide share): lower and upper corners, each (n, 3)."""
+    """Boxes of (recall, false alarms t as t / (1 + t), landslide share): lower and upper corners, each (n,
+    3)."""
 
     low: np.ndarray
     high: np.ndarray
@@ -58,10 +72,11 @@ class Boxes(NamedTuple):
 
 
 def metrics_of(r: np.ndarray, w: np.ndarray, s: np.ndarray) -> dict[str, np.ndarray]:
-    """All metrics, and precision, F1 and IoU of the background, at recall r, w = t / (1 + t) and share s, arrays of one shape.
+    """All metrics, and precision, F1 and IoU of the background, at recall r, w = t / (1 + t) and share s,
+    arrays of one shape.
 
-    Where false alarms are more than there is background, that is cut to 0, and kappa, which has no such limit, is -1. Of a class that is
-    never predicted the precision is 0 (landslides) or 1 (background).
+    Where false alarms are more than there is background, that is cut to 0, and kappa, which has no such
+    limit, is -1. Of a class that is never predicted the precision is 0 (landslides) or 1 (background).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.minimum(w / (1 - w), FEW)
@@ -75,14 +90,19 @@ def metrics_of(r: np.ndarray, w: np.ndarray, s: np.ndarray) -> dict[str, np.ndar
             "specificity": filled(background / (1 - s), 0),
             "background_precision": filled(background / (background + s * (1 - r)), 1),
             "background_iou": filled(background / (1 - s * r), 0),
-            "kappa": np.where(background > 0, filled(2 * (r - s * (r + t)) / (1 + (r + t) * (1 - 2 * s)), -1), -1),
+            "kappa": np.where(
+                background > 0, filled(2 * (r - s * (r + t)) / (1 + (r + t) * (1 - 2 * s)), -1), -1
+            ),
         }
         found["background_f1"] = 2 * found["background_iou"] / (1 + found["background_iou"])
         for metric, of_landslides, of_background in MEANS:
             found[metric] = (found[of_landslides] + found[of_background]) / 2
         p, q = found["macro_precision"], found["macro_recall"]
         found["macro_f1_of_means"] = filled(2 * p * q / (p + q), 0)
-    return found | {f"weighted_{name}": s * found[name] + (1 - s) * found[f"background_{name}"] for name in ("precision", "f1", "iou")}
+    return found | {
+        f"weighted_{name}": s * found[name] + (1 - s) * found[f"background_{name}"]
+        for name in ("precision", "f1", "iou")
+    }
 
 
 def filled(values: np.ndarray, value: float) -> np.ndarray:
@@ -91,24 +111,31 @@ def filled(values: np.ndarray, value: float) -> np.ndarray:
 
 
 def at_corners(boxes: Boxes, corners: np.ndarray) -> dict[str, np.ndarray]:
-    """Metrics (corners, n) at corners of boxes; each corner (3,) says for r, w and s whether it is the upper end."""
+    """Metrics (corners, n) at corners of boxes; each corner (3,) says for r, w and s whether it is the upper
+    end."""
     points = np.where(corners[:, None, :], boxes.high, boxes.low)
     return metrics_of(*np.moveaxis(points, -1, 0))
 
 
 def enclosures(boxes: Boxes) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Lowest and highest value of every metric over each box, each (n,); those of weighted means may be wider than the truth."""
+    """Lowest and highest value of every metric over each box, each (n,); those of weighted means may be wider
+    than the truth."""
     found = at_corners(boxes, EXTREMES)
     low, high = ({name: values[end] for name, values in found.items()} for end in (0, 1))
     shares = boxes.low[:, 2], boxes.high[:, 2]
     for name in ("precision", "f1", "iou"):
-        low[f"weighted_{name}"] = np.minimum(*(s * low[name] + (1 - s) * low[f"background_{name}"] for s in shares))
-        high[f"weighted_{name}"] = np.maximum(*(s * high[name] + (1 - s) * high[f"background_{name}"] for s in shares))
+        low[f"weighted_{name}"] = np.minimum(
+            *(s * low[name] + (1 - s) * low[f"background_{name}"] for s in shares)
+        )
+        high[f"weighted_{name}"] = np.maximum(
+            *(s * high[name] + (1 - s) * high[f"background_{name}"] for s in shares)
+        )
     return low, high
 
 
 def judged(boxes: Boxes, printed: Sequence[Printed]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes that may meet all printed numbers and those that do so throughout, both (n,) boolean, and how far each box reaches beyond."""
+    """Boxes that may meet all printed numbers and those that do so throughout, both (n,) boolean, and how far
+    each box reaches beyond."""
     low, high = enclosures(boxes)
     may = boxes.low[:, 2] <= 1 - boxes.low[:, 1]  # s (1 + t) <= 1: false alarms are background
     beyond = np.zeros(len(may))
@@ -150,7 +177,10 @@ def is_possible(printed: Sequence[Printed], most_share: float = 1.0) -> bool:
     for one in printed:
         require_known(one.metric, QUANTITIES, "metric")
         if not one.low < one.high:
-            raise HeadscarpError(f"column '{one.column}' leaves no room for rounding ({one.low} to {one.high}); give its printed digits")
+            raise HeadscarpError(
+                f"column '{one.column}' leaves no room for rounding ({one.low} to {one.high}); give its "
+                f"printed digits"
+            )
     waiting, seen = whole(most_share), 0
     while len(waiting.low) and seen < SEARCHED:
         rest, children = waiting[:-BATCH], halves(waiting[-BATCH:], printed)
@@ -165,8 +195,11 @@ def is_possible(printed: Sequence[Printed], most_share: float = 1.0) -> bool:
     return bool(len(waiting.low))
 
 
-def ranges(printed: Sequence[Printed], metrics: Sequence[str], most_share: float = 1.0) -> dict[str, tuple[float, float]] | None:
-    """Range of metrics (and of `share`) over all confusion matrices that have the printed numbers; None where there are none.
+def ranges(
+    printed: Sequence[Printed], metrics: Sequence[str], most_share: float = 1.0
+) -> dict[str, tuple[float, float]] | None:
+    """Range of metrics (and of `share`) over all confusion matrices that have the printed numbers; None where
+    there are none.
 
     The true range lies within; it is wider than that where printed numbers leave much open.
     """

@@ -1,4 +1,5 @@
-"""The score of one mapped scene: scores.json and cells.npz of a run, and classes.npz where it maps several classes."""
+"""The score of one mapped scene: scores.json and cells.npz of a run, and classes.npz where it maps several
+classes."""
 
 import time
 from collections.abc import Sequence
@@ -7,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
-from headscarp.samples.splits import LANDSLIDE, TEST, UNMAPPED, VALIDATION
+from headscarp.samples.splits import TEST, VALIDATION
 from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import Cells, cell_histograms, intervals
 from headscarp.scoring.boundary import boundary_scores
@@ -39,29 +41,36 @@ def score_run(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Score a probability map (row, col) 0..1 on the evaluated region of its samples.
 
-    `published` maps landslides at 0.5; `blocked` at the threshold of highest F1 on the validation region. Both score region 3, which is
-    the whole mapped area, or that of the test windows, under `published`. `best_threshold` of the scores is for maps of other places: that
-    of highest F1 on the pixels that tune a protocol's networks, which are the evaluated ones under `published`.
+    `published` maps landslides at 0.5; `blocked` at the threshold of highest F1 on the validation region.
+    Both score region 3, which is the whole mapped area, or that of the test windows, under `published`.
+    `best_threshold` of the scores is for maps of other places: that of highest F1 on the pixels that tune a
+    protocol's networks, which are the evaluated ones under `published`.
 
     Args:
-        label: 1 landslide, 255 never scored, all else not. instances: 0 or the number of the slide. regions, blocks: of the samples.
+        label: 1 landslide, 255 never scored, all else not. instances: 0 or the number of the slide. regions,
+        blocks: of the samples.
         pixel_area: m2 of a pixel. data: twin or real. seed: of the bootstrap.
         threshold: taken instead of the protocol's own, of a run that was tuned on another site.
         windows: of the samples; those of the test are scored one by one as well.
 
     Returns:
-        scores: the record of scores.json; metrics are fractions, None where undefined. With test windows `metrics` and `intervals` hold
-            those of `images.IMAGE_METRICS`, and `images` counts windows.
-        cells: `positive` and `negative` (cells, 256) int32 of the evaluated region, and what `images.Images` keeps of the test windows.
+        scores: the record of scores.json; metrics are fractions, None where undefined. With test windows
+            `metrics` and `intervals` hold those of `images.IMAGE_METRICS`, and `images` counts windows.
+        cells: `positive` and `negative` (cells, 256) int32 of the evaluated region, and what `images.Images`
+        keeps of the test windows.
 
     Raises:
         HeadscarpError: shapes differ, nothing to score, or pixels to be scored have no probability.
     """
     started = time.perf_counter()
-    require_same_shape(probability=probability, label=label, instances=instances, regions=regions, blocks=blocks)
+    require_same_shape(
+        probability=probability, label=label, instances=instances, regions=regions, blocks=blocks
+    )
     scored = (regions == TEST) & (label != UNMAPPED)
     if not scored.any():
-        raise HeadscarpError("regions.npy holds no evaluated pixel (3) where label.npy is mapped; make the samples again")
+        raise HeadscarpError(
+            "regions.npy holds no evaluated pixel (3) where label.npy is mapped; make the samples again"
+        )
     values, truth = probability_in(probability, scored, "evaluated"), label[scored] == LANDSLIDE
     tuned, notes = protocol == "blocked" or threshold is not None, []
     if not tuned:
@@ -84,13 +93,19 @@ def score_run(
         objects, sizes = None, []
     best = threshold if tuned else tuned_threshold(values, truth, "evaluated region has")[0]
     seconds = round(time.perf_counter() - started, 3)
-    return scores | {"best_threshold": best} | {"objects": objects, "size_recall": sizes, "notes": notes, "seconds": seconds}, cells
+    return scores | {"best_threshold": best} | {
+        "objects": objects,
+        "size_recall": sizes,
+        "notes": notes,
+        "seconds": seconds,
+    }, cells
 
 
 def score_classes(
     classes: np.ndarray, label: np.ndarray, instances: np.ndarray, regions: np.ndarray, blocks: np.ndarray
 ) -> tuple[dict[str, Any], np.ndarray, list[str]]:
-    """Score a map of classes (row, col), 255 = no data, on the pixels that `score_run` evaluates; arguments as there.
+    """Score a map of classes (row, col), 255 = no data, on the pixels that `score_run` evaluates; arguments
+    as there.
 
     Returns:
         scores: `classes`, `extraction` and `boundary` of scores.json (xia2021, Tables 3 and 4, Fig. 15).
@@ -109,14 +124,18 @@ def score_classes(
     objects, _ = score_objects(mapped, label, instances, scored, pixel_area=1.0)
     scores = {
         "classes": classes_record(confusion),
-        "extraction": {"pixel": plain(extraction_metrics(*landslide_outcomes(confusion))), "object": object_extraction(objects)},
+        "extraction": {
+            "pixel": plain(extraction_metrics(*landslide_outcomes(confusion))),
+            "object": object_extraction(objects),
+        },
         "boundary": boundary_scores(mapped, label == LANDSLIDE, known, scored),
     }
     return scores, confusions, absence_notes(confusion)
 
 
 def tuned_threshold(probability: np.ndarray, truth: np.ndarray, of_what: str) -> tuple[float, list[str]]:
-    """The threshold of highest F1 on flat validation arrays; the published one, with a note, where they hold no landslide."""
+    """The threshold of highest F1 on flat validation arrays; the published one, with a note, where they hold
+    no landslide."""
     threshold = best_threshold(probability, truth)
     if threshold is None:
         return PUBLISHED_THRESHOLD, [f"the {of_what} no landslide: threshold {PUBLISHED_THRESHOLD}"]
@@ -124,17 +143,28 @@ def tuned_threshold(probability: np.ndarray, truth: np.ndarray, of_what: str) ->
 
 
 def score_pixels(
-    probability: np.ndarray, truth: np.ndarray, cell: np.ndarray, threshold: float, protocol: str, data: str, seed: int
+    probability: np.ndarray,
+    truth: np.ndarray,
+    cell: np.ndarray,
+    threshold: float,
+    protocol: str,
+    data: str,
+    seed: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What every scores.json and cells.npz hold, from flat arrays of the scored pixels; all metrics are None without landslides.
+    """What every scores.json and cells.npz hold, from flat arrays of the scored pixels; all metrics are None
+    without landslides.
 
     Args:
-        probability: 0..1. truth: boolean. cell: id of the bootstrap cell of each pixel. seed: of the bootstrap.
+        probability: 0..1. truth: boolean. cell: id of the bootstrap cell of each pixel. seed: of the
+        bootstrap.
     """
     positive, negative = cell_histograms(probability, truth, cell)
     metrics = bounds = dict.fromkeys(METRICS)
     if truth.any():
-        metrics, bounds = pixel_metrics(probability, truth, threshold), intervals([Cells(positive, negative, threshold)], seed)
+        metrics, bounds = (
+            pixel_metrics(probability, truth, threshold),
+            intervals([Cells(positive, negative, threshold)], seed),
+        )
     scores = {
         "threshold": threshold,
         "protocol": protocol,
@@ -150,7 +180,10 @@ def score_pixels(
 def require_same_shape(**arrays: np.ndarray) -> None:
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1:
-        raise HeadscarpError(f"map and samples are not of one grid: {shapes}; make the cube, the samples and the map of this site again")
+        raise HeadscarpError(
+            f"map and samples are not of one grid: {shapes}; make the cube, the samples and the map of "
+            f"this site again"
+        )
 
 
 def probability_in(probability: np.ndarray, mask: np.ndarray, region: str) -> np.ndarray:
@@ -163,7 +196,8 @@ def probability_in(probability: np.ndarray, mask: np.ndarray, region: str) -> np
     missing = int(np.isnan(values).sum())
     if missing:
         raise HeadscarpError(
-            f"{missing} of {values.size} pixels of the {region} region have no probability (NaN); the map does not cover the samples: "
+            f"{missing} of {values.size} pixels of the {region} region have no probability (NaN); the "
+            f"map does not cover the samples: "
             "make the samples with the experiments' input groups, and the map, again"
         )
     return values
@@ -179,8 +213,14 @@ def score_objects(
     return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected)
 
 
-def write_scores(folder: str | Path, scores: dict[str, Any], cells: dict[str, np.ndarray], confusions: np.ndarray | None = None) -> None:
-    """Write scores.json, cells.npz and, of a run of several classes, classes.npz into the folder of a run, each atomically."""
+def write_scores(
+    folder: str | Path,
+    scores: dict[str, Any],
+    cells: dict[str, np.ndarray],
+    confusions: np.ndarray | None = None,
+) -> None:
+    """Write scores.json, cells.npz and, of a run of several classes, classes.npz into the folder of a run,
+    each atomically."""
     folder = Path(folder)
     write_arrays(folder / "cells.npz", cells)
     if confusions is not None:

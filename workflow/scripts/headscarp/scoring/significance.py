@@ -1,4 +1,5 @@
-"""Whether two models differ on the same test cells: McNemar's test, and a form that does not take neighbouring cells as independent."""
+"""Whether two models differ on the same test cells: McNemar's test, and a form that does not take
+neighbouring cells as independent."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +13,17 @@ SAME_CELLS = ("row", "col", "fold", "label", "block")
 
 
 def compare_predictions(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """McNemar's test (McNemar 1947) of two models on the test cells that both predicted, as zhang2024's Table 7.
+    """McNemar's test (McNemar 1947) of two models on the test cells that both predicted, as zhang2024's Table
+    7.
 
     Args:
         first, second: arrays of two predictions.npz: row, col, fold, label, block and predicted, each (n).
 
     Returns:
-        {cells, blocks, b (cells that only the first model has right), c (only the second), chi2 and p_corrected (with continuity
-        correction, Edwards 1948), p_exact (binomial), p_block (`sign_flip_p` of the blocks)}. chi2 is 0 and each p 1 without
+        {cells, blocks, b (cells that only the first model has right), c (only the second), chi2 and
+        p_corrected (with continuity
+        correction, Edwards 1948), p_exact (binomial), p_block (`sign_flip_p` of the blocks)}. chi2 is 0 and
+        each p 1 without
         discordant cells.
 
     Raises:
@@ -48,19 +52,22 @@ def require_same_test_cells(first: Mapping[str, np.ndarray], second: Mapping[str
     for key in SAME_CELLS:
         if not np.array_equal(first[key], second[key]):
             raise HeadscarpError(
-                f"two runs were scored on different test cells ({key} differs in their predictions.npz) and cannot be compared; "
+                f"two runs were scored on different test cells ({key} differs in their predictions.npz) "
+                f"and cannot be compared; "
                 "train and score both again on the same cells"
             )
 
 
 def sign_flip_p(surplus: np.ndarray) -> float:
-    """Two-sided p of the sum of `surplus` (blocks,), whole numbers, when the sign of each block is a fair coin.
+    """Two-sided p of the sum of `surplus` (blocks,), whole numbers, when the sign of each block is a fair
+    coin.
 
-    The surplus of a block is by how many more of its cells the first model is right than the second. If the models are equally good,
-    exchanging them inside a block changes nothing in distribution, however alike the cells of a block are: only blocks are taken as
-    independent (Fisher's randomisation test, 1935; clustered matched pairs: Durkalski et al. 2003, Stat. Med. 22). The test keeps
-    McNemar's statistic b - c, unlike Wilcoxon's ranks, and with one cell to a block it is McNemar's exact test. The distribution is
-    exact, summed block by block.
+    The surplus of a block is by how many more of its cells the first model is right than the second. If the
+    models are equally good, exchanging them inside a block changes nothing in distribution, however alike the
+    cells of a block are: only blocks are taken as independent (Fisher's randomisation test, 1935; clustered
+    matched pairs: Durkalski et al. 2003, Stat. Med. 22). The test keeps McNemar's statistic b - c, unlike
+    Wilcoxon's ranks, and with one cell to a block it is McNemar's exact test. The distribution is exact,
+    summed block by block.
     """
     sizes = np.abs(surplus[surplus != 0]).astype(int)
     reach = int(sizes.sum())

@@ -1,4 +1,5 @@
-"""The score of susceptibility models on labelled cells: scores.json, cells.npz and predictions.npz of a run."""
+"""The score of susceptibility models on labelled cells: scores.json, cells.npz and predictions.npz of a
+run."""
 
 import time
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 from headscarp.samples.cell_table import Cells
@@ -14,28 +16,34 @@ from headscarp.samples.splits import TEST, VALIDATION
 from headscarp.scoring.pixel import plain, ranking_counts, ranking_metrics
 from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_threshold, write_scores
 
-UNKNOWN = 255
 RANKING = ("auc", "average_precision")
 
 
-def score_cells(susceptibility: np.ndarray, cells: Cells, seed: int) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
+def score_cells(
+    susceptibility: np.ndarray, cells: Cells, seed: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Score susceptibility on the test cells of all folds together, each by the model of its fold.
 
-    `published` calls cells landslides at 0.5; `blocked` at the one threshold of highest F1 on the validation cells of all folds.
+    `published` calls cells landslides at 0.5; `blocked` at the one threshold of highest F1 on the validation
+    cells of all folds.
 
     Args:
-        susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its windows are incomplete.
-        cells: label is 1 at landslides; truth is 1 or 0, or 255 where unknown. seed: of the bootstrap, which draws blocks of cells.
+        susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its
+        windows are incomplete.
+        cells: label is 1 at landslides; truth is 1 or 0, or 255 where unknown. seed: of the bootstrap, which
+        draws blocks of cells.
 
     Returns:
-        scores: the record of scores.json. Metrics are fractions, None where undefined; `n_pixels` counts test cells; `truth` holds
-            {auc, average_precision} against the true landslides, which the labels may miss, or None where no truth is known.
+        scores: the record of scores.json. Metrics are fractions, None where undefined; `n_pixels` counts test
+            cells; `truth` holds {auc, average_precision} against the true landslides, which the labels may
+            miss, or None where no truth is known.
         histograms: `positive` and `negative` (blocks, 256) int32 of the test cells.
-        predictions: row, col, label, truth, block, fold, probability (float32), predicted (uint8) of the test cells by fold, row, column.
+        predictions: row, col, label, truth, block, fold, probability (float32), predicted (uint8) of the test
+        cells by fold, row, column.
 
     Raises:
-        HeadscarpError: there are not as many maps as folds, a cell lies outside the map, there is no test cell (or no validation cell
-            to choose the threshold on), or a cell has no probability.
+        HeadscarpError: there are not as many maps as folds, a cell lies outside the map, there is no test
+            cell (or no validation cell to choose the threshold on), or a cell has no probability.
     """
     started = time.perf_counter()
     check_grid(susceptibility, cells)
@@ -44,10 +52,19 @@ def score_cells(susceptibility: np.ndarray, cells: Cells, seed: int) -> tuple[di
     threshold, notes = PUBLISHED_THRESHOLD, []
     if cells.record["protocol"] == "blocked":
         tuning = cells_of(susceptibility, cells, VALIDATION, "validation")
-        threshold, notes = tuned_threshold(tuning["probability"], tuning["label"] == 1, "validation cells have")
-    scores, histograms = score_pixels(probability, label, tested["block"], threshold, cells.record["protocol"], cells.record["data"], seed)
+        threshold, notes = tuned_threshold(
+            tuning["probability"], tuning["label"] == 1, "validation cells have"
+        )
+    scores, histograms = score_pixels(
+        probability, label, tested["block"], threshold, cells.record["protocol"], cells.record["data"], seed
+    )
     notes += empty_folds(tested, len(susceptibility))
-    scores |= {"objects": None, "size_recall": [], "notes": notes, "truth": truth_scores(probability, tested["truth"])}
+    scores |= {
+        "objects": None,
+        "size_recall": [],
+        "notes": notes,
+        "truth": truth_scores(probability, tested["truth"]),
+    }
     predictions = tested | {"predicted": (probability >= threshold).astype(np.uint8)}
     return scores | {"seconds": round(time.perf_counter() - started, 3)}, histograms, predictions
 
@@ -56,9 +73,14 @@ def check_grid(susceptibility: np.ndarray, cells: Cells) -> None:
     folds, *shape = susceptibility.shape
     if folds != cells.folds:
         raise HeadscarpError(
-            f"susceptibility.tif has {folds} bands but cells.npz {cells.folds} folds; make the cells, the run and its map again"
+            f"susceptibility.tif has {folds} bands but cells.npz {cells.folds} folds; make the cells, "
+            f"the run and its map again"
         )
-    if (cells.row.max() >= shape[0]) or (cells.col.max() >= shape[1]) or min(cells.row.min(), cells.col.min()) < 0:
+    if (
+        (cells.row.max() >= shape[0])
+        or (cells.col.max() >= shape[1])
+        or min(cells.row.min(), cells.col.min()) < 0
+    ):
         raise HeadscarpError(
             f"cells.npz holds cells outside the map of {shape[0]} x {shape[1]} cells in susceptibility.tif; "
             "make the cube, the cells and the map of this site again"
@@ -66,13 +88,16 @@ def check_grid(susceptibility: np.ndarray, cells: Cells) -> None:
 
 
 def cells_of(susceptibility: np.ndarray, cells: Cells, code: int, name: str) -> dict[str, np.ndarray]:
-    """The cells of one subset in all folds, by fold, row and column: row, col, label, truth, block, fold, probability.
+    """The cells of one subset in all folds, by fold, row and column: row, col, label, truth, block, fold,
+    probability.
 
     Raises:
         HeadscarpError: no fold has any, or some have no probability.
     """
     if not (cells.split == code).any():
-        raise HeadscarpError(f"cells.npz has no {name} cell in any fold; take fewer folds, smaller blocks or more cells")
+        raise HeadscarpError(
+            f"cells.npz has no {name} cell in any fold; take fewer folds, smaller blocks or more cells"
+        )
     found = []
     for fold, split in enumerate(cells.split):
         member = np.flatnonzero(split == code)
@@ -82,8 +107,10 @@ def cells_of(susceptibility: np.ndarray, cells: Cells, code: int, name: str) -> 
         missing = int(np.isnan(probability).sum())
         if missing:
             raise HeadscarpError(
-                f"{missing} of {member.size} {name} cells of fold {fold} have no probability (NaN) in susceptibility.tif; "
-                "cells are sampled where every window is complete: make the cells and the map again with the same windows and channels"
+                f"{missing} of {member.size} {name} cells of fold {fold} have no probability (NaN) in "
+                f"susceptibility.tif; "
+                "cells are sampled where every window is complete: make the cells and the map again "
+                "with the same windows and channels"
             )
         found.append(chosen | {"fold": np.full(member.size, fold, np.uint8), "probability": probability})
     return {key: np.concatenate([one[key] for one in found]) for key in found[0]}
@@ -95,12 +122,16 @@ def empty_folds(tested: Mapping[str, np.ndarray], folds: int) -> list[str]:
     if not label.any():
         return ["the test cells have no landslide: nothing to score"]
     empty = [str(fold) for fold in range(folds) if not label[tested["fold"] == fold].any()]
-    return [f"the test cells of fold {', '.join(empty)} have no landslide; scores are of all folds together"] if empty else []
+    return (
+        [f"the test cells of fold {', '.join(empty)} have no landslide; scores are of all folds together"]
+        if empty
+        else []
+    )
 
 
 def truth_scores(probability: np.ndarray, truth: np.ndarray) -> dict[str, float | None] | None:
     """AUC and average precision against the true landslides on the cells where they are known."""
-    known = truth != UNKNOWN
+    known = truth != UNMAPPED
     if not known.any():
         return None
     metrics = ranking_metrics(*ranking_counts(probability[known], truth[known] == 1))
@@ -108,7 +139,10 @@ def truth_scores(probability: np.ndarray, truth: np.ndarray) -> dict[str, float 
 
 
 def write_cell_scores(
-    folder: str | Path, scores: dict[str, Any], histograms: dict[str, np.ndarray], predictions: dict[str, np.ndarray]
+    folder: str | Path,
+    scores: dict[str, Any],
+    histograms: dict[str, np.ndarray],
+    predictions: dict[str, np.ndarray],
 ) -> None:
     """Write scores.json, cells.npz and predictions.npz into the folder of a run, atomically."""
     with atomic_path(Path(folder) / "predictions.npz") as temporary:

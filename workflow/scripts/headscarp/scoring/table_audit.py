@@ -1,7 +1,9 @@
-"""What anyone's table of scores says of itself: whether any confusion matrix has the numbers of each row, and all rows one test set.
+"""What anyone's table of scores says of itself: whether any confusion matrix has the numbers of each row, and
+all rows one test set.
 
-Headings do not tell whether precision, recall and F1 are of the landslide class or means over both classes, so a table is read every way,
-as named first; a number counts as wrong only where no reading leaves room for it, whether its digits were rounded or cut off.
+Headings do not tell whether precision, recall and F1 are of the landslide class or means over both classes,
+so a table is read every way, as named first; a number counts as wrong only where no reading leaves room for
+it, whether its digits were rounded or cut off.
 """
 
 import re
@@ -19,9 +21,11 @@ from headscarp.vocabulary import nearest
 HEADINGS = {
     "accuracy": "accuracy acc oa overallaccuracy pa pixelaccuracy pixelacc",
     "precision": "precision prec p ppv positivepredictivevalue useraccuracy usersaccuracy ua correctness",
-    "recall": "recall rec r sensitivity tpr truepositiverate produceraccuracy producersaccuracy completeness dp detectionpercentage pod",
+    "recall": "recall rec r sensitivity tpr truepositiverate produceraccuracy producersaccuracy "
+    "completeness dp detectionpercentage pod",
     "f1": "f1 f1score f1measure fscore fmeasure f dice dicescore dicecoefficient dsc",
-    "iou": "iou jaccard jaccardindex jaccardscore intersectionoverunion landslideiou qp qualitypercentage quality csi",
+    "iou": "iou jaccard jaccardindex jaccardscore intersectionoverunion landslideiou qp qualitypercentage "
+    "quality csi",
     "miou": "miou meaniou meanintersectionoverunion meanjaccard",
     "kappa": "kappa k kc kappacoefficient cohenkappa cohenskappa",
     "specificity": "specificity tnr truenegativerate",
@@ -29,7 +33,8 @@ HEADINGS = {
     "commission": "ce commission commissionerror fdr falsediscoveryrate",
     "class_accuracy": "cpa classpixelaccuracy",
     "macro_precision": "macroprecision meanprecision mprecision averageprecisionofclasses",
-    "macro_recall": "macrorecall meanrecall mrecall mpa meanpixelaccuracy meanaccuracy aa averageaccuracy balancedaccuracy avgrecall",
+    "macro_recall": "macrorecall meanrecall mrecall mpa meanpixelaccuracy meanaccuracy aa averageaccuracy "
+    "balancedaccuracy avgrecall",
     "macro_f1": "macrof1 meanf1 mf1 mf1score macrof1score avgf1",
     "weighted_precision": "weightedprecision",
     "weighted_f1": "weightedf1 weightedf1score",
@@ -37,27 +42,52 @@ HEADINGS = {
 }
 # What a table may hold besides; it says nothing of the confusion matrix.
 BESIDE = (
-    "auc auroc rocauc prauc ap averageprecision map brier ece mcc loss params parameters parametersm flops gflops time testtime traintime "
+    "auc auroc rocauc prauc ap averageprecision map brier ece mcc loss params parameters parametersm "
+    "flops gflops time testtime traintime "
     "epochs epoch fps size memory ram seed threshold"
 )
 KINDS = {heading: kind for kind, headings in HEADINGS.items() for heading in headings.split()}
 # A number of a contradiction is questioned in this order: those that are worked out from others first.
-DERIVED = ("kappa", "miou", "iou", "weighted_iou", "f1", "macro_f1", "weighted_f1", "accuracy", "specificity", "omission", "class_accuracy")
+DERIVED = (
+    "kappa",
+    "miou",
+    "iou",
+    "weighted_iou",
+    "f1",
+    "macro_f1",
+    "weighted_f1",
+    "accuracy",
+    "specificity",
+    "omission",
+    "class_accuracy",
+)
 ERRORS = {"omission": "recall", "commission": "precision"}  # printed as 1 minus that
 LABELS = {"f1": "F1", "iou": "IoU", "miou": "mIoU"}
 CLASS, MEANS, UNKNOWN = "landslide class", "macro average", "none"
 
 
 class Reading(NamedTuple):
-    """A way to read headings: what those that leave it open stand for, and whether they stay with the landslide class."""
+    """A way to read headings: what those that leave it open stand for, and whether they stay with the
+    landslide class."""
 
     name: str
     metrics: dict[str, str]
     of_class: bool = False
 
 
-MACRO = {"precision": "macro_precision", "recall": "macro_recall", "f1": "macro_f1", "iou": "miou", "class_accuracy": "macro_recall"}
-WEIGHTED = {"precision": "weighted_precision", "recall": "accuracy", "f1": "weighted_f1", "iou": "weighted_iou"}
+MACRO = {
+    "precision": "macro_precision",
+    "recall": "macro_recall",
+    "f1": "macro_f1",
+    "iou": "miou",
+    "class_accuracy": "macro_recall",
+}
+WEIGHTED = {
+    "precision": "weighted_precision",
+    "recall": "accuracy",
+    "f1": "weighted_f1",
+    "iou": "weighted_iou",
+}
 READINGS = (
     Reading(CLASS, {"class_accuracy": "precision"}, True),
     Reading(f"{CLASS}, CPA as recall", {"class_accuracy": "recall"}, True),
@@ -88,7 +118,9 @@ class Cell(NamedTuple):
     def as_printed(self, value: float) -> str:
         """A fraction in the unit of the column, with two places more than it prints."""
         value = 1 - value if self.kind in ERRORS else value
-        places = max(len(self.text.partition(".")[2].rstrip("% ")), 2 if self.percent else 4) + (0 if self.percent else 1)
+        places = max(len(self.text.partition(".")[2].rstrip("% ")), 2 if self.percent else 4) + (
+            0 if self.percent else 1
+        )
         return f"{value * (100 if self.percent else 1):.{places}f}"
 
 
@@ -99,17 +131,22 @@ def audit_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Findings on a table of scores, one row per model and all of one test set.
 
     Args:
-        frame: the first column names the rows; the others are headed as in `HEADINGS` and hold fractions or percent, as text (so that
-            the digits tell the rounding) or numbers; empty cells are left out. Columns of `BESIDE` are passed over.
+        frame: the first column names the rows; the others are headed as in `HEADINGS` and hold fractions or
+            percent, as text (so that the digits tell the rounding) or numbers; empty cells are left out.
+            Columns of `BESIDE` are passed over.
 
     Returns:
-        Findings {row, check, column, printed, low, high, reading, verdict, text}; fractions. Check `row`: what a row can be, with the
-        range of the landslide share of its test set; `metric`: the range that the other numbers of the row leave for one of them;
-        `conflict`: why a row is impossible; `columns`: what headings stand for; `test set`: whether all rows can be of one. Verdicts:
+        Findings {row, check, column, printed, low, high, reading, verdict, text}; fractions. Check `row`:
+        what a row can be, with the
+        range of the landslide share of its test set; `metric`: the range that the other numbers of the row
+        leave for one of them;
+        `conflict`: why a row is impossible; `columns`: what headings stand for; `test set`: whether all rows
+        can be of one. Verdicts:
         `consistent`, `impossible`, `mislabelled` (impossible as headed), `other test set`, `note`.
 
     Raises:
-        HeadscarpError: a heading is unknown or stands twice, a cell is no number or out of range, or there is nothing to audit.
+        HeadscarpError: a heading is unknown or stands twice, a cell is no number or out of range, or there is
+        nothing to audit.
     """
     rows = cells_of(frame)
     table_reading = reading_of(rows)
@@ -123,7 +160,11 @@ def audit_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
         else:
             findings.append(row_finding(name, reading, share))
             findings += metric_findings(name, cells, reading)
-    shares = {name: (reading, share) for name, (reading, share) in read.items() if reading is not None and share is not None}
+    shares = {
+        name: (reading, share)
+        for name, (reading, share) in read.items()
+        if reading is not None and share is not None
+    }
     return findings + list(reading_findings(rows, read, table_reading)) + list(test_set_findings(shares))
 
 
@@ -131,7 +172,8 @@ def cells_of(frame: pd.DataFrame) -> dict[str, list[Cell]]:
     """The printed numbers of each row, by its name."""
     if len(frame.columns) < 2 or not len(frame):
         raise HeadscarpError(
-            "the table has no scores; it needs a heading, a first column of names and columns such as precision, recall, F1"
+            "the table has no scores; it needs a heading, a first column of names and columns such as "
+            "precision, recall, F1"
         )
     texts = {column: [cell_text(value) for value in frame[column]] for column in frame.columns}
     kinds = kinds_of(list(frame.columns[1:]))
@@ -139,13 +181,20 @@ def cells_of(frame: pd.DataFrame) -> dict[str, list[Cell]]:
     rows: dict[str, list[Cell]] = {name: [] for name in names}
     for column, kind in kinds.items():
         numbers = [number_of(text, column, line) for line, text in enumerate(texts[column], start=2)]
-        percent = "%" in column or any("%" in text for text in texts[column]) or any(abs(n) > 1 for n in numbers if n is not None)
+        percent = (
+            "%" in column
+            or any("%" in text for text in texts[column])
+            or any(abs(n) > 1 for n in numbers if n is not None)
+        )
         for line, (name, text, number) in enumerate(zip(names, texts[column], numbers, strict=True), start=2):
             if number is None:
                 continue
             scale = 100 if percent else 1
             if not (-scale if kind == "kappa" else 0) <= number <= scale:
-                raise HeadscarpError(f"line {line}, column '{column}': {text} is out of range; scores are 0 to 1, or 0 to 100 in percent")
+                raise HeadscarpError(
+                    f"line {line}, column '{column}': {text} is out of range; scores are 0 to 1, or 0 "
+                    f"to 100 in percent"
+                )
             rows[name].append(Cell(column, kind, number / scale, half_unit(text) / scale, text, percent))
     return rows
 
@@ -157,24 +206,33 @@ def cell_text(value: Any) -> str:
 
 def unique_names(texts: Sequence[str]) -> list[str]:
     """Names of rows; empty and repeated ones get their number."""
-    return [text if text and texts.count(text) == 1 else f"{text or 'row'} ({number})" for number, text in enumerate(texts, start=1)]
+    return [
+        text if text and texts.count(text) == 1 else f"{text or 'row'} ({number})"
+        for number, text in enumerate(texts, start=1)
+    ]
 
 
 def kinds_of(columns: Sequence[str]) -> dict[str, str]:
     """What each column of scores stands for; columns that are passed over are left out."""
-    keys = {column: re.sub(r"[^a-z0-9]", "", re.sub(r"\(.*?\)", "", str(column).lower())) for column in columns}
+    keys = {
+        column: re.sub(r"[^a-z0-9]", "", re.sub(r"\(.*?\)", "", str(column).lower())) for column in columns
+    }
     kinds: dict[str, str] = {}
     for column, key in keys.items():
         if key in BESIDE.split():
             continue
         if key not in KINDS:
             raise HeadscarpError(
-                f"column '{column}' is not known; {nearest(key, [*KINDS, *BESIDE.split()]) if key else 'give it a heading'}"
+                f"column '{column}' is not known; "
+                f"{nearest(key, [*KINDS, *BESIDE.split()]) if key else 'give it a heading'}"
             )
         # PA is the producer's accuracy where the user's stands beside it, and the pixel accuracy elsewhere.
         kinds[column] = "recall" if key == "pa" and "ua" in keys.values() else KINDS[key]
     if not kinds:
-        raise HeadscarpError("no column is a score that can be audited; have some of accuracy, precision, recall, F1, IoU, mIoU, kappa")
+        raise HeadscarpError(
+            "no column is a score that can be audited; have some of accuracy, precision, recall, F1, "
+            "IoU, mIoU, kappa"
+        )
     return kinds
 
 
@@ -185,7 +243,8 @@ def number_of(text: str, column: str, line: int) -> float | None:
         return None
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", bare):
         raise HeadscarpError(
-            f"line {line}, column '{column}': '{text}' is not a number such as 0.85 or 85.2; leave the cell empty or mend it"
+            f"line {line}, column '{column}': '{text}' is not a number such as 0.85 or 85.2; leave the "
+            f"cell empty or mend it"
         )
     return float(bare)
 
@@ -228,13 +287,18 @@ def share_of(cells: Sequence[Cell], reading: Reading) -> tuple[float, float] | N
 
 
 def reading_of(rows: Mapping[str, Sequence[Cell]]) -> Reading:
-    """The reading that leaves the fewest rows impossible and then the fewest of another test set; as named where several do."""
+    """The reading that leaves the fewest rows impossible and then the fewest of another test set; as named
+    where several do."""
     filled = [cells for cells in rows.values() if cells]
     candidates = [reading for reading in READINGS if any(reading in readings_for(cells) for cells in filled)]
     best, least = READINGS[0], None
     for reading in candidates:
         possible = [cells for cells in filled if possible_as(cells, reading)]
-        shares = {str(number): (reading, share) for number, cells in enumerate(possible) if (share := share_of(cells, reading))}
+        shares = {
+            str(number): (reading, share)
+            for number, cells in enumerate(possible)
+            if (share := share_of(cells, reading))
+        }
         wrong = len(filled) - len(possible), len(strangers(shares))
         if least is None or wrong < least:
             best, least = reading, wrong
@@ -252,7 +316,8 @@ def read_row(cells: Sequence[Cell], first: Reading) -> tuple[Reading | None, tup
 
 
 def exchanged_headings(impossible: Sequence[Sequence[Cell]]) -> tuple[str, str, Reading] | None:
-    """Two headings whose exchange makes most of the impossible rows (two at least) possible, and the reading then.
+    """Two headings whose exchange makes most of the impossible rows (two at least) possible, and the reading
+    then.
 
     Rows of fewer than four numbers leave so much open that an exchange says little.
     """
@@ -303,7 +368,11 @@ def row_finding(name: str, reading: Reading, share: tuple[float, float] | None) 
     """A possible row: its reading and landslide share."""
     low, high = share or (None, None)
     known = share is not None and high - low < 0.5
-    text = f"landslide share of the test set {share_text(low, high)}" if known else "these numbers leave the landslide share open"
+    text = (
+        f"landslide share of the test set {share_text(low, high)}"
+        if known
+        else "these numbers leave the landslide share open"
+    )
     return finding(name, "row", "consistent", text, low=low, high=high, reading=reading.name)
 
 
@@ -322,7 +391,13 @@ def metric_findings(name: str, cells: Sequence[Cell], reading: Reading) -> Itera
             continue  # nothing is said of it
         bounds = sorted((1 - low, 1 - high)) if cell.kind in ERRORS else (low, high)
         text = f"the other numbers leave {range_text(cell, low, high)}"
-        same = {"column": cell.column, "printed": cell.value, "low": bounds[0], "high": bounds[1], "reading": reading.name}
+        same = {
+            "column": cell.column,
+            "printed": cell.value,
+            "low": bounds[0],
+            "high": bounds[1],
+            "reading": reading.name,
+        }
         yield finding(name, "metric", "consistent", text, **same)
 
 
@@ -331,13 +406,20 @@ def range_text(cell: Cell, low: float, high: float) -> str:
     return f"{ends[0]} to {ends[1]}"
 
 
-def impossible_findings(name: str, cells: Sequence[Cell], exchange: tuple[str, str, Reading] | None) -> Iterator[dict[str, Any]]:
+def impossible_findings(
+    name: str, cells: Sequence[Cell], exchange: tuple[str, str, Reading] | None
+) -> Iterator[dict[str, Any]]:
     """Why a row cannot be, and what would mend it."""
     if exchange:
         first, second, reading = exchange
         kinds = {cell.column: cell.kind for cell in cells}
-        if {first, second} <= kinds.keys() and possible_as(exchanged(cells, first, kinds[first], second, kinds[second]), reading):
-            text = f"impossible as headed; possible when '{first}' and '{second}' change places and all are read as {reading.name}"
+        if {first, second} <= kinds.keys() and possible_as(
+            exchanged(cells, first, kinds[first], second, kinds[second]), reading
+        ):
+            text = (
+                f"impossible as headed; possible when '{first}' and '{second}' change places and all are "
+                f"read as {reading.name}"
+            )
             share = share_of(exchanged(cells, first, kinds[first], second, kinds[second]), reading)
             low, high = share or (None, None)
             yield finding(name, "row", "mislabelled", text, low=low, high=high, reading=reading.name)
@@ -347,7 +429,8 @@ def impossible_findings(name: str, cells: Sequence[Cell], exchange: tuple[str, s
 
 
 def conflict_finding(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
-    """A smallest set of numbers of a row that cannot stand together, and what all but one of them leave for that one."""
+    """A smallest set of numbers of a row that cannot stand together, and what all but one of them leave for
+    that one."""
     reading = READINGS[0]
     kept = sorted(cells, key=doubt)
     for cell in list(kept):
@@ -365,13 +448,22 @@ def conflict_finding(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     text = f"{given} {verb} {accused.column} {range_text(accused, low, high)}, but {accused.text} is printed"
     needed = 2 * accused.value - found["iou"][1]
     if metric == "miou" and needed > 1:
-        text += f" (beside a landslide IoU of {found['iou'][1]:.3f} the background would need one of {needed:.3f})"
+        text += (
+            f" (beside a landslide IoU of {found['iou'][1]:.3f} the background would need one of "
+            f"{needed:.3f})"
+        )
     if accused in odd and len(cells) > len(kept):
         everything_else = [cell.read_as(reading) for cell in cells if cell is not accused]
         low, high = ranges(everything_else, (metric,))[metric]
         text += f"; all other numbers together leave {range_text(accused, low, high)}"
     bounds = sorted((1 - low, 1 - high)) if accused.kind in ERRORS else (low, high)
-    same = {"column": accused.column, "printed": accused.value, "low": bounds[0], "high": bounds[1], "reading": reading.name}
+    same = {
+        "column": accused.column,
+        "printed": accused.value,
+        "low": bounds[0],
+        "high": bounds[1],
+        "reading": reading.name,
+    }
     return finding(name, "conflict", "impossible", text, **same)
 
 
@@ -393,10 +485,15 @@ def reading_findings(
         if reading is not None and rows[name]:
             by_reading.setdefault(reading.name, []).append(name)
     if len(by_reading) > 1:
-        text = "rows of several kinds: " + "; ".join(f"{', '.join(names)} ({reading})" for reading, names in by_reading.items())
+        text = "rows of several kinds: " + "; ".join(
+            f"{', '.join(names)} ({reading})" for reading, names in by_reading.items()
+        )
         yield finding("", "columns", "note", text)
     elif by_reading and first.name not in (CLASS,) and first.name in by_reading:
-        text = f"the numbers cannot all be of the landslide class and one test set; they fit when read as {first.name}"
+        text = (
+            f"the numbers cannot all be of the landslide class and one test set; they fit when read as "
+            f"{first.name}"
+        )
         yield finding("", "columns", "note", text, reading=first.name)
 
 
@@ -407,12 +504,20 @@ def test_set_findings(shares: Mapping[str, tuple[Reading, tuple[float, float]]])
     if len(same) > 1:
         low, high = max(low for low, _ in same), min(high for _, high in same)
         if low <= high and high - low < 0.5:
-            text = f"one landslide share, {share_text(low, high)}, fits {len(same)} of {len(shares)} possible rows"
+            text = (
+                f"one landslide share, {share_text(low, high)}, fits {len(same)} of {len(shares)} "
+                f"possible rows"
+            )
             yield finding("", "test set", "consistent" if not odd else "note", text, low=low, high=high)
     for name in odd:
         low, high = shares[name][1]
-        text = f"needs a landslide share of {share_text(low, high)}, which is not that of the other rows: it was scored on other pixels"
-        yield finding(name, "test set", "other test set", text, low=low, high=high, reading=shares[name][0].name)
+        text = (
+            f"needs a landslide share of {share_text(low, high)}, which is not that of the other rows: "
+            f"it was scored on other pixels"
+        )
+        yield finding(
+            name, "test set", "other test set", text, low=low, high=high, reading=shares[name][0].name
+        )
 
 
 def strangers(shares: Mapping[str, tuple[Reading, tuple[float, float]]]) -> list[str]:

@@ -9,26 +9,31 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, write_json
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import Layer
 from headscarp.site.cube import Cube, open_cube
-from headscarp.site.grid import Grid
-from headscarp.site.labels import UNMAPPED
-from headscarp.site.layer import Layer
 from headscarp.site.layers import build_layers
 from headscarp.site.stack import ROWS_AT_ONCE, SERIES_KEYS, write_array
 from headscarp.sources.local import prepare_scene
 from headscarp.vocabulary import require_known
 
 NOWHERE = (
-    "a collage of scenes has no place on Earth: its grid has the CRS and the resolution of the first scene, and its own corner at 0, 0"
+    "a collage of scenes has no place on Earth: its grid has the CRS and the resolution of the first "
+    "scene, and its own corner at 0, 0"
 )
 
 
 def build_scene_layers(
-    record: Mapping[str, Any], raw_folder: str | Path, terrain_folder: str | Path | None, out_folder: str | Path
+    record: Mapping[str, Any],
+    raw_folder: str | Path,
+    terrain_folder: str | Path | None,
+    out_folder: str | Path,
 ) -> None:
-    """Check a user's scene and write its layers as `build_layers` does; `layers.json` begins its notes with those of the check.
+    """Check a user's scene and write its layers as `build_layers` does; `layers.json` begins its notes with
+    those of the check.
 
     Args:
         record: as `sources.local.check_scene` takes it.
@@ -36,7 +41,10 @@ def build_scene_layers(
     Raises:
         HeadscarpError: any file is unfit; the message names it and the remedy. Nothing is written then.
     """
-    with atomic_path(out_folder) as whole, TemporaryDirectory(dir=Path(out_folder).parent, prefix=".scene.") as prepared:
+    with (
+        atomic_path(out_folder) as whole,
+        TemporaryDirectory(dir=Path(out_folder).parent, prefix=".scene.") as prepared,
+    ):
         ready, notes = prepare_scene(record, raw_folder, prepared)
         build_layers(ready, prepared, terrain_folder, whole)
         manifest = read_json(whole / "layers.json")
@@ -44,22 +52,27 @@ def build_scene_layers(
 
 
 def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | Path, gap: int) -> None:
-    """Write the cube of the site `name` that holds the cubes of several scenes one below the other: `cube.npy`, `label.npy`, … `cube.json`.
+    """Write the cube of the site `name` that holds the cubes of several scenes one below the other:
+    `cube.npy`, `label.npy`, … `cube.json`.
 
-    Between scenes, and beside narrower ones, everything is no data (NaN, label 255, instance 0), so that with a `gap` of a window or more
-    no window sees two scenes. Slides are numbered on from scene to scene. cube.json has, beside the usual, `scenes`: [{name, site, row,
-    height, width, grid}] (the rows of each in the collage, and its place on Earth) and `notes`; dates that differ between scenes are
-    joined by a comma, and `series` is left to the scenes.
+    Between scenes, and beside narrower ones, everything is no data (NaN, label 255, instance 0), so that with
+    a `gap` of a window or more no window sees two scenes. Slides are numbered on from scene to scene.
+    cube.json has, beside the usual, `scenes`: [{name, site, row, height, width, grid}] (the rows of each in
+    the collage, and its place on Earth) and `notes`; dates that differ between scenes are joined by a comma,
+    and `series` is left to the scenes.
 
     Args:
         scenes: {site: folder of its cube} in their order from the top.
         gap: rows between two scenes.
 
     Raises:
-        HeadscarpError: fewer than two scenes, a file is missing or truncated, or channels or classes differ between scenes.
+        HeadscarpError: fewer than two scenes, a file is missing or truncated, or channels or classes differ
+        between scenes.
     """
     if len(scenes) < 2:
-        raise HeadscarpError(f"site {name}: a collage needs two scenes or more, it lists {len(scenes)}; add scenes of the card")
+        raise HeadscarpError(
+            f"site {name}: a collage needs two scenes or more, it lists {len(scenes)}; add scenes of the card"
+        )
     if gap < 1:
         raise HeadscarpError(f"site {name}: the gap between scenes is {gap} rows; make it one window or more")
     out = Path(out_folder)
@@ -76,14 +89,30 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
         for strip in stacked([cube.values[time, channel] for cube in cubes.values()], width, gap, np.nan)
     )
     write_array(out / "cube.npy", np.float32, (times, channels, height, width), planes)
-    write_array(out / "label.npy", np.uint8, (height, width), stacked([cube.label for cube in cubes.values()], width, gap, UNMAPPED))
-    write_array(out / "instances.npy", np.int32, (height, width), stacked(numbered_on(cubes.values()), width, gap, 0))
+    write_array(
+        out / "label.npy",
+        np.uint8,
+        (height, width),
+        stacked([cube.label for cube in cubes.values()], width, gap, UNMAPPED),
+    )
+    write_array(
+        out / "instances.npy", np.int32, (height, width), stacked(numbered_on(cubes.values()), width, gap, 0)
+    )
     first = Grid.from_record(headers[0]["grid"])
     grid = Grid(first.crs, Affine(first.transform.a, 0, 0, 0, first.transform.e, 0), height, width)
-    dates = [", ".join(dict.fromkeys(str(header["dates"][time]) for header in headers)) for time in range(times)]
+    dates = [
+        ", ".join(dict.fromkeys(str(header["dates"][time]) for header in headers)) for time in range(times)
+    ]
     data = "real" if all(header["data"] == "real" for header in headers) else "twin"
     header = {key: value for key, value in headers[0].items() if key not in SERIES_KEYS}
-    joined = {"site": name, "data": data, "grid": grid.to_record(), "dates": dates, "channels": joined_channels(headers), "scenes": placed}
+    joined = {
+        "site": name,
+        "data": data,
+        "grid": grid.to_record(),
+        "dates": dates,
+        "channels": joined_channels(headers),
+        "scenes": placed,
+    }
     write_json(out / "cube.json", header | joined | {"notes": [NOWHERE, *unequal(cubes)]})
 
 
@@ -99,28 +128,40 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
         for wanted, found in zip(model.channels, cube.channels, strict=False):
             if wanted != found:
                 missing = found if found not in model.channels else wanted
-                lacks = first if found not in model.channels else site if wanted not in cube.channels else None
-                how = f"scene {lacks} lacks the channel '{missing}'" if lacks else f"their channels stand in another order, '{found}' first"
-                raise HeadscarpError(f"site {name}: scenes {first} and {site} do not fit together: {how}; {remedy}")
+                lacks = (
+                    first if found not in model.channels else site if wanted not in cube.channels else None
+                )
+                how = (
+                    f"scene {lacks} lacks the channel '{missing}'"
+                    if lacks
+                    else f"their channels stand in another order, '{found}' first"
+                )
+                raise HeadscarpError(
+                    f"site {name}: scenes {first} and {site} do not fit together: {how}; {remedy}"
+                )
         if len(model.channels) != len(cube.channels):
             longer, shorter = (first, site) if len(model.channels) > len(cube.channels) else (site, first)
             extra = cubes[longer].channels[len(cubes[shorter].channels)]
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} do not fit together: scene {shorter} lacks the channel '{extra}'; {remedy}"
+                f"site {name}: scenes {first} and {site} do not fit together: scene {shorter} lacks the "
+                f"channel '{extra}'; {remedy}"
             )
         one, other = len(model.header["dates"]), len(cube.header["dates"])
         if one != other:
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} have different numbers of dates ({one} and {other}); give both as many"
+                f"site {name}: scenes {first} and {site} have different numbers of dates ({one} and "
+                f"{other}); give both as many"
             )
         if (one := model.header.get("classes")) != (other := cube.header.get("classes")):
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} have different classes ({one} and {other}); give both the same in the card"
+                f"site {name}: scenes {first} and {site} have different classes ({one} and {other}); "
+                f"give both the same in the card"
             )
 
 
 def joined_channels(headers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The channels as the first scene describes them; one that is dated or masked in any scene is so in the collage."""
+    """The channels as the first scene describes them; one that is dated or masked in any scene is so in the
+    collage."""
     return [
         alike[0] | {key: any(one.get(key, False) for one in alike) for key in ("dated", "masked")}
         for alike in zip(*(header["channels"] for header in headers), strict=True)
@@ -132,7 +173,16 @@ def places(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:
     placed, row = [], 0
     for site, cube in cubes.items():
         height, width = cube.label.shape
-        placed.append({"name": site, "site": site, "row": row, "height": height, "width": width, "grid": cube.header["grid"]})
+        placed.append(
+            {
+                "name": site,
+                "site": site,
+                "row": row,
+                "height": height,
+                "width": width,
+                "grid": cube.header["grid"],
+            }
+        )
         row += height + gap
     return placed
 
@@ -143,11 +193,15 @@ def unequal(cubes: Mapping[str, Cube]) -> list[str]:
     if np.ptp(list(sizes.values())) <= 0.01 * min(sizes.values()):
         return []
     listed = ", ".join(f"{site} {size:g}" for site, size in sizes.items())
-    return [f"pixels of the scenes differ in size ({listed}); they are joined pixel by pixel, and areas are counted in those of the first"]
+    return [
+        f"pixels of the scenes differ in size ({listed}); they are joined pixel by pixel, and areas are "
+        f"counted in those of the first"
+    ]
 
 
 def stacked(arrays: Sequence[np.ndarray], width: int, gap: int, fill: float) -> Iterator[np.ndarray]:
-    """Arrays (row, col) one below the other as strips (rows, width), filled beside the narrower ones and in `gap` rows between two."""
+    """Arrays (row, col) one below the other as strips (rows, width), filled beside the narrower ones and in
+    `gap` rows between two."""
     for number, array in enumerate(arrays):
         if number:
             yield np.full((gap, width), fill, array.dtype)

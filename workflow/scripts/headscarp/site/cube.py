@@ -16,8 +16,9 @@ from headscarp.vocabulary import require_known
 class Cube:
     """Memory maps of a site; nothing is read before it is indexed.
 
-    `values` float32 (time, channel, row, col), NaN = no data; `label` uint8 (row, col): 1 landslide, 0 not, 255 unmapped; `instances`
-    int32 (row, col): 0 none, k slide k; `header`: cube.json (see `stack.build_cube`).
+    `values` float32 (time, channel, row, col), NaN = no data; `label` uint8 (row, col): 1 landslide, 0 not,
+    255 unmapped; `instances` int32 (row, col): 0 none, k slide k; `header`: cube.json (see
+    `stack.build_cube`).
     """
 
     values: np.ndarray
@@ -37,7 +38,9 @@ class Cube:
             HeadscarpError: the cube has no such channel; the message names the nearest.
         """
         known = self.channels
-        return [known.index(require_known(name, known, f"site {self.header['site']}: channel")) for name in names]
+        return [
+            known.index(require_known(name, known, f"site {self.header['site']}: channel")) for name in names
+        ]
 
 
 def open_cube(folder: str | Path) -> Cube:
@@ -50,11 +53,16 @@ def open_cube(folder: str | Path) -> Cube:
     header = read_json(folder / "cube.json")
     cube = Cube(*(open_array(folder / f"{name}.npy") for name in ("cube", "label", "instances")), header)
     plane = (header["grid"]["height"], header["grid"]["width"])
-    wanted = {"cube": (len(header["dates"]), len(header["channels"]), *plane), "label": plane, "instances": plane}
+    wanted = {
+        "cube": (len(header["dates"]), len(header["channels"]), *plane),
+        "label": plane,
+        "instances": plane,
+    }
     for (name, shape), array in zip(wanted.items(), (cube.values, cube.label, cube.instances), strict=True):
         if array.shape != shape:
             raise HeadscarpError(
-                f"{folder / name}.npy has the shape {array.shape}, cube.json says {shape}; delete the folder and stack the cube again"
+                f"{folder / name}.npy has the shape {array.shape}, cube.json says {shape}; delete the "
+                f"folder and stack the cube again"
             )
     return cube
 
@@ -70,7 +78,9 @@ def open_array(path: str | Path) -> np.ndarray:
     except FileNotFoundError:
         raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
     except Exception as error:  # NumPy answers a damaged file with many kinds
-        raise HeadscarpError(f"{path} is not a whole array ({error}); delete it and run the rule that makes it again") from None
+        raise HeadscarpError(
+            f"{path} is not a whole array ({error}); delete it and run the rule that makes it again"
+        ) from None
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -85,4 +95,6 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
     except Exception as error:  # NumPy and zipfile answer a damaged file with many kinds
-        raise HeadscarpError(f"{path} is damaged ({error}); delete it and run the rule that makes it again") from None
+        raise HeadscarpError(
+            f"{path} is damaged ({error}); delete it and run the rule that makes it again"
+        ) from None

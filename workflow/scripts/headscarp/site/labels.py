@@ -10,50 +10,61 @@ import shapely
 from rasterio.features import rasterize
 from scipy import ndimage
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.site.grid import Grid
-from headscarp.site.layer import CLASSES
-from headscarp.site.rasters import align
-from headscarp.site.vectors import read_vectors, repaired
-
-LANDSLIDE, UNMAPPED = 1, 255
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import CLASSES
+from headscarp.geo.rasters import align
+from headscarp.geo.vectors import read_vectors, repaired
 
 
 @dataclass(frozen=True)
 class Labels:
-    """`label` uint8 (row, col): 1 landslide, 255 unmapped, others not (0, or the code of a class); `instances` int32 (row, col): 0 none, k
-    slide k; notes."""
+    """`label` uint8 (row, col): 1 landslide, 255 unmapped, others not (0, or the code of a class);
+    `instances` int32 (row, col): 0 none, k slide k; notes."""
 
     label: np.ndarray
     instances: np.ndarray
     notes: list[str]
 
 
-def rasterise_labels(landslides: str | Path, grid: Grid, area: str | Path | None = None, covered: np.ndarray | None = None) -> Labels:
+def rasterise_labels(
+    landslides: str | Path, grid: Grid, area: str | Path | None = None, covered: np.ndarray | None = None
+) -> Labels:
     """Polygons on a grid: a cell belongs to a polygon that holds its centre, to the later one where two do.
 
-    A slide's number is the file's column `instance`, or else its place in the file from 1. Invalid geometries are repaired, polygons
-    outside the site dropped; the notes count both, and slides that hold no cell centre.
+    A slide's number is the file's column `instance`, or else its place in the file from 1. Invalid geometries
+    are repaired, polygons outside the site dropped; the notes count both, and slides that hold no cell
+    centre.
 
     Args:
         area: polygons of the mapped area; cells outside are unmapped. None: everything is mapped.
-        covered: bool (row, col); cells without any image are unmapped, whatever the polygons say. None: all have one.
+        covered: bool (row, col); cells without any image are unmapped, whatever the polygons say. None: all
+        have one.
 
     Raises:
-        HeadscarpError: a file is missing, unreadable, without CRS or without polygons; no landslide is on the site and in the mapped area.
+        HeadscarpError: a file is missing, unreadable, without CRS or without polygons; no landslide is on the
+        site and in the mapped area.
     """
     notes: list[str] = []
     slides = read_polygons(landslides, grid, notes)
-    numbers = slides["instance"].to_numpy(np.int32) if "instance" in slides else np.arange(1, len(slides) + 1, dtype=np.int32)
+    numbers = (
+        slides["instance"].to_numpy(np.int32)
+        if "instance" in slides
+        else np.arange(1, len(slides) + 1, dtype=np.int32)
+    )
     inside = shapely.intersects(slides.geometry.to_numpy(), shapely.box(*grid.bounds))
     if not inside.any():
         raise HeadscarpError(
-            f"{landslides}: none of its {len(slides)} polygons is on the site; it covers {bounds_of(slides)}, the site "
-            f"{bounds_text(grid.bounds)} in {grid.crs}: check the polygons' CRS or take the inventory of this site"
+            f"{landslides}: none of its {len(slides)} polygons is on the site; it covers "
+            f"{bounds_of(slides)}, the site "
+            f"{bounds_text(grid.bounds)} in {grid.crs}: check the polygons' CRS or take the inventory "
+            f"of this site"
         )
     if not inside.all():
         notes.append(
-            f"{Path(landslides).name}: {np.count_nonzero(~inside)} of {len(slides)} polygons are outside the site and were dropped"
+            f"{Path(landslides).name}: {np.count_nonzero(~inside)} of {len(slides)} polygons are "
+            f"outside the site and were dropped"
         )
     instances = burn(slides.geometry.to_numpy()[inside], numbers[inside], grid)
     label = (instances > 0).astype(np.uint8)
@@ -65,28 +76,39 @@ def rasterise_labels(landslides: str | Path, grid: Grid, area: str | Path | None
     if not (label == 1).any():
         where = f" in the mapped area of {area}" if area is not None else ""
         raise HeadscarpError(
-            f"{landslides}: no cell of the site has a landslide{where} (cells of {grid.resolution:g} m); check that they belong together"
+            f"{landslides}: no cell of the site has a landslide{where} (cells of {grid.resolution:g} "
+            f"m); check that they belong together"
         )
     small = np.setdiff1d(numbers[inside], instances).size
     if small:
-        notes.append(f"{Path(landslides).name}: {small} of {np.count_nonzero(inside)} slides on the site hold no centre of a mapped cell")
+        notes.append(
+            f"{Path(landslides).name}: {small} of {np.count_nonzero(inside)} slides on the site hold no "
+            f"centre of a mapped cell"
+        )
     return Labels(label, instances, notes)
 
 
 def align_labels(
-    classes: str | Path, codes: Iterable[int], grid: Grid, area: str | Path | None = None, covered: np.ndarray | None = None
+    classes: str | Path,
+    codes: Iterable[int],
+    grid: Grid,
+    area: str | Path | None = None,
+    covered: np.ndarray | None = None,
 ) -> Labels:
-    """A raster of classes on a grid (nearest cell; the commonest class on a coarser grid), its code 1 being landslides.
+    """A raster of classes on a grid (nearest cell; the commonest class on a coarser grid), its code 1 being
+    landslides.
 
-    Slides are connected cells of that code (by edges or corners), numbered from 1 row by row. Cells beyond the raster or where it has no
-    data (its nodata value; 255 where it declares none) are unmapped. A raster without any landslide is noted, not refused.
+    Slides are connected cells of that code (by edges or corners), numbered from 1 row by row. Cells beyond
+    the raster or where it has no data (its nodata value; 255 where it declares none) are unmapped. A raster
+    without any landslide is noted, not refused.
 
     Args:
         codes: the codes that the raster may hold.
         area, covered: as in `rasterise_labels`.
 
     Raises:
-        HeadscarpError: a file is missing or unreadable, the raster lies beside the site or holds another code; `area` has no polygons.
+        HeadscarpError: a file is missing or unreadable, the raster lies beside the site or holds another
+        code; `area` has no polygons.
     """
     notes: list[str] = []
     layer = align(classes, 1, grid, CLASSES, minimum_cover=0.0)
@@ -96,18 +118,22 @@ def align_labels(
     if unknown.size:
         listed = ", ".join(str(code) for code in unknown[:12]) + (" …" if unknown.size > 12 else "")
         raise HeadscarpError(
-            f"{classes} holds the codes {listed}, which labels.names does not name (it names {', '.join(map(str, known))}); "
+            f"{classes} holds the codes {listed}, which labels.names does not name (it names "
+            f"{', '.join(map(str, known))}); "
             f"add their names, or recode them, {UNMAPPED} where a cell has no label"
         )
     if covered is not None:
         mapped &= covered
     if area is not None:
         mapped &= burn(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
-    return connected_labels(np.where(mapped, layer.values, UNMAPPED).astype(np.uint8), Path(classes).name, notes)
+    return connected_labels(
+        np.where(mapped, layer.values, UNMAPPED).astype(np.uint8), Path(classes).name, notes
+    )
 
 
 def connected_labels(label: np.ndarray, name: str, notes: list[str]) -> Labels:
-    """Codes (row, col) uint8 with their slides: connected cells (by edges or corners) of code 1, numbered from 1 row by row."""
+    """Codes (row, col) uint8 with their slides: connected cells (by edges or corners) of code 1, numbered
+    from 1 row by row."""
     instances, count = ndimage.label(label == LANDSLIDE, np.ones((3, 3), bool), output=np.int32)
     if count == 0:
         notes.append(f"{name}: no mapped cell of the site is a landslide (code {LANDSLIDE})")
@@ -122,10 +148,14 @@ def read_polygons(path: str | Path, grid: Grid, notes: list[str]) -> geopandas.G
     """
     table, invalid = repaired(read_vectors(path, grid.crs))
     if invalid:
-        notes.append(f"{Path(path).name}: {invalid} of {len(table)} geometries were invalid and were repaired")
+        notes.append(
+            f"{Path(path).name}: {invalid} of {len(table)} geometries were invalid and were repaired"
+        )
     table = table[shapely.area(table.geometry.to_numpy()) > 0]
     if table.empty:
-        raise HeadscarpError(f"{path} holds no polygons; take the file of the outlines (areas, not points or lines)")
+        raise HeadscarpError(
+            f"{path} holds no polygons; take the file of the outlines (areas, not points or lines)"
+        )
     return table
 
 

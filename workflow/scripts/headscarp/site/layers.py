@@ -7,22 +7,45 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
+from headscarp.geo.grid import Grid, cropped, grid_for, part_of
+from headscarp.geo.layer import (
+    ANGLE,
+    CLASSES,
+    CONTINUOUS,
+    Layer,
+    grid_of,
+    open_raster,
+    read_layer,
+    write_layer,
+)
+from headscarp.geo.outline import grid_around
+from headscarp.geo.rasters import BILINEAR, MINIMUM_COVER, RESAMPLINGS, align, flagged, resolution_m
+from headscarp.geo.vectors import read_vectors
 from headscarp.site.dates import files_by_date, rising_dates
 from headscarp.site.distances import distance_to_lines
-from headscarp.site.grid import Grid, cropped, grid_for, part_of
 from headscarp.site.indices import INDICES
-from headscarp.site.labels import LANDSLIDE, UNMAPPED, Labels, align_labels, bounds_text, rasterise_labels
-from headscarp.site.layer import ANGLE, CLASSES, CONTINUOUS, Layer, grid_of, open_raster, read_layer, write_layer
-from headscarp.site.outline import grid_around
+from headscarp.site.labels import Labels, align_labels, bounds_text, rasterise_labels
 from headscarp.site.polygon_layers import burn_attribute
-from headscarp.site.rasters import BILINEAR, MINIMUM_COVER, RESAMPLINGS, align, flagged, resolution_m
 from headscarp.site.terrain_names import check_terrain
-from headscarp.site.vectors import read_vectors
 from headscarp.vocabulary import check_keys, require_known
 
-RECORD_KEYS = ("name", "data", "dem", "grid", "dates", "citation", "rasters", "terrain", "terrain_resampling", "indices", "lines", "labels")
+RECORD_KEYS = (
+    "name",
+    "data",
+    "dem",
+    "grid",
+    "dates",
+    "citation",
+    "rasters",
+    "terrain",
+    "terrain_resampling",
+    "indices",
+    "lines",
+    "labels",
+)
 RASTER_KEYS = ("file", "files", "band", "kind", "units", "scale", "classes", "resampling", "mask")
 POLYGON_KEYS = ("file", "attribute", "kind", "units", "scale", "classes", "mask")
 MASK_KEYS = ("file", "files", "values")
@@ -43,22 +66,38 @@ class LayerFolder:
     records: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, layer: Layer, classes: dict[int, str] | None = None, effective_m: float | None = None, date: str | None = None) -> None:
+    def add(
+        self,
+        layer: Layer,
+        classes: dict[int, str] | None = None,
+        effective_m: float | None = None,
+        date: str | None = None,
+    ) -> None:
         """Write a layer and note where it has no data.
 
         Args:
             classes: {code: name} of a class layer.
             effective_m: cell size of what the layer came from, where that is larger than the grid's.
-            date: ISO date of a dated layer, whose file is then `<name>_<date>.tif`; a static layer has none. Dates of a name come rising.
+            date: ISO date of a dated layer, whose file is then `<name>_<date>.tif`; a static layer has none.
+            Dates of a name come rising.
         """
         source = f"{layer.source}. {self.citation}" if self.citation else layer.source
-        title, file = (f"{layer.name} {date}", f"{layer.name}_{date}.tif") if date else (layer.name, f"{layer.name}.tif")
+        title, file = (
+            (f"{layer.name} {date}", f"{layer.name}_{date}.tif")
+            if date
+            else (layer.name, f"{layer.name}.tif")
+        )
         write_layer(self.path / file, replace(layer, source=source))
         record = {
-            "name": layer.name, "path": file, "units": layer.units, "source": source, "kind": layer.kind,
-            "nodata": "nan" if np.isnan(layer.nodata) else int(layer.nodata), "resolution_m": resolution_m(self.grid),
+            "name": layer.name,
+            "path": file,
+            "units": layer.units,
+            "source": source,
+            "kind": layer.kind,
+            "nodata": "nan" if np.isnan(layer.nodata) else int(layer.nodata),
+            "resolution_m": resolution_m(self.grid),
             "effective_resolution_m": effective_m or resolution_m(self.grid),
-        }  # fmt: skip
+        }
         record |= {"classes": {str(code): name for code, name in classes.items()}} if classes else {}
         self.records.append(record | ({"date": date} if date else {}))
         missing = float(np.mean(~has_data(layer)))
@@ -66,12 +105,18 @@ class LayerFolder:
             self.notes.append(f"{title}: no data on {missing:.2%} of the site")
 
     def write_manifest(self, site: str, data: str, dates: Sequence[str], masked: Sequence[str] = ()) -> None:
-        """Write `layers.json`, in which layers from which clouds are taken out (`masked`) say so; that of several dates tells how much of
-        the site each shows (see `describe_series`)."""
+        """Write `layers.json`, in which layers from which clouds are taken out (`masked`) say so; that of
+        several dates tells how much of the site each shows (see `describe_series`)."""
         for record in self.records:
             record |= {"masked": True} if record["name"] in masked else {}
         described = describe_series(self, dates, masked) if len(dates) > 1 else {}
-        manifest = {"site": site, "data": data, "grid": self.grid.to_record(), "layers": self.records, "dates": list(dates)}
+        manifest = {
+            "site": site,
+            "data": data,
+            "grid": self.grid.to_record(),
+            "layers": self.records,
+            "dates": list(dates),
+        }
         write_json(self.path / "layers.json", manifest | {"notes": self.notes} | described)
 
     def at(self, name: str) -> dict[str | None, dict[str, Any]]:
@@ -79,34 +124,56 @@ class LayerFolder:
         return {record.get("date"): record for record in self.records if record["name"] == name}
 
 
-def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder: str | Path | None, out_folder: str | Path) -> None:
-    """Write every layer of a site as a COG on its grid, and `layers.json`; `out_folder` appears whole or not at all.
+def build_layers(
+    record: dict[str, Any], raw_folder: str | Path, terrain_folder: str | Path | None, out_folder: str | Path
+) -> None:
+    """Write every layer of a site as a COG on its grid, and `layers.json`; `out_folder` appears whole or not
+    at all.
 
     Args:
-        record: how raw files become layers, the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
-            `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that CRS over its footprint;
-            with {within: vector file} too, only the part under that file's bounding box, in whole cells; with {part: {axis, from, to}}
-            too, only that between two shares of its width (axis x, from the west) or height (axis y, from the north).
-            {around: vector file, crs, resolution_m} takes the box of an outline in that CRS, its edges multiples of the resolution.
+        record: how raw files become layers, the part `layers` of a card's site, with the site's `name` and
+        `data` (twin or real):
+            `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that
+            CRS over its footprint;
+            with {within: vector file} too, only the part under that file's bounding box, in whole cells; with
+            {part: {axis, from, to}}
+            too, only that between two shares of its width (axis x, from the west) or height (axis y, from the
+            north).
+            {around: vector file, crs, resolution_m} takes the box of an outline in that CRS, its edges
+            multiples of the resolution.
             `dates`: list of dates (ISO texts, rising); landslides are those of the last.
             `citation`: appended to every layer's source (optional).
-            `rasters`: {layer: {file (the same at all dates) or files ({date: file}; a date without one is missing), band (number or
-            description, default 1), kind (continuous or classes), units, scale (factor on the values, default 1), classes ({code:
-            name}, for kind classes), resampling (bilinear, the default, or cubic, for others), mask ({file or files, values: codes};
-            cells with one of these codes, of clouds for example, become no data; optional)}}; or of polygons, {layer: {file (vectors),
-            attribute, kind, units, scale, classes, mask}}: the attribute's value at cell centres, where classes given as text are numbered
-            from 1 in alphabetical order unless `classes` gives their codes (see `polygon_layers.burn_attribute`).
-            `terrain`: names of layers of `terrain_folder` to take, see `terrain_names` (optional); `terrain_resampling`: bilinear
+            `rasters`: {layer: {file (the same at all dates) or files ({date: file}; a date without one is
+            missing), band (number or
+            description, default 1), kind (continuous or classes), units, scale (factor on the values, default
+            1), classes ({code:
+            name}, for kind classes), resampling (bilinear, the default, or cubic, for others), mask ({file or
+            files, values: codes};
+            cells with one of these codes, of clouds for example, become no data; optional)}}; or of polygons,
+            {layer: {file (vectors),
+            attribute, kind, units, scale, classes, mask}}: the attribute's value at cell centres, where
+            classes given as text are numbered
+            from 1 in alphabetical order unless `classes` gives their codes (see
+            `polygon_layers.burn_attribute`).
+            `terrain`: names of layers of `terrain_folder` to take, see `terrain_names` (optional);
+            `terrain_resampling`: bilinear
             (default) or cubic.
-            `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date that has all of them.
-            `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons (optional).
-            `labels`: {landslides: vector file, area: vector file (optional)}, or for several classes {classes: raster file of codes,
-            of which 1 is landslides, names: {code: name}, area: vector file (optional)}; without it every cell is unmapped.
-            `layers.json` gives for each layer `resolution_m`, the grid's, and `effective_resolution_m`, that of the raster that it came
-            from where it is coarser; for one of `files` its `date`. That of several dates has `series` (see `describe_series`).
+            `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date
+            that has all of them.
+            `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons
+            (optional).
+            `labels`: {landslides: vector file, area: vector file (optional)}, or for several classes
+            {classes: raster file of codes,
+            of which 1 is landslides, names: {code: name}, area: vector file (optional)}; without it every
+            cell is unmapped.
+            `layers.json` gives for each layer `resolution_m`, the grid's, and `effective_resolution_m`, that
+            of the raster that it came
+            from where it is coarser; for one of `files` its `date`. That of several dates has `series` (see
+            `describe_series`).
 
     Raises:
-        HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the remedy.
+        HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the
+        remedy.
     """
     check_record(record)
     raw, terrain, rasters = Path(raw_folder), Path(terrain_folder or ""), record["rasters"]
@@ -121,17 +188,26 @@ def build_layers(record: dict[str, Any], raw_folder: str | Path, terrain_folder:
             add_index(folder, name, inputs)
         for name, file in record.get("lines", {}).items():
             distance = distance_to_lines(raw / file, grid)
-            folder.add(Layer(name, distance, grid, "m", f"Euclidean distance to the nearest line or polygon of {file}"))
+            folder.add(
+                Layer(
+                    name, distance, grid, "m", f"Euclidean distance to the nearest line or polygon of {file}"
+                )
+            )
         add_labels(folder, record.get("labels"), raw, covered)
-        masked = with_indices([name for name, entry in rasters.items() if "mask" in entry], record.get("indices", {}))
+        masked = with_indices(
+            [name for name, entry in rasters.items() if "mask" in entry], record.get("indices", {})
+        )
         folder.write_manifest(record["name"], record["data"], dates, masked)
 
 
-def add_rasters(folder: LayerFolder, rasters: dict[str, dict[str, Any]], raw: Path, dates: Sequence[str]) -> np.ndarray:
+def add_rasters(
+    folder: LayerFolder, rasters: dict[str, dict[str, Any]], raw: Path, dates: Sequence[str]
+) -> np.ndarray:
     """Co-register the raw rasters, date by date, without what their masks hide.
 
     Returns:
-        Where at least one continuous raster has data at one date or more (everywhere if there is none), bool (row, col).
+        Where at least one continuous raster has data at one date or more (everywhere if there is none), bool
+        (row, col).
     """
     covered = np.zeros(folder.grid.shape, bool)
     for name, entry in rasters.items():
@@ -139,38 +215,60 @@ def add_rasters(folder: LayerFolder, rasters: dict[str, dict[str, Any]], raw: Pa
         hidden = files_of(mask, dates, name) if mask else {}
         of_polygons = "attribute" in entry
         own_grids = (hidden,) if of_polygons else (files, hidden)
-        folder.notes += [note for part in own_grids for note in other_grids(raw, part) if note not in folder.notes]
+        folder.notes += [
+            note for part in own_grids for note in other_grids(raw, part) if note not in folder.notes
+        ]
         for date, file in files.items():
             if of_polygons:
                 layer, classes, effective = *burnt(folder, raw / file, name, entry), None
             else:
-                layer = coregister(raw / file, name, entry, folder.grid, MINIMUM_COVER if date is None else 0.0)
+                layer = coregister(
+                    raw / file, name, entry, folder.grid, MINIMUM_COVER if date is None else 0.0
+                )
                 classes, effective = entry.get("classes"), resolution_m(folder.grid, raw / file)
             if concealing := hidden.get(date, hidden.get(None)):
-                layer = without(layer, flagged(raw / concealing, mask["values"], folder.grid), concealing, mask["values"])
+                layer = without(
+                    layer, flagged(raw / concealing, mask["values"], folder.grid), concealing, mask["values"]
+                )
             elif mask:
                 folder.notes.append(f"{name} {date}: its mask has no file for this date; nothing is hidden")
             folder.add(layer, classes, effective, date)
             if layer.kind == CONTINUOUS:
                 covered |= has_data(layer)
-    return covered if any(entry.get("kind", CONTINUOUS) == CONTINUOUS for entry in rasters.values()) else ~covered
+    return (
+        covered
+        if any(entry.get("kind", CONTINUOUS) == CONTINUOUS for entry in rasters.values())
+        else ~covered
+    )
 
 
 def files_of(entry: dict[str, Any], dates: Sequence[str], place: str) -> dict[str | None, str]:
     """The files of a raster or a mask by date, in rising order; that of a static one at None."""
-    return files_by_date(entry["files"], dates, f"{place}, files") if "files" in entry else {None: entry["file"]}
+    return (
+        files_by_date(entry["files"], dates, f"{place}, files") if "files" in entry else {None: entry["file"]}
+    )
 
 
 def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum_cover: float) -> Layer:
     """One file of a raster on the site's grid, scaled."""
     band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
     layer = align(path, band, grid, kind, minimum_cover, entry.get("resampling", BILINEAR))
-    return scaled(replace(layer, source=layer.source + (f", band {band}" if band != 1 else "")), name, entry["units"], scale)
+    return scaled(
+        replace(layer, source=layer.source + (f", band {band}" if band != 1 else "")),
+        name,
+        entry["units"],
+        scale,
+    )
 
 
-def burnt(folder: LayerFolder, path: Path, name: str, entry: dict[str, Any]) -> tuple[Layer, dict[int, str] | None]:
-    """An attribute of polygons on the site's grid, scaled, and {code: name} of its classes; notes go to the folder."""
-    layer, classes, notes = burn_attribute(path, entry["attribute"], folder.grid, entry.get("kind", CONTINUOUS), entry.get("classes"))
+def burnt(
+    folder: LayerFolder, path: Path, name: str, entry: dict[str, Any]
+) -> tuple[Layer, dict[int, str] | None]:
+    """An attribute of polygons on the site's grid, scaled, and {code: name} of its classes; notes go to the
+    folder."""
+    layer, classes, notes = burn_attribute(
+        path, entry["attribute"], folder.grid, entry.get("kind", CONTINUOUS), entry.get("classes")
+    )
     folder.notes += notes
     return scaled(layer, name, entry["units"], entry.get("scale", 1)), classes
 
@@ -178,13 +276,21 @@ def burnt(folder: LayerFolder, path: Path, name: str, entry: dict[str, Any]) -> 
 def scaled(layer: Layer, name: str, units: str, scale: float) -> Layer:
     """A layer under its name at the site, its values (not those of classes) times a factor."""
     values = layer.values if layer.kind == CLASSES else layer.values * np.float32(scale)
-    return replace(layer, name=name, values=values, units=units, source=layer.source + (f", times {scale:g}" if scale != 1 else ""))
+    return replace(
+        layer,
+        name=name,
+        values=values,
+        units=units,
+        source=layer.source + (f", times {scale:g}" if scale != 1 else ""),
+    )
 
 
 def without(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -> Layer:
     """A layer without data where `hidden` (row, col), as its source tells."""
     values = np.where(hidden, layer.values.dtype.type(layer.nodata), layer.values)
-    return replace(layer, values=values, source=f"{layer.source}, no data where {file} is {' or '.join(map(str, codes))}")
+    return replace(
+        layer, values=values, source=f"{layer.source}, no data where {file} is {' or '.join(map(str, codes))}"
+    )
 
 
 def other_grids(raw: Path, files: dict[str | None, str]) -> list[str]:
@@ -193,9 +299,12 @@ def other_grids(raw: Path, files: dict[str | None, str]) -> list[str]:
     for date, file in files.items():
         with open_raster(raw / file) as source:
             grids[date] = grid_of(source)
-    usual = max(grids.values(), key=lambda grid: sum(alike(grid, other) for other in grids.values()), default=None)
+    usual = max(
+        grids.values(), key=lambda grid: sum(alike(grid, other) for other in grids.values()), default=None
+    )
     return [
-        f"{files[date]} ({date}) lies on another grid ({grid_text(grid)}) than the files of other dates ({grid_text(usual)}); it was "
+        f"{files[date]} ({date}) lies on another grid ({grid_text(grid)}) than the files of other dates "
+        f"({grid_text(usual)}); it was "
         "co-registered"
         for date, grid in grids.items()
         if not alike(grid, usual)
@@ -209,18 +318,28 @@ def alike(one: Grid, other: Grid) -> bool:
 
 
 def grid_text(grid: Grid) -> str:
-    return f"{grid.crs}, cells of {grid.resolution:.6g}, from {grid.bounds[0]:.9g}, {grid.bounds[3]:.9g} on, {grid.height} x {grid.width}"
+    return (
+        f"{grid.crs}, cells of {grid.resolution:.6g}, from {grid.bounds[0]:.9g}, {grid.bounds[3]:.9g} "
+        f"on, {grid.height} x {grid.width}"
+    )
 
 
 def add_terrain(folder: LayerFolder, names: Iterable[str], terrain: Path, resampling: str = BILINEAR) -> None:
     """Bring layers of a folder that `site.terrain.derive_terrain` wrote onto the grid."""
     for name in names:
-        layer = align(terrain / f"{name}.tif", 1, folder.grid, ANGLE if name == "aspect" else CONTINUOUS, resampling=resampling)
+        layer = align(
+            terrain / f"{name}.tif",
+            1,
+            folder.grid,
+            ANGLE if name == "aspect" else CONTINUOUS,
+            resampling=resampling,
+        )
         folder.add(replace(layer, name=name), effective_m=resolution_m(folder.grid, terrain / f"{name}.tif"))
 
 
 def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
-    """Compute a spectral index from layers of the folder, at every date that has them all (once where all are static)."""
+    """Compute a spectral index from layers of the folder, at every date that has them all (once where all are
+    static)."""
     compute, bands = INDICES[name]
     layers = [folder.at(inputs[band]) for band in bands]
     for date in common_dates(layers):
@@ -237,7 +356,8 @@ def with_indices(masked: Sequence[str], indices: dict[str, dict[str, str]]) -> l
 
 
 def common_dates(layers: Iterable[Iterable[str | None]]) -> list[str | None]:
-    """The dates that all dated layers have, rising; None alone where all are static (their only date is None)."""
+    """The dates that all dated layers have, rising; None alone where all are static (their only date is
+    None)."""
     dated = [set(dates) for dates in layers if None not in dates]
     return sorted(set.intersection(*dated)) if dated else [None]
 
@@ -249,11 +369,15 @@ def describe_series(folder: LayerFolder, dates: Sequence[str], masked: Sequence[
         masked: layers from which clouds are taken out; where there are any, they alone say what is clear.
 
     Returns:
-        {series: [{date, clear_share: share of the grid's cells where a dated layer has a value, missing: dated layers without that
+        {series: [{date, clear_share: share of the grid's cells where a dated layer has a value, missing:
+        dated layers without that
         date}], never_clear_share: share of the cells that are clear at no date}.
     """
     names = list(dict.fromkeys(record["name"] for record in folder.records if "date" in record))
-    layers, telling = {name: folder.at(name) for name in names}, [name for name in names if name in masked] or names
+    layers, telling = (
+        {name: folder.at(name) for name in names},
+        [name for name in names if name in masked] or names,
+    )
     ever, series = np.zeros(folder.grid.shape, bool), []
     for date in dates:
         clear = np.zeros(folder.grid.shape, bool)
@@ -261,30 +385,48 @@ def describe_series(folder: LayerFolder, dates: Sequence[str], masked: Sequence[
             if date in layers[name]:
                 clear |= has_data(read_layer(folder.path / layers[name][date]["path"]))
         ever |= clear
-        series.append({"date": date, "clear_share": float(clear.mean()), "missing": [name for name in names if date not in layers[name]]})
+        series.append(
+            {
+                "date": date,
+                "clear_share": float(clear.mean()),
+                "missing": [name for name in names if date not in layers[name]],
+            }
+        )
     never = float(np.mean(~ever))
     gaps: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         gaps.setdefault(tuple(date for date in dates if date not in layers[name]), []).append(name)
-    folder.notes += [f"{', '.join(group)}: missing at {', '.join(missing)}" for missing, group in gaps.items() if missing]
+    folder.notes += [
+        f"{', '.join(group)}: missing at {', '.join(missing)}" for missing, group in gaps.items() if missing
+    ]
     shown = ", ".join(f"{one['date']} {one['clear_share']:.2%}" for one in series)
-    folder.notes.append(f"share of the site that is clear: {shown}; {never:.2%} of the site is clear at no date")
+    folder.notes.append(
+        f"share of the site that is clear: {shown}; {never:.2%} of the site is clear at no date"
+    )
     return {"series": series, "never_clear_share": never}
 
 
 def add_labels(folder: LayerFolder, files: dict[str, Any] | None, raw: Path, covered: np.ndarray) -> None:
-    """Bring the landslides or classes onto the grid; cells without any image are unmapped, and all of them where there is no label."""
+    """Bring the landslides or classes onto the grid; cells without any image are unmapped, and all of them
+    where there is no label."""
     meaning, effective = SLIDE_MEANING, None
     area = raw / files["area"] if files and "area" in files else None
     within = f"; mapped area of {files['area']}" if area else ""
     if files is None:
         shape = folder.grid.shape
-        labels = Labels(np.full(shape, UNMAPPED, np.uint8), np.zeros(shape, np.int32), ["label: no polygons, every cell is unmapped"])
+        labels = Labels(
+            np.full(shape, UNMAPPED, np.uint8),
+            np.zeros(shape, np.int32),
+            ["label: no polygons, every cell is unmapped"],
+        )
         origin = "no polygons of landslides"
     elif "classes" in files:
         names = {int(code): name for code, name in files["names"].items()}
         labels = align_labels(raw / files["classes"], names, folder.grid, area, covered)
-        origin, effective = f"classes of {files['classes']}{within}", resolution_m(folder.grid, raw / files["classes"])
+        origin, effective = (
+            f"classes of {files['classes']}{within}",
+            resolution_m(folder.grid, raw / files["classes"]),
+        )
         meaning = names | {UNMAPPED: "unmapped"}
     else:
         labels = rasterise_labels(raw / files["landslides"], folder.grid, area, covered)
@@ -293,12 +435,21 @@ def add_labels(folder: LayerFolder, files: dict[str, Any] | None, raw: Path, cov
 
 
 def write_labels(
-    folder: LayerFolder, labels: Labels, origin: str, meaning: dict[int, str] = SLIDE_MEANING, effective: float | None = None
+    folder: LayerFolder,
+    labels: Labels,
+    origin: str,
+    meaning: dict[int, str] = SLIDE_MEANING,
+    effective: float | None = None,
 ) -> None:
     """Add the layers `label`, whose codes have a `meaning`, and `instances`, and their notes."""
     folder.notes += labels.notes
-    folder.add(Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning, effective)
-    folder.add(Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0), effective_m=effective)
+    folder.add(
+        Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning, effective
+    )
+    folder.add(
+        Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0),
+        effective_m=effective,
+    )
 
 
 def has_data(layer: Layer) -> np.ndarray:
@@ -307,11 +458,12 @@ def has_data(layer: Layer) -> np.ndarray:
 
 
 def site_grid(record: dict[str, Any], raw: Path) -> Grid:
-    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint; whole, or under a vector file;
-    or one around an outline; or a part of any.
+    """The grid of a site: that of a raw raster, or one in another CRS and resolution over its footprint;
+    whole, or under a vector file; or one around an outline; or a part of any.
 
     Raises:
-        HeadscarpError: a file is missing or unreadable, the CRS is unfit, or the vector file lies beside the raster.
+        HeadscarpError: a file is missing or unreadable, the CRS is unfit, or the vector file lies beside the
+        raster.
     """
     if "around" in record:
         grid = grid_around(raw / record["around"], record["crs"], float(record["resolution_m"]))
@@ -339,7 +491,8 @@ def grid_within(grid: Grid, record: dict[str, Any], raw: Path) -> Grid:
     part = cropped(grid, bounds)
     if part is None:
         raise HeadscarpError(
-            f"{raw / record['within']} ({bounds_text(bounds)}) lies beside {record['like']} ({bounds_text(grid.bounds)} in {grid.crs}); "
+            f"{raw / record['within']} ({bounds_text(bounds)}) lies beside {record['like']} "
+            f"({bounds_text(grid.bounds)} in {grid.crs}); "
             "check its CRS or take the outline that belongs to the raster"
         )
     return part
@@ -361,16 +514,24 @@ def check_record(record: dict[str, Any]) -> None:
     dates = rising_dates(record["dates"], f"{place}, dates")
     for name, entry in record["rasters"].items():
         of_polygons = "attribute" in entry
-        check_keys(entry, POLYGON_KEYS if of_polygons else RASTER_KEYS, ("units",), f"{place}, rasters, {name}")
+        check_keys(
+            entry, POLYGON_KEYS if of_polygons else RASTER_KEYS, ("units",), f"{place}, rasters, {name}"
+        )
         check_files(entry, dates, f"{place}, rasters, {name}")
-        kind = require_known(entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind")
+        kind = require_known(
+            entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind"
+        )
         if kind == CLASSES and not of_polygons:
             check_keys(entry, RASTER_KEYS, ("classes",), f"{place}, rasters, {name}")
             if "resampling" in entry:
-                raise HeadscarpError(f"{place}, rasters, {name}: classes go by the nearest cell; remove the key 'resampling'")
+                raise HeadscarpError(
+                    f"{place}, rasters, {name}: classes go by the nearest cell; remove the key 'resampling'"
+                )
         require_known(entry.get("resampling", BILINEAR), RESAMPLINGS, f"{place}, rasters, {name}: resampling")
     if record.get("terrain") and "dem" not in record:
-        raise HeadscarpError(f"{place}: terrain layers need an elevation model and none is named; give its file as `dem`")
+        raise HeadscarpError(
+            f"{place}: terrain layers need an elevation model and none is named; give its file as `dem`"
+        )
     require_known(record.get("terrain_resampling", BILINEAR), RESAMPLINGS, f"{place}: terrain_resampling")
     for name in record.get("terrain", []):
         check_terrain(name, f"{place}, terrain")
@@ -381,9 +542,15 @@ def check_record(record: dict[str, Any]) -> None:
             require_known(inputs[band], record["rasters"], f"{place}, indices, {name}: raster layer")
         if not common_dates(files_of(record["rasters"][inputs[band]], dates, place) for band in bands):
             listed = " and ".join(inputs[band] for band in bands)
-            raise HeadscarpError(f"{place}, indices, {name}: {listed} have no date in common; give them `files` of one, or drop the index")
+            raise HeadscarpError(
+                f"{place}, indices, {name}: {listed} have no date in common; give them `files` of one, "
+                f"or drop the index"
+            )
     if len(dates) > 1 and not any("files" in entry for entry in record["rasters"].values()):
-        raise HeadscarpError(f"{place}: all rasters are the same at all {len(dates)} dates; give one of them `files`, or list one date")
+        raise HeadscarpError(
+            f"{place}: all rasters are the same at all {len(dates)} dates; give one of them `files`, or "
+            f"list one date"
+        )
 
 
 def check_grid_keys(grid: dict[str, Any], place: str) -> None:
@@ -394,7 +561,9 @@ def check_grid_keys(grid: dict[str, Any], place: str) -> None:
     """
     if "around" in grid:
         if "like" in grid:
-            raise HeadscarpError(f"{place}: like (a raster) and around (an outline) exclude each other; keep one of them")
+            raise HeadscarpError(
+                f"{place}: like (a raster) and around (an outline) exclude each other; keep one of them"
+            )
         check_keys(grid, GRID_AROUND_KEYS, ("crs", "resolution_m"), place)
     else:
         known = GRID_LIKE_KEYS if "like" in grid else (*GRID_LIKE_KEYS, "around")
@@ -405,26 +574,39 @@ def check_part(part: Any, place: str) -> None:
     """Refuse what is no part of a grid.
 
     Raises:
-        HeadscarpError: a key is unknown or missing, the axis does not exist, or the shares do not rise from 0 to 1.
+        HeadscarpError: a key is unknown or missing, the axis does not exist, or the shares do not rise from 0
+        to 1.
     """
     if not isinstance(part, dict):
-        raise HeadscarpError(f"{place}: {part!r} is no part of a grid; give it as {{axis: x, from: 0, to: 0.5}}")
+        raise HeadscarpError(
+            f"{place}: {part!r} is no part of a grid; give it as {{axis: x, from: 0, to: 0.5}}"
+        )
     check_keys(part, PART_KEYS, PART_KEYS, place)
     require_known(part["axis"], ("x", "y"), f"{place}: axis")
     shares = part["from"], part["to"]
-    if any(isinstance(share, bool) or not isinstance(share, int | float) for share in shares) or not 0 <= shares[0] < shares[1] <= 1:
-        raise HeadscarpError(f"{place}: from {shares[0]!r} to {shares[1]!r} is no part; give two rising shares of the grid from 0 to 1")
+    if (
+        any(isinstance(share, bool) or not isinstance(share, int | float) for share in shares)
+        or not 0 <= shares[0] < shares[1] <= 1
+    ):
+        raise HeadscarpError(
+            f"{place}: from {shares[0]!r} to {shares[1]!r} is no part; give two rising shares of the "
+            f"grid from 0 to 1"
+        )
 
 
 def check_files(entry: dict[str, Any], dates: Sequence[str], place: str) -> None:
     """Check the files of a raster and those of its mask.
 
     Raises:
-        HeadscarpError: both or neither of `file` and `files` are given, a date is unfit, or a mask has no codes or does not fit the raster.
+        HeadscarpError: both or neither of `file` and `files` are given, a date is unfit, or a mask has no
+        codes or does not fit the raster.
     """
     if ("file" in entry) == ("files" in entry):
         how = "both `file` and `files` are" if "file" in entry else "neither `file` nor `files` is"
-        raise HeadscarpError(f"{place}: {how} given; give `file` for a raster that is the same at all dates, `files` for one of each date")
+        raise HeadscarpError(
+            f"{place}: {how} given; give `file` for a raster that is the same at all dates, `files` for "
+            f"one of each date"
+        )
     files_of(entry, dates, place)
     if "mask" not in entry:
         return
@@ -432,25 +614,40 @@ def check_files(entry: dict[str, Any], dates: Sequence[str], place: str) -> None
     check_keys(mask, MASK_KEYS, ("values",), place)
     check_files({key: value for key, value in mask.items() if key != "values"}, dates, place)
     if "files" in mask and "file" in entry:
-        raise HeadscarpError(f"{place}: a mask of `files` belongs to a raster of `files`; give the mask one `file` or the raster dates")
+        raise HeadscarpError(
+            f"{place}: a mask of `files` belongs to a raster of `files`; give the mask one `file` or "
+            f"the raster dates"
+        )
     check_codes(mask["values"], place)
 
 
 def check_codes(codes: Any, place: str) -> None:
     """Refuse what is no list of codes that hide a cell."""
-    if not isinstance(codes, list) or not codes or any(isinstance(code, bool) or not isinstance(code, int) for code in codes):
+    if (
+        not isinstance(codes, list)
+        or not codes
+        or any(isinstance(code, bool) or not isinstance(code, int) for code in codes)
+    ):
         raise HeadscarpError(f"{place}: values is {codes!r}; list the codes that hide a cell, such as [1, 2]")
 
 
 def check_label_keys(labels: dict[str, Any], place: str) -> None:
-    """Check the names in the part `labels` of a site's record: polygons of landslides, or a raster of classes and their names.
+    """Check the names in the part `labels` of a site's record: polygons of landslides, or a raster of classes
+    and their names.
 
     Raises:
-        HeadscarpError: a key is unknown or missing, both kinds are given, or a code is not a number from 0 to 254.
+        HeadscarpError: a key is unknown or missing, both kinds are given, or a code is not a number from 0 to
+        254.
     """
     check_keys(labels, LABEL_KEYS, ("names",) if "classes" in labels else ("landslides",), place)
     if "landslides" in labels and ("classes" in labels or "names" in labels):
-        raise HeadscarpError(f"{place}: landslides (polygons) and classes (a raster with names) exclude each other; keep one of them")
+        raise HeadscarpError(
+            f"{place}: landslides (polygons) and classes (a raster with names) exclude each other; keep "
+            f"one of them"
+        )
     for code in labels.get("names", {}):
         if not str(code).isdecimal() or int(code) >= UNMAPPED:
-            raise HeadscarpError(f"{place}, names: the code '{code}' is no whole number from 0 to {UNMAPPED - 1}; {UNMAPPED} is unmapped")
+            raise HeadscarpError(
+                f"{place}, names: the code '{code}' is no whole number from 0 to {UNMAPPED - 1}; "
+                f"{UNMAPPED} is unmapped"
+            )

@@ -1,4 +1,5 @@
-"""The cube of a benchmark: patches that have no common grid, side by side on one sheet with nothing between them."""
+"""The cube of a benchmark: patches that have no common grid, side by side on one sheet with nothing between
+them."""
 
 import csv
 import math
@@ -13,20 +14,23 @@ import numpy as np
 from affine import Affine
 from tqdm import tqdm
 
+from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
-from headscarp.site.grid import Grid
-from headscarp.site.labels import UNMAPPED, connected_labels
-from headscarp.site.rasters import resolution_m as resolution_of
+from headscarp.geo.grid import Grid
+from headscarp.geo.rasters import resolution_m as resolution_of
+from headscarp.site.labels import connected_labels
 from headscarp.site.stack import write_array
-from headscarp.sources.benchmarks.patch import Channel, Patch, Pixels
-from headscarp.sources.benchmarks.registry import open_benchmark
+from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels
+from headscarp.sources.patch_sets.registry import open_benchmark
 
-GAP = 32  # the alignment of mapping (mapping.predict.ALIGNMENT), so that windows of mapping can hold one patch each
+# the alignment of mapping (mapping.predict.ALIGNMENT), so that windows of mapping can hold one patch each
+GAP = 32
 ROWS_AT_ONCE = 32
 CRS = "EPSG:32631"  # metres, as any zone's
 NOWHERE = (
-    f"a sheet of patches has no place on Earth: its grid, in metres ({CRS}) with its own corner at 0, 0, only orders them; "
+    f"a sheet of patches has no place on Earth: its grid, in metres ({CRS}) with its own corner at 0, "
+    f"0, only orders them; "
     "patches.csv tells the place of each where it is known"
 )
 AFTER, IMAGE = "after the event", "image"
@@ -35,7 +39,8 @@ COLUMNS = ("patch", "split", "group", "row", "col", "height", "width", "mapped",
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where `count` patches of `height` x `width` pixels stand: `across` in a row, `gap` pixels or more between and around them.
+    """Where `count` patches of `height` x `width` pixels stand: `across` in a row, `gap` pixels or more
+    between and around them.
 
     From one patch to the next is a multiple of GAP pixels.
     """
@@ -68,33 +73,50 @@ def build_benchmark(record: Mapping[str, Any], raw_folder: str | Path, out_folde
     """Write the cube of a benchmark that was unpacked into `raw_folder`.
 
     Args:
-        record: the part `benchmark` of a card's site (see `sources.benchmarks.registry.open_benchmark`), with the site's `name` and `data`.
+        record: the part `benchmark` of a card's site (see `sources.benchmarks.registry.open_benchmark`), with
+        the site's `name` and `data`.
 
     Raises:
         HeadscarpError: as `open_benchmark` and `build_sheet`.
     """
-    benchmark = open_benchmark({key: value for key, value in record.items() if key not in ("name", "data")}, raw_folder)
-    build_sheet(benchmark.patches, out_folder, record["name"], record["data"], benchmark.channels, benchmark.resolution_m)
+    benchmark = open_benchmark(
+        {key: value for key, value in record.items() if key not in ("name", "data")}, raw_folder
+    )
+    build_sheet(
+        benchmark.patches,
+        out_folder,
+        record["name"],
+        record["data"],
+        benchmark.channels,
+        benchmark.resolution_m,
+    )
 
 
 def build_sheet(
-    patches: Iterable[Patch], out_folder: str | Path, name: str, data: str, channels: Sequence[Channel], resolution_m: float
+    patches: Iterable[Patch],
+    out_folder: str | Path,
+    name: str,
+    data: str,
+    channels: Sequence[Channel],
+    resolution_m: float,
 ) -> None:
-    """Write the sheet `name` of patches as `cube.npy`, `label.npy`, `instances.npy`, `cube.json` and `patches.csv`.
+    """Write the sheet `name` of patches as `cube.npy`, `label.npy`, `instances.npy`, `cube.json` and
+    `patches.csv`.
 
-    Each file appears whole or not at all, and patches are read and written one by one. All else is no data (NaN, label 255, instance 0):
-    GAP pixels or more around every patch, so that a window of mapping of a patch and a GAP on each side ({window: side + 2 GAP, margin: 0})
-    sees one patch only. Slides are connected cells of a patch, numbered on from patch to patch. cube.json has, beside the usual, `patches`:
-    {count, height, width, gap} and `notes`. patches.csv has a line for each patch: patch, split (as published), group (event or area), row,
-    col, height, width (its pixels of the sheet), mapped (1, or 0 without a mask), source (file), crs and transform (a b c d e f; empty if
-    unknown).
+    Each file appears whole or not at all, and patches are read and written one by one. All else is no data
+    (NaN, label 255, instance 0): GAP pixels or more around every patch, so that a window of mapping of a
+    patch and a GAP on each side ({window: side + 2 GAP, margin: 0}) sees one patch only. Slides are connected
+    cells of a patch, numbered on from patch to patch. cube.json has, beside the usual, `patches`: {count,
+    height, width, gap} and `notes`. patches.csv has a line for each patch: patch, split (as published), group
+    (event or area), row, col, height, width (its pixels of the sheet), mapped (1, or 0 without a mask),
+    source (file), crs and transform (a b c d e f; empty if unknown).
 
     Args:
         data: real or twin.
 
     Raises:
-        HeadscarpError: there is no patch, one is unfit, or has another size, number of channels or of dates than the first; or the disk is
-            full.
+        HeadscarpError: there is no patch, one is unfit, or has another size, number of channels or of dates
+            than the first; or the disk is full.
     """
     patches, out = list(patches), Path(out_folder)
     if not patches:
@@ -102,13 +124,21 @@ def build_sheet(
     first = patches[0].read().values
     sheet = Sheet(len(patches), *first.shape[2:])
     if first.shape[1] != len(channels):
-        raise HeadscarpError(f"{patches[0].source} has {first.shape[1]} channels, the benchmark {len(channels)}; the file is another's")
+        raise HeadscarpError(
+            f"{patches[0].source} has {first.shape[1]} channels, the benchmark {len(channels)}; the "
+            f"file is another's"
+        )
     with ExitStack() as files:
-        cube = files.enter_context(blank_array(out / "cube.npy", np.float32, (*first.shape[:2], *sheet.shape), np.nan))
+        cube = files.enter_context(
+            blank_array(out / "cube.npy", np.float32, (*first.shape[:2], *sheet.shape), np.nan)
+        )
         label = files.enter_context(blank_array(out / "label.npy", np.uint8, sheet.shape, UNMAPPED))
         instances = files.enter_context(blank_array(out / "instances.npy", np.int32, sheet.shape, 0))
         lines, places = zip(*placed(patches, sheet, first.shape, cube, label, instances), strict=True)
-    with atomic_path(out / "patches.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+    with (
+        atomic_path(out / "patches.csv") as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as stream,
+    ):
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         writer.writerows(lines)
@@ -117,7 +147,10 @@ def build_sheet(
     described = {"channels": [asdict(channel) for channel in channels], "classes": None}
     sizes = {resolution_of(place) for place in places if place}
     size = {"count": sheet.count, "height": sheet.height, "width": sheet.width, "gap": GAP}
-    write_json(out / "cube.json", header | described | {"patches": size, "notes": [NOWHERE, *notes_on(lines, sizes, resolution_m)]})
+    write_json(
+        out / "cube.json",
+        header | described | {"patches": size, "notes": [NOWHERE, *notes_on(lines, sizes, resolution_m)]},
+    )
 
 
 def dates_of(count: int) -> list[str]:
@@ -127,9 +160,11 @@ def dates_of(count: int) -> list[str]:
 
 @contextmanager
 def blank_array(path: Path, dtype: type, shape: tuple[int, ...], fill: float) -> Iterator[Path]:
-    """A new .npy file full of `fill`, to be changed in the block by `put`; it appears as `path` when that succeeds.
+    """A new .npy file full of `fill`, to be changed in the block by `put`; it appears as `path` when that
+    succeeds.
 
-    It is written whole before it is mapped into memory, because a full disk under a memory map kills the process.
+    It is written whole before it is mapped into memory, because a full disk under a memory map kills the
+    process.
     """
     with atomic_path(path) as temporary:
         part = (ROWS_AT_ONCE, shape[-1])
@@ -140,7 +175,8 @@ def blank_array(path: Path, dtype: type, shape: tuple[int, ...], fill: float) ->
 
 
 def put(path: Path, place: tuple[slice, slice], values: np.ndarray) -> None:
-    """Write values (…, row, col) at a place of a .npy file, which is mapped for that only: pages of a map that stays count as memory."""
+    """Write values (…, row, col) at a place of a .npy file, which is mapped for that only: pages of a map
+    that stays count as memory."""
     np.lib.format.open_memmap(path, mode="r+")[(..., *place)] = values
 
 
@@ -152,9 +188,12 @@ def placed(
     label: Path,
     instances: Path,
 ) -> Iterator[tuple[dict[str, Any], Grid | None]]:
-    """Write each patch, of `shape` (time, channel, row, col), into the files of the sheet; yield its line of patches.csv and its place."""
+    """Write each patch, of `shape` (time, channel, row, col), into the files of the sheet; yield its line of
+    patches.csv and its place."""
     last = 0
-    for number, patch in enumerate(tqdm(patches, desc="patches", unit="patch", disable=not sys.stderr.isatty(), leave=False)):
+    for number, patch in enumerate(
+        tqdm(patches, desc="patches", unit="patch", disable=not sys.stderr.isatty(), leave=False)
+    ):
         pixels = patch.read()
         require_fit(patch, pixels, shape, patches[0])
         row, col = sheet.corner(number)
@@ -182,27 +221,38 @@ def placed(
 
 
 def require_fit(patch: Patch, pixels: Pixels, shape: tuple[int, ...], first: Patch) -> None:
-    """Refuse a patch of another shape than (time, channel, row, col) of the first, or with a label of another."""
+    """Refuse a patch of another shape than (time, channel, row, col) of the first, or with a label of
+    another."""
     if pixels.values.shape != shape:
         raise HeadscarpError(
-            f"{patch.source}: the patch '{patch.name}' has the shape {pixels.values.shape} (time, channel, row, col), the first, "
-            f"'{first.name}', {shape}; all patches of a benchmark must be alike: remove the others or take them as a site of their own"
+            f"{patch.source}: the patch '{patch.name}' has the shape {pixels.values.shape} (time, "
+            f"channel, row, col), the first, "
+            f"'{first.name}', {shape}; all patches of a benchmark must be alike: remove the others or "
+            f"take them as a site of their own"
         )
     if pixels.label.shape != shape[2:]:
         raise HeadscarpError(
-            f"{patch.source}: the mask of the patch '{patch.name}' has the shape {pixels.label.shape}, its image {shape[2:]}; "
+            f"{patch.source}: the mask of the patch '{patch.name}' has the shape {pixels.label.shape}, "
+            f"its image {shape[2:]}; "
             "they do not belong together"
         )
 
 
 def notes_on(lines: Sequence[Mapping[str, Any]], sizes: Iterable[float], resolution: float) -> list[str]:
-    """What a reader must know of the patches: those without a mask, and cells of another size than the sheet's."""
+    """What a reader must know of the patches: those without a mask, and cells of another size than the
+    sheet's."""
     notes = []
     for split in dict.fromkeys(line["split"] for line in lines):
         mapped = [line["mapped"] for line in lines if line["split"] == split]
         if not all(mapped):
-            notes.append(f"{mapped.count(0)} of {len(mapped)} {split} patches have no mask: they are unmapped and never scored")
+            notes.append(
+                f"{mapped.count(0)} of {len(mapped)} {split} patches have no mask: they are unmapped "
+                f"and never scored"
+            )
     if others := sorted(size for size in sizes if abs(size - resolution) > 0.01 * resolution):
         listed = ", ".join(f"{size:g}" for size in others[:6]) + (" …" if len(others) > 6 else "")
-        notes.append(f"cells of some patches have other sizes ({listed} m) than {resolution:g} m; areas are counted in cells of that size")
+        notes.append(
+            f"cells of some patches have other sizes ({listed} m) than {resolution:g} m; areas are "
+            f"counted in cells of that size"
+        )
     return notes

@@ -1,4 +1,5 @@
-"""Layers of a site whose cells are patches: statistics of the terrain within each, and what a table says of it."""
+"""Layers of a site whose cells are patches: statistics of the terrain within each, and what a table says of
+it."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ from affine import Affine
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
-from headscarp.site.grid import Grid
-from headscarp.site.layer import CONTINUOUS, Layer, grid_of, open_raster
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import CONTINUOUS, Layer, grid_of, open_raster
+from headscarp.geo.rasters import align, components
 from headscarp.site.layers import LayerFolder, add_labels, check_keys
-from headscarp.site.rasters import align, components
 from headscarp.site.terrain import HORN, ZEVENBERGEN, aspect, curvature, slope
 from headscarp.vocabulary import require_known
 
@@ -21,7 +22,8 @@ PATCH_KEYS = ("table", "row", "col", "size", "resolution_m", "values", "minimum_
 
 
 class Patches:
-    """Square patches that tile an elevation model of finer cells; a cell belongs to the patch that holds its centre.
+    """Square patches that tile an elevation model of finer cells; a cell belongs to the patch that holds its
+    centre.
 
     `grid` is that of the patches, `shape` that of the cells.
     """
@@ -55,24 +57,30 @@ class Patches:
 
 
 def build_patch_layers(record: dict[str, Any], raw_folder: str | Path, out_folder: str | Path) -> None:
-    """Write terrain statistics and tabled values of patches as COGs whose cells are the patches, and `layers.json`, whole or not at all.
+    """Write terrain statistics and tabled values of patches as COGs whose cells are the patches, and
+    `layers.json`, whole or not at all.
 
-    The model is resampled to cells of `resolution_m` before anything is derived: one that was enlarged by repeating cells would give
-    treads and risers for slopes. Layers: elevation (mean, m), relief (greatest minus least elevation, m), slope (mean, degree), slope_sd
-    (degree), curvature (mean absolute total curvature, 1/100 m), northness and eastness (mean cosine and sine of the aspect), and one for
-    each tabled value. Cells without a patch, or with one that is left out, are NaN. Nothing is labelled: `label` is unmapped throughout.
+    The model is resampled to cells of `resolution_m` before anything is derived: one that was enlarged by
+    repeating cells would give treads and risers for slopes. Layers: elevation (mean, m), relief (greatest
+    minus least elevation, m), slope (mean, degree), slope_sd (degree), curvature (mean absolute total
+    curvature, 1/100 m), northness and eastness (mean cosine and sine of the aspect), and one for each tabled
+    value. Cells without a patch, or with one that is left out, are NaN. Nothing is labelled: `label` is
+    unmapped throughout.
 
     Args:
         record: the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
             `dem`: elevation model, in a CRS in metres.
             `dates`: list of one date (text).
             `citation`: appended to every layer's source (optional).
-            `patches`: {table: CSV with a line for each patch, row and col: its columns with the upper-left pixel of a patch in the model,
-            size: side of a patch in pixels of the model, resolution_m: cells of which the terrain is derived, values: {column: units},
+            `patches`: {table: CSV with a line for each patch, row and col: its columns with the upper-left
+            pixel of a patch in the model,
+            size: side of a patch in pixels of the model, resolution_m: cells of which the terrain is derived,
+            values: {column: units},
             minimum_slope: least mean slope in degrees of patches that are kept (optional)}.
 
     Raises:
-        HeadscarpError: a key is unknown or missing, a file is unfit, or patches overlap, are off their lattice or outside the model.
+        HeadscarpError: a key is unknown or missing, a file is unfit, or patches overlap, are off their
+        lattice or outside the model.
     """
     check_record(record)
     raw, patches = Path(raw_folder), record["patches"]
@@ -88,7 +96,8 @@ def build_patch_layers(record: dict[str, Any], raw_folder: str | Path, out_folde
             least = patches["minimum_slope"]
             steep = next(layer.values for layer in layers if layer.name == "slope") >= least
             folder.notes.append(
-                f"{(kept & ~steep).sum()} of {len(table)} patches are left out: their mean slope is under {least:g} degrees"
+                f"{(kept & ~steep).sum()} of {len(table)} patches are left out: their mean slope is "
+                f"under {least:g} degrees"
             )
             kept &= steep
         for layer in layers:
@@ -99,14 +108,19 @@ def build_patch_layers(record: dict[str, Any], raw_folder: str | Path, out_folde
 
 
 def coarse_dem(path: Path, resolution: float, size: int) -> tuple[Layer, Grid]:
-    """An elevation model with cells of `resolution` metres, and the grid of patches of `size` of its own pixels, from the same corner."""
+    """An elevation model with cells of `resolution` metres, and the grid of patches of `size` of its own
+    pixels, from the same corner."""
     with open_raster(path) as source:
         own, metres = grid_of(source), source.crs.is_projected and source.crs.linear_units_factor[1] == 1.0
     if not metres:
-        raise HeadscarpError(f"the CRS of {path} is not in metres; reproject it to one that is, for example with `gdalwarp -t_srs`")
+        raise HeadscarpError(
+            f"the CRS of {path} is not in metres; reproject it to one that is, for example with "
+            f"`gdalwarp -t_srs`"
+        )
     if resolution < own.resolution or resolution * 2 > size * own.resolution:
         raise HeadscarpError(
-            f"patches.resolution_m is {resolution:g}; it must lie between {own.resolution:g}, the cells of {path}, and half of a patch"
+            f"patches.resolution_m is {resolution:g}; it must lie between {own.resolution:g}, the cells "
+            f"of {path}, and half of a patch"
         )
     cells, patches = (coarser(own, factor) for factor in (resolution / own.resolution, size))
     return align(path, 1, cells, CONTINUOUS, minimum_cover=0.0), patches
@@ -129,10 +143,34 @@ def terrain_statistics(dem: Layer, grid: Grid) -> list[Layer]:
         Layer("elevation", patches.mean(dem.values), grid, "m", f"mean {cells}"),
         Layer("relief", patches.relief(dem.values), grid, "m", f"greatest minus least {cells}"),
         Layer("slope", patches.mean(steepness), grid, "degree", f"mean RichDEM slope ({HORN}); {cells}"),
-        Layer("slope_sd", patches.sd(steepness), grid, "degree", f"standard deviation of the RichDEM slope ({HORN}); {cells}"),
-        Layer("curvature", patches.mean(bend), grid, "1/100 m", f"mean absolute RichDEM curvature ({ZEVENBERGEN}); {cells}"),
-        Layer("northness", patches.mean(north), grid, "1", f"mean cosine of the RichDEM aspect ({HORN}), 0 where flat; {cells}"),
-        Layer("eastness", patches.mean(east), grid, "1", f"mean sine of the RichDEM aspect ({HORN}), 0 where flat; {cells}"),
+        Layer(
+            "slope_sd",
+            patches.sd(steepness),
+            grid,
+            "degree",
+            f"standard deviation of the RichDEM slope ({HORN}); {cells}",
+        ),
+        Layer(
+            "curvature",
+            patches.mean(bend),
+            grid,
+            "1/100 m",
+            f"mean absolute RichDEM curvature ({ZEVENBERGEN}); {cells}",
+        ),
+        Layer(
+            "northness",
+            patches.mean(north),
+            grid,
+            "1",
+            f"mean cosine of the RichDEM aspect ({HORN}), 0 where flat; {cells}",
+        ),
+        Layer(
+            "eastness",
+            patches.mean(east),
+            grid,
+            "1",
+            f"mean sine of the RichDEM aspect ({HORN}), 0 where flat; {cells}",
+        ),
     ]
 
 
@@ -153,20 +191,30 @@ def read_patches(path: Path, patches: dict[str, Any], grid: Grid) -> pandas.Data
     except FileNotFoundError:
         raise HeadscarpError(f"{path} does not exist; fetch it or make it again") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise HeadscarpError(f"{path} cannot be read ({error}); it is truncated or no CSV: fetch it or make it again") from None
+        raise HeadscarpError(
+            f"{path} cannot be read ({error}); it is truncated or no CSV: fetch it or make it again"
+        ) from None
     wanted = [patches["row"], patches["col"], *patches["values"]]
     for name in wanted:
         require_known(name, map(str, table.columns), f"{path}: column")
         if not pandas.api.types.is_numeric_dtype(table[name]) or table[name].isna().any():
-            raise HeadscarpError(f"{path}: the column '{name}' holds something that is no number, or nothing; correct it")
+            raise HeadscarpError(
+                f"{path}: the column '{name}' holds something that is no number, or nothing; correct it"
+            )
     table = table[wanted].rename(columns={patches["row"]: "row", patches["col"]: "col"})
     place = table[["row", "col"]]
     if (off := (place % patches["size"] != 0).any(axis=1)).any():
-        raise HeadscarpError(f"{path}: {int(off.sum())} patches do not start at multiples of {patches['size']} pixels; correct `size`")
+        raise HeadscarpError(
+            f"{path}: {int(off.sum())} patches do not start at multiples of {patches['size']} pixels; "
+            f"correct `size`"
+        )
     table[["row", "col"]] = place // patches["size"]
     inside = table["row"].between(0, grid.height - 1) & table["col"].between(0, grid.width - 1)
     if not inside.all():
-        raise HeadscarpError(f"{path}: {int((~inside).sum())} patches lie outside the elevation model; take the table that belongs to it")
+        raise HeadscarpError(
+            f"{path}: {int((~inside).sum())} patches lie outside the elevation model; take the table "
+            f"that belongs to it"
+        )
     if (twice := table.duplicated(["row", "col"])).any():
         raise HeadscarpError(f"{path}: {int(twice.sum())} patches stand twice in it; remove them")
     return table
@@ -176,4 +224,9 @@ def check_record(record: dict[str, Any]) -> None:
     """Check the names in a record before any work is done."""
     place = f"site {record.get('name', '?')}, layers"
     check_keys(record, RECORD_KEYS, ("name", "data", "dem", "dates", "patches"), place)
-    check_keys(record["patches"], PATCH_KEYS, ("table", "row", "col", "size", "resolution_m", "values"), f"{place}, patches")
+    check_keys(
+        record["patches"],
+        PATCH_KEYS,
+        ("table", "row", "col", "size", "resolution_m", "values"),
+        f"{place}, patches",
+    )

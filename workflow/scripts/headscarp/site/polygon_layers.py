@@ -7,9 +7,9 @@ import numpy as np
 import pandas
 
 from headscarp.errors import HeadscarpError
-from headscarp.site.grid import Grid
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import CLASSES, CONTINUOUS, Layer
 from headscarp.site.labels import burn, read_polygons
-from headscarp.site.layer import CLASSES, CONTINUOUS, Layer
 from headscarp.vocabulary import nearest, require_known
 
 LISTED = 12  # values that a message names
@@ -20,21 +20,24 @@ CODE_TYPES = {np.uint8: 255, np.uint16: 65_535, np.int32: 2**31 - 1}
 def burn_attribute(
     path: str | Path, attribute: str, grid: Grid, kind: str, classes: Mapping[int, str] | None = None
 ) -> tuple[Layer, dict[int, str] | None, list[str]]:
-    """An attribute of polygons on a site's grid: a cell takes that of the polygon that holds its centre, of the later one where two do.
+    """An attribute of polygons on a site's grid: a cell takes that of the polygon that holds its centre, of
+    the later one where two do.
 
     Args:
-        kind: CLASSES or CONTINUOUS of `site.layer`. Classes given as text are numbered from 1 in alphabetical order, those given as whole
-            numbers are their codes; continuous values are numbers.
-        classes: {code: name} of the classes that the polygons may have; text must be one of the names, numbers one of the codes. None: all
-            that the file holds.
+        kind: CLASSES or CONTINUOUS of `site.layer`. Classes given as text are numbered from 1 in alphabetical
+            order, those given as whole numbers are their codes; continuous values are numbers.
+        classes: {code: name} of the classes that the polygons may have; text must be one of the names,
+            numbers one of the codes. None: all that the file holds.
 
     Returns:
-        The layer (no data where no polygon is or its attribute is empty; float32 or the smallest type that holds the codes), {code: name}
+        The layer (no data where no polygon is or its attribute is empty; float32 or the smallest type that
+        holds the codes), {code: name}
         of a class layer, and notes.
 
     Raises:
-        HeadscarpError: the file is missing, unreadable, without CRS or polygons; there is no such attribute, or no value of it here;
-            a continuous value is no number, a code no whole number from 0, or a class is not among `classes`.
+        HeadscarpError: the file is missing, unreadable, without CRS or polygons; there is no such attribute,
+            or no value of it here; a continuous value is no number, a code no whole number from 0, or a class
+            is not among `classes`.
     """
     notes: list[str] = []
     table = read_polygons(path, grid, notes)
@@ -45,7 +48,9 @@ def burn_attribute(
     number = burn(table.geometry.to_numpy(), np.arange(1, len(table) + 1), grid)
     empty = int(column.isna().sum())
     if empty:
-        notes.append(f"{Path(path).name}: {attribute} of {empty} of {len(table)} polygons is empty; they are no data")
+        notes.append(
+            f"{Path(path).name}: {attribute} of {empty} of {len(table)} polygons is empty; they are no data"
+        )
     if kind == CONTINUOUS:
         values, nodata, names = numbers_of(column, place), float("nan"), None
     else:
@@ -53,9 +58,16 @@ def burn_attribute(
     layer = np.concatenate([[nodata], values]).astype(values.dtype)[number]
     if np.all(layer == nodata) if kind == CLASSES else np.isnan(layer).all():
         raise HeadscarpError(
-            f"{place} has no value on the site: no polygon with one holds the centre of a cell; check the file's CRS and area"
+            f"{place} has no value on the site: no polygon with one holds the centre of a cell; check "
+            f"the file's CRS and area"
         )
-    return Layer(attribute, layer, grid, "", f"{Path(path).name}, attribute {attribute} of polygons", kind, nodata), names, notes
+    return (
+        Layer(
+            attribute, layer, grid, "", f"{Path(path).name}, attribute {attribute} of polygons", kind, nodata
+        ),
+        names,
+        notes,
+    )
 
 
 def text_of(value: object) -> str | None:
@@ -68,32 +80,48 @@ def numbers_of(column: pandas.Series, place: str) -> np.ndarray:
     values = pandas.to_numeric(column, errors="coerce")
     wrong = column[values.isna() & column.notna()]
     if len(wrong):
-        raise HeadscarpError(f"{place} holds '{wrong.iloc[0]}', which is no number; take another attribute, or `kind: classes`")
+        raise HeadscarpError(
+            f"{place} holds '{wrong.iloc[0]}', which is no number; take another attribute, or `kind: classes`"
+        )
     return values.to_numpy(np.float32, na_value=np.nan)
 
 
-def codes_of(column: pandas.Series, classes: Mapping[int, str] | None, place: str) -> tuple[np.ndarray, int, dict[int, str]]:
+def codes_of(
+    column: pandas.Series, classes: Mapping[int, str] | None, place: str
+) -> tuple[np.ndarray, int, dict[int, str]]:
     """Codes, the one that stands for no data, and {code: name}."""
     known = column.dropna()
     if pandas.api.types.is_numeric_dtype(column):
         if (known < 0).any() or (known != known.round()).any() or (known >= 2**31 - 1).any():
             raise HeadscarpError(
-                f"{place} holds numbers that are no codes of classes (whole, from 0); take another one, or `kind: continuous`"
+                f"{place} holds numbers that are no codes of classes (whole, from 0); take another one, "
+                f"or `kind: continuous`"
             )
         found = sorted(int(code) for code in known.unique())
-        names = {int(code): str(name) for code, name in classes.items()} if classes else {code: str(code) for code in found}
+        names = (
+            {int(code): str(name) for code, name in classes.items()}
+            if classes
+            else {code: str(code) for code in found}
+        )
         code_of = {code: code for code in names}
         unknown = [str(code) for code in found if code not in names]
         choices = [str(code) for code in names]
     else:
         found = sorted(known.unique())
-        names = {int(code): str(name) for code, name in classes.items()} if classes else dict(enumerate(found, start=1))
+        names = (
+            {int(code): str(name) for code, name in classes.items()}
+            if classes
+            else dict(enumerate(found, start=1))
+        )
         code_of = {name: code for code, name in names.items()}
         unknown, choices = [name for name in found if name not in code_of], list(code_of)
     if unknown:
-        listed = ", ".join(unknown[:LISTED]) + (f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else "")
+        listed = ", ".join(unknown[:LISTED]) + (
+            f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
+        )
         raise HeadscarpError(
-            f"{place} holds {listed}, which the layer's `classes` do not name ({nearest(unknown[0], choices)}); add them there"
+            f"{place} holds {listed}, which the layer's `classes` do not name "
+            f"({nearest(unknown[0], choices)}); add them there"
         )
     dtype, nodata = next((kind, most) for kind, most in CODE_TYPES.items() if max(names, default=0) < most)
     codes = np.full(len(column), nodata, dtype)

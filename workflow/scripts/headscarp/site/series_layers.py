@@ -11,13 +11,23 @@ import numpy as np
 from affine import Affine
 from rasterio.io import MemoryFile
 
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import CLASSES, CONTINUOUS, Layer, write_layer
+from headscarp.geo.rasters import (
+    BILINEAR,
+    MINIMUM_COVER,
+    align,
+    cover_of,
+    resample,
+    resample_classes,
+    resolution_m,
+)
 from headscarp.site.dates import nearest_date, rising_dates
-from headscarp.site.grid import Grid
 from headscarp.site.indices import INDICES
-from headscarp.site.labels import LANDSLIDE, UNMAPPED, connected_labels
-from headscarp.site.layer import CLASSES, CONTINUOUS, Layer, write_layer
+from headscarp.site.labels import connected_labels
 from headscarp.site.layers import (
     LayerFolder,
     add_index,
@@ -30,44 +40,61 @@ from headscarp.site.layers import (
     with_indices,
     write_labels,
 )
-from headscarp.site.rasters import BILINEAR, MINIMUM_COVER, align, cover_of, resample, resample_classes, resolution_m
 from headscarp.site.terrain import derive_terrain
 from headscarp.site.terrain_names import TERRAIN
 from headscarp.sources.series import Series, read_series
 from headscarp.vocabulary import require_known
 
 RECORD_KEYS = ("name", "data", "dates", "citation", "series", "static", "terrain", "indices", "labels")
-SERIES_KEYS = ("file", "variables", "units", "scale", "resolution_m", "mask", "within_days", "outline", "times")
+SERIES_KEYS = (
+    "file",
+    "variables",
+    "units",
+    "scale",
+    "resolution_m",
+    "mask",
+    "within_days",
+    "outline",
+    "times",
+)
 STATIC_KEYS = ("file", "variable", "units", "resolution_m", "classes")
 ALL = "all"
 
 
 def build_series_layers(record: dict[str, Any], raw_folder: str | Path, out_folder: str | Path) -> None:
-    """Write the images of series as dated COGs on one grid, what does not change as static ones, and `layers.json`, whole or not at all.
+    """Write the images of series as dated COGs on one grid, what does not change as static ones, and
+    `layers.json`, whole or not at all.
 
-    The grid is that of the first file of `series`; others are co-registered, which the notes say. A day's images that are pieces of one
-    pass are put together: later ones fill the gaps of earlier ones. An image without any value (all cloud) is missing. A cell without any
-    value at any date is unmapped.
+    The grid is that of the first file of `series`; others are co-registered, which the notes say. A day's
+    images that are pieces of one pass are put together: later ones fill the gaps of earlier ones. An image
+    without any value (all cloud) is missing. A cell without any value at any date is unmapped.
 
     Args:
         record: the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
             `dates`: ISO dates of the site, or `all`: those of the first file of `series`.
             `citation`: appended to every layer's source (optional).
-            `series`: list of {file: NetCDF or .npz, variables: {layer: variable}, units, scale (factor on the values, default 1),
-            resolution_m (cells of what the file was enlarged from, optional), mask ({variable, values}: where it has one of these codes
-            there is no data, optional), within_days (default 0: images of other days are left out; else each image goes to the nearest
-            date of the site within so many days, and the nearest image of a date wins), outline, times (see `sources.series`)}.
-            `static`: {layer: {file: one of `series`, variable, units, resolution_m (optional), classes ({code: name}, makes it a layer
+            `series`: list of {file: NetCDF or .npz, variables: {layer: variable}, units, scale (factor on the
+            values, default 1),
+            resolution_m (cells of what the file was enlarged from, optional), mask ({variable, values}: where
+            it has one of these codes
+            there is no data, optional), within_days (default 0: images of other days are left out; else each
+            image goes to the nearest
+            date of the site within so many days, and the nearest image of a date wins), outline, times (see
+            `sources.series`)}.
+            `static`: {layer: {file: one of `series`, variable, units, resolution_m (optional), classes
+            ({code: name}, makes it a layer
             of classes, codes without a name being no data; no units then)}} (optional).
-            `terrain`: derivatives of the static layer `elevation` (optional), from cells of its `resolution_m`: a model enlarged by
+            `terrain`: derivatives of the static layer `elevation` (optional), from cells of its
+            `resolution_m`: a model enlarged by
             repeating its cells has treads and risers for slopes.
             `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers of `series` (optional).
-            `labels`: {file: one of `series`, variable: 1 landslide, 0 none} (optional; without it every cell is unmapped). Connected
+            `labels`: {file: one of `series`, variable: 1 landslide, 0 none} (optional; without it every cell
+            is unmapped). Connected
             cells are one slide.
 
     Raises:
-        HeadscarpError: a key is unknown or missing, a file is unfit or lies elsewhere, no file has one of the dates, or what is said to be
-            static, or the label, changes with time.
+        HeadscarpError: a key is unknown or missing, a file is unfit or lies elsewhere, no file has one of the
+            dates, or what is said to be static, or the label, changes with time.
     """
     check_record(record)
     entries = record["series"]
@@ -91,7 +118,9 @@ def build_series_layers(record: dict[str, Any], raw_folder: str | Path, out_fold
         else:
             add_labels(folder, None, Path(raw_folder), covered)
         masked = [name for entry in entries if "mask" in entry for name in entry["variables"]]
-        folder.write_manifest(record["name"], record["data"], dates, with_indices(masked, record.get("indices", {})))
+        folder.write_manifest(
+            record["name"], record["data"], dates, with_indices(masked, record.get("indices", {}))
+        )
 
 
 def read_entry(raw: Path, file: str, record: dict[str, Any]) -> Series:
@@ -114,14 +143,16 @@ def site_dates(wanted: str | list, files: dict[str, Series], first: Series) -> l
     for date in dates:
         if date not in known:
             raise HeadscarpError(
-                f"no file of the series ({', '.join(files)}) has an image of {date}, the nearest is of {nearest_date(date, known)}; "
+                f"no file of the series ({', '.join(files)}) has an image of {date}, the nearest is of "
+                f"{nearest_date(date, known)}; "
                 "correct `dates`"
             )
     return dates
 
 
 def days_taken(entry: dict[str, Any], days: list[str], dates: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The day whose images stand for each date of the site, and notes on what stands for another day and what belongs to none."""
+    """The day whose images stand for each date of the site, and notes on what stands for another day and what
+    belongs to none."""
     within, taken, notes = entry.get("within_days", 0), {}, []
     for day in sorted(set(days)):
         date = nearest_date(day, dates)
@@ -133,7 +164,10 @@ def days_taken(entry: dict[str, Any], days: list[str], dates: list[str]) -> tupl
     if moved := [f"{day} for {date}" for date, day in sorted(taken.items()) if date != day]:
         notes.append(f"{file}: images of other days stand for the site's dates: {', '.join(moved)}")
     if left := sorted(set(days) - set(taken.values())):
-        notes.append(f"{file}: {len(left)} images belong to none of the site's dates and are left out: {', '.join(left)}")
+        notes.append(
+            f"{file}: {len(left)} images belong to none of the site's dates and are left out: "
+            f"{', '.join(left)}"
+        )
     if pieces := sorted(day for day in taken.values() if days.count(day) > 1):
         notes.append(f"{file}: the images of one day were put together: {', '.join(pieces)}")
     return dict(sorted(taken.items())), notes
@@ -153,7 +187,10 @@ def add_images(folder: LayerFolder, entry: dict[str, Any], series: Series, dates
     file, scale, mask = entry["file"], entry.get("scale", 1), entry.get("mask")
     taken, notes = days_taken(entry, series.days, dates)
     if not alike(series.grid, folder.grid):
-        notes.append(f"{file} lies on another grid ({grid_text(series.grid)}) than the first file of the series; it was co-registered")
+        notes.append(
+            f"{file} lies on another grid ({grid_text(series.grid)}) than the first file of the series; "
+            f"it was co-registered"
+        )
     hidden, remark = np.zeros(series.grid.shape, bool), f", times {scale:g}" if scale != 1 else ""
     if mask:
         codes = series.variables[mask["variable"]]
@@ -163,7 +200,9 @@ def add_images(folder: LayerFolder, entry: dict[str, Any], series: Series, dates
     for name, variable in entry["variables"].items():
         values = series.variables[variable]
         if values.ndim != 3:
-            raise HeadscarpError(f"{file}: '{variable}' does not change with time; name it in `static`, not in `series`")
+            raise HeadscarpError(
+                f"{file}: '{variable}' does not change with time; name it in `static`, not in `series`"
+            )
         values = np.where(hidden | ~np.isfinite(values), np.float32(np.nan), values * np.float32(scale))
         for date, day in taken.items():
             images = values[[own == day for own in series.days]]
@@ -172,10 +211,18 @@ def add_images(folder: LayerFolder, entry: dict[str, Any], series: Series, dates
                 blank.add(date)
                 continue
             source = f"{variable} of {file}" + (f", image of {day}" if day != date else "") + remark
-            folder.add(Layer(name, plane, folder.grid, entry["units"], source), None, effective_m(entry, series, folder.grid), date)
+            folder.add(
+                Layer(name, plane, folder.grid, entry["units"], source),
+                None,
+                effective_m(entry, series, folder.grid),
+                date,
+            )
             covered |= ~np.isnan(plane)
         if not folder.at(name):
-            raise HeadscarpError(f"{file}: '{variable}' has no value at any date of the site; check `dates`, `within_days` and `mask`")
+            raise HeadscarpError(
+                f"{file}: '{variable}' has no value at any date of the site; check `dates`, "
+                f"`within_days` and `mask`"
+            )
     if blank:
         notes.append(f"{file}: no cell is clear on {', '.join(sorted(blank))}")
     folder.notes += [note for note in notes if note not in folder.notes]
@@ -205,11 +252,14 @@ def add_static(folder: LayerFolder, name: str, entry: dict[str, Any], series: Se
 
 
 def derive_from_elevation(folder: LayerFolder, names: Iterable[str], elevation: dict[str, Any]) -> None:
-    """Add derivatives of the folder's layer `elevation`, from whole cells of about its `resolution_m` over the site."""
+    """Add derivatives of the folder's layer `elevation`, from whole cells of about its `resolution_m` over
+    the site."""
     grid, own = folder.grid, resolution_m(folder.grid)
     cell = max(elevation.get("resolution_m", own), own)
     height, width = (max(1, round(length * own / cell)) for length in grid.shape)
-    coarse = Grid(grid.crs, grid.transform @ Affine.scale(grid.width / width, grid.height / height), height, width)
+    coarse = Grid(
+        grid.crs, grid.transform @ Affine.scale(grid.width / width, grid.height / height), height, width
+    )
     dem = align(folder.path / "elevation.tif", 1, coarse, CONTINUOUS)
     with TemporaryDirectory() as temporary:
         model, terrain = Path(temporary) / "dem.tif", Path(temporary) / "terrain"
@@ -224,11 +274,16 @@ def add_slides(folder: LayerFolder, entry: dict[str, str], series: Series, cover
     values = unchanging(series, entry)
     mapped = ~np.isnan(values)
     if strange := np.setdiff1d(values[mapped], (0, LANDSLIDE)).tolist():
-        raise HeadscarpError(f"{file}: the label '{variable}' holds {strange[0]:g}; it must be 1 where there is a landslide, else 0")
+        raise HeadscarpError(
+            f"{file}: the label '{variable}' holds {strange[0]:g}; it must be 1 where there is a "
+            f"landslide, else 0"
+        )
     label = np.where(mapped, values, UNMAPPED).astype(np.uint8)
     label = on_grid(label[None], series.grid, folder.grid, file, UNMAPPED)[0]
     label[~covered] = UNMAPPED
-    write_labels(folder, connected_labels(label, file, []), f"{variable} of {file}, connected cells are one slide")
+    write_labels(
+        folder, connected_labels(label, file, []), f"{variable} of {file}, connected cells are one slide"
+    )
 
 
 def unchanging(series: Series, entry: dict[str, Any]) -> np.ndarray:
@@ -241,9 +296,14 @@ def unchanging(series: Series, entry: dict[str, Any]) -> np.ndarray:
     if values.ndim == 2:
         return values
     if not np.array_equal(values, np.broadcast_to(values[0], values.shape), equal_nan=True):
-        changed = next(day for day, image in zip(series.days, values, strict=True) if not np.array_equal(image, values[0], equal_nan=True))
+        changed = next(
+            day
+            for day, image in zip(series.days, values, strict=True)
+            if not np.array_equal(image, values[0], equal_nan=True)
+        )
         raise HeadscarpError(
-            f"{entry['file']}: '{entry['variable']}' changes with time (first on {changed}), but layers of `static` and `labels` may not; "
+            f"{entry['file']}: '{entry['variable']}' changes with time (first on {changed}), but layers "
+            f"of `static` and `labels` may not; "
             "take the variable of one date, or name it in `series`"
         )
     return values[0]
@@ -255,21 +315,29 @@ def effective_m(entry: dict[str, Any], series: Series, grid: Grid) -> float:
 
 
 def on_grid(values: np.ndarray, own: Grid, grid: Grid, file: str, nodata: int | None = None) -> np.ndarray:
-    """Images (n, row, col) of one grid on another: bilinear or averaged, or where `nodata` is given by the nearest or commonest code.
+    """Images (n, row, col) of one grid on another: bilinear or averaged, or where `nodata` is given by the
+    nearest or commonest code.
 
     Raises:
         HeadscarpError: they cover too little of it.
     """
     if alike(own, grid):
         return values
-    profile = {"driver": "GTiff", "count": len(values), "dtype": values.dtype.name, "height": own.height, "width": own.width}
+    profile = {
+        "driver": "GTiff",
+        "count": len(values),
+        "dtype": values.dtype.name,
+        "height": own.height,
+        "width": own.width,
+    }
     with MemoryFile(ext=".tif") as memory:
         with memory.open(**profile, crs=own.crs, transform=own.transform, nodata=nodata) as target:
             target.write(values)
         with memory.open() as source:
             if (cover := cover_of(source, grid)) < MINIMUM_COVER:
                 raise HeadscarpError(
-                    f"{file} covers {cover:.0%} of the site, the grid of the first file of the series; at least {MINIMUM_COVER:.0%} are "
+                    f"{file} covers {cover:.0%} of the site, the grid of the first file of the series; "
+                    f"at least {MINIMUM_COVER:.0%} are "
                     "needed: take files of one place, or check their CRS"
                 )
             if nodata is None:
@@ -291,13 +359,20 @@ def check_record(record: dict[str, Any]) -> None:
         for key in ("scale", "within_days", "resolution_m"):
             value = entry.get(key, 1)
             if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-                raise HeadscarpError(f"{own}: {key} is {value!r}; give a number, 0 or above (in YAML 1.0e-4, with the point)")
+                raise HeadscarpError(
+                    f"{own}: {key} is {value!r}; give a number, 0 or above (in YAML 1.0e-4, with the point)"
+                )
         if not entry["variables"]:
             raise HeadscarpError(f"{own}: variables names none; name one, such as {{ndvi: NDVI}}")
         layers += entry["variables"]
     for name, entry in record.get("static", {}).items():
         own = f"{place}, static, {name}"
-        check_keys(entry, STATIC_KEYS, ("file", "variable") if "classes" in entry else ("file", "variable", "units"), own)
+        check_keys(
+            entry,
+            STATIC_KEYS,
+            ("file", "variable") if "classes" in entry else ("file", "variable", "units"),
+            own,
+        )
         require_known(entry["file"], files, f"{own}: file of `series`")
     if record.get("labels"):
         check_keys(record["labels"], ("file", "variable"), ("file", "variable"), f"{place}, labels")
@@ -311,6 +386,8 @@ def check_record(record: dict[str, Any]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise HeadscarpError(f"{place}: two layers are called '{twice[0]}'; rename one")
     if record.get("terrain") and "elevation" not in record.get("static", {}):
-        raise HeadscarpError(f"{place}: terrain layers need an elevation model; give one as `elevation` in `static`")
+        raise HeadscarpError(
+            f"{place}: terrain layers need an elevation model; give one as `elevation` in `static`"
+        )
     for name in record.get("terrain", []):
         require_known(name, [known for known in TERRAIN if known != "elevation"], f"{place}, terrain: layer")

@@ -9,8 +9,8 @@ import numpy as np
 from rasterio.windows import Window
 
 from headscarp.files import atomic_path, read_json, write_json
-from headscarp.site.layer import ANGLE, CLASSES, open_raster
-from headscarp.site.rasters import components
+from headscarp.geo.layer import ANGLE, CLASSES, open_raster
+from headscarp.geo.rasters import components
 
 ROWS_AT_ONCE = 512  # the block size of COGs
 NOT_CHANNELS = ("label", "instances")
@@ -19,8 +19,8 @@ SERIES_KEYS = ("series", "never_clear_share")
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel of the cube: the layers it is read from by date (at None what is the same at all dates), and what is done to its values
-    (float32, NaN = no data)."""
+    """A channel of the cube: the layers it is read from by date (at None what is the same at all dates), and
+    what is done to its values (float32, NaN = no data)."""
 
     name: str
     units: str
@@ -35,15 +35,17 @@ class Channel:
 
 
 def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
-    """Stack all layers of a site into `cube.npy`, and write `label.npy`, `instances.npy` and `cube.json`, each whole or not at all.
+    """Stack all layers of a site into `cube.npy`, and write `label.npy`, `instances.npy` and `cube.json`,
+    each whole or not at all.
 
-    Every layer is a channel (classes as their code, angles in degrees). An angle has two more, `<layer>_sin` (east) and `<layer>_cos`
-    (north), both 0 where flat; a class layer one more for each class, `<layer>_<code>`, 1 or 0. Static layers repeat at every date; a
-    date that a dated layer lacks is NaN. Strips are read and appended one by one, so memory is bounded by a strip.
+    Every layer is a channel (classes as their code, angles in degrees). An angle has two more, `<layer>_sin`
+    (east) and `<layer>_cos` (north), both 0 where flat; a class layer one more for each class,
+    `<layer>_<code>`, 1 or 0. Static layers repeat at every date; a date that a dated layer lacks is NaN.
+    Strips are read and appended one by one, so memory is bounded by a strip.
 
-    cube.json: site, data, grid, dates, channels ({name, units, source, dated: it changes with the date, masked: clouds were taken out of
-    it}), classes; of several dates `series` and
-    `never_clear_share` of layers.json too.
+    cube.json: site, data, grid, dates, channels ({name, units, source, dated: it changes with the date,
+    masked: clouds were taken out of it}), classes; of several dates `series` and `never_clear_share` of
+    layers.json too.
 
     Raises:
         HeadscarpError: a layer is missing or truncated, or the disk is full.
@@ -53,31 +55,72 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
     records: dict[str, list[dict[str, Any]]] = {}
     for record in manifest["layers"]:
         records.setdefault(record["name"], []).append(record)
-    channels = [channel for name, dates in records.items() if name not in NOT_CHANNELS for channel in channels_of(dates, layers)]
+    channels = [
+        channel
+        for name, dates in records.items()
+        if name not in NOT_CHANNELS
+        for channel in channels_of(dates, layers)
+    ]
     plane = (manifest["grid"]["height"], manifest["grid"]["width"])
     shape = (len(manifest["dates"]), len(channels), *plane)
-    strips = (strip for date in manifest["dates"] for channel in channels for strip in encoded_strips(channel, date, plane))
+    strips = (
+        strip
+        for date in manifest["dates"]
+        for channel in channels
+        for strip in encoded_strips(channel, date, plane)
+    )
     write_array(out / "cube.npy", np.float32, shape, strips)
     write_array(out / "label.npy", np.uint8, plane, strips_of(layers / "label.tif"))
     write_array(out / "instances.npy", np.int32, plane, strips_of(layers / "instances.tif"))
-    described = [{"name": one.name, "units": one.units, "source": one.source, "dated": one.dated, "masked": one.masked} for one in channels]
-    classes = next((record["classes"] for record in manifest["layers"] if record["name"] == "label" and "classes" in record), None)
-    header = {key: manifest[key] for key in ("site", "data", "grid", "dates")} | {"channels": described, "classes": classes}
+    described = [
+        {"name": one.name, "units": one.units, "source": one.source, "dated": one.dated, "masked": one.masked}
+        for one in channels
+    ]
+    classes = next(
+        (
+            record["classes"]
+            for record in manifest["layers"]
+            if record["name"] == "label" and "classes" in record
+        ),
+        None,
+    )
+    header = {key: manifest[key] for key in ("site", "data", "grid", "dates")} | {
+        "channels": described,
+        "classes": classes,
+    }
     write_json(out / "cube.json", header | {key: manifest[key] for key in SERIES_KEYS if key in manifest})
 
 
 def channels_of(records: Sequence[dict[str, Any]], folder: Path) -> list[Channel]:
     """The channels that one layer of the manifest gives; a dated layer has a record for each of its dates."""
     first = records[0]
-    name, kind, layers = first["name"], first["kind"], {record.get("date"): folder / record["path"] for record in records}
+    name, kind, layers = (
+        first["name"],
+        first["kind"],
+        {record.get("date"): folder / record["path"] for record in records},
+    )
     source = first["source"] if len(records) == 1 else f"{first['source']} (first of {len(records)} dates)"
     masked = first.get("masked", False)
     plain = Channel(name, first["units"], source, layers, lambda values: values, masked)
     if kind == ANGLE:
         return [
             plain,
-            Channel(f"{name}_sin", "1", f"sine of {name}, 0 where flat", layers, lambda values: components(values)[0], masked),
-            Channel(f"{name}_cos", "1", f"cosine of {name}, 0 where flat", layers, lambda values: components(values)[1], masked),
+            Channel(
+                f"{name}_sin",
+                "1",
+                f"sine of {name}, 0 where flat",
+                layers,
+                lambda values: components(values)[0],
+                masked,
+            ),
+            Channel(
+                f"{name}_cos",
+                "1",
+                f"cosine of {name}, 0 where flat",
+                layers,
+                lambda values: components(values)[1],
+                masked,
+            ),
         ]
     if kind == CLASSES:
         return [plain] + [
@@ -95,7 +138,8 @@ def channels_of(records: Sequence[dict[str, Any]], folder: Path) -> list[Channel
 
 
 def encoded_strips(channel: Channel, date: str, plane: tuple[int, int]) -> Iterator[np.ndarray]:
-    """A channel at a date as float32 strips (rows, col) of a `plane` (row, col) from north to south, NaN = no data."""
+    """A channel at a date as float32 strips (rows, col) of a `plane` (row, col) from north to south, NaN = no
+    data."""
     path = channel.layers.get(date if channel.dated else None)
     if path is None:
         height, width = plane
@@ -110,13 +154,16 @@ def strips_of(path: Path, masked: bool = False) -> Iterator[np.ndarray]:
     """Band 1 of a raster as strips (rows, col) from north to south."""
     with open_raster(path) as source:
         for top in range(0, source.height, ROWS_AT_ONCE):
-            yield source.read(1, window=Window(0, top, source.width, min(ROWS_AT_ONCE, source.height - top)), masked=masked)
+            yield source.read(
+                1, window=Window(0, top, source.width, min(ROWS_AT_ONCE, source.height - top)), masked=masked
+            )
 
 
 def write_array(path: Path, dtype: type, shape: tuple[int, ...], parts: Iterator[np.ndarray]) -> None:
     """Write a .npy file from consecutive parts.
 
-    Appended rather than filled through a memory map, because a full disk under a memory map kills the process.
+    Appended rather than filled through a memory map, because a full disk under a memory map kills the
+    process.
     """
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:

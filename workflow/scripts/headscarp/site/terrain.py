@@ -16,9 +16,9 @@ from scipy import ndimage
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
-from headscarp.site.grid import Grid, grid_for, utm_crs
-from headscarp.site.layer import ANGLE, CONTINUOUS, FLAT, Layer, grid_of, open_raster, write_layer
-from headscarp.site.rasters import align
+from headscarp.geo.grid import Grid, grid_for, utm_crs
+from headscarp.geo.layer import ANGLE, CONTINUOUS, FLAT, Layer, grid_of, open_raster, write_layer
+from headscarp.geo.rasters import align
 from headscarp.site.terrain_names import window_of
 
 NODATA = -9999.0
@@ -26,18 +26,23 @@ LEAST_GRADIENT = 1e-3
 RELIEF_WINDOW = 3
 HORN = "Horn 1981, doi 10.1109/PROC.1981.11918"
 ZEVENBERGEN = "Zevenbergen and Thorne 1987, doi 10.1002/esp.3290120107, times 100"
-WEISS = "topographic position index, Weiss 2001, Topographic position and landforms analysis, poster, ESRI user conference"
+WEISS = (
+    "topographic position index, Weiss 2001, Topographic position and landforms analysis, poster, ESRI "
+    "user conference"
+)
 TARBOTON = "D-infinity, Tarboton 1997, doi 10.1029/96WR03137, depressions filled and flats resolved"
 
 
 def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: Iterable[str] = ()) -> None:
     """Write elevation and its derivatives as COGs into `out_folder`, which appears whole or not at all.
 
-    Files: elevation, slope, aspect, curvature, plan_curvature, profile_curvature, flow_accumulation, twi, relief, roughness (`.tif`), on
-    the model's own grid, or on that of its UTM zone where its CRS is geographic. `over_windows` names further ones, such as `tpi_9`.
+    Files: elevation, slope, aspect, curvature, plan_curvature, profile_curvature, flow_accumulation, twi,
+    relief, roughness (`.tif`), on the model's own grid, or on that of its UTM zone where its CRS is
+    geographic. `over_windows` names further ones, such as `tpi_9`.
 
     Raises:
-        HeadscarpError: the model is missing, truncated, empty or without CRS, a window is unfit, or the disk is full.
+        HeadscarpError: the model is missing, truncated, empty or without CRS, a window is unfit, or the disk
+        is full.
     """
     windows = {name: window_of(name) for name in over_windows}
     dem = metric_dem(dem_path)
@@ -52,17 +57,22 @@ def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: I
         for name, (what, cells) in windows.items():
             derive, units, method = DERIVATIVES_OVER_WINDOWS[what]
             source = f"{method.format(cells)}; of {dem.source}, cells of {dem.grid.resolution:g} m"
-            write_layer(folder / f"{name}.tif", Layer(name, derive(dem.values, dem.grid, cells), dem.grid, units, source))
+            write_layer(
+                folder / f"{name}.tif",
+                Layer(name, derive(dem.values, dem.grid, cells), dem.grid, units, source),
+            )
 
 
 def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
     """An elevation model (band 1, metres) on a grid in metres.
 
-    A model in a geographic CRS goes to its UTM zone, bilinear, with cells as long as its own are from north to south (so that none of its
-    detail is lost that it has in both directions), or of `resolution` metres. A projected one stays as it is.
+    A model in a geographic CRS goes to its UTM zone, bilinear, with cells as long as its own are from north
+    to south (so that none of its detail is lost that it has in both directions), or of `resolution` metres. A
+    projected one stays as it is.
 
     Raises:
-        HeadscarpError: the file is missing, truncated, without CRS or without data, or its CRS is projected but not in metres.
+        HeadscarpError: the file is missing, truncated, without CRS or without data, or its CRS is projected
+        but not in metres.
     """
     with open_raster(path) as source:
         grid, crs = grid_of(source), source.crs
@@ -77,7 +87,8 @@ def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
         grid = grid_for(grid, utm, resolution)
     elif crs.linear_units_factor[1] != 1.0:
         raise HeadscarpError(
-            f"the CRS of {path} is in {crs.linear_units}; reproject it to one in metres, for example with `gdalwarp -t_srs`"
+            f"the CRS of {path} is in {crs.linear_units}; reproject it to one in metres, for example "
+            f"with `gdalwarp -t_srs`"
         )
     dem = align(path, 1, grid, CONTINUOUS, minimum_cover=0.0)
     how = f"{dem.source} reprojected to {grid.crs}, bilinear" if crs.is_geographic else dem.source
@@ -85,37 +96,42 @@ def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
 
 
 def slope(dem: np.ndarray, grid: Grid) -> np.ndarray:
-    """Slope in degrees, 0 to 90 (Horn 1981). Arrays here are (row, col) float32, NaN = no data, and cells beside no data are no data."""
+    """Slope in degrees, 0 to 90 (Horn 1981). Arrays here are (row, col) float32, NaN = no data, and cells
+    beside no data are no data."""
     return attribute(dem, grid, "slope_degrees")
 
 
 def aspect(dem: np.ndarray, grid: Grid) -> np.ndarray:
-    """Direction a cell faces (downslope), degrees clockwise from north in [0, 360); FLAT (-1) where the slope is 0 (Horn 1981)."""
+    """Direction a cell faces (downslope), degrees clockwise from north in [0, 360); FLAT (-1) where the slope
+    is 0 (Horn 1981)."""
     angle = attribute(dem, grid, "aspect") % 360
     angle[slope(dem, grid) == 0] = FLAT
     return angle
 
 
 def curvature(dem: np.ndarray, grid: Grid) -> np.ndarray:
-    """Total curvature in 1/100 m, positive where convex (Zevenbergen and Thorne 1987: -200 (D + E), as ArcGIS and gao2021's Table II)."""
+    """Total curvature in 1/100 m, positive where convex (Zevenbergen and Thorne 1987: -200 (D + E), as ArcGIS
+    and gao2021's Table II)."""
     return attribute(dem, grid, "curvature")
 
 
 def plan_curvature(dem: np.ndarray, grid: Grid) -> np.ndarray:
-    """Curvature across the slope in 1/100 m, positive where flow diverges (Zevenbergen and Thorne 1987, ArcGIS's sign)."""
+    """Curvature across the slope in 1/100 m, positive where flow diverges (Zevenbergen and Thorne 1987,
+    ArcGIS's sign)."""
     return attribute(dem, grid, "planform_curvature")
 
 
 def profile_curvature(dem: np.ndarray, grid: Grid) -> np.ndarray:
-    """Curvature along the slope in 1/100 m, positive where flow slows down (Zevenbergen and Thorne 1987, ArcGIS's sign)."""
+    """Curvature along the slope in 1/100 m, positive where flow slows down (Zevenbergen and Thorne 1987,
+    ArcGIS's sign)."""
     return attribute(dem, grid, "profile_curvature")
 
 
 def flow_accumulation(dem: np.ndarray, grid: Grid) -> np.ndarray:
     """Contributing area in m2, the cell itself included (D-infinity, Tarboton 1997).
 
-    Depressions are filled and flats resolved first. D-infinity rather than D8, which draws parallel lines on planar slopes (and in
-    RichDEM compares drops, not gradients, so that diagonals win ties).
+    Depressions are filled and flats resolved first. D-infinity rather than D8, which draws parallel lines on
+    planar slopes (and in RichDEM compares drops, not gradients, so that diagonals win ties).
     """
     known = ~np.isnan(dem)
     with quiet():
@@ -128,7 +144,8 @@ def flow_accumulation(dem: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def twi(dem: np.ndarray, grid: Grid) -> np.ndarray:
-    """Topographic wetness index ln(a / tan(slope)), a the contributing area per metre of cell width (Beven and Kirkby 1979).
+    """Topographic wetness index ln(a / tan(slope)), a the contributing area per metre of cell width (Beven
+    and Kirkby 1979).
 
     The gradient is at least 0.001, so that level cells have a value.
     """
@@ -138,8 +155,8 @@ def twi(dem: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def relief(dem: np.ndarray, grid: Grid, cells: int = RELIEF_WINDOW) -> np.ndarray:
-    """Highest minus lowest elevation in m of `cells` x `cells` cells, by default a cell and its eight neighbours (zhang2024, Table 2); at
-    the border of those there are."""
+    """Highest minus lowest elevation in m of `cells` x `cells` cells, by default a cell and its eight
+    neighbours (zhang2024, Table 2); at the border of those there are."""
     # NaN does not order: no data stands as a value beyond all others, and what it reached is no data.
     highest = ndimage.maximum_filter(np.where(np.isnan(dem), np.inf, dem), size=cells, mode="nearest")
     lowest = ndimage.minimum_filter(np.where(np.isnan(dem), -np.inf, dem), size=cells, mode="nearest")
@@ -147,14 +164,17 @@ def relief(dem: np.ndarray, grid: Grid, cells: int = RELIEF_WINDOW) -> np.ndarra
 
 
 def roughness(dem: np.ndarray, grid: Grid) -> np.ndarray:
-    """Surface area over planimetric area of a cell, 1 / cos(slope), at least 1 (zhang2024, Table 2: 1 to 3.321)."""
+    """Surface area over planimetric area of a cell, 1 / cos(slope), at least 1 (zhang2024, Table 2: 1 to
+    3.321)."""
     return 1 / np.cos(np.radians(slope(dem, grid)))
 
 
 def mean_elevation(dem: np.ndarray, cells: int) -> np.ndarray:
-    """Mean elevation (row, col) float64 in m of windows of `cells` x `cells` (an odd number); NaN where one reaches no data.
+    """Mean elevation (row, col) float64 in m of windows of `cells` x `cells` (an odd number); NaN where one
+    reaches no data.
 
-    Beyond its edges the model goes on in a straight line, as in `padded`, so that a plane keeps its elevation and slope up to them.
+    Beyond its edges the model goes on in a straight line, as in `padded`, so that a plane keeps its elevation
+    and slope up to them.
     """
     reach = cells // 2
     surface = np.pad(dem.astype(np.float64), reach, mode="reflect", reflect_type="odd")
@@ -171,7 +191,8 @@ def slope_over(dem: np.ndarray, grid: Grid, cells: int) -> np.ndarray:
 
 
 def topographic_position(dem: np.ndarray, grid: Grid, cells: int) -> np.ndarray:
-    """Topographic position index in m: elevation minus its mean in a window of `cells` x `cells`, positive on ridges (Weiss 2001)."""
+    """Topographic position index in m: elevation minus its mean in a window of `cells` x `cells`, positive on
+    ridges (Weiss 2001)."""
     return (dem - mean_elevation(dem, cells)).astype(np.float32)
 
 
@@ -203,8 +224,9 @@ def attribute(dem: np.ndarray, grid: Grid, name: str) -> np.ndarray:
 def padded(dem: np.ndarray, grid: Grid, nodata: float) -> richdem.rdarray:
     """The model as RichDEM takes it, one row and column larger on each side, continued in a straight line.
 
-    Without that ring RichDEM repeats the outermost cells, which halves the slope there, and lets them pass no water on. NaN as `nodata`
-    makes cells beside no data no data; RichDEM's own rule would take their elevation for that of the missing neighbour.
+    Without that ring RichDEM repeats the outermost cells, which halves the slope there, and lets them pass no
+    water on. NaN as `nodata` makes cells beside no data no data; RichDEM's own rule would take their
+    elevation for that of the missing neighbour.
     """
     surface = np.pad(dem.astype(np.float64), 1, mode="reflect", reflect_type="odd")
     surface[np.isnan(surface)] = nodata

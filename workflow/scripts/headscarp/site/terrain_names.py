@@ -1,4 +1,5 @@
-"""Names of the terrain layers; those over windows say how many cells of the elevation model a side has: `slope_9`, `relief_27`, `tpi_9`."""
+"""Names of the terrain layers; those over windows say how many cells of the elevation model a side has:
+`slope_9`, `relief_27`, `tpi_9`."""
 
 import re
 from collections.abc import Iterable
@@ -36,7 +37,8 @@ def window_of(name: str) -> tuple[str, int]:
     side = int(found[2]) if found else 0
     if side < 3 or side % 2 == 0:
         raise HeadscarpError(
-            f"terrain layer '{name}' cannot be: a window is centred on a cell; name slope, relief or tpi with an odd number of cells, 3 or "
+            f"terrain layer '{name}' cannot be: a window is centred on a cell; name slope, relief or "
+            f"tpi with an odd number of cells, 3 or "
             "more, such as slope_9"
         )
     return found[1], side

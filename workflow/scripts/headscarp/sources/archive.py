@@ -1,4 +1,5 @@
-"""Source `archive`: files of a published data set, from a mirror or from their own address, each checked against its SHA-256."""
+"""Source `archive`: files of a published data set, from a mirror or from their own address, each checked
+against its SHA-256."""
 
 import csv
 import http.client
@@ -41,32 +42,50 @@ def read_table(path: str | Path) -> dict[str, ArchiveFile]:
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
             if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
-                raise HeadscarpError(f"{path}: the column {missing[0]} is missing; the header must be {','.join(columns)}")
+                raise HeadscarpError(
+                    f"{path}: the column {missing[0]} is missing; the header must be {','.join(columns)}"
+                )
             for line in reader:
                 if empty := [column for column in columns if not line[column]]:
                     raise HeadscarpError(f"{path}, line {reader.line_num}: {empty[0]} is empty; fill it in")
                 if not line["bytes"].isdigit():
-                    raise HeadscarpError(f"{path}, line {reader.line_num}: bytes '{line['bytes']}' is not a whole number; correct it")
+                    raise HeadscarpError(
+                        f"{path}, line {reader.line_num}: bytes '{line['bytes']}' is not a whole "
+                        f"number; correct it"
+                    )
                 if line["name"] in table:
-                    raise HeadscarpError(f"{path}, line {reader.line_num}: a second file is called '{line['name']}'; rename one")
-                table[line["name"]] = ArchiveFile(**{column: line[column] for column in columns} | {"bytes": int(line["bytes"])})
+                    raise HeadscarpError(
+                        f"{path}, line {reader.line_num}: a second file is called '{line['name']}'; "
+                        f"rename one"
+                    )
+                table[line["name"]] = ArchiveFile(
+                    **{column: line[column] for column in columns} | {"bytes": int(line["bytes"])}
+                )
     except FileNotFoundError:
-        raise HeadscarpError(f"the data table {path} does not exist; correct `archive:` in the card") from None
+        raise HeadscarpError(
+            f"the data table {path} does not exist; correct `archive:` in the card"
+        ) from None
     return table
 
 
 def fetch(file: ArchiveFile, target: str | Path, mirror: str | None, timeout: float = 30.0) -> None:
-    """Put a file at `target`, from the mirror or else from its own address; nothing is left there unless size and SHA-256 are right.
+    """Put a file at `target`, from the mirror or else from its own address; nothing is left there unless size
+    and SHA-256 are right.
 
-    A file that is there already and right is kept. Arguments and errors are those of `headscarp.sources.downloads.fetch`.
+    A file that is there already and right is kept. Arguments and errors are those of
+    `headscarp.sources.downloads.fetch`.
     """
     downloads.fetch(file.remote, target, mirror, timeout=timeout)
 
 
-def is_reachable(table: dict[str, ArchiveFile], mirror: str | None, raw_folder: str | Path, timeout: float = 3.0) -> bool:
-    """Whether the files of a table can be had: each is in `raw_folder` or in the mirror, or else the first one's address answers in time.
+def is_reachable(
+    table: dict[str, ArchiveFile], mirror: str | None, raw_folder: str | Path, timeout: float = 3.0
+) -> bool:
+    """Whether the files of a table can be had: each is in `raw_folder` or in the mirror, or else the first
+    one's address answers in time.
 
-    Only a folder is searched file by file; a server (of the mirror or of the publisher) is asked for one file.
+    Only a folder is searched file by file; a server (of the mirror or of the publisher) is asked for one
+    file.
     """
     absent = [file for file in table.values() if not is_there(Path(raw_folder) / file.name, file.bytes)]
     if mirror and "://" not in mirror:
@@ -75,7 +94,10 @@ def is_reachable(table: dict[str, ArchiveFile], mirror: str | None, raw_folder: 
         return not absent
     places = [place for place in places_of(absent[0].url, mirror) if "://" in place]
     answers: list[bool] = []
-    askers = [threading.Thread(target=lambda place=place: answers.append(answers_at(place, timeout)), daemon=True) for place in places]
+    askers = [
+        threading.Thread(target=lambda place=place: answers.append(answers_at(place, timeout)), daemon=True)
+        for place in places
+    ]
     for asker in askers:
         asker.start()
     deadline = time.monotonic() + timeout

@@ -1,4 +1,5 @@
-"""Fetching one file: from a mirror or else from its own address, going on where a connection broke; whole and right, or not at all."""
+"""Fetching one file: from a mirror or else from its own address, going on where a connection broke; whole and
+right, or not at all."""
 
 import csv
 import datetime
@@ -23,11 +24,27 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.errors import HeadscarpError
-from headscarp.files import NoRoomError, atomic_path, is_disk_full, read_json, remove, require_room, sha256_of, write_json
+from headscarp.files import (
+    NoRoomError,
+    atomic_path,
+    is_disk_full,
+    read_json,
+    remove,
+    require_room,
+    sha256_of,
+    write_json,
+)
 
 CHUNK = 1 << 18
 PASSING_CODES = (429, 500, 502, 503, 504)
-PASSING_ERRORS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, TimeoutError, http.client.IncompleteRead, ssl.SSLEOFError)
+PASSING_ERRORS = (
+    ConnectionResetError,
+    ConnectionAbortedError,
+    BrokenPipeError,
+    TimeoutError,
+    http.client.IncompleteRead,
+    ssl.SSLEOFError,
+)
 ATTEMPTS = 5
 ENOUGH_PROGRESS = 1 << 20  # an attempt that adds this many bytes is not counted as failed
 FIRST_WAIT_S = 1.0
@@ -38,7 +55,8 @@ LEDGER_COLUMNS = ["url", "bytes", "sha256", "first_seen"]
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file at an address; what is known beforehand of its content (size in bytes, checksums in hexadecimal) is enforced."""
+    """A file at an address; what is known beforehand of its content (size in bytes, checksums in hexadecimal)
+    is enforced."""
 
     name: str
     url: str
@@ -67,21 +85,29 @@ class Changed(Passing):
     """The place no longer has the file of which there is a part."""
 
 
-def fetch(file: RemoteFile, target: str | Path, mirror: str | None, ledger: str | Path | None = None, timeout: float = 30.0) -> None:
-    """Put a file at `target`, from the mirror or else from its own address; nothing is left there unless it is whole and right.
+def fetch(
+    file: RemoteFile,
+    target: str | Path,
+    mirror: str | None,
+    ledger: str | Path | None = None,
+    timeout: float = 30.0,
+) -> None:
+    """Put a file at `target`, from the mirror or else from its own address; nothing is left there unless it
+    is whole and right.
 
-    A file that is there already and right is kept. What a broken connection gave stays beside the target as `.<name>.part`, for the
-    next attempt or call, where the server can go on from it. Of several processes that want one target, one downloads.
+    A file that is there already and right is kept. What a broken connection gave stays beside the target as
+    `.<name>.part`, for the next attempt or call, where the server can go on from it. Of several processes
+    that want one target, one downloads.
 
     Args:
         mirror: folder or URL prefix below which files lie under their URL without its scheme, or None.
-        ledger: CSV table of checksums (url,bytes,sha256,first_seen): a file whose SHA-256 is unknown is entered there when it comes
-            first, and must stay the same ever after. None: not kept.
+        ledger: CSV table of checksums (url,bytes,sha256,first_seen): a file whose SHA-256 is unknown is
+            entered there when it comes first, and must stay the same ever after. None: not kept.
         timeout: seconds to wait for an answer of a server.
 
     Raises:
-        HeadscarpError: no place gave the file whole; every place and what was wrong there is named. Or HEADSCARP_OFFLINE is set and no
-            folder has it.
+        HeadscarpError: no place gave the file whole; every place and what was wrong there is named. Or
+            HEADSCARP_OFFLINE is set and no folder has it.
         DiskFullError: there is no room for it.
     """
     target = Path(target)
@@ -102,24 +128,43 @@ def fetch(file: RemoteFile, target: str | Path, mirror: str | None, ledger: str 
         raise HeadscarpError(explain(file, known, target, mirror, ledger, failures))
 
 
-def explain(file: RemoteFile, known: RemoteFile, target: Path, mirror: str | None, ledger: str | Path | None, failures: list[str]) -> str:
+def explain(
+    file: RemoteFile,
+    known: RemoteFile,
+    target: Path,
+    mirror: str | None,
+    ledger: str | Path | None,
+    failures: list[str],
+) -> str:
     """What was tried to get a file, and what a user can do."""
     text = f"{file.name} could not be fetched and nothing was left at {target}. Tried {'; '.join(failures)}. "
     if is_offline():
         return (
-            f"{text}HEADSCARP_OFFLINE forbids the network (`offline: true` in config.yaml); where there is one: {command_for(file, target)}"
+            f"{text}HEADSCARP_OFFLINE forbids the network (`offline: true` in config.yaml); where there "
+            f"is one: {command_for(file, target)}"
         )
     part = Part.of(target)
     if part.content.exists():
-        text += f"The {part.content.stat().st_size} bytes that came are kept in {part.content}; the next run goes on from there. "
+        text += (
+            f"The {part.content.stat().st_size} bytes that came are kept in {part.content}; the next "
+            f"run goes on from there. "
+        )
     whose = f" (SHA-256 {known.sha256})" if known.sha256 else ""
     text += (
-        "Check the network, or set `mirror:` in config.yaml or HEADSCARP_MIRROR to a folder or URL with a sound copy, or put "
+        "Check the network, or set `mirror:` in config.yaml or HEADSCARP_MIRROR to a folder or URL "
+        "with a sound copy, or put "
         f"the file{whose} at {target} yourself"
     )
     if known.sha256 != file.sha256:
-        return f"{text}; if the publisher really changed it, delete the line of {file.url} from {ledger} and run again"
-    return f"{text}; if the publisher changed it, update the table that states its checksum" if file.has_checksum else text
+        return (
+            f"{text}; if the publisher really changed it, delete the line of {file.url} from {ledger} "
+            f"and run again"
+        )
+    return (
+        f"{text}; if the publisher changed it, update the table that states its checksum"
+        if file.has_checksum
+        else text
+    )
 
 
 def is_offline() -> bool:
@@ -128,20 +173,25 @@ def is_offline() -> bool:
 
 
 def places_of(url: str, mirror: str | None) -> list[str]:
-    """Where to look for the file of `url`, in order: in the mirror under the URL without its scheme, then at `url` itself.
+    """Where to look for the file of `url`, in order: in the mirror under the URL without its scheme, then at
+    `url` itself.
 
     Raises:
         HeadscarpError: `url` is none.
     """
     if "://" not in url:
-        raise HeadscarpError(f"'{url}' is no address; begin it with https://, or name a file of this machine as `path:`")
+        raise HeadscarpError(
+            f"'{url}' is no address; begin it with https://, or name a file of this machine as `path:`"
+        )
     if not mirror:
         return [url]
     path = url.split("://", 1)[1]
     if "://" not in mirror:
         return [str(Path(mirror).expanduser() / path), url]
     places = [f"{mirror.rstrip('/')}/{path}"]
-    if "%" in path:  # a plain file server decodes the path once, but the files keep the percent signs of the URL in their names
+    # a plain file server decodes the path once, but the files keep the percent signs of the URL in their
+    # names
+    if "%" in path:
         places.append(f"{mirror.rstrip('/')}/{path.replace('%', '%25')}")
     return [*places, url]
 
@@ -149,14 +199,16 @@ def places_of(url: str, mirror: str | None) -> list[str]:
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
     """Hold the lock of a file, among processes and threads; its lock file is gone afterwards."""
-    from filelock import FileLock  # here, since the plan reads this module where Snakemake is all that is installed
+    # here, since the plan reads this module where Snakemake is all that is installed
+    from filelock import FileLock
 
     lock = target.with_name(f".{target.name}.lock")
     with FileLock(lock):
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)  # who waits on the removed file notices (it has no links) and takes a new one
+            # who waits on the removed file notices (it has no links) and takes a new one
+            lock.unlink(missing_ok=True)
 
 
 # --- one place
@@ -175,7 +227,11 @@ def bring(file: RemoteFile, place: str, target: Path, timeout: float) -> None:
             download(file, place, part, timeout)
         except BaseException as error:
             # a part left on a full disk would make every other job fail too
-            if not part.note.exists() or not part.size or (is_disk_full(error, target.parent) and not isinstance(error, NoRoomError)):
+            if (
+                not part.note.exists()
+                or not part.size
+                or (is_disk_full(error, target.parent) and not isinstance(error, NoRoomError))
+            ):
                 part.discard()
             raise
         os.replace(part.content, temporary)
@@ -197,7 +253,8 @@ def copy(file: RemoteFile, place: str, target: Path) -> None:
 
 
 def download(file: RemoteFile, place: str, part: "Part", timeout: float) -> None:
-    """Get all of a URL into the part file, and check it; a bad one is deleted, and once more begun afresh if it was of two pieces."""
+    """Get all of a URL into the part file, and check it; a bad one is deleted, and once more begun afresh if
+    it was of two pieces."""
     pieces = part.size
     receive(file, place, part, timeout)
     try:
@@ -259,7 +316,9 @@ def attempt(file: RemoteFile, place: str, part: "Part", timeout: float) -> None:
 
 
 @contextmanager
-def asking(place: str, state: dict[str, Any], start: int, timeout: float) -> Iterator[http.client.HTTPResponse]:
+def asking(
+    place: str, state: dict[str, Any], start: int, timeout: float
+) -> Iterator[http.client.HTTPResponse]:
     """The answer of a server to the wish for the bytes of a URL from `start` on."""
     if not place.startswith(("http://", "https://")):
         raise Unfetched("only http and https addresses are fetched; name a file of this machine by its path")
@@ -299,7 +358,8 @@ def reasons() -> Iterator[None]:
 
 
 def seconds_of(retry_after: str | None) -> float:
-    """Seconds to wait by the header Retry-After (RFC 9110, 10.2.3: seconds or a date); 0 where it says nothing."""
+    """Seconds to wait by the header Retry-After (RFC 9110, 10.2.3: seconds or a date); 0 where it says
+    nothing."""
     if retry_after is None:
         return 0.0
     if retry_after.strip().isdigit():
@@ -324,15 +384,21 @@ def content_length(response: http.client.HTTPResponse) -> int | None:
 
 
 def refuse_unfit(file: RemoteFile, total: int | None, response: http.client.HTTPResponse) -> None:
-    """Raise `Unfetched` where the head of an answer tells that its body is not the file, or that nobody could tell."""
+    """Raise `Unfetched` where the head of an answer tells that its body is not the file, or that nobody could
+    tell."""
     if file.bytes is not None and total is not None and total != file.bytes:
-        raise Unfetched(f"{'more' if total > file.bytes else 'less'} than the expected {file.bytes} bytes: {total}")
+        raise Unfetched(
+            f"{'more' if total > file.bytes else 'less'} than the expected {file.bytes} bytes: {total}"
+        )
     if file.has_checksum:
         return
     if response.headers.get_content_type() == "text/html" and not file.name.endswith((".html", ".htm")):
         raise Unfetched("the server answered with a web page, not with the file")
     if total is None and file.bytes is None and not response.chunked:
-        raise Unfetched("the server does not tell the size, so a broken connection would go unnoticed; state the file's bytes or sha256")
+        raise Unfetched(
+            "the server does not tell the size, so a broken connection would go unnoticed; state the "
+            "file's bytes or sha256"
+        )
 
 
 def validator_of(headers: Any) -> str | None:
@@ -343,7 +409,8 @@ def validator_of(headers: Any) -> str | None:
 
 @dataclass(frozen=True)
 class Part:
-    """What is there of a file so far, and a note of where it came from: {place, validator, bytes}; without the note it is useless."""
+    """What is there of a file so far, and a note of where it came from: {place, validator, bytes}; without
+    the note it is useless."""
 
     content: Path
     note: Path
@@ -365,7 +432,8 @@ class Part:
         return note if isinstance(note, dict) and note.get("place") == place and "validator" in note else {}
 
     def begin(self, place: str, total: int | None, headers: Any, has_checksum: bool) -> None:
-        """Start afresh, with a note if the server can go on and it will be noticed when it goes on with another version."""
+        """Start afresh, with a note if the server can go on and it will be noticed when it goes on with
+        another version."""
         self.discard()
         ranges, validator = headers.get("Accept-Ranges", ""), validator_of(headers)
         if ranges != "none" and (validator or (has_checksum and ranges == "bytes")):
@@ -380,10 +448,19 @@ class Progress:
     """A bar on a terminal, else a line in the log now and then."""
 
     def __init__(self, name: str, start: int, total: int | None):
-        from tqdm import tqdm  # here, since the plan reads this module where Snakemake is all that is installed
+        # here, since the plan reads this module where Snakemake is all that is installed
+        from tqdm import tqdm
 
         self.name, self.count, self.total = name, start, total
-        self.bar = tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
+        self.bar = tqdm(
+            total=total,
+            initial=start,
+            desc=name,
+            unit="B",
+            unit_scale=True,
+            disable=not sys.stderr.isatty(),
+            leave=False,
+        )
         self.told = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -410,7 +487,11 @@ def check(file: RemoteFile, path: Path) -> None:
     if file.bytes is None and count == 0:
         raise Unfetched("the file is empty")
     if file.bytes is not None and count != file.bytes:
-        raise Unfetched(f"truncated, {count} of {file.bytes} bytes" if count < file.bytes else f"more than the expected {file.bytes} bytes")
+        raise Unfetched(
+            f"truncated, {count} of {file.bytes} bytes"
+            if count < file.bytes
+            else f"more than the expected {file.bytes} bytes"
+        )
     for name, expected, measure in (("SHA-256", file.sha256, sha256_of), ("MD5", file.md5, md5_of)):
         if expected and (got := measure(path)) != expected.lower():
             raise Unfetched(f"checksum failure, expected {name} {expected}, got {got}")
@@ -454,7 +535,12 @@ def record(file: RemoteFile, path: Path, ledger: str | Path | None) -> None:
         if file.url in lines:
             return
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        lines[file.url] = {"url": file.url, "bytes": path.stat().st_size, "sha256": sha256_of(path), "first_seen": today}
+        lines[file.url] = {
+            "url": file.url,
+            "bytes": path.stat().st_size,
+            "sha256": sha256_of(path),
+            "first_seen": today,
+        }
         with atomic_path(ledger) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, LEDGER_COLUMNS, lineterminator="\n")
             writer.writeheader()
@@ -472,11 +558,17 @@ def read_ledger(path: str | Path) -> dict[str, dict[str, Any]]:
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if reader.fieldnames != LEDGER_COLUMNS:
-            raise HeadscarpError(f"{path}: the header must be {','.join(LEDGER_COLUMNS)}; correct it, or delete the file to record anew")
+            raise HeadscarpError(
+                f"{path}: the header must be {','.join(LEDGER_COLUMNS)}; correct it, or delete the file "
+                f"to record anew"
+            )
         lines = {}
         for line in reader:
             if not (line["bytes"] or "").isdigit() or not re.fullmatch(r"[0-9a-f]{64}", line["sha256"] or ""):
-                raise HeadscarpError(f"{path}, line {reader.line_num}: no size and SHA-256 as they were recorded; delete the line")
+                raise HeadscarpError(
+                    f"{path}, line {reader.line_num}: no size and SHA-256 as they were recorded; delete "
+                    f"the line"
+                )
             lines[line["url"]] = line
     return lines
 
@@ -484,8 +576,11 @@ def read_ledger(path: str | Path) -> dict[str, dict[str, Any]]:
 # --- without a network
 
 
-def missing_files(wanted: Iterable[tuple[RemoteFile, Path]], mirror: str | None) -> list[tuple[RemoteFile, Path]]:
-    """Those of the wanted (file, target) that are neither at their target nor in a mirror folder; a mirror on a server does not count."""
+def missing_files(
+    wanted: Iterable[tuple[RemoteFile, Path]], mirror: str | None
+) -> list[tuple[RemoteFile, Path]]:
+    """Those of the wanted (file, target) that are neither at their target nor in a mirror folder; a mirror on
+    a server does not count."""
 
     def is_at_hand(file: RemoteFile, target: Path) -> bool:
         folders = (Path(place) for place in places_of(file.url, mirror) if "://" not in place)
@@ -501,9 +596,15 @@ def command_for(file: RemoteFile, target: str | Path) -> str:
 
 def describe_missing(missing: list[tuple[RemoteFile, Path]], mirror: str | None) -> str:
     """What a user does about missing files: a command for each, one line a file."""
-    lines = [f"offline, and {len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing; where there is a network, run here:"]
+    lines = [
+        f"offline, and {len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing; where there "
+        f"is a network, run here:"
+    ]
     for file, target in missing:
         lines.append(f"  {command_for(file, target)}")
         if mirror and "://" not in mirror:
-            lines.append(f"    or, if you have {file.name}: cp {file.name} {shlex.quote(places_of(file.url, mirror)[0])}")
+            lines.append(
+                f"    or, if you have {file.name}: cp {file.name} "
+                f"{shlex.quote(places_of(file.url, mirror)[0])}"
+            )
     return "\n".join(lines)

@@ -1,7 +1,9 @@
-"""A user's scene at very high resolution (RGB, surface model, mask or polygons), checked before any training and made ready for layers.
+"""A user's scene at very high resolution (RGB, surface model, mask or polygons), checked before any training
+and made ready for layers.
 
-What a user's files may have that other sources do not: an alpha band, integers of 8 or 16 bits, a surface model on another grid, masks
-with values of their own, no landslide at all. Each is handled and noted, or refused with the remedy.
+What a user's files may have that other sources do not: an alpha band, integers of 8 or 16 bits, a surface
+model on another grid, masks with values of their own, no landslide at all. Each is handled and noted, or
+refused with the remedy.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,21 +16,21 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
+from headscarp.codes import LAND_COVER, LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
-from headscarp.site.grid import Grid
-from headscarp.site.land_cover import LAND_COVER
-from headscarp.site.layer import grid_of, open_raster
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import grid_of, open_raster
+from headscarp.geo.rasters import MINIMUM_COVER, band_of, cover_of
+from headscarp.geo.vectors import read_vectors
 from headscarp.site.layers import check_keys, check_record
-from headscarp.site.rasters import MINIMUM_COVER, band_of, cover_of
-from headscarp.site.vectors import read_vectors
 from headscarp.vocabulary import require_known
 
 RGB = ("red", "green", "blue")
-FULL_SCALE = {"uint8": 255, "uint16": 65535}  # the value that counts as reflectance 1 where the card gives no scale
+# the value that counts as reflectance 1 where the card gives no scale
+FULL_SCALE = {"uint8": 255, "uint16": 65535}
 GREATEST_REFLECTANCE = 2.0  # glints exceed 1, numbers from 0 to 255 exceed this
 CLASS_NAMES = dict(enumerate(LAND_COVER))
-LANDSLIDE, UNLABELLED = 1, 255
 LABEL_KEYS = ("landslides", "classes", "names", "values", "area")
 PREPARED_RGB, PREPARED_CLASSES = "prepared_rgb.tif", "prepared_classes.tif"
 ROWS_AT_ONCE = 512
@@ -40,13 +42,17 @@ def check_scene(record: Mapping[str, Any], raw_folder: str | Path) -> list[str]:
     """Check all files of a scene before any work is done; returns what the reader should know of them.
 
     Args:
-        record: the part `layers` of a card's site as `site.layers.build_layers` takes it, with rasters red, green and blue from one file
-            (`scale` to reflectance may be left out for 8 and 16 bits), and `labels` either {landslides: vector file, area} or {classes:
-            mask, values: {value of the mask: class name or unlabelled}, names: {code: class name}, area}. `names` are the six classes of
-            Xia et al. (2021) unless given; 255 and the mask's nodata are unlabelled unless `values` says otherwise.
+        record: the part `layers` of a card's site as `site.layers.build_layers` takes it, with rasters red,
+            green and blue from one file (`scale` to reflectance may be left out for 8 and 16 bits), and
+            `labels` either {landslides: vector file, area} or {classes:
+            mask, values: {value of the mask: class name or unlabelled}, names: {code: class name}, area}.
+            `names` are the six classes of
+            Xia et al. (2021) unless given; 255 and the mask's nodata are unlabelled unless `values` says
+            otherwise.
 
     Raises:
-        HeadscarpError: a file is missing or unfit, or the record does not tell enough; the message names the file or key and the remedy.
+        HeadscarpError: a file is missing or unfit, or the record does not tell enough; the message names the
+        file or key and the remedy.
     """
     raw, place = Path(raw_folder), f"site {record.get('name', '?')}, layers"
     check_record({key: value for key, value in record.items() if key != "labels"})
@@ -57,14 +63,19 @@ def check_scene(record: Mapping[str, Any], raw_folder: str | Path) -> list[str]:
     return notes + check_labels(record, raw, path, place)
 
 
-def prepare_scene(record: Mapping[str, Any], raw_folder: str | Path, out_folder: str | Path) -> tuple[dict[str, Any], list[str]]:
-    """Write the image as reflectance and the mask as class codes into an existing folder, beside links to the scene's other files.
+def prepare_scene(
+    record: Mapping[str, Any], raw_folder: str | Path, out_folder: str | Path
+) -> tuple[dict[str, Any], list[str]]:
+    """Write the image as reflectance and the mask as class codes into an existing folder, beside links to the
+    scene's other files.
 
-    `prepared_rgb.tif` is float32 on the image's own grid, NaN where the image is nodata in all three bands, masked or (alpha) transparent;
-    `prepared_classes.tif` uint8 on the mask's own grid, 255 unlabelled; a scene without landslides gets one that is 0 everywhere.
+    `prepared_rgb.tif` is float32 on the image's own grid, NaN where the image is nodata in all three bands,
+    masked or (alpha) transparent; `prepared_classes.tif` uint8 on the mask's own grid, 255 unlabelled; a
+    scene without landslides gets one that is 0 everywhere.
 
     Returns:
-        The record for `site.layers.build_layers` with that folder as raw folder, and the notes of `check_scene`.
+        The record for `site.layers.build_layers` with that folder as raw folder, and the notes of
+        `check_scene`.
 
     Raises:
         HeadscarpError: as `check_scene`.
@@ -78,7 +89,10 @@ def prepare_scene(record: Mapping[str, Any], raw_folder: str | Path, out_folder:
     write_reflectance(raw / image, out / PREPARED_RGB, entries)
     rasters = dict(record["rasters"])
     for number, (name, entry) in enumerate(entries.items(), start=1):
-        rasters[name] = {key: value for key, value in entry.items() if key != "scale"} | {"file": PREPARED_RGB, "band": number}
+        rasters[name] = {key: value for key, value in entry.items() if key != "scale"} | {
+            "file": PREPARED_RGB,
+            "band": number,
+        }
     labels, names_of_codes = record["labels"], class_names(record["labels"])
     if "classes" in labels:
         write_codes(raw / labels["classes"], out / PREPARED_CLASSES, codes_of_values(labels, place))
@@ -107,7 +121,8 @@ def rgb_file(record: Mapping[str, Any], place: str) -> str:
     files = {record["rasters"][name]["file"] for name in RGB}
     if len(files) > 1:
         raise HeadscarpError(
-            f"{place}, rasters: red, green and blue come from {', '.join(sorted(files))}; put them into one file, for example with "
+            f"{place}, rasters: red, green and blue come from {', '.join(sorted(files))}; put them into "
+            f"one file, for example with "
             "`gdalbuildvrt -separate rgb.vrt` and `gdal_translate`"
         )
     return files.pop()
@@ -122,7 +137,8 @@ def check_rgb(path: Path, record: Mapping[str, Any], place: str) -> list[str]:
         if len({bands[name] for name in RGB}) < len(RGB):
             listed = ", ".join(str(bands[name]) for name in RGB)
             raise HeadscarpError(
-                f"{place}, rasters: red, green and blue are the bands {listed} of {path.name}; give each its own as `band`"
+                f"{place}, rasters: red, green and blue are the bands {listed} of {path.name}; give "
+                f"each its own as `band`"
             )
         if "crs" not in record["grid"] and record["grid"].get("like") == path.name:
             require_metric_grid(source, place)
@@ -130,7 +146,8 @@ def check_rgb(path: Path, record: Mapping[str, Any], place: str) -> list[str]:
         if alpha:
             clear = float(np.mean(~opaque(glance(source, alpha).data, source.dtypes[alpha - 1])))
             notes.append(
-                f"{path.name}: band {alpha} is alpha and not a channel; its transparent pixels ({clear:.1%}) are no data (name it among "
+                f"{path.name}: band {alpha} is alpha and not a channel; its transparent pixels "
+                f"({clear:.1%}) are no data (name it among "
                 "the site's rasters if it is a band of the image)"
             )
         return notes + check_scale(source, entries, place)
@@ -142,7 +159,8 @@ def require_metric_grid(source: rasterio.DatasetReader, place: str) -> None:
     square = step.b == step.d == 0 and step.a > 0 > step.e and abs(step.a + step.e) <= 0.01 * step.a
     if not source.crs.is_projected or source.crs.linear_units_factor[1] != 1.0 or not square:
         raise HeadscarpError(
-            f"{source.name}: its grid ({source.crs.to_string()}) is not of square north-up pixels in metres, so it cannot be the site's; "
+            f"{source.name}: its grid ({source.crs.to_string()}) is not of square north-up pixels in "
+            f"metres, so it cannot be the site's; "
             f"give {place}, grid the keys crs (a UTM zone, for example) and resolution_m"
         )
 
@@ -153,8 +171,13 @@ def entries_of(rasters: Mapping[str, Mapping[str, Any]], file: str) -> dict[str,
 
 
 def alpha_of(source: rasterio.DatasetReader, channels: set[int]) -> int | None:
-    """Number of the alpha band, or None. GDAL marks the fourth band of any file of bytes as alpha, so one that is a channel is none."""
-    found = [band for band, meaning in zip(source.indexes, source.colorinterp, strict=True) if meaning == ColorInterp.alpha]
+    """Number of the alpha band, or None. GDAL marks the fourth band of any file of bytes as alpha, so one
+    that is a channel is none."""
+    found = [
+        band
+        for band, meaning in zip(source.indexes, source.colorinterp, strict=True)
+        if meaning == ColorInterp.alpha
+    ]
     return next((band for band in found if band not in channels), None)
 
 
@@ -167,48 +190,69 @@ def opaque(alpha: np.ndarray, dtype: str) -> np.ndarray:
 def glance(source: rasterio.DatasetReader, band: int) -> np.ndarray:
     """A band thinned to at most LONGEST_GLANCE pixels a side (the nearest of each), nodata masked."""
     step = max(1, -(-max(source.shape) // LONGEST_GLANCE))
-    return source.read(band, masked=True, out_shape=(max(1, source.height // step), max(1, source.width // step)))
+    return source.read(
+        band, masked=True, out_shape=(max(1, source.height // step), max(1, source.width // step))
+    )
 
 
 def scale_of(source: rasterio.DatasetReader, entry: Mapping[str, Any]) -> float:
-    """Factor from a band's numbers to reflectance: the card's, or that of the data type (1 / 255, 1 / 65535, 1)."""
+    """Factor from a band's numbers to reflectance: the card's, or that of the data type (1 / 255, 1 / 65535,
+    1)."""
     dtype = source.dtypes[band_of(source, entry.get("band", 1)) - 1]
     return float(entry.get("scale", 1 / FULL_SCALE.get(dtype, 1)))
 
 
-def check_scale(source: rasterio.DatasetReader, entries: Mapping[str, Mapping[str, Any]], place: str) -> list[str]:
+def check_scale(
+    source: rasterio.DatasetReader, entries: Mapping[str, Mapping[str, Any]], place: str
+) -> list[str]:
     """A note where the scale of channels had to be inferred.
 
     Raises:
         HeadscarpError: it cannot be inferred.
     """
-    unscaled = {name: band_of(source, entry.get("band", 1)) for name, entry in entries.items() if "scale" not in entry}
+    unscaled = {
+        name: band_of(source, entry.get("band", 1)) for name, entry in entries.items() if "scale" not in entry
+    }
     if not unscaled:
         return []
     dtype = source.dtypes[next(iter(unscaled.values())) - 1]
     seen = np.stack([glance(source, band).astype(np.float32).filled(np.nan) for band in unscaled.values()])
     greatest = float(np.nanmax(seen, initial=-np.inf))
-    remedy = f"give {place}, rasters, {', '.join(unscaled)} a scale, for example 1.0e-4 where the numbers are reflectance times 10 000"
+    remedy = (
+        f"give {place}, rasters, {', '.join(unscaled)} a scale, for example 1.0e-4 where the numbers "
+        f"are reflectance times 10 000"
+    )
     name = Path(source.name).name
     if dtype in FULL_SCALE:
         how = "" if dtype == "uint8" else f" ({remedy})"
-        return [f"{name}: {dtype}, no scale given; 1/{FULL_SCALE[dtype]} is inferred from the data type, values reach {greatest:g}{how}"]
+        return [
+            f"{name}: {dtype}, no scale given; 1/{FULL_SCALE[dtype]} is inferred from the data type, "
+            f"values reach {greatest:g}{how}"
+        ]
     if not np.issubdtype(dtype, np.floating) or greatest > GREATEST_REFLECTANCE:
         raise HeadscarpError(f"{source.name}: {dtype} with values up to {greatest:g} and no scale; {remedy}")
     return [f"{name}: {dtype}, no scale given; its values are taken for reflectance"]
 
 
 def write_reflectance(path: Path, target: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Bands of an image as reflectance, float32 GeoTIFF in the order of `entries`, NaN where all of red, green and blue are no data."""
+    """Bands of an image as reflectance, float32 GeoTIFF in the order of `entries`, NaN where all of red,
+    green and blue are no data."""
     with open_raster(path) as source, atomic_path(target) as temporary:
         bands = [band_of(source, entry.get("band", 1)) for entry in entries.values()]
         scales = np.array([scale_of(source, entry) for entry in entries.values()], np.float32)
         colours = [band_of(source, entries[name].get("band", 1)) for name in RGB]
         alpha = alpha_of(source, set(bands))
-        of_alpha = MaskFlags.alpha in source.mask_flag_enums[colours[0] - 1]  # the mask GDAL makes of a fourth band, alpha or not
-        with rasterio.open(temporary, "w", **profile_of(grid_of(source), len(bands), "float32", np.nan)) as sink:
+        # the mask GDAL makes of a fourth band, alpha or not
+        of_alpha = MaskFlags.alpha in source.mask_flag_enums[colours[0] - 1]
+        with rasterio.open(
+            temporary, "w", **profile_of(grid_of(source), len(bands), "float32", np.nan)
+        ) as sink:
             for window in strips(source):
-                seen = np.full((window.height, window.width), True) if of_alpha else source.read_masks(colours, window=window).any(axis=0)
+                seen = (
+                    np.full((window.height, window.width), True)
+                    if of_alpha
+                    else source.read_masks(colours, window=window).any(axis=0)
+                )
                 if alpha:
                     seen &= opaque(source.read(alpha, window=window), source.dtypes[alpha - 1])
                 values = source.read(bands, window=window).astype(np.float32) * scales[:, None, None]
@@ -221,9 +265,17 @@ def write_reflectance(path: Path, target: Path, entries: Mapping[str, Mapping[st
 
 def profile_of(grid: Grid, count: int, dtype: str, nodata: float) -> dict[str, Any]:
     return {
-        "driver": "GTiff", "count": count, "dtype": dtype, "height": grid.height, "width": grid.width, "crs": grid.crs,
-        "transform": grid.transform, "nodata": nodata, "compress": "deflate", "bigtiff": "if_safer",
-    }  # fmt: skip
+        "driver": "GTiff",
+        "count": count,
+        "dtype": dtype,
+        "height": grid.height,
+        "width": grid.width,
+        "crs": grid.crs,
+        "transform": grid.transform,
+        "nodata": nodata,
+        "compress": "deflate",
+        "bigtiff": "if_safer",
+    }
 
 
 def strips(source: rasterio.DatasetReader) -> Iterator[Window]:
@@ -247,14 +299,16 @@ def check_surface(path: Path, image: Path) -> list[str]:
         own, cover = grid_of(source), cover_of(source, grid)
     if cover < MINIMUM_COVER:
         raise HeadscarpError(
-            f"{path} ({own.crs}) covers {cover:.0%} of {image.name} ({grid.crs}), at least {MINIMUM_COVER:.0%} are needed; check its CRS "
+            f"{path} ({own.crs}) covers {cover:.0%} of {image.name} ({grid.crs}), at least "
+            f"{MINIMUM_COVER:.0%} are needed; check its CRS "
             "or take the surface model of this scene"
         )
     notes = []
     if own != grid:
         units = "degrees" if rasterio.crs.CRS.from_user_input(own.crs).is_geographic else "units"
         notes.append(
-            f"{path.name}: on another grid than {image.name} ({own.crs}, cells of {own.resolution:.3g} {units}; the image: {grid.crs}, "
+            f"{path.name}: on another grid than {image.name} ({own.crs}, cells of {own.resolution:.3g} "
+            f"{units}; the image: {grid.crs}, "
             f"{grid.resolution:.3g}); slopes are derived on its own cells and brought onto the site's grid"
         )
     if cover < 1:
@@ -270,7 +324,8 @@ def check_labels(record: Mapping[str, Any], raw: Path, image: Path, place: str) 
     labels = record.get("labels")
     if not labels or ("classes" in labels) == ("landslides" in labels):
         raise HeadscarpError(
-            f"{place}: `labels` needs either `landslides` (a file of polygons) or `classes` (a mask), and one of them only"
+            f"{place}: `labels` needs either `landslides` (a file of polygons) or `classes` (a mask), "
+            f"and one of them only"
         )
     check_keys(labels, LABEL_KEYS, ("values",) if "classes" in labels else (), f"{place}, labels")
     if "landslides" in labels:
@@ -281,13 +336,20 @@ def check_labels(record: Mapping[str, Any], raw: Path, image: Path, place: str) 
         aligned, nodata = grid_of(source) == grid_of(other), source.nodata
     unknown = [value for value in present if value not in codes and value != nodata]
     if unknown:
-        listed = ", ".join(map(str, unknown[:LISTED])) + (f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else "")
+        listed = ", ".join(map(str, unknown[:LISTED])) + (
+            f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
+        )
         names = ", ".join([*class_names(labels).values(), "unlabelled"])
         raise HeadscarpError(
-            f"{path} holds the values {listed}, which {place}, labels, values does not map; add each there, for example "
+            f"{path} holds the values {listed}, which {place}, labels, values does not map; add each "
+            f"there, for example "
             f"`{unknown[0]}: unlabelled` (the classes are: {names})"
         )
-    notes = [] if aligned else [f"{path.name}: on another grid than {image.name}; the nearest or commonest class is taken"]
+    notes = (
+        []
+        if aligned
+        else [f"{path.name}: on another grid than {image.name}; the nearest or commonest class is taken"]
+    )
     if not any(codes.get(value) == LANDSLIDE for value in present):
         notes.append(background_note(path.name))
     return notes
@@ -308,9 +370,12 @@ def codes_of_values(labels: Mapping[str, Any], place: str) -> dict[int, int]:
     Raises:
         HeadscarpError: a class name is unknown.
     """
-    codes = {name: code for code, name in class_names(labels).items()} | {"unlabelled": UNLABELLED}
-    mapped = {int(value): codes[require_known(name, codes, f"{place}, labels, values: class")] for value, name in labels["values"].items()}
-    return {UNLABELLED: UNLABELLED} | mapped
+    codes = {name: code for code, name in class_names(labels).items()} | {"unlabelled": UNMAPPED}
+    mapped = {
+        int(value): codes[require_known(name, codes, f"{place}, labels, values: class")]
+        for value, name in labels["values"].items()
+    }
+    return {UNMAPPED: UNMAPPED} | mapped
 
 
 def values_of_mask(path: Path) -> list[int]:
@@ -321,10 +386,18 @@ def values_of_mask(path: Path) -> list[int]:
     """
     with open_raster(path) as source:
         if source.count > 1:
-            raise HeadscarpError(f"{path} has {source.count} bands; give the mask as one band of class values, not as a coloured picture")
-        found = np.unique(np.concatenate([np.unique(source.read(1, window=window)) for window in strips(source)]))
+            raise HeadscarpError(
+                f"{path} has {source.count} bands; give the mask as one band of class values, not as a "
+                f"coloured picture"
+            )
+        found = np.unique(
+            np.concatenate([np.unique(source.read(1, window=window)) for window in strips(source)])
+        )
     if np.issubdtype(found.dtype, np.floating) and not np.array_equal(found, np.round(found)):
-        raise HeadscarpError(f"{path} holds broken numbers (such as {found[found != np.round(found)][0]:g}); give class values as integers")
+        raise HeadscarpError(
+            f"{path} holds broken numbers (such as {found[found != np.round(found)][0]:g}); give class "
+            f"values as integers"
+        )
     return [int(value) for value in found]
 
 
@@ -333,11 +406,11 @@ def write_codes(path: Path, target: Path, codes: Mapping[int, int]) -> None:
     with (
         open_raster(path) as source,
         atomic_path(target) as temporary,
-        rasterio.open(temporary, "w", **profile_of(grid_of(source), 1, "uint8", UNLABELLED)) as sink,
+        rasterio.open(temporary, "w", **profile_of(grid_of(source), 1, "uint8", UNMAPPED)) as sink,
     ):
         for window in strips(source):
             values = source.read(1, window=window)
-            coded = np.full(values.shape, UNLABELLED, np.uint8)
+            coded = np.full(values.shape, UNMAPPED, np.uint8)
             for value, code in codes.items():
                 coded[values == value] = code
             sink.write(coded, 1, window=window)
@@ -353,7 +426,12 @@ def is_background(labels: Mapping[str, Any], raw: Path, image: Path) -> bool:
 def write_background(image: Path, target: Path) -> None:
     """One cell of class 0 over the whole image."""
     with open_raster(image) as source:
-        whole = Grid(source.crs.to_string(), source.transform @ Affine.scale(source.width, source.height), 1, 1)
-    with atomic_path(target) as temporary, rasterio.open(temporary, "w", **profile_of(whole, 1, "uint8", UNLABELLED)) as sink:
+        whole = Grid(
+            source.crs.to_string(), source.transform @ Affine.scale(source.width, source.height), 1, 1
+        )
+    with (
+        atomic_path(target) as temporary,
+        rasterio.open(temporary, "w", **profile_of(whole, 1, "uint8", UNMAPPED)) as sink,
+    ):
         sink.write(np.zeros((1, 1, 1), np.uint8))
         sink.update_tags(SOURCE="no landslides")

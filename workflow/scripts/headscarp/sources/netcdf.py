@@ -19,35 +19,44 @@ from headscarp.sources.region import DEGREES, Cut, Region, cut_under, footprint,
 from headscarp.vocabulary import require_known
 
 NETCDF = (".nc", ".nc4", ".cdf", ".netcdf")
-ENGINES = {b"\x89HDF": "h5netcdf", b"CDF\x01": "scipy", b"CDF\x02": "scipy"}  # by a file's first four bytes: NetCDF 4 and 3
+# by a file's first four bytes: NetCDF 4 and 3
+ENGINES = {b"\x89HDF": "h5netcdf", b"CDF\x01": "scipy", b"CDF\x02": "scipy"}
 X, Y = "x", "y"
 STANDARD_NAMES = {
     X: ("longitude", "projection_x_coordinate", "grid_longitude"),
     Y: ("latitude", "projection_y_coordinate", "grid_latitude"),
 }
-NAMES = {X: ("x", "lon", "long", "longitude", "easting", "rlon"), Y: ("y", "lat", "latitude", "northing", "rlat")}
+NAMES = {
+    X: ("x", "lon", "long", "longitude", "easting", "rlon"),
+    Y: ("y", "lat", "latitude", "northing", "rlat"),
+}
 UNITS = {X: "degrees_east", Y: "degrees_north"}
 LONGITUDE = ("lon", "long", "longitude")
 UNEVEN = 0.05  # share of a cell by which coordinates may leave an even spacing (single precision leaves some)
 KILOMETRES = ("km", "kilometer", "kilometers", "kilometre", "kilometres")
 
 
-def read_netcdf(path: Path, variable: str | None, time: Any, crs: str | None, region: Region) -> tuple[Part, float, list[str]]:
+def read_netcdf(
+    path: Path, variable: str | None, time: Any, crs: str | None, region: Region
+) -> tuple[Part, float, list[str]]:
     """The part of a variable under a region.
 
-    Axes may come in any order and direction, longitudes from 0 to 360. Coordinates of two dimensions (a curved grid) go to an even grid
-    in degrees by the nearest node. Packed values (scale_factor, add_offset) are unpacked to float32; others keep their type.
+    Axes may come in any order and direction, longitudes from 0 to 360. Coordinates of two dimensions (a
+    curved grid) go to an even grid in degrees by the nearest node. Packed values (scale_factor, add_offset)
+    are unpacked to float32; others keep their type.
 
     Args:
         variable: its name; needed where the file has several.
-        time: the steps to take as ISO text or its beginning (2018-09-06 takes that day's); None takes all. Each is a band.
+        time: the steps to take as ISO text or its beginning (2018-09-06 takes that day's); None takes all.
+        Each is a band.
         crs: CRS of the coordinates where the file does not say it.
 
     Returns:
         The part, the share of the region that it covers, and notes.
 
     Raises:
-        HeadscarpError: the file is unreadable or misses the region; variable, time or CRS is unknown or not told; axes are uneven.
+        HeadscarpError: the file is unreadable or misses the region; variable, time or CRS is unknown or not
+        told; axes are uneven.
     """
     with opened(path) as data:
         array = variable_of(data, variable, path)
@@ -65,7 +74,14 @@ def read_netcdf(path: Path, variable: str | None, time: Any, crs: str | None, re
             notes.append(f"{path.name}: {array.name} is packed; its values are {packed}, as float32")
         units = [str(array.attrs.get("units", ""))] * len(values)
     part = Part(
-        system.to_wkt(), transform, *values.shape[1:], values.dtype.name, nodata, names, units, lambda window: values[:, *window.toslices()]
+        system.to_wkt(),
+        transform,
+        *values.shape[1:],
+        values.dtype.name,
+        nodata,
+        names,
+        units,
+        lambda window: values[:, *window.toslices()],
     )
     return part, share, notes
 
@@ -82,11 +98,16 @@ def opened(path: Path) -> Iterator[xarray.Dataset]:
     with open(path, "rb") as stream:
         engine = ENGINES.get(stream.read(4))
     if engine is None:
-        raise HeadscarpError(f"{path} is no NetCDF file of version 3 or 4; fetch it or make it again, or convert it with `nccopy -k nc4`")
+        raise HeadscarpError(
+            f"{path} is no NetCDF file of version 3 or 4; fetch it or make it again, or convert it with "
+            f"`nccopy -k nc4`"
+        )
     try:
         data = xarray.open_dataset(path, engine=engine, mask_and_scale=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise HeadscarpError(f"{path} cannot be read ({error}); it is truncated or no NetCDF: fetch it or make it again") from None
+        raise HeadscarpError(
+            f"{path} cannot be read ({error}); it is truncated or no NetCDF: fetch it or make it again"
+        ) from None
     with data:
         yield data
 
@@ -101,7 +122,11 @@ def variable_of(data: xarray.Dataset, name: str | None, path: Path) -> xarray.Da
     if name is not None:
         return data[require_known(name, maps, f"{path}: variable")]
     if len(maps) != 1:
-        how = f"it holds {', '.join(maps)}; choose one by the key `variable`" if maps else "none of its variables has axes x and y"
+        how = (
+            f"it holds {', '.join(maps)}; choose one by the key `variable`"
+            if maps
+            else "none of its variables has axes x and y"
+        )
         raise HeadscarpError(f"{path}: which variable? {how}")
     return data[maps[0]]
 
@@ -112,16 +137,32 @@ def on_even_axes(data: xarray.Dataset, array: xarray.DataArray) -> bool:
 
 def axis_of(data: xarray.Dataset, array: xarray.DataArray, kind: str) -> str | None:
     """The dimension of an array that runs along x or y by its coordinate's name or attributes, or None."""
-    return next((str(dim) for dim in array.dims if dim in data.variables and data[dim].ndim == 1 and is_axis(data[dim], kind)), None)
+    return next(
+        (
+            str(dim)
+            for dim in array.dims
+            if dim in data.variables and data[dim].ndim == 1 and is_axis(data[dim], kind)
+        ),
+        None,
+    )
 
 
 def curved(data: xarray.Dataset, array: xarray.DataArray) -> dict[str, str] | None:
     """Names of the longitude (x) and latitude (y) of two dimensions of an array, or None."""
     found = {
-        kind: next((str(name) for name, one in data.variables.items() if one.ndim == 2 and set(one.dims) <= set(array.dims)
-                    and name != array.name and is_axis(data[name], kind)), None)
+        kind: next(
+            (
+                str(name)
+                for name, one in data.variables.items()
+                if one.ndim == 2
+                and set(one.dims) <= set(array.dims)
+                and name != array.name
+                and is_axis(data[name], kind)
+            ),
+            None,
+        )
         for kind in (X, Y)
-    }  # fmt: skip
+    }
     return found if all(found.values()) else None
 
 
@@ -145,26 +186,39 @@ def steps_of(array: xarray.DataArray, time: Any, path: Path) -> tuple[xarray.Dat
     steps = next((dim for dim in array.dims if dim in array.coords and is_time(array[dim])), None)
     if steps is None:
         if time is not None:
-            raise HeadscarpError(f"{path}: {array.name} has no times, so the key `time` chooses nothing; remove it")
+            raise HeadscarpError(
+                f"{path}: {array.name} has no times, so the key `time` chooses nothing; remove it"
+            )
         return array, [str(array.name)]
     told = [time_text(value) for value in array[steps].values]
     wanted = "" if time is None else str(time).replace(" ", "T")
     chosen = [number for number, text in enumerate(told) if text.startswith(wanted)]
     if not chosen:
         raise HeadscarpError(
-            f"{path}: no step of {array.name} is of the time {time}; its {len(told)} steps run from {told[0]} to {told[-1]}"
+            f"{path}: no step of {array.name} is of the time {time}; its {len(told)} steps run from "
+            f"{told[0]} to {told[-1]}"
         )
     midnight = all(text.endswith("T00:00:00") for text in told)
-    return array.isel({steps: chosen}), [told[number].removesuffix("T00:00:00") if midnight else told[number] for number in chosen]
+    return array.isel({steps: chosen}), [
+        told[number].removesuffix("T00:00:00") if midnight else told[number] for number in chosen
+    ]
 
 
 def is_time(coordinate: xarray.DataArray) -> bool:
-    return np.issubdtype(coordinate.dtype, np.datetime64) or coordinate.attrs.get("standard_name") == "time" or coordinate.name == "time"
+    return (
+        np.issubdtype(coordinate.dtype, np.datetime64)
+        or coordinate.attrs.get("standard_name") == "time"
+        or coordinate.name == "time"
+    )
 
 
 def time_text(value: Any) -> str:
     """ISO text of a time, in seconds; of another calendar's day as it writes itself."""
-    return str(np.datetime_as_string(value, unit="s")) if isinstance(value, np.datetime64) else str(value).replace(" ", "T")
+    return (
+        str(np.datetime_as_string(value, unit="s"))
+        if isinstance(value, np.datetime64)
+        else str(value).replace(" ", "T")
+    )
 
 
 def planes(array: xarray.DataArray, y: str, x: str, place: str) -> np.ndarray:
@@ -176,7 +230,10 @@ def planes(array: xarray.DataArray, y: str, x: str, place: str) -> np.ndarray:
     others = [dim for dim in array.dims if dim not in (y, x) and not is_time_dimension(array, dim)]
     for dim in others:
         if array.sizes[dim] > 1:
-            raise HeadscarpError(f"{place} has {array.sizes[dim]} steps of '{dim}', of which one must be chosen; save a file of one step")
+            raise HeadscarpError(
+                f"{place} has {array.sizes[dim]} steps of '{dim}', of which one must be chosen; save a "
+                f"file of one step"
+            )
     array = array.isel(dict.fromkeys(others, 0))
     array = array.transpose(..., y, x)
     return array.values.reshape(-1, array.sizes[y], array.sizes[x])
@@ -200,7 +257,9 @@ def is_longitude(coordinate: xarray.DataArray) -> bool:
     return told.get("standard_name") == "longitude" or told.get("units") == UNITS[X] or named
 
 
-def crs_of(data: xarray.Dataset, array: xarray.DataArray, axes: dict[str, str], crs: str | None, place: str) -> CRS:
+def crs_of(
+    data: xarray.Dataset, array: xarray.DataArray, axes: dict[str, str], crs: str | None, place: str
+) -> CRS:
     """The CRS of a variable: the given one, that of its grid mapping, or WGS 84 for longitudes and latitudes.
 
     Raises:
@@ -212,20 +271,35 @@ def crs_of(data: xarray.Dataset, array: xarray.DataArray, axes: dict[str, str], 
     if mapping in data.variables:
         told = data[mapping].attrs
         try:
-            return CRS.from_user_input(told["spatial_ref"]) if "spatial_ref" in told and "crs_wkt" not in told else CRS.from_cf(told)
+            return (
+                CRS.from_user_input(told["spatial_ref"])
+                if "spatial_ref" in told and "crs_wkt" not in told
+                else CRS.from_cf(told)
+            )
         except (CRSError, KeyError) as error:
             raise HeadscarpError(
-                f"{place}: its grid mapping '{mapping}' is no CRS ({error}); give the file's CRS as the key `crs`"
+                f"{place}: its grid mapping '{mapping}' is no CRS ({error}); give the file's CRS as the "
+                f"key `crs`"
             ) from None
     if is_longitude(data[axes[X]]):
         return CRS.from_user_input(DEGREES)
-    raise HeadscarpError(f"{place} has no CRS; find out which it is and give it as the key `crs`, for example `crs: EPSG:32654`")
+    raise HeadscarpError(
+        f"{place} has no CRS; find out which it is and give it as the key `crs`, for example `crs: "
+        f"EPSG:32654`"
+    )
 
 
 def even_part(
-    data: xarray.Dataset, array: xarray.DataArray, axes: dict[str, str], crs: CRS, place: str, path: Path, region: Region
+    data: xarray.Dataset,
+    array: xarray.DataArray,
+    axes: dict[str, str],
+    crs: CRS,
+    place: str,
+    path: Path,
+    region: Region,
 ) -> tuple[np.ndarray, Affine, float]:
-    """Stored values (band, row, col) from north to south and west to east under a region, their transform, and the share covered."""
+    """Stored values (band, row, col) from north to south and west to east under a region, their transform,
+    and the share covered."""
     x, columns = ordered(coordinates(data[axes[X]], crs), crs.is_geographic)
     y, rows = ordered(-coordinates(data[axes[Y]], crs), False)
     (west, step_x), (south, step_y) = origin_of(x, axes[X], place), origin_of(y, axes[Y], place)
@@ -235,7 +309,11 @@ def even_part(
     if cut is None:
         raise miss(path, footprint(transform, *spans), crs, region)
     taken = array.isel({axes[Y]: rows[cut.top : cut.bottom], axes[X]: columns[cut.left : cut.right]})
-    return planes(taken, axes[Y], axes[X], place), transform @ Affine.translation(cut.left, cut.top), cut.share
+    return (
+        planes(taken, axes[Y], axes[X], place),
+        transform @ Affine.translation(cut.left, cut.top),
+        cut.share,
+    )
 
 
 def coordinates(axis: xarray.DataArray, crs: CRS) -> np.ndarray:
@@ -246,7 +324,8 @@ def coordinates(axis: xarray.DataArray, crs: CRS) -> np.ndarray:
 
 
 def ordered(values: np.ndarray, turns: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates rising, and their places in the file; longitudes beyond 180 degrees (`turns`) are taken back by a turn."""
+    """Coordinates rising, and their places in the file; longitudes beyond 180 degrees (`turns`) are taken
+    back by a turn."""
     if turns and values.max() > 180:
         values = np.where(values > 180, values - 360, values)
     order = np.argsort(values, kind="stable")
@@ -260,11 +339,15 @@ def origin_of(values: np.ndarray, name: str, place: str) -> tuple[float, float]:
         HeadscarpError: there is one cell only, or they are uneven.
     """
     if len(values) < 2:
-        raise HeadscarpError(f"{place}: one step along '{name}' does not tell how large its cells are; take a larger part of the source")
+        raise HeadscarpError(
+            f"{place}: one step along '{name}' does not tell how large its cells are; take a larger "
+            f"part of the source"
+        )
     step = float(values[-1] - values[0]) / (len(values) - 1)
     if step <= 0 or np.abs(values - (values[0] + step * np.arange(len(values)))).max() > UNEVEN * step:
         raise HeadscarpError(
-            f"{place}: its coordinates along '{name}' are not evenly spaced; bring it to an even grid, for example with `cdo remapbil`"
+            f"{place}: its coordinates along '{name}' are not evenly spaced; bring it to an even grid, "
+            f"for example with `cdo remapbil`"
         )
     return float(values[0]) - step / 2, step
 
@@ -272,16 +355,29 @@ def origin_of(values: np.ndarray, name: str, place: str) -> tuple[float, float]:
 def curved_part(
     data: xarray.Dataset, array: xarray.DataArray, place: str, path: Path, region: Region
 ) -> tuple[np.ndarray, Affine, float, list[str]]:
-    """As `even_part` for longitudes and latitudes of two dimensions: each cell of an even grid takes the nearest node, if that is not
-    farther than one step of the curved grid."""
+    """As `even_part` for longitudes and latitudes of two dimensions: each cell of an even grid takes the
+    nearest node, if that is not farther than one step of the curved grid."""
     names = curved(data, array)
     dims = data[names[X]].dims
-    lon, lat = (unpacked(data[names[kind]].transpose(*dims).values, data[names[kind]].attrs)[0].astype(np.float64) for kind in (X, Y))
+    lon, lat = (
+        unpacked(data[names[kind]].transpose(*dims).values, data[names[kind]].attrs)[0].astype(np.float64)
+        for kind in (X, Y)
+    )
     lon = np.where(lon > 180, lon - 360, lon)
     bounds = region.bounds_in(DEGREES)
-    shrink = math.cos(math.radians((bounds[1] + bounds[3]) / 2))  # a degree of longitude in degrees of latitude
-    step = float(np.median([np.nanmedian(np.hypot(np.diff(lon, axis=side) * shrink, np.diff(lat, axis=side))) for side in (0, 1)]))
-    west, south, east, north = (float(edge) for edge in (np.nanmin(lon), np.nanmin(lat), np.nanmax(lon), np.nanmax(lat)))
+    # a degree of longitude in degrees of latitude
+    shrink = math.cos(math.radians((bounds[1] + bounds[3]) / 2))
+    step = float(
+        np.median(
+            [
+                np.nanmedian(np.hypot(np.diff(lon, axis=side) * shrink, np.diff(lat, axis=side)))
+                for side in (0, 1)
+            ]
+        )
+    )
+    west, south, east, north = (
+        float(edge) for edge in (np.nanmin(lon), np.nanmin(lat), np.nanmax(lon), np.nanmax(lat))
+    )
     transform = Affine(step / shrink, 0, west - step / shrink / 2, 0, -step, north + step / 2)
     spans = (0, math.ceil((north - south) / step) + 1), (0, math.ceil((east - west) / (step / shrink)) + 1)
     cut = cut_under(bounds, transform, *spans)
@@ -296,7 +392,8 @@ def curved_part(
     values = planes(taken, dims[0], dims[1], place)[:, rows - top, cols - left]
     values = blanked(values, beyond, array.attrs, place)
     note = (
-        f"{path.name}: its grid is curved; the nearest node went to each cell of an even grid of {step / shrink:.5g} x {step:.5g} degrees"
+        f"{path.name}: its grid is curved; the nearest node went to each cell of an even grid of "
+        f"{step / shrink:.5g} x {step:.5g} degrees"
     )
     return values, transform @ Affine.translation(cut.left, cut.top), cut.share, [note]
 
@@ -304,7 +401,8 @@ def curved_part(
 def nearest_nodes(
     lon: np.ndarray, lat: np.ndarray, transform: Affine, cut: Cut, shrink: float, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Flat index of the node nearest to each cell of a cut (row, col), and where it is farther than a step."""
+    """Flat index of the node nearest to each cell of a cut (row, col), and where it is farther than a
+    step."""
     known = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
     tree = cKDTree(np.column_stack([lon.ravel()[known] * shrink, lat.ravel()[known]]))
     col, row = np.meshgrid(np.arange(cut.left, cut.right) + 0.5, np.arange(cut.top, cut.bottom) + 0.5)
@@ -323,7 +421,9 @@ def blanked(values: np.ndarray, beyond: np.ndarray, told: dict[str, Any], place:
     if not beyond.any():
         return values
     if not fills and not np.issubdtype(values.dtype, np.floating):
-        raise HeadscarpError(f"{place}: whole numbers without a _FillValue cannot have cells without data; add one to the file")
+        raise HeadscarpError(
+            f"{place}: whole numbers without a _FillValue cannot have cells without data; add one to the file"
+        )
     return np.where(beyond, values.dtype.type(fills[0] if fills else np.nan), values)
 
 
@@ -333,13 +433,17 @@ def blanked(values: np.ndarray, beyond: np.ndarray, told: dict[str, Any], place:
 def unpacked(values: np.ndarray, told: dict[str, Any]) -> tuple[np.ndarray, float | None, str]:
     """Stored values as what they mean: (values, nodata, how they were unpacked or nothing).
 
-    Packed ones become float32 with NaN = no data, other floats NaN where a fill value is, whole numbers one fill value.
+    Packed ones become float32 with NaN = no data, other floats NaN where a fill value is, whole numbers one
+    fill value.
     """
     if str(told.get("_Unsigned", "")).lower() == "true" and np.issubdtype(values.dtype, np.signedinteger):
         values = values.view(f"u{values.dtype.itemsize}")
     fills = fill_values(told, values.dtype)
     empty = np.isin(values, fills)
-    scale, offset = (float(np.ravel(told.get(key, usual))[0]) for key, usual in (("scale_factor", 1.0), ("add_offset", 0.0)))
+    scale, offset = (
+        float(np.ravel(told.get(key, usual))[0])
+        for key, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
+    )
     if "scale_factor" in told or "add_offset" in told:
         real = (values.astype(np.float64) * scale + offset).astype(np.float32)
         real[empty] = np.nan
@@ -351,7 +455,9 @@ def unpacked(values: np.ndarray, told: dict[str, Any]) -> tuple[np.ndarray, floa
 
 def fill_values(told: dict[str, Any], dtype: np.dtype) -> list[np.generic]:
     """What stands for no data, in the type of the values."""
-    found: Sequence[Any] = [value for key in ("_FillValue", "missing_value") for value in np.ravel(told.get(key, []))]
+    found: Sequence[Any] = [
+        value for key in ("_FillValue", "missing_value") for value in np.ravel(told.get(key, []))
+    ]
     kept = []
     for value in found:
         try:

@@ -20,8 +20,9 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 @dataclass(frozen=True)
 class Part:
-    """Cells of a raster: `read` gives those of a window of the part as (band, row, col), `read_mask` (for files with a mask of their
-    own) as (row, col) uint8, 0 where there is no data. `names` and `units` are those of the bands."""
+    """Cells of a raster: `read` gives those of a window of the part as (band, row, col), `read_mask` (for
+    files with a mask of their own) as (row, col) uint8, 0 where there is no data. `names` and `units` are
+    those of the bands."""
 
     crs: Any
     transform: Affine
@@ -45,11 +46,23 @@ def write_part(part: Part, target: str | Path) -> None:
         DiskFullError: there is no room for it.
     """
     profile = {
-        "driver": "GTiff", "count": len(part.names), "dtype": part.dtype, "height": part.height, "width": part.width, "crs": part.crs,
-        "transform": part.transform, "nodata": part.nodata, "tiled": True, "blockxsize": TILE, "blockysize": TILE, "compress": "deflate",
-        "predictor": 3 if np.issubdtype(part.dtype, np.floating) else 2, "interleave": "band", "bigtiff": "if_safer",
+        "driver": "GTiff",
+        "count": len(part.names),
+        "dtype": part.dtype,
+        "height": part.height,
+        "width": part.width,
+        "crs": part.crs,
+        "transform": part.transform,
+        "nodata": part.nodata,
+        "tiled": True,
+        "blockxsize": TILE,
+        "blockysize": TILE,
+        "compress": "deflate",
+        "predictor": 3 if np.issubdtype(part.dtype, np.floating) else 2,
+        "interleave": "band",
+        "bigtiff": "if_safer",
         "photometric": "RGB" if tuple(part.colours[:3]) == RGB else "MINISBLACK",
-    }  # fmt: skip
+    }
     if np.issubdtype(part.dtype, np.complexfloating):
         del profile["predictor"]
     inside = rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True)

@@ -1,7 +1,8 @@
-"""Source `stac`: cloud-free composites of Sentinel-2 and Landsat, elevation and land cover from a STAC API, on a site's grid.
+"""Source `stac`: cloud-free composites of Sentinel-2 and Landsat, elevation and land cover from a STAC API,
+on a site's grid.
 
-Earth Search and the Planetary Computer are known by name, any other API by its URL. What this module knows of the two was written from
-their documentation and tried against a local API only, not live.
+Earth Search and the Planetary Computer are known by name, any other API by its URL. What this module knows of
+the two was written from their documentation and tried against a local API only, not live.
 """
 
 import sys
@@ -26,8 +27,8 @@ from urllib3.util import Retry
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
-from headscarp.site.grid import Grid
-from headscarp.site.layer import CLASSES, CONTINUOUS, write_cog
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import CLASSES, CONTINUOUS, write_cog
 from headscarp.sources import downloads
 from headscarp.sources.stac_read import GDAL_OPTIONS, Signer, public, read_band
 from headscarp.sources.stac_sensors import (
@@ -61,7 +62,8 @@ LONGEST_GLANCE = 256  # cells a side of the thinned grid on which dark pixels ar
 
 @dataclass
 class Scene:
-    """One item of a search: a tile of one day. `clear` (row, col) is where the ground is seen, `offset` in digital numbers."""
+    """One item of a search: a tile of one day. `clear` (row, col) is where the ground is seen, `offset` in
+    digital numbers."""
 
     item: pystac.Item
     assets: dict[str, str]
@@ -74,7 +76,8 @@ class Scene:
 
 @dataclass
 class Day:
-    """The scenes of one solar day, in the order in which they fill the grid; shares are of the grid's cells."""
+    """The scenes of one solar day, in the order in which they fill the grid; shares are of the grid's
+    cells."""
 
     day: str
     scenes: list[Scene]
@@ -98,7 +101,9 @@ class Task:
     signer: Signer
     notes: list[str] = field(default_factory=list)
 
-    def read(self, scene: Scene, asset: str, grid: Grid, dtype: str, resampling: str, nodata: float | None) -> np.ndarray:
+    def read(
+        self, scene: Scene, asset: str, grid: Grid, dtype: str, resampling: str, nodata: float | None
+    ) -> np.ndarray:
         """One asset of a scene on a grid, (row, col)."""
         address = scene.item.assets[asset].get_absolute_href() or scene.item.assets[asset].href
         what = f"{self.place}: the asset '{asset}' ({public(address)}) of item {scene.item.id}"
@@ -106,42 +111,54 @@ class Task:
 
     def numbers(self, scene: Scene, grid: Grid, resampling: str = "bilinear") -> np.ndarray:
         """The digital numbers of a scene's bands on a grid, float32 (band, row, col), NaN = no data."""
-        return np.stack([self.read(scene, scene.assets[band], grid, "float32", resampling, self.sensor.nodata) for band in self.bands])
+        return np.stack(
+            [
+                self.read(scene, scene.assets[band], grid, "float32", resampling, self.sensor.nodata)
+                for band in self.bands
+            ]
+        )
 
     def values(self, scene: Scene, grid: Grid) -> np.ndarray:
         """The physical values of a scene's bands on a grid, float32 (band, row, col), NaN = no data."""
         sensor = self.sensor
-        return (self.numbers(scene, grid) + np.float32(scene.offset)) * np.float32(sensor.scale) + np.float32(sensor.add)
+        return (self.numbers(scene, grid) + np.float32(scene.offset)) * np.float32(sensor.scale) + np.float32(
+            sensor.add
+        )
 
     def mask(self, scene: Scene, grid: Grid) -> np.ndarray:
         """SCL or QA_PIXEL of a scene on a grid, uint16 (row, col)."""
         return self.read(scene, scene.mask_asset, grid, "uint16", "nearest", self.sensor.mask_nodata)
 
 
-def fetch_raster(spec: Mapping[str, Any], grid: Grid, api: str, target: Path, record: Path, mirror: str | None) -> None:
+def fetch_raster(
+    spec: Mapping[str, Any], grid: Grid, api: str, target: Path, record: Path, mirror: str | None
+) -> None:
     """Search a STAC API and write one raster on a grid: a composite of imagery, elevation or land cover.
 
-    Reflectance is float32, NaN = no data, one band each, named by description, in the order of `bands`; elevation float32 (m, NaN = no
-    data); land cover uint8 with the codes of ESA WorldCover, 0 = no data.
+    Reflectance is float32, NaN = no data, one band each, named by description, in the order of `bands`;
+    elevation float32 (m, NaN = no data); land cover uint8 with the codes of ESA WorldCover, 0 = no data.
 
     Args:
-        spec: {stac: sentinel2 or landsat, from, to (ISO dates, both included), bands, composite: least_cloudy (default) or median,
-            max_cloud: greatest cloud cover of a scene by its catalogue in percent (60), collection (optional)}, or {stac: dem or
-            land_cover, collection (optional)}. Its `margin_m` and `api` are the caller's business: `grid` and `api` heed them.
+        spec: {stac: sentinel2 or landsat, from, to (ISO dates, both included), bands, composite: least_cloudy
+            (default) or median, max_cloud: greatest cloud cover of a scene by its catalogue in percent (60),
+            collection (optional)}, or {stac: dem or land_cover, collection (optional)}. Its `margin_m` and
+            `api` are the caller's business: `grid` and `api` heed them.
         api: earth_search, planetary_computer or the URL of a STAC API.
         target: GeoTIFF to write.
-        record: JSON to write: API, collection, what was searched and found, `items` used (id, datetime, day, tile, cloud cover, baseline,
-            offset with the catalogue's word and the check of it), `days` with their shares, shares of the grid, notes.
+        record: JSON to write: API, collection, what was searched and found, `items` used (id, datetime, day,
+            tile, cloud cover, baseline, offset with the catalogue's word and the check of it), `days` with
+            their shares, shares of the grid, notes.
         mirror: folder or URL prefix below which files lie under their URL without its scheme, or None.
 
     Raises:
-        HeadscarpError: a key or name is unknown; the network is forbidden; the API does not answer or has nothing of the kind; a file
-            cannot be read; nothing of the site is seen free of clouds.
+        HeadscarpError: a key or name is unknown; the network is forbidden; the API does not answer or has
+            nothing of the kind; a file cannot be read; nothing of the site is seen free of clouds.
     """
     task = plan(spec, grid, api, f"files, {Path(target).name}", mirror)
     if downloads.is_offline():
         raise HeadscarpError(
-            f"{task.place}: the STAC API {task.url} may not be asked offline; run once without `offline:` (HEADSCARP_OFFLINE), or put the "
+            f"{task.place}: the STAC API {task.url} may not be asked offline; run once without "
+            f"`offline:` (HEADSCARP_OFFLINE), or put the "
             f"raster at {target} yourself and name it by `path:`"
         )
     items, found = search(task)
@@ -177,11 +194,16 @@ def plan(spec: Mapping[str, Any], grid: Grid, api: str, place: str, mirror: str 
         require_known(api, APIS, f"{place}: the STAC API (a name or a URL)")
         if api not in sensor.apis:
             if "api" in spec:
-                raise HeadscarpError(f"{place}: {api} does not give out {sensor.title} freely; set `api: {sensor.apis[0]}` or a URL")
+                raise HeadscarpError(
+                    f"{place}: {api} does not give out {sensor.title} freely; set `api: "
+                    f"{sensor.apis[0]}` or a URL"
+                )
             notes.append(f"{api} does not give out {sensor.title} freely; taken from {sensor.apis[0]}")
             api = sensor.apis[0]
     collection = spec.get("collection", sensor.collection)
-    return Task(place, sensor, bands, grid, api, APIS.get(api, api), collection, mirror, spec, Signer(), notes)
+    return Task(
+        place, sensor, bands, grid, api, APIS.get(api, api), collection, mirror, spec, Signer(), notes
+    )
 
 
 def window(spec: Mapping[str, Any], place: str) -> tuple[date, date]:
@@ -191,7 +213,9 @@ def window(spec: Mapping[str, Any], place: str) -> tuple[date, date]:
         try:
             days.append(date.fromisoformat(str(spec[key])))
         except ValueError:
-            raise HeadscarpError(f"{place}: {key} '{spec[key]}' is not a date such as 2018-09-07; correct it") from None
+            raise HeadscarpError(
+                f"{place}: {key} '{spec[key]}' is not a date such as 2018-09-07; correct it"
+            ) from None
     if days[0] > days[1]:
         raise HeadscarpError(f"{place}: from {days[0]} is later than to {days[1]}; exchange or correct them")
     return days[0], days[1]
@@ -220,9 +244,21 @@ def search(task: Task) -> tuple[list[pystac.Item], dict[str, Any]]:
     items = [item for item in ask(task, bbox, utc) if item.datetime and first <= solar_day(item) <= last]
     greatest = task.spec.get("max_cloud", MAX_CLOUD)
     kept = [item for item in items if (item.properties.get("eo:cloud_cover") or 0) <= greatest]
-    found |= {"from": str(first), "to": str(last), "max_cloud": greatest, "items": len(items), "too_cloudy": len(items) - len(kept)}
-    remedy = "raise max_cloud or widen from and to" if items else "widen from and to, or check the place of the outline"
-    too_cloudy = f" with at most {greatest} % clouds; without that limit there are {len(items)}" if items else ""
+    found |= {
+        "from": str(first),
+        "to": str(last),
+        "max_cloud": greatest,
+        "items": len(items),
+        "too_cloudy": len(items) - len(kept),
+    }
+    remedy = (
+        "raise max_cloud or widen from and to"
+        if items
+        else "widen from and to, or check the place of the outline"
+    )
+    too_cloudy = (
+        f" with at most {greatest} % clouds; without that limit there are {len(items)}" if items else ""
+    )
     require_items(task, kept, found, f" from {first} to {last}{too_cloudy}", remedy)
     return kept, found
 
@@ -238,21 +274,35 @@ def ask(task: Task, bbox: list[float], when: str | None) -> list[pystac.Item]:
         backoff_max=downloads.LONGEST_WAIT_S,
     )
     try:
-        client = pystac_client.Client.open(task.url, stac_io=StacApiIO(max_retries=retries, timeout=API_TIMEOUT_S))
+        client = pystac_client.Client.open(
+            task.url, stac_io=StacApiIO(max_retries=retries, timeout=API_TIMEOUT_S)
+        )
         found = client.search(collections=[task.collection], bbox=bbox, datetime=when, limit=ITEMS_A_PAGE)
         return sorted(found.items(), key=lambda item: item.id)
-    except (APIError, requests.RequestException, pystac.STACError, NotImplementedError, ValueError, KeyError, TypeError) as error:
+    except (
+        APIError,
+        requests.RequestException,
+        pystac.STACError,
+        NotImplementedError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
         raise HeadscarpError(
-            f"{task.place}: the STAC API {task.url} gave no proper answer ({type(error).__name__}: {error}); check the network and the "
+            f"{task.place}: the STAC API {task.url} gave no proper answer ({type(error).__name__}: "
+            f"{error}); check the network and the "
             "address, try again later, or set another `api:` (or `stac:` in config.yaml)"
         ) from error
 
 
-def require_items(task: Task, items: list[pystac.Item], found: Mapping[str, Any], when: str, remedy: str) -> None:
+def require_items(
+    task: Task, items: list[pystac.Item], found: Mapping[str, Any], when: str, remedy: str
+) -> None:
     if not items:
         edges = ", ".join(f"{edge:.4f}" for edge in found["bbox"])
         raise HeadscarpError(
-            f"{task.place}: the collection {task.collection} of {task.url} has no item at longitude, latitude {edges} (west, south, east, "
+            f"{task.place}: the collection {task.collection} of {task.url} has no item at longitude, "
+            f"latitude {edges} (west, south, east, "
             f"north){when}; {remedy}"
         )
 
@@ -267,7 +317,9 @@ def group(task: Task, items: Iterable[pystac.Item]) -> list[Day]:
     for item in items:
         assets = {band: asset_of(item, task.sensor.bands[band]) for band in task.bands}
         mask = asset_of(item, task.sensor.mask) if task.sensor.mask else None
-        missing = [band for band, asset in assets.items() if asset is None] + (["cloud mask"] if task.sensor.mask and not mask else [])
+        missing = [band for band, asset in assets.items() if asset is None] + (
+            ["cloud mask"] if task.sensor.mask and not mask else []
+        )
         if missing:
             lacking.append(f"item {item.id} has no asset for {', '.join(missing)}")
         else:
@@ -275,17 +327,28 @@ def group(task: Task, items: Iterable[pystac.Item]) -> list[Day]:
     if not scenes:
         known = ", ".join(sorted(items[0].assets)) or "none"
         raise HeadscarpError(
-            f"{task.place}: {lacking[0]} (its assets are {known}), nor has any other of {len(lacking)} items all that is needed; choose "
+            f"{task.place}: {lacking[0]} (its assets are {known}), nor has any other of {len(lacking)} "
+            f"items all that is needed; choose "
             "other bands, dates or `collection:`"
         )
     task.notes.extend(f"{text}; left out" for text in lacking)
     if task.sensor.kind != IMAGERY:
-        return [Day("", sorted(scenes, key=lambda scene: (start_of(scene.item), scene.item.id), reverse=True))]
-    # Of one tile processed twice the newer baseline comes first and fills all that it can, then tiles that need no change of CRS.
+        return [
+            Day("", sorted(scenes, key=lambda scene: (start_of(scene.item), scene.item.id), reverse=True))
+        ]
+    # Of one tile processed twice the newer baseline comes first and fills all that it can, then tiles that
+    # need no change of CRS.
     scenes.sort(
-        key=lambda scene: (solar_day(scene.item), -(baseline_of(scene.item) or 0), crs_of(scene.item) != task.grid.crs, scene.item.id)
+        key=lambda scene: (
+            solar_day(scene.item),
+            -(baseline_of(scene.item) or 0),
+            crs_of(scene.item) != task.grid.crs,
+            scene.item.id,
+        )
     )
-    return [Day(str(day), list(part)) for day, part in groupby(scenes, key=lambda scene: solar_day(scene.item))]
+    return [
+        Day(str(day), list(part)) for day, part in groupby(scenes, key=lambda scene: solar_day(scene.item))
+    ]
 
 
 def start_of(item: pystac.Item) -> str:
@@ -297,7 +360,8 @@ def start_of(item: pystac.Item) -> str:
 
 
 def composite(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]]:
-    """The composite, float32 (band, row, col), NaN = no data, and the shares of the grid that were seen and clear.
+    """The composite, float32 (band, row, col), NaN = no data, and the shares of the grid that were seen and
+    clear.
 
     Raises:
         HeadscarpError: nowhere is a day without clouds.
@@ -313,7 +377,8 @@ def composite(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]
         day.clear_share = float(clear_here.mean())
     if not any(day.clear_share for day in days):
         raise HeadscarpError(
-            f"{task.place}: none of {len(days)} days ({days[0].day} to {days[-1].day}) shows any part of the site free of clouds; widen "
+            f"{task.place}: none of {len(days)} days ({days[0].day} to {days[-1].day}) shows any part "
+            f"of the site free of clouds; widen "
             "from and to, or raise max_cloud"
         )
     values = (median if task.spec.get("composite", LEAST_CLOUDY) == MEDIAN else least_cloudy)(task, days)
@@ -323,7 +388,8 @@ def composite(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]
 
 
 def least_cloudy(task: Task, days: list[Day]) -> np.ndarray:
-    """The day with the largest clear share of the grid, its gaps filled by the next ones in that order, (band, row, col)."""
+    """The day with the largest clear share of the grid, its gaps filled by the next ones in that order,
+    (band, row, col)."""
     values = np.full((len(task.bands), *task.grid.shape), np.nan, np.float32)
     missing = np.ones(task.grid.shape, bool)
     for day in progress(task, sorted(days, key=lambda day: -day.clear_share), "days"):
@@ -336,7 +402,8 @@ def least_cloudy(task: Task, days: list[Day]) -> np.ndarray:
 
 
 def median(task: Task, days: list[Day]) -> np.ndarray:
-    """The median of the clear observations of each pixel and band, one a day, (band, row, col), in strips that fit into memory."""
+    """The median of the clear observations of each pixel and band, one a day, (band, row, col), in strips
+    that fit into memory."""
     height, width = task.grid.shape
     used = [day for day in days if day.clear_share]
     rows = max(1, CELLS_AT_ONCE // (len(used) * len(task.bands) * width))
@@ -354,7 +421,8 @@ def median(task: Task, days: list[Day]) -> np.ndarray:
 
 
 def fill(task: Task, day: Day, values: np.ndarray, missing: np.ndarray, top: int) -> None:
-    """Put a day's clear pixels into `values` (band, row, col) where `missing` (row, col), both updated; they begin at row `top`.
+    """Put a day's clear pixels into `values` (band, row, col) where `missing` (row, col), both updated; they
+    begin at row `top`.
 
     A pixel takes all its bands from one scene.
     """
@@ -373,7 +441,8 @@ def fill(task: Task, day: Day, values: np.ndarray, missing: np.ndarray, top: int
 
 
 def settle_offset(task: Task, scene: Scene) -> None:
-    """Find out once what must be added to a scene's digital numbers: the catalogue's word, checked on a thinned grid."""
+    """Find out once what must be added to a scene's digital numbers: the catalogue's word, checked on a
+    thinned grid."""
     if not task.sensor.has_baselines or scene.offset_record is not None:
         return
     factor = max(1, -(-max(task.grid.shape) // LONGEST_GLANCE))
@@ -388,14 +457,20 @@ def settle_offset(task: Task, scene: Scene) -> None:
 
 
 def progress(task: Task, steps: list, what: str) -> Iterable:
-    return tqdm(steps, desc=f"{task.place.removeprefix('files, ')} {what}", disable=not sys.stderr.isatty(), leave=False)
+    return tqdm(
+        steps,
+        desc=f"{task.place.removeprefix('files, ')} {what}",
+        disable=not sys.stderr.isatty(),
+        leave=False,
+    )
 
 
 # --- maps ---
 
 
 def mosaic(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]]:
-    """Tiles of a map joined on the grid, (1, row, col): the newest where there are several; and the share that has none."""
+    """Tiles of a map joined on the grid, (1, row, col): the newest where there are several; and the share
+    that has none."""
     sensor, shape = task.sensor, task.grid.shape
     is_classes = sensor.kind == LAND_COVER
     values = np.full(shape, 0, np.uint8) if is_classes else np.full(shape, np.nan, np.float32)
@@ -404,15 +479,21 @@ def mosaic(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]]:
         if not missing.any():
             break
         (asset,) = scene.assets.values()
-        tile = task.read(scene, asset, task.grid, values.dtype.name, "nearest" if is_classes else "bilinear", sensor.nodata)
+        tile = task.read(
+            scene, asset, task.grid, values.dtype.name, "nearest" if is_classes else "bilinear", sensor.nodata
+        )
         wanted = missing & ((tile != 0) if is_classes else np.isfinite(tile))
         values[wanted] = tile[wanted]
         missing &= ~wanted
         scene.is_used = bool(wanted.any())
     if missing.all():
-        raise HeadscarpError(f"{task.place}: {task.collection} has no data on the site; check the place of the grid")
+        raise HeadscarpError(
+            f"{task.place}: {task.collection} has no data on the site; check the place of the grid"
+        )
     if sensor.kind == ELEVATION and missing.any():
-        task.notes.append("no tile has elevations for a part of the grid: at sea, the Copernicus DEM has no tiles")
+        task.notes.append(
+            "no tile has elevations for a part of the grid: at sea, the Copernicus DEM has no tiles"
+        )
     return values[None], {"clear_share": float((~missing).mean()), "never_seen_share": float(missing.mean())}
 
 
@@ -422,33 +503,51 @@ def mosaic(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]]:
 def write(task: Task, values: np.ndarray, days: list[Day], target: Path) -> None:
     """Write the raster with where it comes from."""
     sensor = task.sensor
-    how = f", {task.spec.get('composite', LEAST_CLOUDY)} of {task.spec['from']} to {task.spec['to']}" if sensor.kind == IMAGERY else ""
+    how = (
+        f", {task.spec.get('composite', LEAST_CLOUDY)} of {task.spec['from']} to {task.spec['to']}"
+        if sensor.kind == IMAGERY
+        else ""
+    )
     source = f"{sensor.title} (collection {task.collection} of {task.url}){how}; {sensor.attribution}"
     kind, nodata = (CLASSES, 0) if sensor.kind == LAND_COVER else (CONTINUOUS, float("nan"))
     write_cog(target, values, task.grid, nodata, task.bands, sensor.units, source, kind)
 
 
-def describe(task: Task, found: Mapping[str, Any], days: list[Day], shares: Mapping[str, float]) -> dict[str, Any]:
+def describe(
+    task: Task, found: Mapping[str, Any], days: list[Day], shares: Mapping[str, float]
+) -> dict[str, Any]:
     """The record of a raster."""
     used = [(day, scene) for day in days for scene in day.scenes if scene.is_used]
     record = {
-        "kind": task.spec["stac"], "title": task.sensor.title, "attribution": task.sensor.attribution,
-        "api": {"name": task.api, "url": task.url}, "collection": task.collection, "search": dict(found), "bands": list(task.bands),
-    }  # fmt: skip
+        "kind": task.spec["stac"],
+        "title": task.sensor.title,
+        "attribution": task.sensor.attribution,
+        "api": {"name": task.api, "url": task.url},
+        "collection": task.collection,
+        "search": dict(found),
+        "bands": list(task.bands),
+    }
     if task.sensor.kind == IMAGERY:
         record["composite"] = task.spec.get("composite", LEAST_CLOUDY)
         record["days"] = [
-            {"day": day.day, "clear_share": round(day.clear_share, 4), "used_share": round(day.used_share, 4)} for day in days
+            {"day": day.day, "clear_share": round(day.clear_share, 4), "used_share": round(day.used_share, 4)}
+            for day in days
         ]
     record["items"] = [describe_scene(task, day, scene) for day, scene in used]
-    return record | {name: round(share, 4) for name, share in shares.items()} | {"notes": notes_of(task, days)}
+    return (
+        record | {name: round(share, 4) for name, share in shares.items()} | {"notes": notes_of(task, days)}
+    )
 
 
 def describe_scene(task: Task, day: Day, scene: Scene) -> dict[str, Any]:
     item = scene.item
     record = {"id": item.id, "datetime": start_of(item), "tile": tile_of(item)}
     if task.sensor.kind == IMAGERY:
-        record |= {"day": day.day, "cloud_cover": item.properties.get("eo:cloud_cover"), "clear_share": round(float(scene.clear.mean()), 4)}
+        record |= {
+            "day": day.day,
+            "cloud_cover": item.properties.get("eo:cloud_cover"),
+            "clear_share": round(float(scene.clear.mean()), 4),
+        }
     if scene.offset_record:
         record |= {"baseline": baseline_of(item), "offset": scene.offset_record}
     return record

@@ -21,13 +21,14 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.warp import transform_bounds
 
 from headscarp.errors import HeadscarpError
-from headscarp.site.grid import Grid
+from headscarp.geo.grid import Grid
 from headscarp.sources import downloads
 from headscarp.sources.downloads import Passing, Unfetched, places_of, reasons
 
 TIMEOUT_S = 30.0
-# GDAL itself asks again after a server's error, but not after 429, since it does not heed Retry-After. What it has read of a file is
-# forgotten when the file is closed, or else half an answer would be taken for the file at the next attempt.
+# GDAL itself asks again after a server's error, but not after 429, since it does not heed Retry-After. What
+# it has read of a file is forgotten when the file is closed, or else half an answer would be taken for the
+# file at the next attempt.
 GDAL_OPTIONS = {
     "GDAL_HTTP_MAX_RETRY": "2",
     "GDAL_HTTP_RETRY_DELAY": "0.5",
@@ -44,9 +45,11 @@ SOON_S = 300  # a token that expires within so many seconds is asked for anew
 
 
 class Signer:
-    """Adds to addresses in the Planetary Computer's blob storage the token that its SAS endpoint gives out for a container.
+    """Adds to addresses in the Planetary Computer's blob storage the token that its SAS endpoint gives out
+    for a container.
 
-    Written to its documentation, not tried live: the endpoint answers `<endpoint>/<account>/<container>` with `token` and `msft:expiry`.
+    Written to its documentation, not tried live: the endpoint answers `<endpoint>/<account>/<container>` with
+    `token` and `msft:expiry`.
     """
 
     def __init__(self, endpoint: str = SAS_ENDPOINT):
@@ -63,7 +66,10 @@ class Signer:
         if not (parts.hostname or "").endswith(BLOB_HOST) or parts.query:
             return address
         container = f"{parts.hostname.removesuffix(BLOB_HOST)}/{parts.path.split('/')[1]}"
-        if container not in self._tokens or (self._tokens[container][1] - datetime.now(UTC)).total_seconds() < SOON_S:
+        if (
+            container not in self._tokens
+            or (self._tokens[container][1] - datetime.now(UTC)).total_seconds() < SOON_S
+        ):
             self._tokens[container] = self._ask(container)
         return f"{address}?{self._tokens[container][0]}"
 
@@ -76,11 +82,20 @@ class Signer:
 
 
 def read_band(
-    address: str, grid: Grid, dtype: str, resampling: str, nodata: float | None, mirror: str | None, sign: Callable[[str], str], what: str
+    address: str,
+    grid: Grid,
+    dtype: str,
+    resampling: str,
+    nodata: float | None,
+    mirror: str | None,
+    sign: Callable[[str], str],
+    what: str,
 ) -> np.ndarray:
-    """Band 1 of a raster on a grid, (row, col) of `dtype`; only the blocks under the grid (of an overview if it is coarser) are read.
+    """Band 1 of a raster on a grid, (row, col) of `dtype`; only the blocks under the grid (of an overview if
+    it is coarser) are read.
 
-    Cells without data are NaN for float types and `nodata` for integers. The file is read in the mirror if it is there.
+    Cells without data are NaN for float types and `nodata` for integers. The file is read in the mirror if it
+    is there.
 
     Args:
         address: URL or path; s3:// stands for a public bucket.
@@ -89,7 +104,8 @@ def read_band(
         what: whose file it is, for messages.
 
     Raises:
-        HeadscarpError: the file cannot be read whole, after repeated attempts: leaving it out would be a gap that nobody sees.
+        HeadscarpError: the file cannot be read whole, after repeated attempts: leaving it out would be a gap
+        that nobody sees.
     """
     address, failures = public(address), []
     for place in readable_places(address, mirror):
@@ -98,7 +114,8 @@ def read_band(
         except Unfetched as failure:
             failures.append(f"{place}: {failure}")
     raise HeadscarpError(
-        f"{what} cannot be read. Tried {'; '.join(failures)}. Try again later, put a sound copy into the folder of `mirror:`, choose dates "
+        f"{what} cannot be read. Tried {'; '.join(failures)}. Try again later, put a sound copy into "
+        f"the folder of `mirror:`, choose dates "
         "for which it is not needed, or set another `api:`"
     )
 
@@ -112,7 +129,8 @@ def public(address: str) -> str:
 
 
 def readable_places(address: str, mirror: str | None) -> list[str]:
-    """Where to read a file, in order: its copy in a mirror (if that is a folder, only where it is there), its own address."""
+    """Where to read a file, in order: its copy in a mirror (if that is a folder, only where it is there), its
+    own address."""
     if "://" not in address:
         return [address]
     return [place for place in places_of(address, mirror) if "://" in place or Path(place).is_file()]
@@ -135,7 +153,9 @@ def persistently(place: str, read: Callable[[], np.ndarray]) -> np.ndarray:
             attempt += 1
             if attempt == downloads.ATTEMPTS:
                 raise Unfetched(f"{failure}, in {attempt} attempts") from None
-            wait = min(max(failure.wait, downloads.FIRST_WAIT_S * 2 ** (attempt - 1)), downloads.LONGEST_WAIT_S)
+            wait = min(
+                max(failure.wait, downloads.FIRST_WAIT_S * 2 ** (attempt - 1)), downloads.LONGEST_WAIT_S
+            )
             logging.warning("%s: %s; asking again in %.1f s", place, failure, wait)
             time.sleep(wait)
 
@@ -149,23 +169,39 @@ def explain(place: str, error: RasterioError) -> NoReturn:
     cause = f"the file is truncated or no raster ({error.__cause__ or error})"
     if "://" not in place:
         raise Unfetched(cause)
-    with reasons(), urllib.request.urlopen(urllib.request.Request(place, headers={"Range": "bytes=0-0"}), timeout=TIMEOUT_S):
+    with (
+        reasons(),
+        urllib.request.urlopen(
+            urllib.request.Request(place, headers={"Range": "bytes=0-0"}), timeout=TIMEOUT_S
+        ),
+    ):
         pass
     raise Passing(cause)
 
 
 def load(place: str, grid: Grid, dtype: str, resampling: str, nodata: float | None) -> np.ndarray:
-    """Band 1 of one raster on a grid, by odc-stac, which is told nothing but its address: what items say of their rasters may be wrong."""
+    """Band 1 of one raster on a grid, by odc-stac, which is told nothing but its address: what items say of
+    their rasters may be wrong."""
     footprint = shapely.box(*transform_bounds(grid.crs, "EPSG:4326", *grid.bounds))
-    item = pystac.Item("one", shapely.geometry.mapping(footprint), list(footprint.bounds), datetime(2000, 1, 1, tzinfo=UTC), {})
+    item = pystac.Item(
+        "one",
+        shapely.geometry.mapping(footprint),
+        list(footprint.bounds),
+        datetime(2000, 1, 1, tzinfo=UTC),
+        {},
+    )
     item.collection_id = "one"
     item.add_asset("band", pystac.Asset(place, media_type=pystac.MediaType.COG, roles=["data"]))
     described = {"data_type": dtype} | ({} if nodata is None else {"nodata": nodata})
     with no_lost_tags():
         data = odc.stac.load(
-            [item], ["band"], geobox=GeoBox(grid.shape, grid.transform, grid.crs), resampling=resampling, dtype=dtype,
+            [item],
+            ["band"],
+            geobox=GeoBox(grid.shape, grid.transform, grid.crs),
+            resampling=resampling,
+            dtype=dtype,
             stac_cfg={"one": {"assets": {"*": described}}},
-        )  # fmt: skip
+        )
     values = data["band"].values[0]
     if nodata is not None and values.dtype.kind == "f":
         values[values == nodata] = np.nan
@@ -174,7 +210,8 @@ def load(place: str, grid: Grid, dtype: str, resampling: str, nodata: float | No
 
 @contextmanager
 def no_lost_tags() -> Iterator[None]:
-    """Make an error of what GDAL only warns of: a header of which a part did not arrive, so that a raster loses its place or its nodata.
+    """Make an error of what GDAL only warns of: a header of which a part did not arrive, so that a raster
+    loses its place or its nodata.
 
     Raises:
         RasterioIOError: that happened, or a raster has no CRS.
@@ -185,7 +222,8 @@ def no_lost_tags() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", NotGeoreferencedWarning)
             yield
-    except (AssertionError, NotGeoreferencedWarning) as error:  # so odc-stac meets a raster without CRS, and rasterio one without place
+    # so odc-stac meets a raster without CRS, and rasterio one without place
+    except (AssertionError, NotGeoreferencedWarning) as error:
         raise RasterioIOError("it has no CRS or no place") from error
     finally:
         logging.getLogger("rasterio").removeHandler(warned)

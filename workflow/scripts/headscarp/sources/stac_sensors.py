@@ -1,9 +1,11 @@
-"""What the STAC catalogues offer to a site: collections, assets, scales, cloud masks, and the offset of Sentinel-2's newer baselines.
+"""What the STAC catalogues offer to a site: collections, assets, scales, cloud masks, and the offset of
+Sentinel-2's newer baselines.
 
-Sources: Sentinel-2 Products Specification Document (scene classification, BOA_ADD_OFFSET of processing baseline 04.00, in force since
-25 January 2022); Landsat 8-9 Collection 2 Level 2 Science Product Guide (scaling, QA_PIXEL); Copernicus DEM Product Handbook; ESA
-WorldCover Product User Manual. The names of collections and assets are those that Earth Search v1 and the Planetary Computer document;
-neither has been tried live.
+Sources: Sentinel-2 Products Specification Document (scene classification, BOA_ADD_OFFSET of processing
+baseline 04.00, in force since 25 January 2022); Landsat 8-9 Collection 2 Level 2 Science Product Guide
+(scaling, QA_PIXEL); Copernicus DEM Product Handbook; ESA WorldCover Product User Manual. The names of
+collections and assets are those that Earth Search v1 and the Planetary Computer document; neither has been
+tried live.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +21,14 @@ APIS = {
     "planetary_computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
 }
 IMAGERY, ELEVATION, LAND_COVER = "imagery", "elevation", "land_cover"
-SCL_MASKED = (0, 1, 3, 8, 9, 10)  # no data, saturated or defective, cloud shadow, cloud (medium, high probability), thin cirrus
+# no data, saturated or defective, cloud shadow, cloud (medium, high probability), thin cirrus
+SCL_MASKED = (0, 1, 3, 8, 9, 10)
 QA_MASKED = 0b11111  # fill, dilated cloud, cirrus, cloud, cloud shadow: bits 0 to 4 of QA_PIXEL
 NEW_BASELINE, NEW_BASELINE_SINCE = 4.0, date(2022, 1, 25)
 NEW_BASELINE_OFFSET = -1000  # digital numbers
-# The dark-pixel test, in reflectance. Surfaces do not reflect less than nothing, but noise over water and in shadow does by a little; a
-# scene of some size has something dark (water, shadow, dense forest), in one band at least.
+# The dark-pixel test, in reflectance. Surfaces do not reflect less than nothing, but noise over water and in
+# shadow does by a little; a scene of some size has something dark (water, shadow, dense forest), in one band
+# at least.
 TOO_LOW, TOO_MANY = -0.02, 0.05
 TOO_HIGH, DARK, DARK_PERCENTILE = 0.1, 0.05, 1
 FEWEST_PIXELS = 100
@@ -44,8 +48,9 @@ def qa_shows_ground(mask: np.ndarray) -> np.ndarray:
 class Sensor:
     """One kind of data.
 
-    `bands` maps our names to the names that catalogues give to the asset or (common name) to its band, in the order of preference, `mask`
-    holds those of the cloud mask. A value is `scale` x digital number + `add`. `nodata` is that of files that declare none.
+    `bands` maps our names to the names that catalogues give to the asset or (common name) to its band, in the
+    order of preference, `mask` holds those of the cloud mask. A value is `scale` x digital number + `add`.
+    `nodata` is that of files that declare none.
     """
 
     title: str
@@ -66,37 +71,78 @@ class Sensor:
 
 SENSORS = {
     "sentinel2": Sensor(
-        "Sentinel-2 L2A", IMAGERY, "sentinel-2-l2a", tuple(APIS),
+        "Sentinel-2 L2A",
+        IMAGERY,
+        "sentinel-2-l2a",
+        tuple(APIS),
         {
-            "blue": ("blue", "B02"), "green": ("green", "B03"), "red": ("red", "B04"), "red_edge1": ("rededge1", "B05"),
-            "red_edge2": ("rededge2", "B06"), "red_edge3": ("rededge3", "B07"), "nir": ("nir", "B08"), "narrow_nir": ("nir08", "B8A"),
-            "swir1": ("swir16", "B11"), "swir2": ("swir22", "B12"),
+            "blue": ("blue", "B02"),
+            "green": ("green", "B03"),
+            "red": ("red", "B04"),
+            "red_edge1": ("rededge1", "B05"),
+            "red_edge2": ("rededge2", "B06"),
+            "red_edge3": ("rededge3", "B07"),
+            "nir": ("nir", "B08"),
+            "narrow_nir": ("nir08", "B8A"),
+            "swir1": ("swir16", "B11"),
+            "swir2": ("swir22", "B12"),
         },
-        "reflectance", "contains modified Copernicus Sentinel data", ("scl", "SCL"), scale=1e-4, has_baselines=True,
+        "reflectance",
+        "contains modified Copernicus Sentinel data",
+        ("scl", "SCL"),
+        scale=1e-4,
+        has_baselines=True,
     ),
-    # Earth Search lists Landsat too, but its files ask for an account of the USGS or for the requester to pay.
+    # Earth Search lists Landsat too, but its files ask for an account of the USGS or for the requester to
+    # pay.
     "landsat": Sensor(
-        "Landsat Collection 2 Level 2", IMAGERY, "landsat-c2-l2", ("planetary_computer",),
+        "Landsat Collection 2 Level 2",
+        IMAGERY,
+        "landsat-c2-l2",
+        ("planetary_computer",),
         {
-            "blue": ("blue",), "green": ("green",), "red": ("red",), "nir": ("nir08", "nir"), "swir1": ("swir16",), "swir2": ("swir22",),
+            "blue": ("blue",),
+            "green": ("green",),
+            "red": ("red",),
+            "nir": ("nir08", "nir"),
+            "swir1": ("swir16",),
+            "swir2": ("swir22",),
         },
-        "reflectance", "Landsat data courtesy of the U.S. Geological Survey", ("qa_pixel",), mask_nodata=1,
-        shows_ground=qa_shows_ground, scale=2.75e-5, add=-0.2,
+        "reflectance",
+        "Landsat data courtesy of the U.S. Geological Survey",
+        ("qa_pixel",),
+        mask_nodata=1,
+        shows_ground=qa_shows_ground,
+        scale=2.75e-5,
+        add=-0.2,
     ),
     "dem": Sensor(
-        "Copernicus DEM GLO-30", ELEVATION, "cop-dem-glo-30", tuple(APIS), {"elevation": ("data", "elevation", "dem")}, "m",
-        "(c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH 2014-2018, provided under COPERNICUS by the European Union and ESA",
+        "Copernicus DEM GLO-30",
+        ELEVATION,
+        "cop-dem-glo-30",
+        tuple(APIS),
+        {"elevation": ("data", "elevation", "dem")},
+        "m",
+        "(c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH 2014-2018, provided under "
+        "COPERNICUS by the European Union and ESA",
         nodata=None,
     ),
     "land_cover": Sensor(
-        "ESA WorldCover", LAND_COVER, "esa-worldcover", ("planetary_computer",), {"land_cover": ("map", "data", "land_cover")}, "class",
-        "(c) ESA WorldCover project, contains modified Copernicus Sentinel data processed by the ESA WorldCover consortium, CC BY 4.0",
+        "ESA WorldCover",
+        LAND_COVER,
+        "esa-worldcover",
+        ("planetary_computer",),
+        {"land_cover": ("map", "data", "land_cover")},
+        "class",
+        "(c) ESA WorldCover project, contains modified Copernicus Sentinel data processed by the ESA "
+        "WorldCover consortium, CC BY 4.0",
     ),
-}  # fmt: skip
+}
 
 
 def asset_of(item: pystac.Item, names: Sequence[str]) -> str | None:
-    """Key of the asset with one of the names, or else of one with a single band of that (common) name; None if there is none."""
+    """Key of the asset with one of the names, or else of one with a single band of that (common) name; None
+    if there is none."""
     for name in names:
         if name in item.assets:
             return name
@@ -110,7 +156,8 @@ def asset_of(item: pystac.Item, names: Sequence[str]) -> str | None:
 
 
 def solar_day(item: pystac.Item) -> date | None:
-    """The day of an item by the sun at its middle: two tiles of one overpass share it; None for a map of a whole year."""
+    """The day of an item by the sun at its middle: two tiles of one overpass share it; None for a map of a
+    whole year."""
     if item.datetime is None:
         return None
     west, _, east, _ = item.bbox
@@ -123,7 +170,9 @@ def tile_of(item: pystac.Item) -> str:
     if "landsat:wrs_path" in properties:
         return f"{properties['landsat:wrs_path']}/{properties.get('landsat:wrs_row')}"
     if "mgrs:utm_zone" in properties:
-        return "".join(str(properties.get(f"mgrs:{part}", "")) for part in ("utm_zone", "latitude_band", "grid_square"))
+        return "".join(
+            str(properties.get(f"mgrs:{part}", "")) for part in ("utm_zone", "latitude_band", "grid_square")
+        )
     return str(properties.get("s2:mgrs_tile") or properties.get("grid:code", "").removeprefix("MGRS-"))
 
 
@@ -143,7 +192,8 @@ def baseline_of(item: pystac.Item) -> float | None:
 
 
 def stated_offset(item: pystac.Item, asset: str) -> tuple[int, str]:
-    """What must be added to the digital numbers of a Sentinel-2 asset by the word of its catalogue, and that word."""
+    """What must be added to the digital numbers of a Sentinel-2 asset by the word of its catalogue, and that
+    word."""
     if item.properties.get("earthsearch:boa_offset_applied") is True:
         return 0, "earthsearch:boa_offset_applied is true"
     fields = item.assets[asset].extra_fields
@@ -153,14 +203,17 @@ def stated_offset(item: pystac.Item, asset: str) -> tuple[int, str]:
             return round(record[key] / scale), f"{key} of the asset is {record[key]:g}"
     baseline = baseline_of(item)
     if baseline is not None:
-        return (NEW_BASELINE_OFFSET if baseline >= NEW_BASELINE else 0), f"processing baseline {baseline:05.2f}"
+        return (
+            NEW_BASELINE_OFFSET if baseline >= NEW_BASELINE else 0
+        ), f"processing baseline {baseline:05.2f}"
     if solar_day(item) >= NEW_BASELINE_SINCE:
         return NEW_BASELINE_OFFSET, f"no processing baseline stated, taken since {NEW_BASELINE_SINCE}"
     return 0, f"no processing baseline stated, taken before {NEW_BASELINE_SINCE}"
 
 
 def described_bands(fields: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
-    """The first band of an asset by the raster extension 1 (`raster:bands`) and by STAC 1.1 (`bands`), with the key of its offset."""
+    """The first band of an asset by the raster extension 1 (`raster:bands`) and by STAC 1.1 (`bands`), with
+    the key of its offset."""
     return [(band, "offset") for band in fields.get("raster:bands", [])[:1]] + [
         (band, "raster:offset") for band in fields.get("bands", [])[:1]
     ]
@@ -184,14 +237,20 @@ def judge_offset(numbers: np.ndarray, stated: int) -> tuple[int, str]:
     darkest = float(np.percentile(numbers / 1e4, DARK_PERCENTILE, axis=1).min())
     if stated and low > TOO_MANY:
         return 0, (
-            f"the catalogue is wrong: applying the offset would send {low:.0%} of the clear pixels below {TOO_LOW}, so it has been applied "
+            f"the catalogue is wrong: applying the offset would send {low:.0%} of the clear pixels "
+            f"below {TOO_LOW}, so it has been applied "
             "already; not applied"
         )
     if not stated and low <= TOO_MANY and TOO_HIGH <= darkest < TOO_HIGH + DARK:
         return NEW_BASELINE_OFFSET, (
-            f"the catalogue is wrong: the darkest pixels reflect {darkest:.3f} or more in every band, so the offset has not been applied "
+            f"the catalogue is wrong: the darkest pixels reflect {darkest:.3f} or more in every band, "
+            f"so the offset has not been applied "
             "yet; applied"
         )
     if darkest >= (TOO_HIGH + DARK if stated else TOO_HIGH):
-        return stated, f"cannot be decided: nothing is dark here (darkest {darkest:.3f} before any offset); the catalogue's word is kept"
+        return (
+            stated,
+            f"cannot be decided: nothing is dark here (darkest {darkest:.3f} before any offset); the "
+            f"catalogue's word is kept",
+        )
     return stated, f"confirmed: the darkest pixels reflect {darkest + stated / 1e4:.3f}"

@@ -38,13 +38,15 @@ class Member:
 
 
 def unpack(archive: str | Path, folder: str | Path) -> None:
-    """Unpack a zip or tar archive (also gzip, bzip2, xz) into `folder`, replacing it; when that fails nothing of the archive is left.
+    """Unpack a zip or tar archive (also gzip, bzip2, xz) into `folder`, replacing it; when that fails nothing
+    of the archive is left.
 
-    Names in a zip that are not marked as UTF-8 are read as UTF-8 or, where they are not, as CP932 (Japanese Windows).
+    Names in a zip that are not marked as UTF-8 are read as UTF-8 or, where they are not, as CP932 (Japanese
+    Windows).
 
     Raises:
-        HeadscarpError: a member would lie outside the folder, or is a link or a device; or the archive is damaged, empty, has a
-            password, or is neither zip nor tar.
+        HeadscarpError: a member would lie outside the folder, or is a link or a device; or the archive is
+            damaged, empty, has a password, or is neither zip nor tar.
         DiskFullError: what it holds is larger than the free space.
     """
     archive, folder = Path(archive), Path(folder)
@@ -68,7 +70,9 @@ def path_inside(name: str, place: str) -> PurePosixPath:
     """
     path = PurePosixPath(name.replace("\\", "/"))  # some Windows tools write backslashes
     if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\0" in name:
-        raise HeadscarpError(f"{place}: '{name}' would lie outside the folder, so nothing was written; do not trust this file")
+        raise HeadscarpError(
+            f"{place}: '{name}' would lie outside the folder, so nothing was written; do not trust this file"
+        )
     return path
 
 
@@ -83,7 +87,8 @@ def write(member: Member, path: Path) -> None:
 
 @contextmanager
 def opened(archive: Path) -> Iterator[list[Member]]:
-    """Members of an archive, to be read while the block lasts; what the archive does wrong there becomes a `HeadscarpError`."""
+    """Members of an archive, to be read while the block lasts; what the archive does wrong there becomes a
+    `HeadscarpError`."""
     try:
         if tarfile.is_tarfile(archive):  # asked first, since a tar that holds a zip passes for a zip
             with tarfile.open(archive) as stream:
@@ -99,7 +104,8 @@ def opened(archive: Path) -> Iterator[list[Member]]:
         if is_disk_full(error, archive.parent):
             raise
         raise HeadscarpError(
-            f"{archive} could not be unpacked and nothing of it was left: it is damaged, has a password or is neither zip nor tar "
+            f"{archive} could not be unpacked and nothing of it was left: it is damaged, has a password "
+            f"or is neither zip nor tar "
             f"({type(error).__name__}: {error}); delete it and fetch it again, or unpack it yourself"
         ) from None
 
@@ -141,4 +147,7 @@ def require_end(stream: tarfile.TarFile) -> None:
 
 def refused(name: str, archive: Path) -> HeadscarpError:
     """Data sets need no links and devices, and a link may lead out of the folder."""
-    return HeadscarpError(f"{archive}: '{name}' is a link or a device, so nothing was unpacked; unpack it yourself if you trust it")
+    return HeadscarpError(
+        f"{archive}: '{name}' is a link or a device, so nothing was unpacked; unpack it yourself if you "
+        f"trust it"
+    )

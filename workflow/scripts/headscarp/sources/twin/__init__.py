@@ -1,1 +1,2 @@
-"""Simulated study areas ("twins"): a landscape, its landslides and its image, from a site table and a seed."""
+"""Simulated study areas ("twins"): a landscape, its landslides and its image, from a site table and a
+seed."""

@@ -10,7 +10,20 @@ from headscarp.sources.twin.fields import correlated_noise, highest
 from headscarp.sources.twin.spec import TwinSpec
 
 FOREST, SHRUB, GRASS, FIELD, SOIL, ROCK, QUARRY, BAR, ROAD, BUILT, WATER, SNOW = range(1, 13)
-NAMES = ("forest", "shrub", "grass", "field", "bare soil", "rock", "quarry", "river bar", "road", "built-up", "water", "snow")
+NAMES = (
+    "forest",
+    "shrub",
+    "grass",
+    "field",
+    "bare soil",
+    "rock",
+    "quarry",
+    "river bar",
+    "road",
+    "built-up",
+    "water",
+    "snow",
+)
 
 
 # Zhangjiajie is mainly forest and fields (zhang2024, Section 2.1).
@@ -19,8 +32,8 @@ _FOREST_GAIN = 0.7
 
 @dataclass(frozen=True)
 class Ground:
-    """What land cover depends on, each (row, col) at the image's pixels: elevation (m), slope (degrees), azimuth of the slope (radians),
-    distance to rivers (m), water (mask) and lithology (1-3)."""
+    """What land cover depends on, each (row, col) at the image's pixels: elevation (m), slope (degrees),
+    azimuth of the slope (radians), distance to rivers (m), water (mask) and lithology (1-3)."""
 
     elevation: np.ndarray
     slope: np.ndarray
@@ -40,8 +53,11 @@ class Ground:
         return self.elevation - ndimage.gaussian_filter(self.elevation, 15)
 
 
-def vegetation(spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped: np.ndarray, remoteness: np.ndarray) -> np.ndarray:
-    """Classes of plants, fields and built-up land (row, col) uint8; people build where fields are and `remoteness` is low."""
+def vegetation(
+    spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped: np.ndarray, remoteness: np.ndarray
+) -> np.ndarray:
+    """Classes of plants, fields and built-up land (row, col) uint8; people build where fields are and
+    `remoteness` is low."""
     shape = ground.slope.shape
     alpine = spec.snow_line_m is not None
     size = mapped.sum()
@@ -56,18 +72,27 @@ def vegetation(spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped:
     gentle = correlated_noise(rng, shape, 10) - ground.slope / 7 - 3 * ground.height
     farmed = highest(gentle, ground.slope < 22, mapped, (0.06 if alpine else 0.16) * size)
     cover[farmed] = FIELD
-    cover[highest(gentle + correlated_noise(rng, shape, 4) - remoteness, farmed, mapped, 0.012 * size)] = BUILT
+    cover[highest(gentle + correlated_noise(rng, shape, 4) - remoteness, farmed, mapped, 0.012 * size)] = (
+        BUILT
+    )
     return cover
 
 
 def land_cover(
-    spec: TwinSpec, rng: np.random.Generator, ground: Ground, safety: np.ndarray, mapped: np.ndarray, slides: np.ndarray,
-    plants: np.ndarray, roads: np.ndarray | None,
-) -> np.ndarray:  # fmt: skip
-    """Classes of land cover (row, col) uint8 as it was before the slides: `plants` (of `vegetation`), bare ground, roads, snow and water.
+    spec: TwinSpec,
+    rng: np.random.Generator,
+    ground: Ground,
+    safety: np.ndarray,
+    mapped: np.ndarray,
+    slides: np.ndarray,
+    plants: np.ndarray,
+    roads: np.ndarray | None,
+) -> np.ndarray:
+    """Classes of land cover (row, col) uint8 as it was before the slides: `plants` (of `vegetation`), bare
+    ground, roads, snow and water.
 
-    Look-alikes keep off the mask `slides` and unsafe ground (`safety`: factor of safety), and their share of the mask `mapped` is the
-    spec's. `roads` is a mask; None lets them be drawn.
+    Look-alikes keep off the mask `slides` and unsafe ground (`safety`: factor of safety), and their share of
+    the mask `mapped` is the spec's. `roads` is a mask; None lets them be drawn.
     """
     shape = ground.slope.shape
     cover = plants.copy()
@@ -81,15 +106,22 @@ def land_cover(
 
 
 def snow_over(ground: Ground, snow_line_m: float, drifts: np.ndarray) -> np.ndarray:
-    """Mask (row, col) of snow: above the snow line, lower in drifts (noise of unit variance) and on northern slopes, not on cliffs."""
+    """Mask (row, col) of snow: above the snow line, lower in drifts (noise of unit variance) and on northern
+    slopes, not on cliffs."""
     depth = 120 * drifts + 220 * np.cos(ground.aspect) - 6 * np.maximum(ground.slope - 35, 0)
     return (ground.elevation + depth > snow_line_m) & (ground.elevation > snow_line_m - 150)
 
 
 def _look_alikes(
-    spec: TwinSpec, rng: np.random.Generator, ground: Ground, safety: np.ndarray, mapped: np.ndarray, allowed: np.ndarray
+    spec: TwinSpec,
+    rng: np.random.Generator,
+    ground: Ground,
+    safety: np.ndarray,
+    mapped: np.ndarray,
+    allowed: np.ndarray,
 ) -> list[tuple[int, np.ndarray]]:
-    """Bare patches as large as slides but on stable ground: cleared soil, rock on ridges, quarries near valleys, bars by rivers."""
+    """Bare patches as large as slides but on stable ground: cleared soil, rock on ridges, quarries near
+    valleys, bars by rivers."""
     shape = ground.slope.shape
     total = spec.look_alike_share * mapped.sum()
     stable = allowed & (safety > np.quantile(safety[mapped], 0.55))
@@ -100,22 +132,38 @@ def _look_alikes(
     return [
         (SOIL, highest(patches[0] - ground.slope / 22, gentle & ~ridge, mapped, 0.55 * total)),
         (ROCK, highest(patches[1] + 0.3 * (ground.lithology == 3), ridge, mapped, 0.38 * total)),
-        (QUARRY, highest(patches[2] - ground.river_distance / 1500, stable & (ground.slope < 30), mapped, 0.04 * total)),
+        (
+            QUARRY,
+            highest(
+                patches[2] - ground.river_distance / 1500, stable & (ground.slope < 30), mapped, 0.04 * total
+            ),
+        ),
         (BAR, highest(patches[3] - ground.river_distance / 40, floor, mapped, 0.03 * total)),
     ]
 
 
 def _roads(rng: np.random.Generator, ground: Ground) -> np.ndarray:
-    """Roads: cheapest ways over gentle ground between places in valleys, found on a grid four times coarser and drawn one pixel wide."""
+    """Roads: cheapest ways over gentle ground between places in valleys, found on a grid four times coarser
+    and drawn one pixel wide."""
     step = 4
-    cost = 1 + (ground.slope[::step, ::step] / 8) ** 2 + 30 * ground.water[::step, ::step] + 4 * ground.height[::step, ::step]
+    cost = (
+        1
+        + (ground.slope[::step, ::step] / 8) ** 2
+        + 30 * ground.water[::step, ::step]
+        + 4 * ground.height[::step, ::step]
+    )
     cost = ndimage.gaussian_filter(cost, 1)
     rows, cols = cost.shape
-    ends = [(rng.integers(rows), edge) for edge in (0, cols - 1)] + [(edge, rng.integers(cols)) for edge in (0, rows - 1)]
+    ends = [(rng.integers(rows), edge) for edge in (0, cols - 1)] + [
+        (edge, rng.integers(cols)) for edge in (0, rows - 1)
+    ]
     ends += [(rng.integers(rows), rng.integers(cols)) for _ in range(3)]
     mask = np.zeros(ground.slope.shape, bool)
     hub = np.unravel_index(
-        np.argmin(cost + 0.02 * np.hypot(*(np.indices(cost.shape) - np.array(cost.shape)[:, None, None] / 2))), cost.shape
+        np.argmin(
+            cost + 0.02 * np.hypot(*(np.indices(cost.shape) - np.array(cost.shape)[:, None, None] / 2))
+        ),
+        cost.shape,
     )
     for end in ends:
         way = np.array(route_through_array(cost, end, hub, fully_connected=True)[0], float)
@@ -123,6 +171,8 @@ def _roads(rng: np.random.Generator, ground: Ground) -> np.ndarray:
             continue
         way = ndimage.gaussian_filter1d(way, 1.2, axis=0, mode="nearest") * step + step / 2
         fine = np.linspace(0, len(way) - 1, 6 * step * len(way) // 4)
-        at = np.column_stack([np.interp(fine, np.arange(len(way)), way[:, axis]) for axis in (0, 1)]).astype(int)
+        at = np.column_stack([np.interp(fine, np.arange(len(way)), way[:, axis]) for axis in (0, 1)]).astype(
+            int
+        )
         mask[np.clip(at[:, 0], 0, mask.shape[0] - 1), np.clip(at[:, 1], 0, mask.shape[1] - 1)] = True
     return mask

@@ -7,8 +7,11 @@ from scipy import fft, ndimage
 _LEAST_SHADOW_M = 0.15
 
 
-def correlated_noise(rng: np.random.Generator, shape: tuple[int, int], correlation: float, roughness: float = 1.5) -> np.ndarray:
-    """Gaussian noise of zero mean and unit variance, shape (row, col), correlated over about `correlation` cells (von Karman spectrum).
+def correlated_noise(
+    rng: np.random.Generator, shape: tuple[int, int], correlation: float, roughness: float = 1.5
+) -> np.ndarray:
+    """Gaussian noise of zero mean and unit variance, shape (row, col), correlated over about `correlation`
+    cells (von Karman spectrum).
 
     A larger `roughness` exponent means a smoother field.
     """
@@ -21,13 +24,15 @@ def correlated_noise(rng: np.random.Generator, shape: tuple[int, int], correlati
 
 
 def blurred_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """Gaussian noise of unit variance, shape (row, col) float32, smooth over about `sigma` cells; cheap where they are few."""
+    """Gaussian noise of unit variance, shape (row, col) float32, smooth over about `sigma` cells; cheap where
+    they are few."""
     field = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma)
     return field / field.std()
 
 
 def slope_and_aspect(elevation: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Slope (degrees) and downslope azimuth (radians clockwise from north) of a north-up elevation grid, by central differences."""
+    """Slope (degrees) and downslope azimuth (radians clockwise from north) of a north-up elevation grid, by
+    central differences."""
     southward, eastward = np.gradient(elevation, spacing)
     return np.degrees(np.arctan(np.hypot(southward, eastward))), np.arctan2(-eastward, southward)
 
@@ -35,11 +40,14 @@ def slope_and_aspect(elevation: np.ndarray, spacing: float) -> tuple[np.ndarray,
 def resample_to(coarse: np.ndarray, shape: tuple[int, int], factor: int, order: int = 1) -> np.ndarray:
     """Values of a grid at the pixel centres of a grid `factor` times finer with the same corner."""
     rows, cols = ((np.arange(size) + 0.5) / factor - 0.5 for size in shape)
-    return ndimage.map_coordinates(coarse, np.meshgrid(rows, cols, indexing="ij"), order=order, mode="nearest")
+    return ndimage.map_coordinates(
+        coarse, np.meshgrid(rows, cols, indexing="ij"), order=order, mode="nearest"
+    )
 
 
 def highest(score: np.ndarray, eligible: np.ndarray, within: np.ndarray, cells: float) -> np.ndarray:
-    """Mask of the eligible cells whose score is at least that of the `cells` highest eligible ones inside the mask `within`."""
+    """Mask of the eligible cells whose score is at least that of the `cells` highest eligible ones inside the
+    mask `within`."""
     inside = score[eligible & within]
     cells = min(int(cells), inside.size)
     if cells == 0:
@@ -47,8 +55,11 @@ def highest(score: np.ndarray, eligible: np.ndarray, within: np.ndarray, cells: 
     return eligible & (score >= np.partition(inside, -cells)[-cells])
 
 
-def winding_line(rng: np.random.Generator, points: np.ndarray, spacing: float, amplitude: float) -> np.ndarray:
-    """A line through control points (n, 2) in cells, densified to about `spacing`, swinging to its sides with about `amplitude` cells."""
+def winding_line(
+    rng: np.random.Generator, points: np.ndarray, spacing: float, amplitude: float
+) -> np.ndarray:
+    """A line through control points (n, 2) in cells, densified to about `spacing`, swinging to its sides with
+    about `amplitude` cells."""
     points = np.asarray(points, float)
     along = np.r_[0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))]
     count = max(8, int(along[-1] / spacing))
@@ -64,9 +75,12 @@ def winding_line(rng: np.random.Generator, points: np.ndarray, spacing: float, a
     return line + amplitude * swing[:, None] * normal
 
 
-def cast_shadow(top: np.ndarray, spacing: float, sun_deg: tuple[float, float], tallest: float, step: int = 1) -> np.ndarray:
-    """Mask (row, col) of the cells in the shadow of what rises up to `tallest` above them: heights `top` (m) in cells of `spacing` (m), the
-    sun's azimuth and elevation (degrees), followed towards the sun every `step` cells."""
+def cast_shadow(
+    top: np.ndarray, spacing: float, sun_deg: tuple[float, float], tallest: float, step: int = 1
+) -> np.ndarray:
+    """Mask (row, col) of the cells in the shadow of what rises up to `tallest` above them: heights `top` (m)
+    in cells of `spacing` (m), the sun's azimuth and elevation (degrees), followed towards the sun every
+    `step` cells."""
     azimuth, elevation = np.radians(sun_deg)
     shaded = np.zeros(top.shape, bool)
     for cells in range(step, int(tallest / np.tan(elevation) / spacing), step):

@@ -5,12 +5,29 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 
-SITE_FILES = ("bands.tif", "dem.tif", "lithology.tif", "faults.gpkg", "rivers.gpkg", "landslides.gpkg", "study_area.gpkg", "manifest.json")
+SITE_FILES = (
+    "bands.tif",
+    "dem.tif",
+    "lithology.tif",
+    "faults.gpkg",
+    "rivers.gpkg",
+    "landslides.gpkg",
+    "study_area.gpkg",
+    "manifest.json",
+)
 REGION_FILES = (
-    "dem_90m.tif", "soil.tif", "land_use.tif", "rainfall.tif", "roads.gpkg", "settlements.gpkg", "water.gpkg", "district.gpkg",
+    "dem_90m.tif",
+    "soil.tif",
+    "land_use.tif",
+    "rainfall.tif",
+    "roads.gpkg",
+    "settlements.gpkg",
+    "water.gpkg",
+    "district.gpkg",
     "survey.gpkg",
-)  # fmt: skip
-# A twin record of this kind is one of very-high-resolution images; one without a kind is a landscape with an image of 10 or 15 m.
+)
+# A twin record of this kind is one of very-high-resolution images; one without a kind is a landscape with an
+# image of 10 or 15 m.
 VHR = "vhr"
 VHR_IMAGE_FILES = ("rgb{}.tif", "classes{}.tif", "landslides{}.gpkg")
 VHR_FILES = ("dem.tif", "ndvi.tif", "study_area.gpkg", "manifest.json")
@@ -19,17 +36,28 @@ VHR_SERIES_FILES = ("nets.gpkg", "mine.gpkg", "roads.gpkg", "buildings.gpkg")
 # One of this kind is a landscape of 30 m at several dates.
 SERIES = "series"
 DATED_FILES = ("rgb_{}.tif", "clouds_{}.tif", "precipitation_{}.tif")
-SERIES_FILES = ("dem.tif", "lithology.tif", "landslides.gpkg", "study_area.gpkg", "rivers.gpkg", "faults.gpkg", "manifest.json")
+SERIES_FILES = (
+    "dem.tif",
+    "lithology.tif",
+    "landslides.gpkg",
+    "study_area.gpkg",
+    "rivers.gpkg",
+    "faults.gpkg",
+    "manifest.json",
+)
 
 
 def raw_files(record: dict[str, Any]) -> tuple[str, ...]:
-    """Names of the files that `simulate_twin` writes for a site's `twin` record; those of a region or of several images are more.
+    """Names of the files that `simulate_twin` writes for a site's `twin` record; those of a region or of
+    several images are more.
 
     Raises:
         HeadscarpError: the record lacks its images or dates, or does not name each.
     """
     if record.get("kind") == SERIES:
-        return tuple(name.format(date) for date in named(record, "dates") for name in DATED_FILES) + SERIES_FILES
+        return (
+            tuple(name.format(date) for date in named(record, "dates") for name in DATED_FILES) + SERIES_FILES
+        )
     if record.get("kind") == VHR:
         images = named(record, "images")
         per_image = tuple(name.format(suffix) for suffix in suffixes(images) for name in VHR_IMAGE_FILES)
@@ -42,13 +70,15 @@ def named(record: dict[str, Any], key: str) -> dict[Any, Any]:
     entries = record.get(key)
     if not isinstance(entries, dict):
         raise HeadscarpError(
-            f"twin, {key}: a simulated site of kind '{record['kind']}' needs a mapping of a name to each, such as 2008: {{date: ...}}, not "
+            f"twin, {key}: a simulated site of kind '{record['kind']}' needs a mapping of a name to "
+            f"each, such as 2008: {{date: ...}}, not "
             f"{entries!r}"
         )
     return entries
 
 
 def suffixes(images: Iterable[str]) -> list[str]:
-    """What the files of each image have in their names: "_jan" and so on, nothing where there is one image only."""
+    """What the files of each image have in their names: "_jan" and so on, nothing where there is one image
+    only."""
     names = list(images)
     return [f"_{name}" for name in names] if len(names) > 1 else [""]

@@ -4,13 +4,14 @@ import numpy as np
 from scipy import ndimage
 from shapely.geometry import LineString, box
 
-from headscarp.site.grid import Grid
+from headscarp.geo.grid import Grid
 from headscarp.sources.twin.fields import correlated_noise, winding_line
 from headscarp.sources.twin.routing import drain
 from headscarp.sources.twin.spec import EARTHQUAKE, TwinSpec
 from headscarp.sources.twin.terrain import Terrain, cells_of_lines
 
-# Mapped ground keeps this far from a main river whose valley floor was left out (m), as at Jiuzhaigou in Table II of gao2021.
+# Mapped ground keeps this far from a main river whose valley floor was left out (m), as at Jiuzhaigou in
+# Table II of gao2021.
 _VALLEY_STRIP_M = 160.0
 
 
@@ -26,10 +27,13 @@ def distance_to(mask: np.ndarray, spacing: float) -> np.ndarray:
     return ndimage.distance_transform_edt(~mask) * spacing if mask.any() else np.full(mask.shape, np.inf)
 
 
-def river_lines(spec: TwinSpec, terrain: Terrain, catchment_m2: np.ndarray, mapped: np.ndarray) -> list[np.ndarray]:
+def river_lines(
+    spec: TwinSpec, terrain: Terrain, catchment_m2: np.ndarray, mapped: np.ndarray
+) -> list[np.ndarray]:
     """The main river and its tributaries, as lines (n, 2) in rows and columns of the DEM's grid.
 
-    A stream is a river from the largest catchment on for which no mapped cell is farther than `spec.river_distance_m` from one.
+    A stream is a river from the largest catchment on for which no mapped cell is farther than
+    `spec.river_distance_m` from one.
     """
     shape = terrain.elevation.shape
     main = cells_of_lines([terrain.river], shape)
@@ -58,16 +62,23 @@ def _traced(receiver: np.ndarray, channel: np.ndarray, shape: tuple[int, int]) -
 
 
 def mapped_area(
-    spec: TwinSpec, rng: np.random.Generator, river_distance: np.ndarray, fault_distance: np.ndarray, spacing: float
+    spec: TwinSpec,
+    rng: np.random.Generator,
+    river_distance: np.ndarray,
+    fault_distance: np.ndarray,
+    spacing: float,
 ) -> np.ndarray:
-    """Mask (row, col) of the cells of a grid over the scene in the study area: one piece without holes, of the area in the spec.
+    """Mask (row, col) of the cells of a grid over the scene in the study area: one piece without holes, of
+    the area in the spec.
 
-    Mappers leave out the corners of a scene; after an earthquake they stay near its fault and out of the valley floor. The distances (m)
-    are given on the grid, whose cells are `spacing` m wide.
+    Mappers leave out the corners of a scene; after an earthquake they stay near its fault and out of the
+    valley floor. The distances (m) are given on the grid, whose cells are `spacing` m wide.
     """
     shape = river_distance.shape
     rows, cols = np.indices(shape)
-    to_edge = np.minimum(np.minimum(rows, shape[0] - 1 - rows), np.minimum(cols, shape[1] - 1 - cols)) / min(shape)
+    to_edge = np.minimum(np.minimum(rows, shape[0] - 1 - rows), np.minimum(cols, shape[1] - 1 - cols)) / min(
+        shape
+    )
     score = 0.5 * correlated_noise(rng, shape, min(shape) / 10, 3.0) + np.minimum(8 * to_edge, 1.5)
     allowed = np.ones(shape, bool)
     if spec.trigger == EARTHQUAKE:
@@ -77,7 +88,8 @@ def mapped_area(
 
 
 def piece_of(score: np.ndarray, allowed: np.ndarray, wanted: float) -> np.ndarray:
-    """One piece without holes of about `wanted` cells where the score is highest, inside the mask `allowed`."""
+    """One piece without holes of about `wanted` cells where the score is highest, inside the mask
+    `allowed`."""
     low, high = score.min(), score.max()
     for _ in range(30):
         middle = (low + high) / 2

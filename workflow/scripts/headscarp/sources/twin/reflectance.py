@@ -1,4 +1,5 @@
-"""Surface reflectance in the bands of Landsat-8 OLI or Sentinel-2: a spectral library, mixing, illumination by slope, haze and noise."""
+"""Surface reflectance in the bands of Landsat-8 OLI or Sentinel-2: a spectral library, mixing, illumination
+by slope, haze and noise."""
 
 from dataclasses import dataclass
 
@@ -30,15 +31,21 @@ _PATH = np.array([0.050, 0.036, 0.022, 0.013, 0.006, 0.002, 0.001])
 _DIFFUSE = np.array([0.34, 0.29, 0.22, 0.17, 0.12, 0.07, 0.05])
 # Point spread of a pan-sharpened pixel, in pixels.
 _BLUR = 0.75
-_LEAF = {covers.FOREST: "leaf forest", covers.SHRUB: "leaf shrub", covers.GRASS: "leaf grass", covers.FIELD: "leaf crop"}
+_LEAF = {
+    covers.FOREST: "leaf forest",
+    covers.SHRUB: "leaf shrub",
+    covers.GRASS: "leaf grass",
+    covers.FIELD: "leaf crop",
+}
 # Ground that is bare, and looks like a slide.
 BARE_COVERS = (covers.SOIL, covers.ROCK, covers.QUARRY, covers.BAR)
 
 
 @dataclass(frozen=True)
 class Surface:
-    """What the ground's reflectance is mixed from: land cover (row, col); green share of plants; brightness of built-up pixels (n,), in
-    the order of the array; and of the pixels of bare patches (mask `bare`) bare share, brightness and hardness of the rock, each (m,)."""
+    """What the ground's reflectance is mixed from: land cover (row, col); green share of plants; brightness
+    of built-up pixels (n,), in the order of the array; and of the pixels of bare patches (mask `bare`) bare
+    share, brightness and hardness of the rock, each (m,)."""
 
     cover: np.ndarray
     vigour: np.ndarray
@@ -49,7 +56,9 @@ class Surface:
     hardness: np.ndarray
 
 
-def simulate_bands(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray) -> np.ndarray:
+def simulate_bands(
+    spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray
+) -> np.ndarray:
     """Reflectance (band, row, col) float32 in 0..1 of the bands of the spec's sensor."""
     surface = _surface(spec, rng, ground, cover, instances)
     return observe(spec, rng, ground, surface, ground_texture(rng, cover.shape), sunlight(spec, ground))
@@ -60,8 +69,16 @@ def ground_texture(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarr
     return np.exp(0.07 * correlated_noise(rng, shape, 2, 0.8))
 
 
-def observe(spec: TwinSpec, rng: np.random.Generator, ground: Ground, surface: Surface, texture: np.ndarray, lit: np.ndarray) -> np.ndarray:
-    """Reflectance (band, row, col) float32 in 0..1 of a surface under direct sunlight `lit`, through haze, with the sensor's noise."""
+def observe(
+    spec: TwinSpec,
+    rng: np.random.Generator,
+    ground: Ground,
+    surface: Surface,
+    texture: np.ndarray,
+    lit: np.ndarray,
+) -> np.ndarray:
+    """Reflectance (band, row, col) float32 in 0..1 of a surface under direct sunlight `lit`, through haze,
+    with the sensor's noise."""
     shape = texture.shape
     haze = np.clip(spec.haze * (1 + 0.15 * correlated_noise(rng, shape, min(shape) / 4, 2.5)), 0, None)
     sky = 0.5 + 0.5 * np.cos(np.radians(ground.slope))
@@ -75,7 +92,9 @@ def observe(spec: TwinSpec, rng: np.random.Generator, ground: Ground, surface: S
     return bands
 
 
-def _surface(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray) -> Surface:
+def _surface(
+    spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray
+) -> Surface:
     shape = cover.shape
     vigour = np.clip(spec.vegetation_vigour * np.exp(0.14 * correlated_noise(rng, shape, 6)), 0, 1)
     field = cover == covers.FIELD
@@ -84,11 +103,14 @@ def _surface(spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np
     vigour = np.clip(vigour, 0, 1)
     built = np.exp(0.2 * rng.standard_normal(int((cover == covers.BUILT).sum())))
 
-    # Slides and look-alikes draw their bareness, rock and brightness from one distribution: spectra alone cannot tell them apart.
+    # Slides and look-alikes draw their bareness, rock and brightness from one distribution: spectra alone
+    # cannot tell them apart.
     patches, count = ndimage.label(np.isin(cover, BARE_COVERS) & (instances == 0))
     patches = np.where(instances > 0, count + instances, patches)
     total = int(patches.max()) + 1
-    spread = np.clip(rng.beta(3.0 * (1 - spec.revegetation) + 0.3, 3.0 * spec.revegetation + 0.3, total), 0.05, 1.0)
+    spread = np.clip(
+        rng.beta(3.0 * (1 - spec.revegetation) + 0.3, 3.0 * spec.revegetation + 0.3, total), 0.05, 1.0
+    )
     bare = (patches > 0) & (cover != covers.WATER)
     patch = patches[bare]
     # A patch that spans many hectares is bare here and green there.
@@ -108,9 +130,15 @@ def _reflectance(surface: Surface, k: int) -> np.ndarray:
     for kind in range(1, len(covers.NAMES) + 1):
         at = surface.cover == kind
         if kind in _LEAF:
-            result[at] = surface.vigour[at] * spectrum[_LEAF[kind]] + (1 - surface.vigour[at]) * spectrum["litter"]
+            result[at] = (
+                surface.vigour[at] * spectrum[_LEAF[kind]] + (1 - surface.vigour[at]) * spectrum["litter"]
+            )
         elif kind not in BARE_COVERS:
-            result[at] = spectrum[{covers.ROAD: "asphalt", covers.BUILT: "built", covers.WATER: "water", covers.SNOW: "snow"}[kind]]
+            result[at] = spectrum[
+                {covers.ROAD: "asphalt", covers.BUILT: "built", covers.WATER: "water", covers.SNOW: "snow"}[
+                    kind
+                ]
+            ]
     result[surface.cover == covers.BUILT] *= surface.built
 
     vigour, hardness = surface.vigour[surface.bare], surface.hardness
@@ -125,14 +153,16 @@ def _reflectance(surface: Surface, k: int) -> np.ndarray:
 
 
 def parcels(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column, each (row, col), of the point that stands for each cell's parcel: the nearest of scattered points."""
+    """Row and column, each (row, col), of the point that stands for each cell's parcel: the nearest of
+    scattered points."""
     seeds = rng.uniform(size=shape) < 1 / 60
     seeds[0, 0] = True
     return tuple(ndimage.distance_transform_edt(~seeds, return_distances=False, return_indices=True))
 
 
 def sunlight(spec: TwinSpec, ground: Ground) -> np.ndarray:
-    """Direct sunlight relative to level ground (Lambert): cosine of the incidence angle over that of the sun's zenith angle."""
+    """Direct sunlight relative to level ground (Lambert): cosine of the incidence angle over that of the
+    sun's zenith angle."""
     zenith, azimuth = np.radians(90 - spec.sun_elevation_deg), np.radians(spec.sun_azimuth_deg)
     slope = np.radians(ground.slope)
     cosine = np.cos(zenith) * np.cos(slope) + np.sin(zenith) * np.sin(slope) * np.cos(azimuth - ground.aspect)

@@ -1,4 +1,5 @@
-"""What a region has besides a site: rain, places, roads, soils, land use, a surveyed district, and slides that depend on all of them."""
+"""What a region has besides a site: rain, places, roads, soils, land use, a surveyed district, and slides
+that depend on all of them."""
 
 from dataclasses import dataclass
 
@@ -19,10 +20,12 @@ from headscarp.sources.twin.strata import CARBONATE, CLASTIC, COHESION, FRICTION
 _KM2_PER_PLACE, _EXTRA_PATHS = 6.0, 0.3
 # Root cohesion (Pa) by land cover, after the ranges of Schmidt et al. (2001).
 _ROOTS = {covers.FOREST: 5.0e3, covers.SHRUB: 3.5e3, covers.GRASS: 1.5e3, covers.FIELD: 0.5e3}
-# What a road cut and an undercut bank take from cohesion beside them, and the distances (m) over which that falls by e.
+# What a road cut and an undercut bank take from cohesion beside them, and the distances (m) over which that
+# falls by e.
 _ROAD_CUT, _ROAD_REACH_M = 0.65, 90.0
 _UNDERCUT, _BANK_REACH_M = 0.45, 120.0
-# Catchment per contour length that saturates the soil under the mean rain (m), and saturated share between the driest and wettest place.
+# Catchment per contour length that saturates the soil under the mean rain (m), and saturated share between
+# the driest and wettest place.
 _SATURATING_M, _RAIN_WETNESS = 1500.0, 0.45
 # Slip volume from area, V = 0.074 A^1.450 (Guzzetti et al., 2009), and the limits of DZ/T 0261-2014 (m3).
 _VOLUME_FACTOR, _VOLUME_EXPONENT = 0.074, 1.450
@@ -30,16 +33,43 @@ _MEDIUM_M3, _LARGE_M3, _EXTRA_LARGE_M3 = 1e5, 1e6, 1e7
 # Places that are tried for the district.
 _DISTRICTS = 24
 
-LAND_USE = {10: "cropland", 20: "forest", 30: "grassland", 50: "wetland", 60: "water bodies", 80: "artificial surfaces"}
+LAND_USE = {
+    10: "cropland",
+    20: "forest",
+    30: "grassland",
+    50: "wetland",
+    60: "water bodies",
+    80: "artificial surfaces",
+}
 _USE_OF_COVER = {
-    covers.FOREST: 20, covers.SHRUB: 20, covers.GRASS: 30, covers.FIELD: 10, covers.SOIL: 10, covers.ROCK: 30, covers.QUARRY: 80,
-    covers.BAR: 50, covers.ROAD: 80, covers.BUILT: 80, covers.WATER: 60,
-}  # fmt: skip
+    covers.FOREST: 20,
+    covers.SHRUB: 20,
+    covers.GRASS: 30,
+    covers.FIELD: 10,
+    covers.SOIL: 10,
+    covers.ROCK: 30,
+    covers.QUARRY: 80,
+    covers.BAR: 50,
+    covers.ROAD: 80,
+    covers.BUILT: 80,
+    covers.WATER: 60,
+}
 SOILS = (
-    "haplic acrisols", "humic acrisols", "ferric alisols", "haplic alisols", "cumulic anthrosols", "dystric cambisols",
-    "ferralic cambisols", "rendzic leptosols", "haplic luvisols", "ferric lixisols", "chromic luvisols", "calcaric regosols",
-    "dystric regosols", "water bodies",
-)  # fmt: skip
+    "haplic acrisols",
+    "humic acrisols",
+    "ferric alisols",
+    "haplic alisols",
+    "cumulic anthrosols",
+    "dystric cambisols",
+    "ferralic cambisols",
+    "rendzic leptosols",
+    "haplic luvisols",
+    "ferric lixisols",
+    "chromic luvisols",
+    "calcaric regosols",
+    "dystric regosols",
+    "water bodies",
+)
 _HUMIC, _ANTHROSOL, _WATER = 2, 5, 14
 # Soils over each kind of rock, from one end of a noise to the other.
 _SOILS_OF_ROCK = {CARBONATE: (8, 9, 11), RED_BED: (10, 12, 13), CLASTIC: (1, 4, 6), SLATE: (3, 7)}
@@ -49,10 +79,11 @@ _SOILS_OF_ROCK = {CARBONATE: (8, 9, 11), RED_BED: (10, 12, 13), CLASTIC: (1, 4, 
 class Region:
     """Layers of a region beside those of a scene.
 
-    rainfall: (row, col) float32 mm a year on `spec.coarser_grid(rain_factor(spec))`; dem: float32 m, soil: uint8 of `SOILS` from 1, units:
-    uint8 of `strata.UNITS` from 1, each on `spec.coarser_grid(spec.coarse_factor)`; land_use: uint8 of `LAND_USE` on the DEM's grid; roads:
-    lines (n, 2) in rows and columns of the DEM's grid; settlements, water, district: masks of the image's pixels; surveyed: for each class
-    of slip volume the numbers of the slides in the district that were surveyed.
+    rainfall: (row, col) float32 mm a year on `spec.coarser_grid(rain_factor(spec))`; dem: float32 m, soil:
+    uint8 of `SOILS` from 1, units: uint8 of `strata.UNITS` from 1, each on
+    `spec.coarser_grid(spec.coarse_factor)`; land_use: uint8 of `LAND_USE` on the DEM's grid; roads: lines (n,
+    2) in rows and columns of the DEM's grid; settlements, water, district: masks of the image's pixels;
+    surveyed: for each class of slip volume the numbers of the slides in the district that were surveyed.
     """
 
     rainfall: np.ndarray
@@ -68,9 +99,12 @@ class Region:
 
 
 def block_mean(fine: np.ndarray, factor: int) -> np.ndarray:
-    """Means over blocks of `factor` x `factor` cells; the last row and column are repeated where a side is no multiple."""
+    """Means over blocks of `factor` x `factor` cells; the last row and column are repeated where a side is no
+    multiple."""
     padded = np.pad(fine, [(0, -size % factor) for size in fine.shape], mode="edge")
-    return padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor).mean(axis=(1, 3))
+    return padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor).mean(
+        axis=(1, 3)
+    )
 
 
 def block_majority(fine: np.ndarray, factor: int) -> np.ndarray:
@@ -91,8 +125,11 @@ def rain_factor(spec: TwinSpec) -> int:
     return round(1000 / spec.resolution_m)
 
 
-def annual_rain(spec: TwinSpec, rng: np.random.Generator, dem: np.ndarray, rainfall_mm: tuple[float, float]) -> np.ndarray:
-    """Annual rain (mm) on cells of 1 km, in the range `rainfall_mm`: more on high ground and where moist air from the south-east rises."""
+def annual_rain(
+    spec: TwinSpec, rng: np.random.Generator, dem: np.ndarray, rainfall_mm: tuple[float, float]
+) -> np.ndarray:
+    """Annual rain (mm) on cells of 1 km, in the range `rainfall_mm`: more on high ground and where moist air
+    from the south-east rises."""
     factor = rain_factor(spec)
     spacing = spec.dem_grid.resolution
     broad = ndimage.gaussian_filter(dem, 700 / spacing)
@@ -100,27 +137,50 @@ def annual_rain(spec: TwinSpec, rng: np.random.Generator, dem: np.ndarray, rainf
     # Air that moves to the north-west rises over ground that falls to the south-east.
     lift = -(southward + eastward)
     shape = spec.coarser_grid(factor).shape
-    at = [np.minimum((np.arange(size) + 0.5) * factor / spec.dem_factor, limit - 1) for size, limit in zip(shape, dem.shape, strict=True)]
+    at = [
+        np.minimum((np.arange(size) + 0.5) * factor / spec.dem_factor, limit - 1)
+        for size, limit in zip(shape, dem.shape, strict=True)
+    ]
     where = np.meshgrid(*at, indexing="ij")
     height, lift = (ndimage.map_coordinates(field, where, order=1) for field in (broad, lift))
-    rain = height / height.std() + 0.7 * lift / lift.std() + 0.3 * correlated_noise(rng, shape, max(2, min(shape) / 5))
+    rain = (
+        height / height.std()
+        + 0.7 * lift / lift.std()
+        + 0.3 * correlated_noise(rng, shape, max(2, min(shape) / 5))
+    )
     driest, wettest = rainfall_mm
     return (driest + (rain - rain.min()) / np.ptp(rain) * (wettest - driest)).astype(np.float32)
 
 
 def places_and_roads(
-    spec: TwinSpec, rng: np.random.Generator, dem: np.ndarray, slope_deg: np.ndarray, river_distance: np.ndarray, water: np.ndarray
+    spec: TwinSpec,
+    rng: np.random.Generator,
+    dem: np.ndarray,
+    slope_deg: np.ndarray,
+    river_distance: np.ndarray,
+    water: np.ndarray,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Places (n, 2) and roads between them (lines) in rows and columns of the DEM's grid, on which the arguments are given.
+    """Places (n, 2) and roads between them (lines) in rows and columns of the DEM's grid, on which the
+    arguments are given.
 
-    Roads are the cheapest paths between neighbouring places over gentle ground: a minimum spanning tree and some of the cheaper other
-    ones. Four places on the border let roads leave the scene; they are no settlements.
+    Roads are the cheapest paths between neighbouring places over gentle ground: a minimum spanning tree and
+    some of the cheaper other ones. Four places on the border let roads leave the scene; they are no
+    settlements.
     """
-    height, slope, river, wet = (block_mean(field, COARSE_FACTOR) for field in (dem, slope_deg, river_distance, water))
+    height, slope, river, wet = (
+        block_mean(field, COARSE_FACTOR) for field in (dem, slope_deg, river_distance, water)
+    )
     shape = height.shape
     height = (height - height.min()) / np.ptp(height)
     above_valley = height - ndimage.gaussian_filter(height, 10)
-    appeal = 0.5 * correlated_noise(rng, shape, 6) - slope / 7 - height - 6 * above_valley - np.minimum(river, 3000) / 1500 - 20 * wet
+    appeal = (
+        0.5 * correlated_noise(rng, shape, 6)
+        - slope / 7
+        - height
+        - 6 * above_valley
+        - np.minimum(river, 3000) / 1500
+        - 20 * wet
+    )
     count = max(4, round(spec.scene_area_km2 / _KM2_PER_PLACE))
     apart = 0.75 * np.sqrt(slope.size / count)
     places: list[tuple[int, int]] = []
@@ -133,19 +193,27 @@ def places_and_roads(
         if len(places) == count:
             break
         reach = int(np.ceil(apart))
-        window = tuple(slice(max(0, at - reach), min(limit, at + reach + 1)) for at, limit in zip((row, col), shape, strict=True))
+        window = tuple(
+            slice(max(0, at - reach), min(limit, at + reach + 1))
+            for at, limit in zip((row, col), shape, strict=True)
+        )
         rows, cols = np.ogrid[window]
         open_ground[window] &= np.hypot(rows - row, cols - col) > apart
     cost = 1 + (slope / 7) ** 2 + 25 * wet + 1.5 * height
     rows, cols = shape
-    exits = [(int(cost[:, edge].argmin()), edge) for edge in (0, cols - 1)] + [(edge, int(cost[edge].argmin())) for edge in (0, rows - 1)]
+    exits = [(int(cost[:, edge].argmin()), edge) for edge in (0, cols - 1)] + [
+        (edge, int(cost[edge].argmin())) for edge in (0, rows - 1)
+    ]
     lines = _network(cost, list(dict.fromkeys(places + exits)))
-    smooth = [ndimage.gaussian_filter1d(line + 0.5, 0.9, axis=0, mode="nearest") * COARSE_FACTOR for line in lines]
+    smooth = [
+        ndimage.gaussian_filter1d(line + 0.5, 0.9, axis=0, mode="nearest") * COARSE_FACTOR for line in lines
+    ]
     return (np.array(places) + 0.5) * COARSE_FACTOR, smooth
 
 
 def _network(cost: np.ndarray, places: list[tuple[int, int]]) -> list[np.ndarray]:
-    """Cheapest paths (n, 2) between neighbouring places: where the grounds nearest to two places meet, at the cheapest crossing."""
+    """Cheapest paths (n, 2) between neighbouring places: where the grounds nearest to two places meet, at the
+    cheapest crossing."""
     shape = cost.shape
     paths = MCP_Geometric(cost)
     spent, steps = paths.find_costs(places)
@@ -169,13 +237,21 @@ def _network(cost: np.ndarray, places: list[tuple[int, int]]) -> list[np.ndarray
     weight = spent[first] + spent[second] + 1e-6
     order = np.lexsort((weight, pair))
     best = order[np.unique(pair[order], return_index=True)[1]]
-    graph = coo_array((weight[best], (ends[best].min(axis=1), ends[best].max(axis=1))), shape=(len(places),) * 2)
+    graph = coo_array(
+        (weight[best], (ends[best].min(axis=1), ends[best].max(axis=1))), shape=(len(places),) * 2
+    )
     rows, cols = minimum_spanning_tree(graph.tocsr()).nonzero()
     in_tree = np.isin(pair[best], np.minimum(rows, cols) * len(places) + np.maximum(rows, cols))
     others = best[~in_tree]
-    kept = [*best[in_tree], *others[np.argsort(weight[others], kind="stable")][: round(_EXTRA_PATHS * len(others))]]
+    kept = [
+        *best[in_tree],
+        *others[np.argsort(weight[others], kind="stable")][: round(_EXTRA_PATHS * len(others))],
+    ]
     return [
-        np.column_stack(np.unravel_index([*_way(towards, first[k])[::-1], *_way(towards, second[k])], shape)).astype(float) for k in kept
+        np.column_stack(
+            np.unravel_index([*_way(towards, first[k])[::-1], *_way(towards, second[k])], shape)
+        ).astype(float)
+        for k in kept
     ]
 
 
@@ -187,8 +263,11 @@ def _way(towards: np.ndarray, cell: int) -> list[int]:
     return way
 
 
-def remoteness(spec: TwinSpec, rng: np.random.Generator, places: np.ndarray, road_distance: np.ndarray) -> np.ndarray:
-    """How far from people each pixel is (row, col): distance to the nearest place over that place's size, and to roads."""
+def remoteness(
+    spec: TwinSpec, rng: np.random.Generator, places: np.ndarray, road_distance: np.ndarray
+) -> np.ndarray:
+    """How far from people each pixel is (row, col): distance to the nearest place over that place's size, and
+    to roads."""
     mask = np.zeros(road_distance.shape, bool)
     rows, cols = (places * spec.dem_factor).astype(int).T
     mask[rows, cols] = True
@@ -199,13 +278,22 @@ def remoteness(spec: TwinSpec, rng: np.random.Generator, places: np.ndarray, roa
 
 
 def factor_of_safety(
-    spec: TwinSpec, rng: np.random.Generator, slope_deg: np.ndarray, units: np.ndarray, contributing_m: np.ndarray, rain_mm: np.ndarray,
-    river_distance: np.ndarray, road_distance: np.ndarray, fault_distance: np.ndarray, plants: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+    spec: TwinSpec,
+    rng: np.random.Generator,
+    slope_deg: np.ndarray,
+    units: np.ndarray,
+    contributing_m: np.ndarray,
+    rain_mm: np.ndarray,
+    river_distance: np.ndarray,
+    road_distance: np.ndarray,
+    fault_distance: np.ndarray,
+    plants: np.ndarray,
+) -> np.ndarray:
     """Factor of safety of an infinite slope, shape (row, col), from all that susceptibility is mapped by.
 
-    Cohesion is that of the unit's soil, less beside faults, road cuts and undercut banks (distances in m), and of roots (`plants`: land
-    cover); water comes from the catchment (m2 per m of contour) and annual rain. Soil varies by itself too, which no layer shows.
+    Cohesion is that of the unit's soil, less beside faults, road cuts and undercut banks (distances in m),
+    and of roots (`plants`: land cover); water comes from the catchment (m2 per m of contour) and annual rain.
+    Soil varies by itself too, which no layer shows.
     """
     roots = np.zeros(covers.SNOW + 1, np.float32)
     for kind, strength in _ROOTS.items():
@@ -218,12 +306,17 @@ def factor_of_safety(
     cohesion += roots[plants]
     driest, wettest = spec.region.rainfall_mm
     rain = rain_mm / ((driest + wettest) / 2)
-    wetness = contributing_m * rain**2 / (np.sin(slope) * _SATURATING_M) + _RAIN_WETNESS * (rain_mm - driest) / (wettest - driest)
+    wetness = contributing_m * rain**2 / (np.sin(slope) * _SATURATING_M) + _RAIN_WETNESS * (
+        rain_mm - driest
+    ) / (wettest - driest)
     return infinite_slope(slope, cohesion, FRICTION_DEG[units], np.clip(wetness, 0, 1))
 
 
-def land_use(spec: TwinSpec, cover: np.ndarray, river_distance: np.ndarray, slope_deg: np.ndarray) -> np.ndarray:
-    """Codes of `LAND_USE` on the DEM's grid (row, col) uint8, the commonest in each cell; level ground by rivers is wetland."""
+def land_use(
+    spec: TwinSpec, cover: np.ndarray, river_distance: np.ndarray, slope_deg: np.ndarray
+) -> np.ndarray:
+    """Codes of `LAND_USE` on the DEM's grid (row, col) uint8, the commonest in each cell; level ground by
+    rivers is wetland."""
     codes = np.zeros(covers.SNOW + 1, np.uint8)
     for kind, code in _USE_OF_COVER.items():
         codes[kind] = code
@@ -233,7 +326,8 @@ def land_use(spec: TwinSpec, cover: np.ndarray, river_distance: np.ndarray, slop
 
 
 def soils(rng: np.random.Generator, units: np.ndarray, dem: np.ndarray, use: np.ndarray) -> np.ndarray:
-    """Codes of `SOILS` (row, col) uint8 on the grid of the arguments: by rock, elevation and land use, in patches as broad as a map's."""
+    """Codes of `SOILS` (row, col) uint8 on the grid of the arguments: by rock, elevation and land use, in
+    patches as broad as a map's."""
     shape = units.shape
     patch = correlated_noise(rng, shape, max(shape) / 14, 2.0)
     stretched = np.argsort(np.argsort(patch, axis=None)).reshape(shape) / patch.size
@@ -241,7 +335,9 @@ def soils(rng: np.random.Generator, units: np.ndarray, dem: np.ndarray, use: np.
     soil = np.zeros(shape, np.uint8)
     for kind, choices in _SOILS_OF_ROCK.items():
         at = rock == kind
-        soil[at] = np.array(choices, np.uint8)[np.minimum((stretched[at] * len(choices)).astype(int), len(choices) - 1)]
+        soil[at] = np.array(choices, np.uint8)[
+            np.minimum((stretched[at] * len(choices)).astype(int), len(choices) - 1)
+        ]
     soil[(dem > np.quantile(dem, 0.93)) & (rock != CARBONATE)] = _HUMIC
     farmed = ndimage.gaussian_filter((use == 10).astype(float), 3) > 0.55
     soil[farmed & (dem < np.quantile(dem, 0.5))] = _ANTHROSOL
@@ -253,13 +349,19 @@ def refined(mask: np.ndarray, factor: int) -> np.ndarray:
     """A mask of one piece on a grid `factor` times finer: the same area with a smooth outline."""
     fine = np.repeat(np.repeat(mask.astype(np.float32), factor, 0), factor, 1)
     everywhere = np.ones(fine.shape, bool)
-    return largest_part(highest(ndimage.gaussian_filter(fine, 0.7 * factor), everywhere, everywhere, mask.sum() * factor**2))
+    return largest_part(
+        highest(ndimage.gaussian_filter(fine, 0.7 * factor), everywhere, everywhere, mask.sum() * factor**2)
+    )
 
 
-def district_area(spec: TwinSpec, rng: np.random.Generator, mapped: np.ndarray, slides: np.ndarray) -> np.ndarray:
-    """Mask (row, col) of the image's pixels in the surveyed district: one compact piece of the study area `mapped`, of the spec's area.
+def district_area(
+    spec: TwinSpec, rng: np.random.Generator, mapped: np.ndarray, slides: np.ndarray
+) -> np.ndarray:
+    """Mask (row, col) of the image's pixels in the surveyed district: one compact piece of the study area
+    `mapped`, of the spec's area.
 
-    Of several places the one is taken in which slides have nearest to the same share of the ground as in the study area.
+    Of several places the one is taken in which slides have nearest to the same share of the ground as in the
+    study area.
     """
     factor = spec.coarse_factor
     inside, slide = block_mean(mapped, factor), block_mean(slides, factor)
@@ -273,7 +375,10 @@ def district_area(spec: TwinSpec, rng: np.random.Generator, mapped: np.ndarray, 
         centres = np.argwhere(allowed)
     best, least = None, np.inf
     for row, col in centres[rng.integers(len(centres), size=_DISTRICTS)]:
-        score = 0.25 * correlated_noise(rng, allowed.shape, max(2.0, radius / 3), 2.0) - np.hypot(rows - row, cols - col) / radius
+        score = (
+            0.25 * correlated_noise(rng, allowed.shape, max(2.0, radius / 3), 2.0)
+            - np.hypot(rows - row, cols - col) / radius
+        )
         district = piece_of(score, allowed, wanted)
         share = abs(slide[district].mean() / overall - 1) + 5 * abs(district.sum() / wanted - 1)
         if share < least:
@@ -282,23 +387,30 @@ def district_area(spec: TwinSpec, rng: np.random.Generator, mapped: np.ndarray, 
 
 
 def slip_volume(area_m2: np.ndarray) -> np.ndarray:
-    """Slip volume (m3) of slides from their area: V = 0.074 A^1.450 (Guzzetti et al., 2009, Earth Planet. Sci. Lett. 279, Eq. 3)."""
+    """Slip volume (m3) of slides from their area: V = 0.074 A^1.450 (Guzzetti et al., 2009, Earth Planet.
+    Sci. Lett. 279, Eq. 3)."""
     return _VOLUME_FACTOR * np.asarray(area_m2, float) ** _VOLUME_EXPONENT
 
 
 def size_class(volume_m3: np.ndarray) -> np.ndarray:
-    """Class of a slip volume in DZ/T 0261-2014: small below 1e5 m3, medium below 1e6 m3, large below 1e7 m3; extra large from there on."""
+    """Class of a slip volume in DZ/T 0261-2014: small below 1e5 m3, medium below 1e6 m3, large below 1e7 m3;
+    extra large from there on."""
     names = np.array([*SURVEY_SIZES, "extra large"])
     return names[np.digitize(volume_m3, [_MEDIUM_M3, _LARGE_M3, _EXTRA_LARGE_M3])]
 
 
-def survey(spec: TwinSpec, rng: np.random.Generator, instances: np.ndarray, district: np.ndarray) -> dict[str, list[int]]:
-    """Numbers of the district's surveyed slides for each class of slip volume: as many as the spec says, or all there are."""
+def survey(
+    spec: TwinSpec, rng: np.random.Generator, instances: np.ndarray, district: np.ndarray
+) -> dict[str, list[int]]:
+    """Numbers of the district's surveyed slides for each class of slip volume: as many as the spec says, or
+    all there are."""
     numbers = np.unique(instances[district])
     numbers = numbers[numbers > 0]
     sizes = size_class(slip_volume(np.bincount(instances.ravel())[numbers] * spec.resolution_m**2))
     chosen = {}
     for size, count in spec.region.surveyed.items():
         found = numbers[sizes == size]
-        chosen[size] = sorted(int(number) for number in rng.choice(found, min(count, len(found)), replace=False))
+        chosen[size] = sorted(
+            int(number) for number in rng.choice(found, min(count, len(found)), replace=False)
+        )
     return chosen

@@ -15,8 +15,9 @@ _WALL = 1e6
 
 @dataclass(frozen=True)
 class Drainage:
-    """Flow of a grid of n cells: `receiver` (n,) flat index each cell drains to (itself at an outlet), `distance` (n,) in cells to it,
-    `order` (n,) cells from outlets upstream, and `bounds`, the ends of the groups of equal number of steps to the outlet."""
+    """Flow of a grid of n cells: `receiver` (n,) flat index each cell drains to (itself at an outlet),
+    `distance` (n,) in cells to it, `order` (n,) cells from outlets upstream, and `bounds`, the ends of the
+    groups of equal number of steps to the outlet."""
 
     receiver: np.ndarray
     distance: np.ndarray
@@ -36,13 +37,15 @@ class Drainage:
         return total
 
 
-def drain(elevation: np.ndarray, preference: np.ndarray | None = None, course: np.ndarray | None = None) -> Drainage:
+def drain(
+    elevation: np.ndarray, preference: np.ndarray | None = None, course: np.ndarray | None = None
+) -> Drainage:
     """Route each cell to its steepest lower neighbour.
 
     Args:
         elevation: (row, col).
-        preference: (8, row, col) positive weights of the neighbours; weights that scatter about 1 break the grid's eight directions
-            (Rho8 of Fairfield and Leymarie, 1991).
+        preference: (8, row, col) positive weights of the neighbours; weights that scatter about 1 break the
+            grid's eight directions (Rho8 of Fairfield and Leymarie, 1991).
         course: flat indices of a river's cells from source to mouth; each drains to the next.
     """
     rows, cols = elevation.shape
@@ -81,7 +84,8 @@ def _steps_to_outlet(receiver: np.ndarray) -> np.ndarray:
 
 
 def fill_depressions(elevation: np.ndarray) -> np.ndarray:
-    """Raise pits and flats by the least representable amounts so that every cell drains to the grid's border (Barnes et al., 2014)."""
+    """Raise pits and flats by the least representable amounts so that every cell drains to the grid's border
+    (Barnes et al., 2014)."""
     grid = richdem.rdarray(elevation, no_data=-9999.0)
     grid.geotransform = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
     with _quiet():

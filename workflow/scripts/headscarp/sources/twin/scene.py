@@ -17,7 +17,8 @@ from headscarp.sources.twin.slides import factor_of_safety, imprint, place_slide
 from headscarp.sources.twin.spec import COARSE_FACTOR, TwinSpec
 from headscarp.sources.twin.terrain import build_terrain, cells_of_lines
 
-# Half the width of a region's main river (pixels), and the catchment per metre of contour from which on a tributary is wider than a pixel.
+# Half the width of a region's main river (pixels), and the catchment per metre of contour from which on a
+# tributary is wider than a pixel.
 _RIVER_WIDTH, _WIDE_M = 3, 4e5
 
 
@@ -25,10 +26,11 @@ _RIVER_WIDTH, _WIDE_M = 3, 4e5
 class Scene:
     """A simulated site.
 
-    bands: (band, row, col) float32 reflectance, named by `spec.bands`; dem: (row, col) float32 m on `spec.dem_grid`, depression-free;
-    lithology: uint8 1 soft, 2 soft-hard, 3 hard; instances: int32, 0 none, k slide k; mapped: bool, the study area; cover: uint8,
-    classes of `cover.NAMES` from 1; safety: factor of safety. All but the DEM are on `spec.grid`. rivers, faults: lines in map coordinates.
-    region: further layers where the spec has a region, else None.
+    bands: (band, row, col) float32 reflectance, named by `spec.bands`; dem: (row, col) float32 m on
+    `spec.dem_grid`, depression-free; lithology: uint8 1 soft, 2 soft-hard, 3 hard; instances: int32, 0 none,
+    k slide k; mapped: bool, the study area; cover: uint8, classes of `cover.NAMES` from 1; safety: factor of
+    safety. All but the DEM are on `spec.grid`. rivers, faults: lines in map coordinates. region: further
+    layers where the spec has a region, else None.
     """
 
     spec: TwinSpec
@@ -48,9 +50,9 @@ class Scene:
 class Landscape:
     """A site before its image is taken.
 
-    dem, lithology, instances, mapped and safety as in `Scene`; ground: what land cover depends on; plants: classes of `cover.vegetation`.
-    rivers, fault: lines (n, 2) in rows and columns of the DEM's grid. Of a region: its terrain's units, roads as lines and as a mask, and
-    annual rain; None for a site without.
+    dem, lithology, instances, mapped and safety as in `Scene`; ground: what land cover depends on; plants:
+    classes of `cover.vegetation`. rivers, fault: lines (n, 2) in rows and columns of the DEM's grid. Of a
+    region: its terrain's units, roads as lines and as a mask, and annual rain; None for a site without.
     """
 
     dem: np.ndarray
@@ -83,22 +85,44 @@ def simulate(spec: TwinSpec, seed: int) -> Scene:
     of = generators(seed)
     land = build_landscape(spec, of)
     slides = land.instances > 0
-    cover = land_cover(spec, of["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask)
+    cover = land_cover(
+        spec, of["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask
+    )
     bands = simulate_bands(spec, of["image"], land.ground, cover, land.instances)
     region = None
     if spec.region:
         district = regions.district_area(spec, of["district"], land.mapped, slides)
         use = regions.land_use(spec, cover, land.ground.river_distance, land.ground.slope)
-        coarse_dem, coarse_use = block_mean(land.dem, COARSE_FACTOR), regions.block_majority(use, COARSE_FACTOR)
+        coarse_dem, coarse_use = (
+            block_mean(land.dem, COARSE_FACTOR),
+            regions.block_majority(use, COARSE_FACTOR),
+        )
         units = regions.block_majority(land.units, COARSE_FACTOR)
         region = Region(
-            land.rain, coarse_dem, regions.soils(of["soil"], units, coarse_dem, coarse_use), units, use, land.roads, cover == BUILT,
-            cover == WATER, district, regions.survey(spec, of["district"], land.instances, district),
-        )  # fmt: skip
+            land.rain,
+            coarse_dem,
+            regions.soils(of["soil"], units, coarse_dem, coarse_use),
+            units,
+            use,
+            land.roads,
+            cover == BUILT,
+            cover == WATER,
+            district,
+            regions.survey(spec, of["district"], land.instances, district),
+        )
     return Scene(
-        spec, bands, land.dem, land.lithology, land.instances, land.mapped, cover, land.safety.astype(np.float32),
-        to_map(land.rivers, spec.dem_grid), to_map([land.fault], spec.dem_grid), region,
-    )  # fmt: skip
+        spec,
+        bands,
+        land.dem,
+        land.lithology,
+        land.instances,
+        land.mapped,
+        cover,
+        land.safety.astype(np.float32),
+        to_map(land.rivers, spec.dem_grid),
+        to_map([land.fault], spec.dem_grid),
+        region,
+    )
 
 
 def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Landscape:
@@ -116,14 +140,22 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     terrain = build_terrain(spec, of["terrain"])
     lithology = _repeated(terrain.lithology, factor, shape)
     fault = fault_line(spec, of["fault"])
-    fault_distance = resample_to(distance_to(cells_of_lines([fault], dem_grid.shape), spacing), shape, factor).astype(real)
+    fault_distance = resample_to(
+        distance_to(cells_of_lines([fault], dem_grid.shape), spacing), shape, factor
+    ).astype(real)
     main_river = cells_of_lines([terrain.river * factor], shape)
     mapped = _mapped(spec, of["outline"], main_river, fault_distance)
 
-    catchment = drain(terrain.elevation.astype(float)).accumulate(np.full(terrain.elevation.size, spacing**2)).reshape(dem_grid.shape)
+    catchment = (
+        drain(terrain.elevation.astype(float))
+        .accumulate(np.full(terrain.elevation.size, spacing**2))
+        .reshape(dem_grid.shape)
+    )
     rivers = river_lines(spec, terrain, catchment, mapped[::factor, ::factor])
     on_river = cells_of_lines([line * factor for line in rivers], shape)
-    contributing = np.exp(resample_to(ndimage.gaussian_filter(np.log(catchment / spacing), 0.7), shape, factor)).astype(real)
+    contributing = np.exp(
+        resample_to(ndimage.gaussian_filter(np.log(catchment / spacing), 0.7), shape, factor)
+    ).astype(real)
     water = ndimage.gaussian_filter(resample_to(terrain.reservoir.astype(real), shape, factor), 1.2) > 0.5
     if not spec.reservoir:
         water = ndimage.binary_dilation(main_river, iterations=_RIVER_WIDTH if spec.region else 1)
@@ -138,42 +170,76 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     plants = roads = road_mask = rain = None
     if spec.region:
         places, roads = regions.places_and_roads(
-            spec, of["places"], terrain.elevation, slope_and_aspect(terrain.elevation, spacing)[0],
-            block_mean(river_distance, factor), block_mean(water, factor),
-        )  # fmt: skip
+            spec,
+            of["places"],
+            terrain.elevation,
+            slope_and_aspect(terrain.elevation, spacing)[0],
+            block_mean(river_distance, factor),
+            block_mean(water, factor),
+        )
         road_mask = cells_of_lines([line * factor for line in roads], shape)
         road_distance = distance_to(road_mask, resolution).astype(real)
         ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
-        plants = vegetation(spec, of["cover"], ground, mapped, regions.remoteness(spec, of["places"], places, road_distance))
+        plants = vegetation(
+            spec, of["cover"], ground, mapped, regions.remoteness(spec, of["places"], places, road_distance)
+        )
         rain = regions.annual_rain(spec, of["rain"], terrain.elevation, spec.region.rainfall_mm)
         safety = regions.factor_of_safety(
-            spec, of["soil"], slope, _repeated(terrain.units, factor, shape), contributing,
-            resample_to(rain, shape, regions.rain_factor(spec)).astype(real), river_distance, road_distance, fault_distance, plants,
-        )  # fmt: skip
+            spec,
+            of["soil"],
+            slope,
+            _repeated(terrain.units, factor, shape),
+            contributing,
+            resample_to(rain, shape, regions.rain_factor(spec)).astype(real),
+            river_distance,
+            road_distance,
+            fault_distance,
+            plants,
+        )
         allowed &= ~road_mask & (plants != BUILT)
     else:
-        safety = factor_of_safety(spec, slope, lithology, contributing, fault_distance, elevation - spec.elevation_m[0])
+        safety = factor_of_safety(
+            spec, slope, lithology, contributing, fault_distance, elevation - spec.elevation_m[0]
+        )
     instances = place_slides(spec, of["slides"], elevation, slope, safety, allowed)
 
     change = imprint(elevation, instances, resolution, 1 - spec.revegetation)
-    dem = fill_depressions(np.clip(terrain.elevation + block_mean(change, factor), *spec.elevation_m).astype(np.float32))
+    dem = fill_depressions(
+        np.clip(terrain.elevation + block_mean(change, factor), *spec.elevation_m).astype(np.float32)
+    )
     elevation = resample_to(dem, shape, factor)
     slope, aspect = slope_and_aspect(elevation, resolution)
     ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
     if plants is None:
         plants = vegetation(spec, of["cover"], ground, mapped, ground.river_distance / 800)
     return Landscape(
-        dem, lithology, instances, mapped, safety, ground, plants, rivers, fault, terrain.units, roads, road_mask, rain,
-    )  # fmt: skip
+        dem,
+        lithology,
+        instances,
+        mapped,
+        safety,
+        ground,
+        plants,
+        rivers,
+        fault,
+        terrain.units,
+        roads,
+        road_mask,
+        rain,
+    )
 
 
-def _mapped(spec: TwinSpec, rng: np.random.Generator, main_river: np.ndarray, fault_distance: np.ndarray) -> np.ndarray:
+def _mapped(
+    spec: TwinSpec, rng: np.random.Generator, main_river: np.ndarray, fault_distance: np.ndarray
+) -> np.ndarray:
     """The study area (row, col); that of a region is found on its coarse grid."""
     river_distance = distance_to(main_river, spec.resolution_m)
     if not spec.region:
         return mapped_area(spec, rng, river_distance, fault_distance, spec.resolution_m)
     step = spec.coarse_factor
-    coarse = mapped_area(spec, rng, river_distance[::step, ::step], fault_distance[::step, ::step], spec.resolution_m * step)
+    coarse = mapped_area(
+        spec, rng, river_distance[::step, ::step], fault_distance[::step, ::step], spec.resolution_m * step
+    )
     return refined(coarse, step)
 
 

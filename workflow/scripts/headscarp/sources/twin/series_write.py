@@ -5,21 +5,30 @@ from pathlib import Path
 
 import numpy as np
 
+from headscarp.codes import UNMAPPED
 from headscarp.files import write_json
-from headscarp.site.layer import CLASSES, Layer, write_cog, write_layer
+from headscarp.geo.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.cover import NAMES
 from headscarp.sources.twin.geography import to_map
 from headscarp.sources.twin.region import rain_factor
-from headscarp.sources.twin.series import CLOUD, CLOUD_NAMES, CLOUD_SHADOW, Observation, Series, build_series, observation
+from headscarp.sources.twin.series import (
+    CLOUD,
+    CLOUD_NAMES,
+    CLOUD_SHADOW,
+    Observation,
+    Series,
+    build_series,
+    observation,
+)
 from headscarp.sources.twin.series_spec import SeriesSpec
 from headscarp.sources.twin.write import polygons, write_vectors
 
 # Every pixel of a cloud mask has a code; this one stands for none.
-_NO_CODE = 255
 
 
 def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Series:
-    """Simulate a site at its dates and write the files of `files.raw_files` into `folder`, byte-identical for equal `spec` and `seed`.
+    """Simulate a site at its dates and write the files of `files.raw_files` into `folder`, byte-identical for
+    equal `spec` and `seed`.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area, or the disk is full.
@@ -31,10 +40,18 @@ def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Series
     dates = {}
     for name, date in spec.dates.items():
         seen, of_date = observation(series, name), f"{source}; date {date.date}"
-        write_cog(folder / f"rgb_{name}.tif", seen.rgb, spec.grid, float("nan"), site.bands, "reflectance", of_date)
-        write_layer(folder / f"clouds_{name}.tif", Layer("clouds", seen.clouds, spec.grid, codes, of_date, CLASSES, _NO_CODE))
+        write_cog(
+            folder / f"rgb_{name}.tif", seen.rgb, spec.grid, float("nan"), site.bands, "reflectance", of_date
+        )
+        write_layer(
+            folder / f"clouds_{name}.tif",
+            Layer("clouds", seen.clouds, spec.grid, codes, of_date, CLASSES, UNMAPPED),
+        )
         rain_grid = site.coarser_grid(rain_factor(site))
-        write_layer(folder / f"precipitation_{name}.tif", Layer("precipitation", seen.rain, rain_grid, "mm/yr", of_date))
+        write_layer(
+            folder / f"precipitation_{name}.tif",
+            Layer("precipitation", seen.rain, rain_grid, "mm/yr", of_date),
+        )
         dates[name] = {"date": date.date} | _statistics_at(series, name, seen)
     write_layer(folder / "dem.tif", Layer("elevation", land.dem, spec.grid, "m", source))
     rock = Layer("lithology", land.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0)
@@ -42,8 +59,13 @@ def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Series
     slides, instances = polygons(land.instances, spec.grid)
     areas = np.bincount(land.instances.ravel())[1:] * spec.resolution_m**2
     write_vectors(
-        folder / "landslides.gpkg", spec.crs, slides, instance=instances, area_m2=areas, started=series.started.astype(np.int32),
-    )  # fmt: skip
+        folder / "landslides.gpkg",
+        spec.crs,
+        slides,
+        instance=instances,
+        area_m2=areas,
+        started=series.started.astype(np.int32),
+    )
     write_vectors(folder / "study_area.gpkg", spec.crs, polygons(land.mapped.astype(np.int32), spec.grid)[0])
     write_vectors(folder / "faults.gpkg", spec.crs, to_map([land.fault], spec.grid))
     write_vectors(folder / "rivers.gpkg", spec.crs, to_map(land.rivers, spec.grid))
@@ -66,7 +88,8 @@ def _statistics(series: Series) -> dict[str, object]:
 
 
 def _statistics_at(series: Series, name: str, seen: Observation) -> dict[str, object]:
-    """What a date turned out to show: shares of the scene under cloud, of the study area by land cover, bareness of slides, and rain."""
+    """What a date turned out to show: shares of the scene under cloud, of the study area by land cover,
+    bareness of slides, and rain."""
     mapped = series.land.mapped
     cover = np.bincount(seen.cover[mapped], minlength=len(NAMES) + 1)[1:] / mapped.sum()
     return {

@@ -9,7 +9,7 @@ from affine import Affine
 from pyproj import Transformer
 
 from headscarp.errors import HeadscarpError
-from headscarp.site.grid import Grid
+from headscarp.geo.grid import Grid
 from headscarp.vocabulary import require_known
 
 RAIN = "rain"
@@ -29,10 +29,12 @@ _LARGEST_DISTRICT = 0.6
 
 @dataclass(frozen=True)
 class RegionSpec:
-    """What a region has besides a site, for susceptibility mapping: a surveyed district and the layers of its factors.
+    """What a region has besides a site, for susceptibility mapping: a surveyed district and the layers of its
+    factors.
 
-    `district_km2` is the area of the district whose slides were mapped, `surveyed` the number of its surveyed sites of each class of slip
-    volume (`SURVEY_SIZES`, DZ/T 0261-2014), `rainfall_mm` the range of annual rainfall.
+    `district_km2` is the area of the district whose slides were mapped, `surveyed` the number of its surveyed
+    sites of each class of slip volume (`SURVEY_SIZES`, DZ/T 0261-2014), `rainfall_mm` the range of annual
+    rainfall.
     """
 
     district_km2: float
@@ -50,14 +52,18 @@ class RegionSpec:
         return cls(values["district_km2"], dict(values["surveyed"]), tuple(values["rainfall_mm"]))
 
     def scaled(self, fraction: float, study_area_km2: float) -> "RegionSpec":
-        """The district's area goes with `fraction`, not its square, so that windows still fit; it stays below a share of the study area."""
+        """The district's area goes with `fraction`, not its square, so that windows still fit; it stays below
+        a share of the study area."""
         district = min(self.district_km2 * fraction, _LARGEST_DISTRICT * study_area_km2)
-        surveyed = {size: round(count * district / self.district_km2) for size, count in self.surveyed.items()}
+        surveyed = {
+            size: round(count * district / self.district_km2) for size, count in self.surveyed.items()
+        }
         return replace(self, district_km2=district, surveyed=surveyed)
 
 
 def checked_keys(cls: type, record: dict[str, Any], place: str) -> dict[str, Any]:
-    """The record as a dictionary, once all its keys are fields of `cls` and none without a default is missing."""
+    """The record as a dictionary, once all its keys are fields of `cls` and none without a default is
+    missing."""
     known = [field.name for field in fields(cls)]
     for key in record:
         if key not in known:
@@ -73,13 +79,15 @@ def checked_keys(cls: type, record: dict[str, Any], place: str) -> dict[str, Any
 class TwinSpec:
     """A study area to simulate.
 
-    `elevation_m` is (lowest, highest). `river` and `fault` are control points (x, y) as fractions of the scene's width and height from its
-    north-western corner, the river's from source to mouth. `revegetation` is the mean share of a slide that has greened over (0 fresh, 1
-    gone); `vegetation_vigour` the green share of vegetation (season); `look_alike_share` the share of the study area under bare ground
-    that is no slide; `haze` multiplies a clear-sky path reflectance; `noise` is the sensor's standard deviation in reflectance.
-    `river_distance_m` is how far mapped ground may lie from a river. `snow_line_m` is None where no snow lies. `sensor` names one of
-    `SENSORS`; the DEM is `dem_factor` times as coarse as the image (2 as in gao2021: 30 m GDEM, 15 m pan-sharpened bands). `region` is None
-    for a site of which no more than gao2021's layers are needed.
+    `elevation_m` is (lowest, highest). `river` and `fault` are control points (x, y) as fractions of the
+    scene's width and height from its north-western corner, the river's from source to mouth. `revegetation`
+    is the mean share of a slide that has greened over (0 fresh, 1 gone); `vegetation_vigour` the green share
+    of vegetation (season); `look_alike_share` the share of the study area under bare ground that is no slide;
+    `haze` multiplies a clear-sky path reflectance; `noise` is the sensor's standard deviation in reflectance.
+    `river_distance_m` is how far mapped ground may lie from a river. `snow_line_m` is None where no snow
+    lies. `sensor` names one of `SENSORS`; the DEM is `dem_factor` times as coarse as the image (2 as in
+    gao2021: 30 m GDEM, 15 m pan-sharpened bands). `region` is None for a site of which no more than gao2021's
+    layers are needed.
     """
 
     rows: int
@@ -112,7 +120,8 @@ class TwinSpec:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "TwinSpec":
-        """Read a spec from a mapping with the fields of this class as keys; those with a default may be left out.
+        """Read a spec from a mapping with the fields of this class as keys; those with a default may be left
+        out.
 
         Raises:
             HeadscarpError: a key is unknown or missing, or a value cannot be right.
@@ -135,7 +144,8 @@ class TwinSpec:
             raise HeadscarpError(f"twin: elevation_m {list(self.elevation_m)} must be [lowest, highest]")
         if not self.landslide_area_km2 < self.study_area_km2 < self.scene_area_km2:
             raise HeadscarpError(
-                f"twin: landslide_area_km2 ({self.landslide_area_km2}) must be below study_area_km2 ({self.study_area_km2}), "
+                f"twin: landslide_area_km2 ({self.landslide_area_km2}) must be below study_area_km2 "
+                f"({self.study_area_km2}), "
                 f"and that below the scene's {self.scene_area_km2:.2f} km2"
             )
         require_known(self.sensor, SENSORS, "twin: sensor")
@@ -143,15 +153,19 @@ class TwinSpec:
             return
         if self.rows % self.coarse_factor or self.cols % self.coarse_factor:
             raise HeadscarpError(
-                f"twin: rows ({self.rows}) and cols ({self.cols}) of a region must be multiples of {self.coarse_factor}, "
+                f"twin: rows ({self.rows}) and cols ({self.cols}) of a region must be multiples of "
+                f"{self.coarse_factor}, "
                 "so that the grid of its factors fits"
             )
         if not self.region.district_km2 < self.study_area_km2:
             raise HeadscarpError(
-                f"twin, region: district_km2 ({self.region.district_km2}) must be below study_area_km2 ({self.study_area_km2})"
+                f"twin, region: district_km2 ({self.region.district_km2}) must be below study_area_km2 "
+                f"({self.study_area_km2})"
             )
         if not 0 < self.region.rainfall_mm[0] < self.region.rainfall_mm[1]:
-            raise HeadscarpError(f"twin, region: rainfall_mm {list(self.region.rainfall_mm)} must be [lowest, highest]")
+            raise HeadscarpError(
+                f"twin, region: rainfall_mm {list(self.region.rainfall_mm)} must be [lowest, highest]"
+            )
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -170,9 +184,16 @@ class TwinSpec:
     @property
     def grid(self) -> Grid:
         """The image's grid, its centre within a pixel of (longitude, latitude)."""
-        x, y = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True).transform(self.longitude, self.latitude)
-        west, north = (self.resolution_m * round(value / self.resolution_m) for value in (x - self.half_width_m, y + self.half_height_m))
-        return Grid(self.crs, Affine(self.resolution_m, 0, west, 0, -self.resolution_m, north), self.rows, self.cols)
+        x, y = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True).transform(
+            self.longitude, self.latitude
+        )
+        west, north = (
+            self.resolution_m * round(value / self.resolution_m)
+            for value in (x - self.half_width_m, y + self.half_height_m)
+        )
+        return Grid(
+            self.crs, Affine(self.resolution_m, 0, west, 0, -self.resolution_m, north), self.rows, self.cols
+        )
 
     @property
     def dem_grid(self) -> Grid:
@@ -182,7 +203,12 @@ class TwinSpec:
     def coarser_grid(self, factor: int) -> Grid:
         """A grid with cells of `factor` x `factor` pixels: same corner, covering the image."""
         grid = self.grid
-        return Grid(self.crs, grid.transform @ Affine.scale(factor), math.ceil(self.rows / factor), math.ceil(self.cols / factor))
+        return Grid(
+            self.crs,
+            grid.transform @ Affine.scale(factor),
+            math.ceil(self.rows / factor),
+            math.ceil(self.cols / factor),
+        )
 
     @property
     def half_width_m(self) -> float:
@@ -193,22 +219,32 @@ class TwinSpec:
         return self.rows * self.resolution_m / 2
 
     def scaled(self, fraction: float) -> "TwinSpec":
-        """A smaller piece of the same landscape: sides times `fraction`, areas and count (at least 3) times its square.
+        """A smaller piece of the same landscape: sides times `fraction`, areas and count (at least 3) times
+        its square.
 
-        Relief goes with the square root of `fraction`, as in fractal terrain (Hurst exponent about 0.5); the whole relief in a part of the
-        space would make every slope a cliff. Rows and columns of a region stay multiples of its coarse cells.
+        Relief goes with the square root of `fraction`, as in fractal terrain (Hurst exponent about 0.5); the
+        whole relief in a part of the space would make every slope a cliff. Rows and columns of a region stay
+        multiples of its coarse cells.
         """
         lowest, highest = self.elevation_m
         relief = (highest - lowest) * math.sqrt(fraction)
         landslides = max(3, round(self.landslides * fraction**2))
-        snow_line = None if self.snow_line_m is None else lowest + (self.snow_line_m - lowest) * math.sqrt(fraction)
+        snow_line = (
+            None if self.snow_line_m is None else lowest + (self.snow_line_m - lowest) * math.sqrt(fraction)
+        )
         step = 1 if self.region is None else self.coarse_factor
         rows, cols = (step * round(size * fraction / step) for size in (self.rows, self.cols))
         area_ratio = rows * cols / (self.rows * self.cols)
         study_area = self.study_area_km2 * area_ratio
         return replace(
-            self, rows=rows, cols=cols, elevation_m=(lowest, lowest + relief), landslides=landslides,
-            landslide_area_km2=self.landslide_area_km2 * area_ratio, study_area_km2=study_area,
-            river_distance_m=self.river_distance_m * fraction, snow_line_m=snow_line,
+            self,
+            rows=rows,
+            cols=cols,
+            elevation_m=(lowest, lowest + relief),
+            landslides=landslides,
+            landslide_area_km2=self.landslide_area_km2 * area_ratio,
+            study_area_km2=study_area,
+            river_distance_m=self.river_distance_m * fraction,
+            snow_line_m=snow_line,
             region=self.region and self.region.scaled(fraction, study_area),
-        )  # fmt: skip
+        )

@@ -1,7 +1,7 @@
 """The nineteen lithological units of zhang2024 (Table 1) as folded strata, and the soil over each.
 
-Fragile are the units in which the paper finds most landslides: K2, P, D1, O, epsilon 3 and epsilon 2. The numbers are plausible, not
-measured.
+Fragile are the units in which the paper finds most landslides: K2, P, D1, O, epsilon 3 and epsilon 2. The
+numbers are plausible, not measured.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ CARBONATE, RED_BED, CLASTIC, SLATE = range(4)
 
 @dataclass(frozen=True)
 class Unit:
-    """A lithological unit: symbol, rock, resistance to erosion (1 soft, 2 soft-hard, 3 hard), cohesion (Pa) and friction angle (degrees) of
-    the soil over it, and its share of the ground."""
+    """A lithological unit: symbol, rock, resistance to erosion (1 soft, 2 soft-hard, 3 hard), cohesion (Pa)
+    and friction angle (degrees) of the soil over it, and its share of the ground."""
 
     symbol: str
     rock: int
@@ -56,13 +56,19 @@ FRICTION_DEG = np.array([np.nan] + [unit.friction_deg for unit in UNITS], np.flo
 
 
 def folded_units(rng: np.random.Generator, shape: tuple[int, int], scene: tuple[slice, slice]) -> np.ndarray:
-    """Codes of the units (row, col) uint8: young ones in synclines, old ones in anticlines; inside `scene` each has its share."""
+    """Codes of the units (row, col) uint8: young ones in synclines, old ones in anticlines; inside `scene`
+    each has its share."""
     size = max(shape)
     # The folds of north-western Hunan strike to the north-east.
     strike = rng.uniform(np.radians(25), np.radians(65))
     rows, cols = np.indices(shape, np.float32) / size
     across = rows * np.cos(strike) + cols * np.sin(strike)
-    depth = np.sin(2 * np.pi * (1.7 * across + 0.16 * correlated_noise(rng, shape, size / 7, 2.5)) + rng.uniform(0, 2 * np.pi))
-    depth += 0.45 * correlated_noise(rng, shape, size / 5, 2.5) + 0.05 * correlated_noise(rng, shape, size / 40, 2.0)
+    depth = np.sin(
+        2 * np.pi * (1.7 * across + 0.16 * correlated_noise(rng, shape, size / 7, 2.5))
+        + rng.uniform(0, 2 * np.pi)
+    )
+    depth += 0.45 * correlated_noise(rng, shape, size / 5, 2.5) + 0.05 * correlated_noise(
+        rng, shape, size / 40, 2.0
+    )
     ends = np.cumsum([unit.share for unit in UNITS])[:-1]
     return np.digitize(depth, np.quantile(depth[scene], ends)).astype(np.uint8) + np.uint8(1)

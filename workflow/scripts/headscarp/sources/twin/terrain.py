@@ -1,7 +1,8 @@
-"""Terrain carved by rivers: uplift, stream-power erosion and threshold hillslopes, from a coarse grid to a fine one.
+"""Terrain carved by rivers: uplift, stream-power erosion and threshold hillslopes, from a coarse grid to a
+fine one.
 
-Rivers follow dz/dt = U - K A^m S, solved implicitly from the outlet upstream (Braun and Willett, 2013); hillslopes creep (diffusion) and
-fail above the threshold angle of their rock. Rock decides K and that angle.
+Rivers follow dz/dt = U - K A^m S, solved implicitly from the outlet upstream (Braun and Willett, 2013);
+hillslopes creep (diffusion) and fail above the threshold angle of their rock. Rock decides K and that angle.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from headscarp.sources.twin.strata import RESISTANCE, folded_units
 
 # Concavity of river profiles (slope ~ area^-0.45), the common value of graded rivers.
 CONCAVITY = 0.45
-# Lithology codes 1 soft, 2 soft-hard, 3 hard: erodibility relative to code 2, and threshold angle of hillslopes (degrees).
+# Lithology codes 1 soft, 2 soft-hard, 3 hard: erodibility relative to code 2, and threshold angle of
+# hillslopes (degrees).
 ERODIBILITY = np.array([np.nan, 1.35, 1.0, 0.75])
 THRESHOLD_DEG = np.array([np.nan, 25.0, 32.0, 45.0])
 # Passes of the erosion model: coarsening factor, steps, uplift per step as a share of the relief.
@@ -31,8 +33,9 @@ _RIVER_FALL_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Terrain:
-    """Elevation (m), lithology (1-3) and mask of standing water of the scene on the DEM's grid; `river` is the main river's line (n, 2) in
-    rows and columns of that grid; `units`: codes of a region's lithological units, None for a site without."""
+    """Elevation (m), lithology (1-3) and mask of standing water of the scene on the DEM's grid; `river` is
+    the main river's line (n, 2) in rows and columns of that grid; `units`: codes of a region's lithological
+    units, None for a site without."""
 
     elevation: np.ndarray
     lithology: np.ndarray
@@ -64,8 +67,16 @@ def build_terrain(spec: TwinSpec, rng: np.random.Generator) -> Terrain:
     else:
         units = ndimage.map_coordinates(units, where, order=0, mode="nearest")[scene]
         lithology = RESISTANCE[units]
-    course = course - np.column_stack([ndimage.map_coordinates(part, course.T, order=1, mode="nearest") for part in shift]) - margin
-    elevation, reservoir = _fit_range(spec, fill_depressions(elevation), cells_of_lines([course], elevation.shape))
+    course = (
+        course
+        - np.column_stack(
+            [ndimage.map_coordinates(part, course.T, order=1, mode="nearest") for part in shift]
+        )
+        - margin
+    )
+    elevation, reservoir = _fit_range(
+        spec, fill_depressions(elevation), cells_of_lines([course], elevation.shape)
+    )
     elevation = fill_depressions(_flat_floors(elevation, spacing).astype(np.float32))
     return Terrain(elevation, lithology, reservoir, course, units)
 
@@ -87,7 +98,10 @@ def _lithology(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     strike = rng.uniform(0, np.pi)
     rows, cols = np.indices(shape) / size
     across = rows * np.cos(strike) + cols * np.sin(strike)
-    beds = np.sin(2 * np.pi * (2.6 * across + 0.22 * correlated_noise(rng, shape, size / 10, 2.5)) + rng.uniform(0, 2 * np.pi))
+    beds = np.sin(
+        2 * np.pi * (2.6 * across + 0.22 * correlated_noise(rng, shape, size / 10, 2.5))
+        + rng.uniform(0, 2 * np.pi)
+    )
     beds += 0.35 * correlated_noise(rng, shape, size / 16, 2.5)
     return np.digitize(beds, np.quantile(beds, [0.35, 0.7])).astype(np.uint8) + np.uint8(1)
 
@@ -101,7 +115,8 @@ def _extended(points: np.ndarray, length: float) -> np.ndarray:
 
 
 def _river_cells(course: np.ndarray, factor: int, shape: tuple[int, int]) -> np.ndarray:
-    """Cells (n, 2) of the river on a grid coarser by `factor`, from its source to the border, without loops."""
+    """Cells (n, 2) of the river on a grid coarser by `factor`, from its source to the border, without
+    loops."""
     coarse = np.floor(course / factor).astype(int)
     cells: dict[tuple[int, int], None] = {}
     for (row, col), (next_row, next_col) in pairwise(coarse):
@@ -140,19 +155,26 @@ def _carve(
         river = _river_cells(course, factor, here)
         flat = np.ravel_multi_index(river.T, here)
         if elevation is None:
-            # A rough plateau tilted towards the river: without the tilt, lakes come first and their outlets run straight.
+            # A rough plateau tilted towards the river: without the tilt, lakes come first and their outlets
+            # run straight.
             away = np.ones(here, bool)
             away.ravel()[flat] = False
-            elevation = relief * (0.5 * ndimage.distance_transform_edt(away) / max(here) + 0.10 * roughness[sample])
+            elevation = relief * (
+                0.5 * ndimage.distance_transform_edt(away) / max(here) + 0.10 * roughness[sample]
+            )
             elevation -= elevation.min()
         else:
             elevation = resample_to(elevation, here, 2, order=3)
-        river_gradient = 0.0005 if spec.reservoir else min(0.014, _RIVER_FALL_SHARE * relief / (cell * len(river)))
+        river_gradient = (
+            0.0005 if spec.reservoir else min(0.014, _RIVER_FALL_SHARE * relief / (cell * len(river)))
+        )
         bed = river_gradient * cell * np.arange(len(river))[::-1]
         rock = lithology[sample]
         erodibility = (ERODIBILITY[rock] * strength_noise[sample]).ravel()
         # Grids coarser than a hillslope average over it, so that their steepest slopes are gentler.
-        steepest = (np.tan(np.radians(THRESHOLD_DEG[rock] - 2 * (factor // 2))) * strength_noise[sample] ** -0.7).ravel()
+        steepest = (
+            np.tan(np.radians(THRESHOLD_DEG[rock] - 2 * (factor // 2))) * strength_noise[sample] ** -0.7
+        ).ravel()
         preference = np.exp(0.35 * rng.standard_normal((8, *here)))
         uplift = (uplift_share * relief * uplift_pattern[sample]).ravel()
         window = tuple(slice(part.start // factor, part.stop // factor) for part in scene)
@@ -163,18 +185,28 @@ def _carve(
             drainage = drain(elevation, preference, flat)
             area = drainage.accumulate(np.full(elevation.size, cell**2))
             pull = uplift_share * relief / ratio * erodibility * area**CONCAVITY / (drainage.distance * cell)
-            elevation = _erode(elevation.ravel() + uplift, drainage, pull, steepest * cell, flat, bed).reshape(here)
+            elevation = _erode(
+                elevation.ravel() + uplift, drainage, pull, steepest * cell, flat, bed
+            ).reshape(here)
             elevation = ndimage.gaussian_filter(elevation, 0.45 if factor > 1 else 0.6, mode="nearest")
             found = np.ptp(elevation[window])
-            ratio *= float(np.clip(relief * (1.0 + (_DROWNED_SHARE if spec.reservoir else 0)) / found, 0.9, 1.1))
+            ratio *= float(
+                np.clip(relief * (1.0 + (_DROWNED_SHARE if spec.reservoir else 0)) / found, 0.9, 1.1)
+            )
         elevation.ravel()[flat] = bed
     return elevation
 
 
 def _erode(
-    elevation: np.ndarray, drainage: Drainage, pull: np.ndarray, steepest_fall: np.ndarray, fixed: np.ndarray, fixed_elevation: np.ndarray
+    elevation: np.ndarray,
+    drainage: Drainage,
+    pull: np.ndarray,
+    steepest_fall: np.ndarray,
+    fixed: np.ndarray,
+    fixed_elevation: np.ndarray,
 ) -> np.ndarray:
-    """One implicit step of the stream-power law with threshold slopes, from the outlet upstream; `fixed` cells keep their elevation."""
+    """One implicit step of the stream-power law with threshold slopes, from the outlet upstream; `fixed`
+    cells keep their elevation."""
     result = elevation.copy()
     result[fixed] = fixed_elevation
     is_fixed = np.zeros(result.size, bool)
@@ -187,12 +219,17 @@ def _erode(
     return result
 
 
-def _fit_range(spec: TwinSpec, elevation: np.ndarray, main_river: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Elevations (row, col) stretched to the spec's range, and the mask of standing water: a reservoir drowns the valleys to its level."""
+def _fit_range(
+    spec: TwinSpec, elevation: np.ndarray, main_river: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Elevations (row, col) stretched to the spec's range, and the mask of standing water: a reservoir drowns
+    the valleys to its level."""
     lowest, highest = spec.elevation_m
     floor, top = elevation.min(), elevation.max()
     if not spec.reservoir:
-        return lowest + (elevation - floor) / (top - floor) * (highest - lowest), np.zeros(elevation.shape, bool)
+        return lowest + (elevation - floor) / (top - floor) * (highest - lowest), np.zeros(
+            elevation.shape, bool
+        )
     level = floor + _DROWNED_SHARE * (top - floor)
     parts, _ = ndimage.label(elevation < level)
     reached = np.unique(parts[main_river & (parts > 0)])
@@ -201,8 +238,11 @@ def _fit_range(spec: TwinSpec, elevation: np.ndarray, main_river: np.ndarray) ->
     return np.where(water, lowest, np.maximum(stretched, lowest + 0.5)), water
 
 
-def _flat_floors(elevation: np.ndarray, spacing: float, thickness: float = 10.0, catchment_km2: float = 1.5) -> np.ndarray:
-    """Fill the floors of larger valleys with sediment: heights above the stream below `thickness` (m) are flattened."""
+def _flat_floors(
+    elevation: np.ndarray, spacing: float, thickness: float = 10.0, catchment_km2: float = 1.5
+) -> np.ndarray:
+    """Fill the floors of larger valleys with sediment: heights above the stream below `thickness` (m) are
+    flattened."""
     filled = fill_depressions(elevation)
     drainage = drain(filled)
     catchment = drainage.accumulate(np.full(filled.size, spacing**2 / 1e6))

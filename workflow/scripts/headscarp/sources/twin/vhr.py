@@ -1,13 +1,21 @@
-"""The ground of a very-high-resolution twin: valley, mine, river, roads, buildings, plants, and slides that appear and grow."""
+"""The ground of a very-high-resolution twin: valley, mine, river, roads, buildings, plants, and slides that
+appear and grow."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage, stats
 
+from headscarp.codes import LAND_COVER
 from headscarp.errors import HeadscarpError
-from headscarp.site.land_cover import LAND_COVER
-from headscarp.sources.twin.fields import blurred_noise, correlated_noise, highest, resample_to, slope_and_aspect, winding_line
+from headscarp.sources.twin.fields import (
+    blurred_noise,
+    correlated_noise,
+    highest,
+    resample_to,
+    slope_and_aspect,
+    winding_line,
+)
 from headscarp.sources.twin.geography import distance_to
 from headscarp.sources.twin.slides import grow, imprint
 from headscarp.sources.twin.terrain import cells_of_lines
@@ -15,7 +23,8 @@ from headscarp.sources.twin.vhr_spec import PIXEL_M, VhrSpec
 
 BARE, LANDSLIDE, BUILDING, VEGETATION, WATER, ROAD = range(6)
 CLASS_NAMES = LAND_COVER
-# Slides start on slopes from here on (degrees); buildings, roads, fields and earthworks stay below GENTLE_DEG.
+# Slides start on slopes from here on (degrees); buildings, roads, fields and earthworks stay below
+# GENTLE_DEG.
 STEEP_DEG, GENTLE_DEG = 24.0, 12.0
 # Terrain is built in cells of a metre.
 _TERRAIN_M = 1.0
@@ -24,7 +33,8 @@ _TO_FINE = _TERRAIN_M / PIXEL_M
 _RIVER_M, _ROAD_M, _LANE_M, _BENCH_M = 32.0, 10.0, 6.0, 6.0
 # Half the width of the gentle valley floor and half the axes of the mine, as shares of the scene's side.
 _FLOOR, _MINE = 0.17, (0.10, 0.065)
-# Mean distance of the road from the river's axis, and how far the floor reaches at least, as shares of the side.
+# Mean distance of the road from the river's axis, and how far the floor reaches at least, as shares of the
+# side.
 _ROAD_AT, _ROAD_REACH = 0.085, 0.115
 # Specks beside a slide that are smaller than this (fine cells) are no part of it.
 _SMALLEST_PIECE = 60
@@ -34,8 +44,8 @@ UNCHANGED, GROWN, NEW = "unchanged", "grown", "new"
 
 @dataclass(frozen=True)
 class Slide:
-    """A landslide: number from 1; UNCHANGED, GROWN or NEW; its reach at each image, the depth (see `Ground`) up to which it has come,
-    negative before it starts; whether a sand-proof net covers part of it."""
+    """A landslide: number from 1; UNCHANGED, GROWN or NEW; its reach at each image, the depth (see `Ground`)
+    up to which it has come, negative before it starts; whether a sand-proof net covers part of it."""
 
     number: int
     status: str
@@ -47,10 +57,11 @@ class Slide:
 class Ground:
     """The ground in cells of `PIXEL_M`, arrays (row, col) of `spec.cells` a side.
 
-    elevation: bare ground, m, float32; height: of trees and buildings above it, m, float32; base: classes without slides, uint8; owner:
-    number of the nearest slide, int32; depth: 0 at the heart of that slide, 1 at its final rim, more outside, float32; roof: kind of roof
-    from 1, 0 none, uint8; works: raw debris on gentle ground that looks like slides, bool; mine: bool; furrow: relief of fields, 0
-    elsewhere, float32; crowns: under a tree, bool. surface: the elevation in cells of a metre over the same extent, float64.
+    elevation: bare ground, m, float32; height: of trees and buildings above it, m, float32; base: classes
+    without slides, uint8; owner: number of the nearest slide, int32; depth: 0 at the heart of that slide, 1
+    at its final rim, more outside, float32; roof: kind of roof from 1, 0 none, uint8; works: raw debris on
+    gentle ground that looks like slides, bool; mine: bool; furrow: relief of fields, 0 elsewhere, float32;
+    crowns: under a tree, bool. surface: the elevation in cells of a metre over the same extent, float64.
     """
 
     spec: VhrSpec
@@ -97,7 +108,9 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
     cells = round(spec.extent_m / _TERRAIN_M)
     shape, fine = (cells, cells), (spec.cells, spec.cells)
 
-    course = winding_line(of["river"], np.array([(y, x) for x, y in spec.river]) * spec.side_m, 4.0, 0.012 * spec.side_m)
+    course = winding_line(
+        of["river"], np.array([(y, x) for x, y in spec.river]) * spec.side_m, 4.0, 0.012 * spec.side_m
+    )
     axis_distance = distance_to(cells_of_lines([course], shape), _TERRAIN_M)
     elevation, floor = _valley(spec, of["terrain"], axis_distance)
     mine = np.zeros(shape, bool)
@@ -112,7 +125,9 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
         road |= _along(line, width * spec.size, fine)
     busy = _coarser(water | road, shape)
 
-    instances, statuses = _place(spec, of["slides"], elevation, slope, ndimage.binary_dilation(busy | mine, iterations=3))
+    instances, statuses = _place(
+        spec, of["slides"], elevation, slope, ndimage.binary_dilation(busy | mine, iterations=3)
+    )
     elevation = elevation + imprint(elevation, instances, _TERRAIN_M, 1.0)
     slides = _fates(spec, of["fate"], instances, statuses)
     owner, depth = _depths(of["fate"], instances, fine)
@@ -121,7 +136,9 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
     gentle = ndimage.binary_erosion((slope < GENTLE_DEG) & floor & ~busy) & ~mine
     works = _works(spec, of["works"], gentle, fine) & ~water & ~road
     roof, height = _buildings(spec, of["buildings"], gentle & ~_coarser(works, shape), fine)
-    plants, crowns, crown_height, furrow = _plants(spec, of["plants"], elevation, aspect, axis_distance, floor, fine)
+    plants, crowns, crown_height, furrow = _plants(
+        spec, of["plants"], elevation, aspect, axis_distance, floor, fine
+    )
     open_ground = ~(water | road | works | (roof > 0) | (_finer(mine.astype(np.float32), fine) > 0.5))
     base = np.full(fine, BARE, np.uint8)
     base[plants & open_ground] = VEGETATION
@@ -129,9 +146,20 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
         base[mask] = code
     height = np.where(base == VEGETATION, crown_height, height).astype(np.float32)
     return Ground(
-        spec, _finer(elevation, fine), height, base, owner, depth, roof, works, _finer(mine.astype(np.float32), fine) > 0.5,
-        furrow, crowns & (base == VEGETATION), slides, elevation,
-    )  # fmt: skip
+        spec,
+        _finer(elevation, fine),
+        height,
+        base,
+        owner,
+        depth,
+        roof,
+        works,
+        _finer(mine.astype(np.float32), fine) > 0.5,
+        furrow,
+        crowns & (base == VEGETATION),
+        slides,
+        elevation,
+    )
 
 
 def _finer(values: np.ndarray, fine: tuple[int, int]) -> np.ndarray:
@@ -151,8 +179,11 @@ def _along(line: np.ndarray, width: float, fine: tuple[int, int]) -> np.ndarray:
     return distance_to(cells_of_lines([line / PIXEL_M], fine), PIXEL_M) <= width / 2
 
 
-def _valley(spec: VhrSpec, rng: np.random.Generator, axis_distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Elevation (m) of the valley and the mask of its gentle floor: a terrace on both banks, then slopes with spurs and gullies."""
+def _valley(
+    spec: VhrSpec, rng: np.random.Generator, axis_distance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Elevation (m) of the valley and the mask of its gentle floor: a terrace on both banks, then slopes with
+    spurs and gullies."""
     shape, side = axis_distance.shape, spec.side_m
     spurs = correlated_noise(rng, shape, 0.07 * side, 2.5)
     half = _FLOOR * side * (1 + 0.22 * correlated_noise(rng, shape, 0.18 * side, 3.0))
@@ -162,7 +193,9 @@ def _valley(spec: VhrSpec, rng: np.random.Generator, axis_distance: np.ndarray) 
     # A smooth foot: the slope begins over some metres, not at an edge.
     foot = 4.0 * spec.size
     rise = foot * np.logaddexp(0, beyond / foot) * steep
-    rough = correlated_noise(rng, shape, 0.06 * side, 1.4) * 0.016 * side * np.clip(rise / (0.08 * side), 0, 1)
+    rough = (
+        correlated_noise(rng, shape, 0.06 * side, 1.4) * 0.016 * side * np.clip(rise / (0.08 * side), 0, 1)
+    )
     bank = 2.5 * spec.size / (1 + np.exp(-(axis_distance - 0.6 * _RIVER_M * spec.size) / 1.5))
     along = np.linspace(0.02 * side, 0, shape[1])[None, :]
     surface = ndimage.gaussian_filter(0.025 * axis_distance + bank + rise + rough + along, 1.5)
@@ -176,7 +209,9 @@ def _dug(spec: VhrSpec, rng: np.random.Generator, elevation: np.ndarray) -> tupl
     radius = np.hypot((cols / spec.side_m - x) / long, (rows / spec.side_m - y) / short)
     radius = radius * (1 + 0.16 * correlated_noise(rng, elevation.shape, 0.025 * spec.side_m, 1.5))
     bench = _BENCH_M * spec.size
-    steps = np.floor(elevation / bench) * bench + bench * np.clip((elevation % bench / bench - 0.7) / 0.3, 0, 1)
+    steps = np.floor(elevation / bench) * bench + bench * np.clip(
+        (elevation % bench / bench - 0.7) / 0.3, 0, 1
+    )
     share = 1 / (1 + np.exp((radius - 1) * 18))
     return ndimage.gaussian_filter(elevation * (1 - share) + steps * share, 0.7), radius < 1
 
@@ -184,7 +219,8 @@ def _dug(spec: VhrSpec, rng: np.random.Generator, elevation: np.ndarray) -> tupl
 def _roads(
     spec: VhrSpec, rng: np.random.Generator, course: np.ndarray, elevation: np.ndarray, floor: np.ndarray
 ) -> list[tuple[np.ndarray, float]]:
-    """Lines (n, 2) in metres (row, col) with widths: a road along the river, lanes from it across the floor and over the river."""
+    """Lines (n, 2) in metres (row, col) with widths: a road along the river, lanes from it across the floor
+    and over the river."""
     tangent = np.gradient(ndimage.gaussian_filter1d(course, 6, axis=0, mode="nearest"), axis=0)
     normal = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / np.hypot(*tangent.T)[:, None]
     # The bank of the mine, so that a road leads to it.
@@ -198,8 +234,16 @@ def _roads(
     lines = [(main, _ROAD_M)]
     for share in np.linspace(0.2, 0.8, max(2, round(6 * spec.size))):
         at = int((share + rng.uniform(-0.06, 0.06)) * (len(course) - 1))
-        across = np.linspace(_ROAD_AT * swing[at], -0.11 if len(lines) % 2 else 0.14, 30)[:, None] * spec.side_m * sign
-        lane = course[at] + across * normal[at] + 0.01 * spec.side_m * np.sin(np.linspace(0, 4, 30))[:, None] * tangent[at]
+        across = (
+            np.linspace(_ROAD_AT * swing[at], -0.11 if len(lines) % 2 else 0.14, 30)[:, None]
+            * spec.side_m
+            * sign
+        )
+        lane = (
+            course[at]
+            + across * normal[at]
+            + 0.01 * spec.side_m * np.sin(np.linspace(0, 4, 30))[:, None] * tangent[at]
+        )
         inside = np.clip(lane, 0, np.array(elevation.shape) - 1).astype(int)
         lines.append((lane[floor[inside[:, 0], inside[:, 1]]], _LANE_M))
     return [(line, width) for line, width in lines if len(line) > 1]
@@ -210,7 +254,8 @@ def _place(
 ) -> tuple[np.ndarray, list[str]]:
     """Slides at their final extent, int32 (row, col) on the terrain's grid, and what befalls each.
 
-    The first ones that change start beside the mine and on the unstable slope, the others wherever a slope is steep.
+    The first ones that change start beside the mine and on the unstable slope, the others wherever a slope is
+    steep.
     """
     shape, count = elevation.shape, spec.landslides
     statuses = [UNCHANGED] * count
@@ -238,18 +283,26 @@ def _place(
             # A slide that finds no room shrinks, since the mine's and the unstable slope have little.
             pixels = round(area * max(0.3, 1 - attempt / 60))
             length = np.sqrt(pixels * rng.lognormal(np.log(3.0), 0.25)) * max(0.5, 1 - attempt / 300)
-            body = grow(divmod(int(start), shape[1]), pixels, length, surface, smooth_slope, weakness, ragged, free)
+            body = grow(
+                divmod(int(start), shape[1]), pixels, length, surface, smooth_slope, weakness, ragged, free
+            )
             if body is not None:
                 break
         else:
-            raise HeadscarpError(f"twin: slide {number} of {count} ({area:.0f} m2) finds no room; lower landslide_share")
+            raise HeadscarpError(
+                f"twin: slide {number} of {count} ({area:.0f} m2) finds no room; lower landslide_share"
+            )
         instances[body] = number
         window = tuple(slice(max(0, part.min() - 4), part.max() + 5) for part in body)
-        free[window] &= ~ndimage.binary_dilation(instances[window] == number, np.ones((3, 3), bool), iterations=4)
+        free[window] &= ~ndimage.binary_dilation(
+            instances[window] == number, np.ones((3, 3), bool), iterations=4
+        )
     return instances, statuses
 
 
-def _fates(spec: VhrSpec, rng: np.random.Generator, instances: np.ndarray, statuses: list[str]) -> tuple[Slide, ...]:
+def _fates(
+    spec: VhrSpec, rng: np.random.Generator, instances: np.ndarray, statuses: list[str]
+) -> tuple[Slide, ...]:
     """Reach of each slide at each image, and which lie under nets: the largest of those that do not move."""
     dates, slides = len(spec.images), []
     areas = np.bincount(instances.ravel(), minlength=len(statuses) + 1)
@@ -266,12 +319,17 @@ def _fates(spec: VhrSpec, rng: np.random.Generator, instances: np.ndarray, statu
             newcomers += 1
             reach[:first] = -1
             reach[first:] = np.linspace(0.6, 1, dates - first) if first < dates - 1 else 1
-        slides.append(Slide(number, status, tuple(float(value) for value in reach.round(4)), number in netted))
+        slides.append(
+            Slide(number, status, tuple(float(value) for value in reach.round(4)), number in netted)
+        )
     return tuple(slides)
 
 
-def _depths(rng: np.random.Generator, instances: np.ndarray, fine: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Number of the nearest slide and depth in it (0 heart, 1 rim, more outside) on the fine grid, with edges uneven at that scale."""
+def _depths(
+    rng: np.random.Generator, instances: np.ndarray, fine: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the nearest slide and depth in it (0 heart, 1 rim, more outside) on the fine grid, with edges
+    uneven at that scale."""
     outside, nearest = ndimage.distance_transform_edt(instances == 0, return_indices=True)
     owner = instances[tuple(nearest)]
     depth = 1.0 + outside / 2.0
@@ -286,14 +344,18 @@ def _depths(rng: np.random.Generator, instances: np.ndarray, fine: tuple[int, in
 
 
 def _works(spec: VhrSpec, rng: np.random.Generator, gentle: np.ndarray, fine: tuple[int, int]) -> np.ndarray:
-    """Patches of raw debris on gentle ground (fans, spoil, building plots): slides by their looks, bare land by their place."""
+    """Patches of raw debris on gentle ground (fans, spoil, building plots): slides by their looks, bare land
+    by their place."""
     field = correlated_noise(rng, gentle.shape, 0.03 * spec.side_m, 1.6)
     chosen = highest(field, gentle, np.ones_like(gentle), 0.16 * gentle.sum())
     return _finer(chosen.astype(np.float32), fine) > 0.5
 
 
-def _buildings(spec: VhrSpec, rng: np.random.Generator, gentle: np.ndarray, fine: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Kind of roof (1 to 5, 0 none; uint8) and height (m, of a gabled or flat roof; float32): hamlets of rectangles on gentle ground."""
+def _buildings(
+    spec: VhrSpec, rng: np.random.Generator, gentle: np.ndarray, fine: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kind of roof (1 to 5, 0 none; uint8) and height (m, of a gabled or flat roof; float32): hamlets of
+    rectangles on gentle ground."""
     roof, height = np.zeros(fine, np.uint8), np.zeros(fine, np.float32)
     free = _finer(gentle.astype(np.float32), fine) > 0.9
     hamlets = max(2, round(spec.buildings / 14))
@@ -323,20 +385,30 @@ def _buildings(spec: VhrSpec, rng: np.random.Generator, gentle: np.ndarray, fine
         if not free[window][yard].all():
             continue
         roof[window][body] = kind = rng.integers(1, 6)
-        gable = 1.6 * (1 - np.abs(v[body]) / (wide / 2)) if kind > 2 else 0.5 * (np.abs(v[body]) > wide / 2 - 1.5)
+        gable = (
+            1.6 * (1 - np.abs(v[body]) / (wide / 2)) if kind > 2 else 0.5 * (np.abs(v[body]) > wide / 2 - 1.5)
+        )
         height[window][body] = rng.uniform(3.0, 6.0) + gable
         free[window][yard] = False
         built += 1
     if built == 0:
-        raise HeadscarpError("twin: no building finds room on the valley floor; lower slope_deg or take a larger scene")
+        raise HeadscarpError(
+            "twin: no building finds room on the valley floor; lower slope_deg or take a larger scene"
+        )
     return roof, height
 
 
 def _plants(
-    spec: VhrSpec, rng: np.random.Generator, elevation: np.ndarray, aspect: np.ndarray, axis_distance: np.ndarray, floor: np.ndarray,
+    spec: VhrSpec,
+    rng: np.random.Generator,
+    elevation: np.ndarray,
+    aspect: np.ndarray,
+    axis_distance: np.ndarray,
+    floor: np.ndarray,
     fine: tuple[int, int],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Fine masks of vegetation and of tree crowns, height of the crowns (m, float32), and furrows of fields (signed, 0 elsewhere)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Fine masks of vegetation and of tree crowns, height of the crowns (m, float32), and furrows of fields
+    (signed, 0 elsewhere)."""
     shape, side = elevation.shape, spec.side_m
     hollow = ndimage.gaussian_filter(elevation, 12 * spec.size + 2) - elevation
     moist = 0.5 * np.cos(aspect) + 0.5 * hollow / hollow.std() + 1.2 * np.exp(-axis_distance / (0.08 * side))
@@ -347,13 +419,16 @@ def _plants(
     # The field's share is part of the whole.
     plants = score >= np.quantile(score[::5, ::5], 1 - spec.vegetation_share)
     woods = (field == 0) & (
-        _finer(moist, fine) + 0.5 * blurred_noise(rng, fine, 14.0) > np.quantile(moist, 1 - 0.55 * spec.vegetation_share)
+        _finer(moist, fine) + 0.5 * blurred_noise(rng, fine, 14.0)
+        > np.quantile(moist, 1 - 0.55 * spec.vegetation_share)
     )
     crowns, heights = _trees(spec, rng, woods & plants, fine)
     return plants, crowns, heights, furrow
 
 
-def _fields(spec: VhrSpec, rng: np.random.Generator, floor: np.ndarray, fine: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _fields(
+    spec: VhrSpec, rng: np.random.Generator, floor: np.ndarray, fine: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Parcels on parts of the floor: 1 sown, -1 fallow, 0 none (int8); and their furrows."""
     tilled = correlated_noise(rng, floor.shape, 0.06 * spec.side_m, 2.0) > 0.55
     farm = _finer((tilled & floor).astype(np.float32), fine) > 0.5
@@ -364,10 +439,14 @@ def _fields(spec: VhrSpec, rng: np.random.Generator, floor: np.ndarray, fine: tu
     long, wide = (u / 26).astype(int), np.floor(v / 13).astype(int)
     sown = rng.random((long.max() + 1, np.ptp(wide) + 1)) < 0.35 + 0.4 * spec.greenness
     kind = np.where(sown[long, wide - wide.min()], 1, -1).astype(np.int8)
-    return np.where(farm, kind, 0).astype(np.int8), np.where(farm, np.sin(v * np.float32(2 * np.pi / 1.6)), 0).astype(np.float32)
+    return np.where(farm, kind, 0).astype(np.int8), np.where(
+        farm, np.sin(v * np.float32(2 * np.pi / 1.6)), 0
+    ).astype(np.float32)
 
 
-def _trees(spec: VhrSpec, rng: np.random.Generator, woods: np.ndarray, fine: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _trees(
+    spec: VhrSpec, rng: np.random.Generator, woods: np.ndarray, fine: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Mask of crowns and their height (m): a hemisphere over each of jittered places in the woods."""
     spacing = 10 - 2 * spec.greenness
     numbers = [int(size / spacing) for size in fine]
@@ -382,4 +461,6 @@ def _trees(spec: VhrSpec, rng: np.random.Generator, woods: np.ndarray, fine: tup
     distance, (near_row, near_col) = ndimage.distance_transform_edt(~stems, return_indices=True)
     radius = rng.uniform(3.0, 7.0, fine).astype(np.float32)[near_row, near_col]
     share = (distance / radius).astype(np.float32)
-    return share < 1, np.where(share < 1, np.sqrt(np.maximum(0, 1 - share**2)) * radius * PIXEL_M * 2.2, 0).astype(np.float32)
+    return share < 1, np.where(
+        share < 1, np.sqrt(np.maximum(0, 1 - share**2)) * radius * PIXEL_M * 2.2, 0
+    ).astype(np.float32)

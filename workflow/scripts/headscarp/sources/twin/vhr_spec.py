@@ -1,4 +1,5 @@
-"""What a twin of very-high-resolution images must match: the ground, its landslides, and the images of each date."""
+"""What a twin of very-high-resolution images must match: the ground, its landslides, and the images of each
+date."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from affine import Affine
 from pyproj import Transformer
 
 from headscarp.errors import HeadscarpError
-from headscarp.site.grid import Grid
+from headscarp.geo.grid import Grid
 from headscarp.sources.twin.files import named
 from headscarp.sources.twin.spec import checked_keys
 from headscarp.vocabulary import require_known
@@ -24,10 +25,12 @@ _FEWEST_SLIDES, _FEWEST_BUILDINGS = 6, 6
 
 @dataclass(frozen=True)
 class Sensor:
-    """What a sensor makes of the ground: reflectance becomes gain * reflectance ** gamma + offset per band (red, green, blue).
+    """What a sensor makes of the ground: reflectance becomes gain * reflectance ** gamma + offset per band
+    (red, green, blue).
 
-    `spread` is the standard deviation of the point spread in the image's pixels, `noise` a standard deviation of reflectance, `shift_m` the
-    image's error of position (east, south), `lean` by how many metres the top of what is a metre high is displaced (east, south).
+    `spread` is the standard deviation of the point spread in the image's pixels, `noise` a standard deviation
+    of reflectance, `shift_m` the image's error of position (east, south), `lean` by how many metres the top
+    of what is a metre high is displaced (east, south).
     """
 
     gain: tuple[float, float, float]
@@ -40,11 +43,19 @@ class Sensor:
 
 
 SENSORS = {
-    "beijing2": Sensor((0.86, 0.90, 1.02), (0.035, 0.042, 0.058), (1.00, 0.98, 0.95), 0.75, 0.007, (0.7, -0.5), (-0.28, 0.10)),
-    "worldview3": Sensor((1.00, 1.00, 1.00), (0.010, 0.014, 0.022), (1.00, 1.00, 1.00), 0.55, 0.004, (0.0, 0.0), (0.08, -0.05)),
-    "superview1": Sensor((1.10, 1.04, 0.93), (0.022, 0.020, 0.026), (1.08, 1.05, 1.04), 0.95, 0.009, (-0.5, 0.6), (0.22, 0.20)),
-    "google_earth": Sensor((1.06, 1.14, 0.98), (0.000, 0.012, 0.020), (1.14, 1.08, 1.06), 0.70, 0.005, (0.0, 0.0), (-0.12, -0.16)),
-}  # fmt: skip
+    "beijing2": Sensor(
+        (0.86, 0.90, 1.02), (0.035, 0.042, 0.058), (1.00, 0.98, 0.95), 0.75, 0.007, (0.7, -0.5), (-0.28, 0.10)
+    ),
+    "worldview3": Sensor(
+        (1.00, 1.00, 1.00), (0.010, 0.014, 0.022), (1.00, 1.00, 1.00), 0.55, 0.004, (0.0, 0.0), (0.08, -0.05)
+    ),
+    "superview1": Sensor(
+        (1.10, 1.04, 0.93), (0.022, 0.020, 0.026), (1.08, 1.05, 1.04), 0.95, 0.009, (-0.5, 0.6), (0.22, 0.20)
+    ),
+    "google_earth": Sensor(
+        (1.06, 1.14, 0.98), (0.000, 0.012, 0.020), (1.14, 1.08, 1.06), 0.70, 0.005, (0.0, 0.0), (-0.12, -0.16)
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -61,12 +72,14 @@ class VhrImage:
 class VhrSpec:
     """A valley to simulate for images of very high resolution.
 
-    The scene is a square of `side_m`. `valley_floor_m` is its lowest elevation, `slope_deg` the mean slope of its sides; `river` holds
-    control points (x, y) as fractions of the scene from its north-western corner. `vegetation_share` is the share of plants where nothing
-    is built, `greenness` how green they are and how dark the soil (0 arid, 1 humid). `landslides` and `landslide_share` (of the scene) hold
-    for the last image (places on the slopes permitting); with several images some slides appear or grow between them, at `mine` and on the
-    slope at `unstable` (x, y), which a site of one image may leave out (None). `nets` slides lie partly under sand-proof nets. `images` are
-    in the order of their dates; one called `jan` has the files rgb_jan.tif and so on, a single one rgb.tif.
+    The scene is a square of `side_m`. `valley_floor_m` is its lowest elevation, `slope_deg` the mean slope of
+    its sides; `river` holds control points (x, y) as fractions of the scene from its north-western corner.
+    `vegetation_share` is the share of plants where nothing is built, `greenness` how green they are and how
+    dark the soil (0 arid, 1 humid). `landslides` and `landslide_share` (of the scene) hold for the last image
+    (places on the slopes permitting); with several images some slides appear or grow between them, at `mine`
+    and on the slope at `unstable` (x, y), which a site of one image may leave out (None). `nets` slides lie
+    partly under sand-proof nets. `images` are in the order of their dates; one called `jan` has the files
+    rgb_jan.tif and so on, a single one rgb.tif.
     """
 
     kind: str
@@ -104,7 +117,9 @@ class VhrSpec:
         for name, image in named(values, "images").items():
             entry = checked_keys(VhrImage, image, f"twin, images, {name}")
             require_known(entry["sensor"], SENSORS, f"twin, images, {name}: sensor")
-            images[name] = VhrImage(float(entry["resolution_m"]), entry["sensor"], str(entry["date"]), tuple(entry["sun_deg"]))
+            images[name] = VhrImage(
+                float(entry["resolution_m"]), entry["sensor"], str(entry["date"]), tuple(entry["sun_deg"])
+            )
         values["images"] = images
         spec = cls(**values)
         spec._check()
@@ -115,18 +130,25 @@ class VhrSpec:
             raise HeadscarpError("twin: images is empty; give at least one image")
         dates = [image.date for image in self.images.values()]
         if dates != sorted(dates):
-            raise HeadscarpError(f"twin, images: the dates {', '.join(dates)} are not in order; list the earliest image first")
+            raise HeadscarpError(
+                f"twin, images: the dates {', '.join(dates)} are not in order; list the earliest image first"
+            )
         if len(self.images) > 1 and (self.mine is None or self.unstable is None or self.nets < 1):
             raise HeadscarpError(
-                "twin: several images need places where slides appear and nets; give mine and unstable as [x, y], nets from 1"
+                "twin: several images need places where slides appear and nets; give mine and unstable "
+                "as [x, y], nets from 1"
             )
         if round(self.ndvi_resolution_m * 10) % 3 or self.ndvi_resolution_m % self.dem_resolution_m:
             raise HeadscarpError(
-                f"twin: ndvi_resolution_m ({self.ndvi_resolution_m}) must be a multiple of {PIXEL_M} m and of dem_resolution_m "
+                f"twin: ndvi_resolution_m ({self.ndvi_resolution_m}) must be a multiple of {PIXEL_M} m "
+                f"and of dem_resolution_m "
                 f"({self.dem_resolution_m})"
             )
         if round(self.side_m * 100) % self._step_cm:
-            raise HeadscarpError(f"twin: side_m ({self.side_m}) must be a multiple of {self._step_cm / 100:g} m, so that all pixels fit")
+            raise HeadscarpError(
+                f"twin: side_m ({self.side_m}) must be a multiple of {self._step_cm / 100:g} m, so that "
+                f"all pixels fit"
+            )
 
     @property
     def _step_cm(self) -> int:
@@ -135,12 +157,16 @@ class VhrSpec:
 
     @property
     def size(self) -> float:
-        """Length of features (a river's width, a slide) relative to the reference scene; they shrink less than the scene does."""
+        """Length of features (a river's width, a slide) relative to the reference scene; they shrink less
+        than the scene does."""
         return math.sqrt(self.side_m / REFERENCE_SIDE_M)
 
     def grid(self, resolution_m: float) -> Grid:
-        """A grid of all scene layers: same north-western corner, covering the scene, its centre within a metre of the coordinates."""
-        x, y = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True).transform(self.longitude, self.latitude)
+        """A grid of all scene layers: same north-western corner, covering the scene, its centre within a
+        metre of the coordinates."""
+        x, y = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True).transform(
+            self.longitude, self.latitude
+        )
         west, north = round(x - self.side_m / 2), round(y + self.side_m / 2)
         cells = math.ceil(round(self.side_m / resolution_m, 6))
         return Grid(self.crs, Affine(resolution_m, 0, west, 0, -resolution_m, north), cells, cells)
@@ -156,12 +182,17 @@ class VhrSpec:
         return round(self.extent_m / PIXEL_M)
 
     def scaled(self, fraction: float) -> "VhrSpec":
-        """A smaller scene: sides times `fraction` (in whole pixels of all images), slides times `fraction` and buildings times its square.
+        """A smaller scene: sides times `fraction` (in whole pixels of all images), slides times `fraction`
+        and buildings times its square.
 
-        Slides, river and roads shrink with its square root (see `size`), so that shares of classes stay about the same; buildings do not.
+        Slides, river and roads shrink with its square root (see `size`), so that shares of classes stay about
+        the same; buildings do not.
         """
         side = max(1, round(self.side_m * 100 * fraction / self._step_cm)) * self._step_cm / 100
         return replace(
-            self, side_m=side, landslides=max(_FEWEST_SLIDES, round(self.landslides * fraction)),
-            buildings=max(_FEWEST_BUILDINGS, round(self.buildings * fraction**2)), nets=max(min(1, self.nets), round(self.nets * fraction)),
-        )  # fmt: skip
+            self,
+            side_m=side,
+            landslides=max(_FEWEST_SLIDES, round(self.landslides * fraction)),
+            buildings=max(_FEWEST_BUILDINGS, round(self.buildings * fraction**2)),
+            nets=max(min(1, self.nets), round(self.nets * fraction)),
+        )

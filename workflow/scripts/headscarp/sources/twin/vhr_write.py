@@ -8,23 +8,33 @@ import numpy as np
 from scipy import ndimage
 from shapely.geometry import box
 
+from headscarp.codes import UNMAPPED
 from headscarp.files import write_json
-from headscarp.site.layer import CLASSES, Layer, write_cog, write_layer
+from headscarp.geo.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.fields import correlated_noise, slope_and_aspect
 from headscarp.sources.twin.files import suffixes
 from headscarp.sources.twin.region import block_mean
-from headscarp.sources.twin.vhr import BUILDING, CLASS_NAMES, LANDSLIDE, ROAD, VEGETATION, WATER, Ground, build_ground
+from headscarp.sources.twin.vhr import (
+    BUILDING,
+    CLASS_NAMES,
+    LANDSLIDE,
+    ROAD,
+    VEGETATION,
+    WATER,
+    Ground,
+    build_ground,
+)
 from headscarp.sources.twin.vhr_image import observe, observed_cells, scene_at, seen_classes, texture_of
 from headscarp.sources.twin.vhr_spec import BANDS, PIXEL_M, SENSORS, VhrImage, VhrSpec
 from headscarp.sources.twin.write import polygons, write_vectors
 
-UNLABELLED = 255
 # Errors of the elevation model (m, correlated over some cells) and of the NDVI.
 _DEM_ERROR_M, _NDVI_ERROR = 0.3, 0.02
 
 
 def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> Ground:
-    """Simulate a scene and write the files of `files.raw_files` into `folder`, byte-identical for equal `spec` and `seed`.
+    """Simulate a scene and write the files of `files.raw_files` into `folder`, byte-identical for equal
+    `spec` and `seed`.
 
     Raises:
         HeadscarpError: slides or buildings find no room, or the disk is full.
@@ -40,33 +50,56 @@ def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> Ground:
         rgb = observe(scene_at(ground, texture, image, instances), image, cells, [seed, 2, date])
         classes, seen = (seen_classes(values, cells) for values in (ground.classes_at(instances), instances))
         grid = spec.grid(image.resolution_m)
-        write_cog(folder / f"rgb{suffix}.tif", rgb, grid, float("nan"), BANDS, "reflectance", f"{source}; {image.sensor}, {image.date}")
+        write_cog(
+            folder / f"rgb{suffix}.tif",
+            rgb,
+            grid,
+            float("nan"),
+            BANDS,
+            "reflectance",
+            f"{source}; {image.sensor}, {image.date}",
+        )
         names = ", ".join(f"{code} {name}" for code, name in enumerate(CLASS_NAMES))
-        write_layer(folder / f"classes{suffix}.tif", Layer("classes", classes, grid, names, source, CLASSES, UNLABELLED))
+        write_layer(
+            folder / f"classes{suffix}.tif", Layer("classes", classes, grid, names, source, CLASSES, UNMAPPED)
+        )
         bodies, numbers = polygons(seen, grid)
         areas = [round(body.area, 2) for body in bodies]
         write_vectors(
-            folder / f"landslides{suffix}.gpkg", spec.crs, bodies, instance=numbers, area_m2=areas,
+            folder / f"landslides{suffix}.gpkg",
+            spec.crs,
+            bodies,
+            instance=numbers,
+            area_m2=areas,
             started=[started[number] for number in numbers],
-        )  # fmt: skip
+        )
         realised[image.date] = _statistics(image, classes, areas)
     _write_topography(folder, ground, seed, source)
     grid = spec.grid(min(image.resolution_m for image in spec.images.values()))
     write_vectors(folder / "study_area.gpkg", spec.crs, [box(*grid.bounds)])
     if len(spec.images) > 1:
         _write_features(folder, ground)
-    record = {"data": "twin", "source": source, "seed": seed, "spec": asdict(spec), "resolution_m": _resolutions(spec)}
+    record = {
+        "data": "twin",
+        "source": source,
+        "seed": seed,
+        "spec": asdict(spec),
+        "resolution_m": _resolutions(spec),
+    }
     write_json(folder / "manifest.json", record | {"realised": _changes(ground) | {"images": realised}})
     return ground
 
 
 def _resolutions(spec: VhrSpec) -> dict[str, dict[str, float]]:
-    """Cell size (nominal) and finest detail (effective: an image's point spread at half its height, if that is wider) of each raster."""
+    """Cell size (nominal) and finest detail (effective: an image's point spread at half its height, if that
+    is wider) of each raster."""
     found = {"dem.tif": (spec.dem_resolution_m,) * 2, "ndvi.tif": (spec.ndvi_resolution_m,) * 2}
     for suffix, image in zip(suffixes(spec.images), spec.images.values(), strict=True):
         width = 2 * math.sqrt(2 * math.log(2)) * SENSORS[image.sensor].spread
         found[f"rgb{suffix}.tif"] = image.resolution_m, round(image.resolution_m * max(1, width), 3)
-    return {name: {"nominal": nominal, "effective": effective} for name, (nominal, effective) in found.items()}
+    return {
+        name: {"nominal": nominal, "effective": effective} for name, (nominal, effective) in found.items()
+    }
 
 
 def _started(ground: Ground) -> dict[int, str]:
@@ -82,7 +115,9 @@ def _write_topography(folder: Path, ground: Ground, seed: int, source: str) -> N
     dem = block_mean(ground.surface, round(spec.dem_resolution_m))[: dem_grid.height, : dem_grid.width]
     dem = dem + _DEM_ERROR_M * correlated_noise(rng, dem.shape, 2.0)
     write_layer(folder / "dem.tif", Layer("elevation", dem.astype(np.float32), dem_grid, "m", source))
-    greens = np.where(ground.base == VEGETATION, 0.30 + 0.30 * spec.greenness, np.where(ground.base == WATER, -0.12, 0.07))
+    greens = np.where(
+        ground.base == VEGETATION, 0.30 + 0.30 * spec.greenness, np.where(ground.base == WATER, -0.12, 0.07)
+    )
     greens = np.where(ground.instances_at(len(spec.images) - 1) > 0, 0.06, greens + 0.15 * ground.crowns)
     ndvi = block_mean(greens, round(spec.ndvi_resolution_m / PIXEL_M))
     ndvi = np.clip(ndvi + _NDVI_ERROR * rng.standard_normal(ndvi.shape), -1, 1)
@@ -95,8 +130,11 @@ def _write_features(folder: Path, ground: Ground) -> None:
     grid = spec.grid(PIXEL_M)
     last = ground.instances_at(len(spec.images) - 1)
     for name, mask in (
-        ("nets", (last > 0) & ground.nets()), ("mine", ground.mine), ("roads", ground.base == ROAD), ("buildings", ground.base == BUILDING),
-    ):  # fmt: skip
+        ("nets", (last > 0) & ground.nets()),
+        ("mine", ground.mine),
+        ("roads", ground.base == ROAD),
+        ("buildings", ground.base == BUILDING),
+    ):
         parts, _ = ndimage.label(mask[: grid.height, : grid.width])
         write_vectors(folder / f"{name}.gpkg", spec.crs, polygons(parts.astype(np.int32), grid)[0])
 
@@ -108,17 +146,21 @@ def _statistics(image: VhrImage, classes: np.ndarray, areas: list[float]) -> dic
         "sensor": image.sensor,
         "resolution_m": image.resolution_m,
         "pixels": list(classes.shape),
-        "class_share": {name: round(float(share), 5) for name, share in zip(CLASS_NAMES, shares, strict=True)},
+        "class_share": {
+            name: round(float(share), 5) for name, share in zip(CLASS_NAMES, shares, strict=True)
+        },
         "landslides": len(areas),
         "landslide_area_m2": round(sum(areas), 1),
     }
 
 
 def _changes(ground: Ground) -> dict[str, object]:
-    """Slides by what befell them between each image and the next, and slopes (degrees) by class, on the ground as it is."""
+    """Slides by what befell them between each image and the next, and slopes (degrees) by class, on the
+    ground as it is."""
     spec, pixel = ground.spec, PIXEL_M**2
     areas = [
-        np.bincount(ground.instances_at(date).ravel(), minlength=len(ground.slides) + 1)[1:] * pixel for date in range(len(spec.images))
+        np.bincount(ground.instances_at(date).ravel(), minlength=len(ground.slides) + 1)[1:] * pixel
+        for date in range(len(spec.images))
     ]
     names, between = list(spec.images), {}
     for date in range(1, len(names)):
@@ -136,7 +178,9 @@ def _changes(ground: Ground) -> dict[str, object]:
     return {
         "changes": between,
         "nets": sum(slide.netted for slide in ground.slides),
-        "mean_slope_deg": {name: round(float(value), 1) for name, value in zip(CLASS_NAMES, slopes, strict=True)}
+        "mean_slope_deg": {
+            name: round(float(value), 1) for name, value in zip(CLASS_NAMES, slopes, strict=True)
+        }
         | {"bare works": round(float(slope[raw].mean()), 1)},
         "elevation_m": [round(float(ground.elevation.min()), 1), round(float(ground.elevation.max()), 1)],
     }

@@ -14,8 +14,8 @@ from shapely.geometry import shape as to_geometry
 from shapely.ops import unary_union
 
 from headscarp.files import atomic_path, write_json
-from headscarp.site.grid import Grid
-from headscarp.site.layer import CLASSES, Layer, write_cog, write_layer
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.cover import NAMES
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.geography import to_map
@@ -39,21 +39,38 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     scene = simulate(spec, seed)
     folder = Path(folder)
     source = f"simulated (headscarp twin, seed {seed}); no measurement"
-    write_cog(folder / "bands.tif", scene.bands, spec.grid, float("nan"), spec.bands, "reflectance", f"{source}; date {spec.date}")
+    write_cog(
+        folder / "bands.tif",
+        scene.bands,
+        spec.grid,
+        float("nan"),
+        spec.bands,
+        "reflectance",
+        f"{source}; date {spec.date}",
+    )
     write_layer(folder / "dem.tif", Layer("elevation", scene.dem, spec.dem_grid, "m", source))
     if scene.region is None:
-        rock = Layer("lithology", scene.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0)
+        rock = Layer(
+            "lithology", scene.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0
+        )
         write_layer(folder / "lithology.tif", rock)
     else:
         _write_region(folder, scene, source)
     slides, instances = polygons(scene.instances, spec.grid)
     areas = np.bincount(scene.instances.ravel())[1:] * spec.resolution_m**2
-    write_vectors(folder / "landslides.gpkg", spec.crs, slides, instance=instances, area_m2=areas[np.array(instances) - 1])
+    write_vectors(
+        folder / "landslides.gpkg",
+        spec.crs,
+        slides,
+        instance=instances,
+        area_m2=areas[np.array(instances) - 1],
+    )
     write_vectors(folder / "study_area.gpkg", spec.crs, polygons(scene.mapped.astype(np.int32), spec.grid)[0])
     write_vectors(folder / "faults.gpkg", spec.crs, scene.faults)
     write_vectors(folder / "rivers.gpkg", spec.crs, scene.rivers)
     write_json(
-        folder / "manifest.json", {"data": "twin", "source": source, "seed": seed, "spec": asdict(spec), "realised": statistics(scene)}
+        folder / "manifest.json",
+        {"data": "twin", "source": source, "seed": seed, "spec": asdict(spec), "realised": statistics(scene)},
     )
     return scene
 
@@ -70,27 +87,40 @@ def _write_region(folder: Path, scene: Scene, source: str) -> None:
         ("lithology", Layer("lithology", region.units, coarse, units, source, CLASSES, 0)),
         ("soil", Layer("soil", region.soil, coarse, named_soils, source, CLASSES, 0)),
         ("land_use", Layer("land_use", region.land_use, spec.dem_grid, uses, source, CLASSES, 0)),
-        ("rainfall", Layer("rainfall", region.rainfall, spec.coarser_grid(rain_factor(spec)), "mm/yr", source)),
+        (
+            "rainfall",
+            Layer("rainfall", region.rainfall, spec.coarser_grid(rain_factor(spec)), "mm/yr", source),
+        ),
     ):
         write_layer(folder / f"{file}.tif", layer)
     write_vectors(folder / "roads.gpkg", spec.crs, to_map(region.roads, spec.dem_grid))
     for name, mask in (("settlements", region.settlements), ("water", region.water)):
         parts, _ = ndimage.label(mask)
         write_vectors(folder / f"{name}.gpkg", spec.crs, polygons(parts.astype(np.int32), spec.grid)[0])
-    write_vectors(folder / "district.gpkg", spec.crs, polygons(region.district.astype(np.int32), spec.grid)[0])
+    write_vectors(
+        folder / "district.gpkg", spec.crs, polygons(region.district.astype(np.int32), spec.grid)[0]
+    )
     surveyed = sorted(number for numbers in region.surveyed.values() for number in numbers)
     slides = polygons(np.where(np.isin(scene.instances, surveyed), scene.instances, 0), spec.grid)[0]
     volumes = slip_volume([slide.area for slide in slides])
     write_vectors(
-        folder / "survey.gpkg", spec.crs, [slide.representative_point() for slide in slides], instance=surveyed,
-        area_m2=[slide.area for slide in slides], volume_m3=volumes.round(), size=size_class(volumes),
-    )  # fmt: skip
+        folder / "survey.gpkg",
+        spec.crs,
+        [slide.representative_point() for slide in slides],
+        instance=surveyed,
+        area_m2=[slide.area for slide in slides],
+        volume_m3=volumes.round(),
+        size=size_class(volumes),
+    )
 
 
 def statistics(scene: Scene) -> dict[str, object]:
     """What the scene turned out to be, in the units of the site table."""
     pixel_km2 = scene.spec.resolution_m**2 / 1e6
-    slope, _ = slope_and_aspect(resample_to(scene.dem.astype(float), scene.mapped.shape, scene.spec.dem_factor), scene.spec.resolution_m)
+    slope, _ = slope_and_aspect(
+        resample_to(scene.dem.astype(float), scene.mapped.shape, scene.spec.dem_factor),
+        scene.spec.resolution_m,
+    )
     slide = scene.instances > 0
     mapped_cover = np.bincount(scene.cover[scene.mapped], minlength=len(NAMES) + 1)[1:] / scene.mapped.sum()
     realised = {
@@ -98,8 +128,13 @@ def statistics(scene: Scene) -> dict[str, object]:
         "landslide_area_km2": round(float(slide.sum() * pixel_km2), 4),
         "study_area_km2": round(float(scene.mapped.sum() * pixel_km2), 4),
         "elevation_m": [float(scene.dem.min()), float(scene.dem.max())],
-        "mean_slope_deg": {"landslides": round(float(slope[slide].mean()), 2), "study_area": round(float(slope[scene.mapped].mean()), 2)},
-        "land_cover_share": {name: round(float(share), 4) for name, share in zip(NAMES, mapped_cover, strict=True)},
+        "mean_slope_deg": {
+            "landslides": round(float(slope[slide].mean()), 2),
+            "study_area": round(float(slope[scene.mapped].mean()), 2),
+        },
+        "land_cover_share": {
+            name: round(float(share), 4) for name, share in zip(NAMES, mapped_cover, strict=True)
+        },
     }
     if scene.region is None:
         return realised
@@ -107,11 +142,12 @@ def statistics(scene: Scene) -> dict[str, object]:
     return realised | {
         "district_km2": round(float(district.sum() * pixel_km2), 4),
         "landslide_share": {
-            "district": round(float(slide[district].mean()), 5), "study_area": round(float(slide[scene.mapped].mean()), 5),
+            "district": round(float(slide[district].mean()), 5),
+            "study_area": round(float(slide[scene.mapped].mean()), 5),
         },
         "surveyed": {size: len(numbers) for size, numbers in scene.region.surveyed.items()},
         "rainfall_mm": [float(scene.region.rainfall.min()), float(scene.region.rainfall.max())],
-    }  # fmt: skip
+    }
 
 
 def polygons(labels: np.ndarray, grid: Grid) -> tuple[list, list[int]]:

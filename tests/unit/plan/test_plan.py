@@ -1,0 +1,299 @@
+"""The plan: cards and configuration resolved, and every bad name answered with one clear sentence."""
+
+import copy
+import shutil
+
+import pytest
+import yaml
+
+from headscarp.errors import HeadscarpError
+from headscarp.plan.plan import Run, load_plan
+from headscarp.yaml_files import read_yaml
+from tests.conftest import REPOSITORY
+
+CONFIG = {"cards": ["gao2021"], "scale": "tiny"}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A copy of the workflow's cards and schemas that a test may change."""
+    shutil.copytree(
+        REPOSITORY / "workflow", tmp_path / "workflow", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEADSCARP_MIRROR", raising=False)
+    return tmp_path
+
+
+def change_card(root, name, change):
+    path = root / "workflow" / "cards" / f"{name}.yaml"
+    record = yaml.safe_load(path.read_text())
+    change(record)
+    path.write_text(yaml.safe_dump(record))
+
+
+@pytest.mark.parametrize("scale", ["tiny", "demo", "full"])
+def test_every_card_resolves_at_every_scale(root, scale):
+    plan = load_plan(CONFIG | {"scale": scale}, root)
+    papers = {"gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"}
+    assert set(plan.cards) == papers | {
+        "iburi2018",
+        "xing2026_real",
+        "ecuador",
+        "emilia",
+        "emilia_series",
+        "networks",
+    }
+    for card in plan.cards.values():
+        for exhibit in card.exhibits.values():
+            assert plan.inputs_of(exhibit) or exhibit.kind == "extraction_audit"  # of published numbers only
+            assert plan.exhibit_record(exhibit)["sites"]
+
+
+def test_gao2021_makes_every_exhibit_of_the_paper(root):
+    exhibits = load_plan(CONFIG, root).cards["gao2021"].exhibits
+    assert set(exhibits) == {
+        "table1",
+        "table2",
+        "table7",
+        "table8",
+        "table9",
+        "audit",
+        "fig1",
+        "fig2",
+        "fig7",
+        "fig8",
+        "fig9",
+        "fig10",
+    }
+
+
+def test_a_table_asks_for_its_own_rows_only(root):
+    plan = load_plan(CONFIG | {"scale": "demo"}, root)
+    runs = plan.runs_of(plan.exhibit("gao2021", "table7"))
+    assert {run.site for run in runs} == {"zigui"}
+    assert len(runs) == 6 * 2 * 2  # rows, protocols, seeds
+
+
+def test_an_own_seed_list_replaces_that_of_the_scale(root):
+    plan = load_plan(CONFIG | {"seeds": [3, 4, 5]}, root)
+    assert {run.seed for run in plan.runs_of(plan.exhibit("gao2021", "table7"))} == {3, 4, 5}
+
+
+def test_the_inventory_of_the_same_protocol_labels_the_cells(root):
+    plan = load_plan(CONFIG | {"seeds": [4, 5]}, root)
+    files = plan.cell_sources("zhangjiajie_90m", "blocked")
+    assert (
+        files["inventory"]
+        == "results/runs/zhang2024/wulingyuan/focal_50/blocked/seed4/on/zhangjiajie/inventory.gpkg"
+    )
+    assert files["truth"] == "results/sites/zhangjiajie/raw/landslides.gpkg"
+
+
+def test_a_tuned_experiment_waits_for_the_search_of_its_protocol(root):
+    plan = load_plan(CONFIG, root)
+    assert plan.tuned_by("zhang2024", "focal_50", "published") == [
+        "results/searches/zhang2024/focal/published/gp/best.json"
+    ]
+    assert plan.tuned_by("zhang2024", "small", "published") == []
+
+
+def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
+    plan = load_plan(CONFIG, root)
+    plain, shuffled, fewer = (
+        plan.run_record("zhang2024", name, 0)["channels"]
+        for name in ("small", "small_order1", "multi_no_cover")
+    )
+    assert plain != shuffled and sorted(plain) == sorted(shuffled) and len(plain) == 14
+    assert set(plain) - set(fewer) == {"ndvi", "land_use", "distance_to_road"}
+
+
+def test_a_fine_tuned_run_starts_from_that_of_the_same_protocol_and_seed(root):
+    run = load_plan(CONFIG, root).started_from("xia2021", "tuned_5", "blocked", "2")
+    assert run.folder == "results/runs/xia2021/mangkam_feb/fstf_net/blocked/seed2"
+
+
+def test_dates_are_compared_on_a_run_s_own_site_and_where_it_was_applied(root):
+    plan = load_plan(CONFIG, root)
+    run = Run("xia2021", "mangkam_feb", "fstf_net", "blocked", 0)
+    assert plan.dated_maps(run) == [
+        f"{run.folder}/on/mangkam_jan/classes.tif",
+        f"{run.folder}/classes.tif",
+        f"{run.folder}/on/mangkam_mar/classes.tif",
+    ]
+    assert plan.dated_truth("xia2021")[2] == "results/sites/mangkam_feb/raw/landslides_mar.gpkg"
+
+
+def test_a_transfer_table_reads_what_runs_made_of_the_target(root):
+    plan = load_plan(CONFIG, root)
+    files = plan.inputs_of(plan.exhibit("xia2021", "table6"))
+    assert files and all("/on/jiuzhaigou_vhr/" in file for file in files)
+
+
+def test_own_scenes_are_left_out_in_turn(root):
+    shutil.copy(root / "workflow/examples/vhr_scenes.yaml", root / "workflow/cards")
+    plan = load_plan(CONFIG, root)
+    assert plan.sites["without_south"].scenes == ("north", "south", "west")
+    assert plan.sampling("vhr_scenes", "without_south")["split"] == {
+        "kind": "scenes",
+        "validation": 0.2,
+        "test": "south",
+    }
+    assert plan.joined("south") and not plan.joined("without_south")
+
+
+def test_an_experiment_name_of_two_methods_is_refused(root):
+    overlay = {"gao2021": {"experiments": {"small": {"network": "unet", "inputs": ["optical"]}}}}
+    with pytest.raises(
+        HeadscarpError,
+        match="'small' is a model of neighbourhoods in card ecuador and of windows in gao2021; rename one",
+    ):
+        load_plan(CONFIG | {"overlay": overlay}, root)
+
+
+def test_published_values_stand_beside_the_exhibit_they_belong_to(root):
+    plan = load_plan(CONFIG, root)
+    published = plan.exhibit_record(plan.exhibit("gao2021", "table7"))["published"]
+    assert {"row": "fc_densenet+factors", "metric": "kappa", "value": 94.72, "unit": "percent"} in published
+
+
+def test_a_real_site_gets_coarser_pixels_at_tiny_scale(root):
+    assert load_plan(CONFIG, root).sites["iburi"].layers["grid"]["resolution_m"] == 25
+
+
+def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
+    overlay = {
+        "gao2021": {
+            "experiments": {
+                "own": {"network": "unet", "inputs": ["optical", "factors"], "training": {"loss": "focal"}}
+            },
+            "exhibits": {"table7": {"rows": ["unet", "own"]}},
+        }
+    }
+    plan = load_plan(CONFIG | {"overlay": overlay}, root)
+    record = plan.run_record("gao2021", "own", 0)
+    assert record["recipe"]["loss"] == "focal" and record["recipe"]["optimiser"] == "adam"
+    assert "slope" in record["channels"] and "swir2" in record["channels"]
+    assert plan.exhibit("gao2021", "table7").rows == ("unet", "own")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sedes": [1]}, "unknown key 'sedes'; did you mean 'seeds'?"),
+        ({"scale": "dmo"}, "scale 'dmo' does not exist; did you mean 'demo'?"),
+        ({"device": "gpu"}, "device 'gpu' does not exist; use auto, cpu, cuda"),
+        ({"cards": ["gao2012"]}, "card 'gao2012' does not exist; did you mean 'gao2021'?"),
+        ({"overlay": {"gao21": {}}}, "did you mean 'gao2021'?"),
+        (
+            {"overlay": {"gao2021": {"experimnts": {}}}},
+            "unknown key 'experimnts'; did you mean 'experiments'?",
+        ),
+        (
+            {"overlay": {"gao2021": {"experiments": {"x": {"network": "unett", "inputs": ["optical"]}}}}},
+            "did you mean 'unet'?",
+        ),
+        (
+            {"overlay": {"gao2021": {"experiments": {"x": {"network": "unet", "inputs": ["optic"]}}}}},
+            "did you mean 'optical'?",
+        ),
+        ({"overlay": {"gao2021": {"exhibits": {"table7": {"rows": ["segnett"]}}}}}, "did you mean 'segnet'?"),
+        (
+            {"overlay": {"zhang2024": {"experiments": {"focal_50": {"tuned_by": "focl"}}}}},
+            "did you mean 'focal'?",
+        ),
+        (
+            {"overlay": {"zhang2024": {"sites": {"wulingyuan": {"raw": "zhangjiaje"}}}}},
+            "did you mean 'zhangjiajie'?",
+        ),
+        (
+            {"overlay": {"xia2021": {"experiments": {"tuned_1": {"start": {"experiment": "fstf_ne"}}}}}},
+            "did you mean 'fstf_net'?",
+        ),
+        (
+            {"overlay": {"xia2021": {"experiments": {"rae_d": {"statistics": "start"}}}}},
+            "statistics of a start need one",
+        ),
+        (
+            {"overlay": {"xia2021": {"sites": {"mangkam_jan": {"scenes": ["mangkam_feb", "mangkam_mar"]}}}}},
+            "and none has another of these",
+        ),
+        (
+            {
+                "overlay": {
+                    "xia2021": {
+                        "change": {
+                            "dates": [
+                                {"date": "a", "site": "mangkam_fbe"},
+                                {"date": "b", "site": "mangkam_jan"},
+                            ]
+                        }
+                    }
+                }
+            },
+            "did you mean 'mangkam_feb'?",
+        ),
+        ({"overlay": {"zhang2024": {"inventory": None}}}, "inventory: None is not of type 'object'"),
+        (
+            {"overlay": {"ecuador": {"cells": {"ecuador": {"inventory": {}}}}}},
+            "labels from an inventory need the card's `inventory` section",
+        ),
+        ({"overlay": {"ecuador": {"cells": {"ecuador_lsl": {"points": None}}}}}, "cells.ecuador_lsl.points"),
+        (
+            {
+                "overlay": {
+                    "gao2021": {
+                        "sites": {"own": {"title": "", "source": "twin", "data": "twin", "layers": {}}}
+                    }
+                }
+            },
+            "site own: a simulated site needs its landscape; describe it as `twin`",
+        ),
+        (
+            {"overlay": {"gao2021": {"exhibits": {"table7": {"kind": "inventory"}}}}},
+            "exhibit table7: inventory shows what runs made of another site; name that site as `target`",
+        ),
+        ({"threads": 0}, "threads: 0 is less than the minimum of 1"),
+    ],
+)
+def test_bad_configuration_names_the_key_and_the_nearest_valid_one(root, change, message):
+    with pytest.raises(HeadscarpError) as error:
+        load_plan(copy.deepcopy(CONFIG) | change, root)
+    assert message in str(error.value)
+
+
+def test_two_cards_of_one_name_are_refused(root):
+    shutil.copy(root / "workflow/cards/gao2021.yaml", root / "workflow/cards/second.yaml")
+    with pytest.raises(HeadscarpError, match=r"two cards are called 'gao2021': gao2021.yaml and second.yaml"):
+        load_plan(CONFIG, root)
+
+
+def test_a_site_of_two_cards_is_refused(root):
+    shutil.copy(root / "workflow/cards/gao2021.yaml", root / "workflow/cards/second.yaml")
+    change_card(root, "second", lambda record: record.update(name="second"))
+    with pytest.raises(
+        HeadscarpError,
+        match=r"site '(zigui|jiuzhaigou)' is defined by the cards gao2021 and second; rename one",
+    ):
+        load_plan(CONFIG, root)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("sites:\n  a: 1\n  b: 2\n  a: 3\n")
+    with pytest.raises(HeadscarpError, match="'a' is defined twice"):
+        read_yaml(tmp_path / "config.yaml")
+
+
+def test_a_card_whose_files_cannot_be_had_is_skipped_by_name_and_the_twins_run(root):
+    def nowhere(path):
+        path.write_text(
+            "".join(
+                line.replace("https://", "http://127.0.0.1:9/")
+                for line in path.read_text().splitlines(keepends=True)
+            )
+        )
+
+    nowhere(root / "workflow/cards/archive/iburi2018.csv")
+    plan = load_plan(CONFIG | {"cards": ["gao2021", "iburi2018"]}, root)
+    assert plan.selected == ("gao2021",)
+    assert "HEADSCARP_MIRROR" in plan.skipped["iburi2018"]

@@ -1,0 +1,447 @@
+"""Cells: which are sampled, what they are called, how they are split; against shapes, plain definitions and a
+real set of points."""
+
+import json
+
+import numpy as np
+import pandas
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headscarp.codes import UNMAPPED
+from headscarp.errors import HeadscarpError
+from headscarp.samples.cell_labels import covered_share, source_of
+from headscarp.samples.cell_table import read_cells, scaled_factors
+from headscarp.samples.cells import (
+    CellsSpec,
+    blocked_splits,
+    build_cells,
+    footprints,
+    is_one_hot,
+    random_splits,
+    refuse_overlap,
+    whole_windows,
+)
+from headscarp.samples.splits import TEST, TRAIN, VALIDATION
+from headscarp.site.cube import open_cube
+from tests.cell_site import smooth, write_cube
+from tests.site_files import NORTH, WEST, make_grid, write_shapes
+
+LAYER = {"kind": "layer", "channel": "slides", "above": 0.5}
+GROUPS = [["slope"], ["slope", "rain"]]
+
+
+def blobs(shape, seed=0, share=0.15):
+    field = smooth(shape, seed, 3)
+    return (field > np.quantile(field, 1 - share)).astype(np.uint8)
+
+
+@pytest.fixture
+def cube(tmp_path):
+    return write_cube(
+        tmp_path / "cube",
+        {"slope": smooth((80, 90), 1), "rain": smooth((80, 90), 2), "slides": blobs((80, 90))},
+    )
+
+
+def build(cube, out, protocol="blocked", source=LAYER, seed=0, groups=GROUPS, **spec):
+    build_cells(cube, out, CellsSpec(**{"windows": (3, 6)} | spec), source, protocol, seed, groups)
+    return read_cells(out)
+
+
+def covered(cells, mask, window):
+    """What windows of cells cover, by the contract: rows r - n//2 … r - n//2 + n - 1."""
+    pixels = set()
+    for row, col in zip(cells.row[mask].tolist(), cells.col[mask].tolist(), strict=True):
+        first, left = row - window // 2, col - window // 2
+        pixels |= {(r, c) for r in range(first, first + window) for c in range(left, left + window)}
+    return pixels
+
+
+class TestFiles:
+    def test_arrays_and_record(self, cube, tmp_path):
+        cells = build(cube, tmp_path / "out")
+        n = len(cells.row)
+        assert cells.split.shape == (1, n) and cells.split.dtype == np.uint8
+        assert [a.dtype for a in (cells.row, cells.col, cells.label, cells.truth, cells.block)] == [
+            "int32",
+            "int32",
+            "u1",
+            "u1",
+            "int32",
+        ]
+        assert (np.diff(cells.row * 90 + cells.col) > 0).all() and set(np.unique(cells.truth)) == {255}
+        record = cells.record
+        assert (
+            record["windows"] == [3, 6]
+            and record["protocol"] == "blocked"
+            and record["kind"] == "blocks"
+            and record["data"] == "twin"
+        )
+        for code, name in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test")):
+            chosen = cells.split[0] == code
+            assert record["counts"][0][name] == {
+                "cells": chosen.sum(),
+                "landslides": cells.label[chosen].sum(),
+            }
+
+    def test_the_same_seed_gives_the_same_cells(self, cube, tmp_path):
+        one, same = build(cube, tmp_path / "a"), build(cube, tmp_path / "b")
+        other = build(cube, tmp_path / "c", seed=1)
+        assert np.array_equal(one.split, same.split) and not np.array_equal(one.split, other.split)
+
+    def test_labels_follow_the_layer(self, cube, tmp_path):
+        cells = build(cube, tmp_path / "out")
+        assert np.array_equal(cells.label, open_cube(cube).values[0, 2][cells.row, cells.col] > 0.5)
+
+    @pytest.mark.parametrize("protocol", ["published", "blocked"])
+    def test_ranges_are_those_of_the_windows_that_may_be_known(self, cube, tmp_path, protocol):
+        cells = build(cube, tmp_path / "out", protocol)
+        known = cells.split[0] == TRAIN if protocol == "blocked" else np.ones(len(cells.row), bool)
+        values = open_cube(cube).values[0, 1]
+        inside = [values[pixel] for pixel in covered(cells, known, 6)]
+        assert cells.record["normalisation"][0]["rain"] == {
+            "min": float(min(inside)),
+            "max": float(max(inside)),
+        }
+        factors = scaled_factors(open_cube(cube), cells, 0, ["rain", "slope"])
+        scaled = [factors[0][pixel] for pixel in covered(cells, known, 6)]
+        assert min(scaled) == 0 and max(scaled) == pytest.approx(1)
+        if protocol == "blocked":  # what lies outside the range of training is kept outside
+            assert factors.min() < 0 or factors.max() > 1
+
+    def test_damaged_and_missing_files_are_told(self, cube, tmp_path):
+        build(cube, tmp_path / "out")
+        path = tmp_path / "out" / "cells.npz"
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(HeadscarpError, match=r"cells\.npz is damaged"):
+            read_cells(tmp_path / "out")
+        path.unlink()
+        with pytest.raises(HeadscarpError, match=r"cells\.npz does not exist"):
+            read_cells(tmp_path / "out")
+
+    def test_unknown_channel_of_a_model(self, cube, tmp_path):
+        cells = build(cube, tmp_path / "out", groups=[["slope"]])
+        with pytest.raises(HeadscarpError, match="'rain' does not exist"):
+            scaled_factors(open_cube(cube), cells, 0, ["rain"])
+
+
+class TestWholeWindows:
+    @pytest.mark.parametrize("window", [1, 2, 5, 6])
+    def test_against_the_plain_definition(self, tmp_path, window):
+        plane = np.random.default_rng(0).normal(size=(20, 24))
+        plane[np.random.default_rng(1).random(plane.shape) < 0.02] = np.nan
+        folder = write_cube(tmp_path, {"slope": plane})
+        whole = whole_windows(open_cube(folder), ["slope"], window, folder)
+        for row in range(20):
+            for col in range(24):
+                first, left = row - window // 2, col - window // 2
+                inside = first >= 0 and left >= 0 and first + window <= 20 and left + window <= 24
+                part = plane[max(first, 0) : first + window, max(left, 0) : left + window]
+                assert whole[row, col] == (inside and not np.isnan(part).any())
+
+    def test_footprints_are_the_windows(self):
+        mask = np.zeros((20, 20), bool)
+        mask[8, 11] = True
+        rows, cols = np.nonzero(footprints(mask, 6))
+        assert (rows.min(), rows.max(), cols.min(), cols.max()) == (5, 10, 8, 13)
+
+
+class TestInventory:
+    def test_shares_are_areas_of_intersections(self, tmp_path):
+        grid = make_grid(70, 12, 90.0)
+        shapes = [
+            shapely.box(WEST, NORTH - 40, WEST + 90, NORTH),  # four ninths of the first cell
+            shapely.Point(WEST + 502, NORTH - 503).buffer(200),
+            # across two strips
+            shapely.Polygon(
+                [(WEST + 303, NORTH - 5507), (WEST + 912, NORTH - 6101), (WEST + 351, NORTH - 6212)]
+            ),
+        ]
+        share = covered_share(write_shapes(tmp_path / "a.gpkg", shapes), grid, [])
+        union = shapely.union_all(shapes)
+        for row in range(70):
+            for col in range(12):
+                cell = shapely.box(
+                    WEST + 90 * col, NORTH - 90 * (row + 1), WEST + 90 * (col + 1), NORTH - 90 * row
+                )
+                assert share[row, col] == pytest.approx(
+                    shapely.area(shapely.intersection(cell, union)) / 8100, abs=0.1
+                )
+        assert share[0, 0] == pytest.approx(4 / 9)
+        assert share.sum() * 8100 == pytest.approx(union.area, rel=0.01)
+
+    def test_labels_truth_and_area(self, tmp_path):
+        shape = (50, 50)
+        cube = write_cube(tmp_path / "cube", {"slope": smooth(shape, 1), "rain": smooth(shape, 2)})
+        corner = [WEST + 90 * 10, NORTH - 90 * 10]
+        found = [
+            shapely.box(
+                corner[0] + 450 * i, corner[1] - 450 * j - 180, corner[0] + 450 * i + 180, corner[1] - 450 * j
+            )
+            for i in range(6)
+            for j in range(6)
+        ]
+        # a sixth of one cell
+        thin = shapely.box(WEST + 90 * 40, NORTH - 90 * 41, WEST + 90 * 40 + 15, NORTH - 90 * 40)
+        inventory = write_shapes(tmp_path / "found.gpkg", [*found, thin])
+        truth = write_shapes(tmp_path / "true.gpkg", found[:3])
+        area = write_shapes(
+            tmp_path / "area.gpkg", [shapely.box(WEST, NORTH - 90 * 50, WEST + 90 * 45, NORTH)]
+        )
+        source = {"kind": "inventory", "inventory": inventory, "truth": truth, "area": area}
+        cells = build(cube, tmp_path / "out", "published", source, windows=(3,), label_share=0.15)
+        assert cells.col.max() == 44 and cells.label.sum() == 36 * 4 + 1 and cells.truth.sum() == 12
+        assert cells.record["label_source"] == "inventory" and cells.record["label_share"] == 0.15
+        assert (
+            build(cube, tmp_path / "strict", "published", source, windows=(3,), label_share=0.5).label.sum()
+            == 36 * 4
+        )
+
+    def test_polygons_too_small_for_the_share(self, tmp_path, cube):
+        thin = write_shapes(
+            tmp_path / "a.gpkg", [shapely.box(WEST + 900, NORTH - 900, WEST + 912, NORTH - 890)]
+        )
+        with pytest.raises(
+            HeadscarpError,
+            match=r"a\.gpkg: no cell of the site is a landslide; make cells\.label_share smaller",
+        ):
+            build(cube, tmp_path / "out", source={"kind": "inventory", "inventory": thin})
+
+
+class TestPoints:
+    def table(self, path, rows):
+        """Points at (row, col, label) of a 90 m grid."""
+        x = [WEST + 90 * col + 40 for _, col, _ in rows]
+        y = [NORTH - 90 * row - 50 for row, _, _ in rows]
+        pandas.DataFrame({"x": x, "y": y, "slide": [label for *_, label in rows]}).to_csv(path, index=False)
+        return {"kind": "points", "points": path, "label": "slide"}
+
+    def test_cells_of_points_and_what_is_reported(self, cube, tmp_path):
+        random = np.random.default_rng(0)
+        places = random.permutation(60 * 60)[:200]
+        rows = [(10 + p // 60, 10 + p % 60, bool(i % 3 == 0)) for i, p in enumerate(places.tolist())]
+        row, col, _ = rows[1]  # of no landslide
+        extra = [(row, col, True), (-3, 5, True), (200, 5, False), (0, 0, False)]
+        cells = build(cube, tmp_path / "out", "published", self.table(tmp_path / "points.csv", rows + extra))
+        assert len(cells.row) == 200
+        expected = {(r, c): label for r, c, label in rows} | {(row, col): True}
+        found = zip(cells.row.tolist(), cells.col.tolist(), cells.label.tolist(), strict=True)
+        assert {(r, c): bool(label) for r, c, label in found} == expected
+        notes = " ".join(cells.record["notes"])
+        assert (
+            "2 of 204 points are outside the map" in notes
+            and "1 points share a cell" in notes
+            and "1 labelled cells have no" in notes
+        )
+
+    def test_all_points_outside(self, cube, tmp_path):
+        with pytest.raises(
+            HeadscarpError, match=r"points\.csv: no cell of the site is a landslide; check the coordinates"
+        ):
+            build(
+                cube,
+                tmp_path / "out",
+                source=self.table(tmp_path / "points.csv", [(-5, 3, True), (500, 3, False)]),
+            )
+
+    def test_a_card_without_the_label_column(self, cube, tmp_path):
+        source = self.table(tmp_path / "points.csv", [(20, 20, True)])
+        del source["label"]
+        with pytest.raises(HeadscarpError, match=r"cells\.points needs the key 'label'"):
+            build(cube, tmp_path / "out", source=source)
+
+    def test_real_points_of_ecuador(self, real_data, tmp_path):
+        import rasterio
+
+        with rasterio.open(real_data("data/lsm_ecuador/ta.tif")) as source:
+            planes = source.read(masked=True).astype(np.float32).filled(np.nan)
+            cube = write_cube(tmp_path / "cube", dict(zip("abcde", planes, strict=True)))
+            header = json.loads((cube / "cube.json").read_text())
+            header["grid"] |= {"crs": str(source.crs), "transform": list(source.transform)[:6]}
+            (cube / "cube.json").write_text(json.dumps(header))
+        table = real_data("data/lsm_ecuador/mlr3_ecuador_751.csv")
+        labels = {"kind": "points", "points": table, "label": "slides"}
+        cells = build(
+            cube, tmp_path / "out", source=labels, groups=[list("abcde")], folds=5, windows=(12, 17, 22)
+        )
+        tested = (cells.split == TEST).sum(0)
+        assert (tested == 1).all() and len(cells.row) > 600
+        # 93 % lie inside (SOURCE.md of the data)
+        assert "53 of 751 points are outside the map" in cells.record["notes"][0]
+        assert min(fold["train"]["landslides"] for fold in cells.record["counts"]) > 100
+
+
+class TestSplits:
+    @settings(max_examples=12, deadline=None)
+    @given(
+        seed=st.integers(0, 1000),
+        window=st.integers(1, 7),
+        folds=st.sampled_from([1, 3, 4]),
+        height=st.integers(50, 80),
+    )
+    def test_blocked_footprints_never_meet_and_every_cell_is_tested_once(self, seed, window, folds, height):
+        label = blobs((height, 70), seed, 0.25)
+        label[:, -5:] = UNMAPPED
+        regions = blocked_splits(
+            label, CellsSpec(windows=(window,), folds=folds), np.random.default_rng(seed)
+        )
+        assert not regions[:, label == UNMAPPED].any()
+        for region in regions:
+            places = [np.argwhere(region == code) for code in (TRAIN, VALIDATION, TEST)]
+            assert all(len(set(label[tuple(p.T)])) == 2 for p in places)
+            for one, other in ((0, 1), (0, 2), (1, 2)):  # by footprints as sets of pixels, not by distances
+                drawn = [set() for _ in range(2)]
+                for pixels, place in zip(drawn, (places[one], places[other]), strict=True):
+                    first = place - window // 2
+                    for row_step in range(window):
+                        for col_step in range(window):
+                            pixels |= set(map(tuple, first + np.array([row_step, col_step])))
+                assert not drawn[0] & drawn[1]
+        if folds > 1:
+            assert ((regions == TEST).sum(0) == (label != UNMAPPED)).all()
+
+    def test_random_folds_and_hold_out(self):
+        label = blobs((40, 40))
+        label[:3] = UNMAPPED
+        folds = random_splits(label, CellsSpec(folds=5), np.random.default_rng(0))
+        assert ((folds == TEST).sum(0) == (label != UNMAPPED)).all()
+        sizes = (folds == TEST).sum((1, 2))
+        assert sizes.max() - sizes.min() <= 1
+        held_out = random_splits(label, CellsSpec(), np.random.default_rng(0))[0]
+        n = (label != UNMAPPED).sum()
+        assert (held_out == TEST).sum() == round(0.2 * n) and (held_out == VALIDATION).sum() == round(
+            0.1 * round(0.8 * n)
+        )
+
+    def test_published_overlap_is_counted(self, cube, tmp_path):
+        cells = build(cube, tmp_path / "out", "published")
+        training, test = (
+            np.stack([cells.row, cells.col], 1)[cells.split[0] == code] for code in (TRAIN, TEST)
+        )
+        near = [(np.abs(training - cell).max(1) < 6).any() for cell in test]
+        assert cells.record["overlap"] == [pytest.approx(np.mean(near))] and np.mean(near) > 0.9
+
+    @pytest.mark.parametrize(("block", "side"), [(None, 6), (8, 8)])
+    def test_bootstrap_blocks_are_those_of_the_split_or_the_largest_window(self, cube, tmp_path, block, side):
+        cells = build(cube, tmp_path / "cells", block=block)
+        squares = [
+            (row // side, col // side)
+            for row, col in zip(cells.row.tolist(), cells.col.tolist(), strict=True)
+        ]
+        assert (
+            len(set(squares))
+            == len(set(cells.block.tolist()))
+            == len(set(zip(squares, cells.block.tolist(), strict=True)))
+        )
+
+    def test_blocked_overlap_is_refused(self, cube, tmp_path):
+        assert build(cube, tmp_path / "out").record["overlap"] == [0.0]
+        regions = np.zeros((2, 30, 30), np.uint8)
+        regions[:, 5, 5], regions[0, 15, 5], regions[1, 10, 5] = TRAIN, TEST, TEST
+        refuse_overlap(regions, 5)
+        with pytest.raises(
+            HeadscarpError,
+            match=r"in fold 2 the windows of 100\.0% of the test cells intersect windows of 6 cells",
+        ):
+            refuse_overlap(regions, 6)
+
+    def test_no_landslide_in_a_fold(self, cube, tmp_path):
+        label = np.zeros((80, 90))
+        label[40:43, 40:43] = 1
+        one = write_cube(
+            tmp_path / "one", {"slope": smooth((80, 90), 1), "rain": smooth((80, 90), 2), "slides": label}
+        )
+        with pytest.raises(HeadscarpError, match=r"blocks.*change cells\.block"):
+            build(one, tmp_path / "out", folds=4)
+        label[:] = 0
+        label[40, 40:42] = 1
+        two = write_cube(
+            tmp_path / "two", {"slope": smooth((80, 90), 1), "rain": smooth((80, 90), 2), "slides": label}
+        )
+        with pytest.raises(
+            HeadscarpError,
+            match=r"fold \d of 4 has no landslide cell to (train|test); use fewer cells\.folds",
+        ):
+            build(two, tmp_path / "out", "published", folds=4)
+
+
+class TestBadInput:
+    def test_window_larger_than_the_map(self, cube, tmp_path):
+        with pytest.raises(
+            HeadscarpError, match=r"cells\.windows holds 81, but the map .* has 80 x 90 cells"
+        ):
+            build(cube, tmp_path / "out", windows=(3, 81))
+
+    def test_no_valid_cell_names_the_worst_channel(self, tmp_path):
+        rain = smooth((40, 40), 1)
+        rain[::4] = np.nan
+        cube = write_cube(
+            tmp_path / "cube", {"slope": smooth((40, 40), 0), "rain": rain, "slides": blobs((40, 40))}
+        )
+        with pytest.raises(HeadscarpError, match="'rain' is missing at 25% of the cells"):
+            build(cube, tmp_path / "out")
+
+    def test_a_factor_of_one_value(self, tmp_path):
+        planes = {"slope": smooth((60, 60), 0), "rain": np.full((60, 60), 1200.0), "slides": blobs((60, 60))}
+        with pytest.raises(
+            HeadscarpError, match=r"factor 'rain' has one value \(1200\).*drop it from the input groups"
+        ):
+            build(write_cube(tmp_path / "cube", planes), tmp_path / "out")
+
+    def test_an_absent_class_is_noted(self, tmp_path):
+        shape = (60, 60)
+        planes = {
+            "slope": smooth(shape, 0),
+            "soil": np.ones(shape),
+            "soil_1": np.ones(shape),
+            "soil_2": np.zeros(shape),
+        }
+        cube = write_cube(tmp_path / "cube", planes | {"slides": blobs(shape)})
+        cells = build(cube, tmp_path / "out", groups=[["slope", "soil_1", "soil_2"]])
+        assert cells.record["normalisation"][0]["soil_2"] == {"min": 0.0, "max": 1.0}
+        assert any("'soil_2' is 0 everywhere" in note for note in cells.record["notes"])
+        assert (
+            is_one_hot("soil_1", list(planes))
+            and not is_one_hot("aspect_sin", ["aspect"])
+            and not is_one_hot("rain_1", list(planes))
+        )
+
+    def test_layer_without_landslides(self, cube, tmp_path):
+        with pytest.raises(
+            HeadscarpError, match="slides: no cell of the site is a landslide; make `above` smaller"
+        ):
+            build(cube, tmp_path / "out", source=LAYER | {"above": 5})
+
+    @pytest.mark.parametrize(
+        ("record", "told"),
+        [
+            ({"window": [12]}, "windows"),
+            ({"windows": [0]}, r"cells\.windows"),
+            ({"label_share": 0}, r"cells\.label_share"),
+            ({"fractions": [0.6, 0.2, 0.3]}, r"cells\.fractions"),
+            ({"test_fraction": 1.0}, r"cells\.test_fraction"),
+            ({"folds": 2}, r"cells\.folds"),
+            ({"block": 0}, r"cells\.block"),
+            ({"windows": [12], "buffer": 10}, r"cells\.buffer is 10; it must be null or at least 11"),
+        ],
+    )
+    def test_bad_records_are_told(self, record, told):
+        with pytest.raises(HeadscarpError, match=told):
+            CellsSpec.from_record(record)
+
+    def test_a_card_holds_the_source_of_labels(self):
+        record = {"points": {"file": "lsl.rda", "label": "lslpts"}, "windows": [3], "folds": 5}
+        assert CellsSpec.from_record(record) == CellsSpec(windows=(3,), folds=5)
+        assert source_of(record, {"points": "raw/lsl.rda"}) == {
+            "kind": "points",
+            "points": "raw/lsl.rda",
+            "file": "lsl.rda",
+            "label": "lslpts",
+        }
+        files = {"inventory": "a/inventory.gpkg", "truth": "raw/landslides.gpkg"}
+        assert source_of({"inventory": {"truth": "landslides.gpkg"}}, files) == {"kind": "inventory"} | files
+        with pytest.raises(HeadscarpError, match="give one of inventory, points, layer"):
+            source_of({"windows": [3]}, {})

@@ -1,0 +1,9 @@
+"""The codes in rasters of labels and of classes, the same in every file of every station."""
+
+LANDSLIDE = 1
+# No data of labels and class maps: nobody mapped this ground, or no class is known there. It is neither
+# trained on nor scored.
+UNMAPPED = 255
+
+# The six classes of very-high-resolution scenes (xia2021, section 3.2), in the order of their codes.
+LAND_COVER = ("bare land", "landslide", "building", "vegetation", "water", "road")

@@ -1,0 +1,308 @@
+"""The interactive map of one site: a page that a browser opens from disk, without a network, with its tiles
+in the folder beside it."""
+
+import html
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import matplotlib
+import numpy as np
+import shapely
+from matplotlib.colors import to_hex, to_rgb
+from rasterio.enums import Resampling
+
+from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.delivery.area_page import COLUMNS, METRICS, PROTOCOLS, MappedRun, polygons_of
+from headscarp.delivery.map_tiles import DEGREES, Drawing, Pyramid, write_tiles
+from headscarp.delivery.styles import FAINT
+from headscarp.exhibits.maps import CONFUSION, IMAGE_SLIDE, band_limits, image_bands, locator, stretch
+from headscarp.exhibits.rasters import View, layer_path, site_grid
+from headscarp.exhibits.spec import TWIN, SiteFiles
+from headscarp.exhibits.style import INK, SLIDE
+from headscarp.exhibits.tidy import SIMULATED, metric_label
+from headscarp.files import atomic_path, read_json
+
+TEMPLATE = Path(__file__).with_name("map_template")
+SCRIPTS = ("leaflet/leaflet.css", "leaflet/leaflet.js", "leaflet/LICENSE", "map.css", "map.js")
+PALETTE = matplotlib.colormaps["cividis"]
+CENTIMETRE = 7  # decimals of a degree
+# column of landslides.gpkg: what people read, decimals (None: text)
+SHOWN = {
+    **COLUMNS,
+    "max_probability": ("Highest probability", 2),
+    "perimeter_m": ("Perimeter (m)", 0),
+    "date": ("Date of the image", None),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One entry of the map's list: `kind` is site (tiles), run (tiles of the chosen run) or outlines (its
+    landslides)."""
+
+    name: str
+    title: str
+    kind: str
+    shown: bool
+    opacity: float
+    legend: dict[str, Any]
+    remark: str = ""
+
+
+def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -> None:
+    """Write the interactive map of a site: the page, and beside it the folder of its tiles, outlines and
+    scripts.
+
+    Args:
+        record: as `area_page.build_page` takes it.
+        page: the HTML file; `folder` lies beside it.
+
+    Raises:
+        HeadscarpError: a file is missing, unreadable or not on the grid of its site, or the composite names a
+        layer that the site has not.
+    """
+    site = SiteFiles.from_record(dict(record))
+    blocked_first = sorted(
+        map(MappedRun.from_record, record["runs"]), key=lambda run: run.protocol != "blocked"
+    )
+    runs = {f"run{number}": run for number, run in enumerate(blocked_first, start=1)}
+    pyramid = Pyramid.of(site_grid(site))
+    ground, truth = list(ground_drawings(site, record["composite"], pyramid)), label_path(site)
+    with atomic_path(folder) as temporary:
+        for file in SCRIPTS:
+            (temporary / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(TEMPLATE / file, temporary / file)
+        for drawing in ground:
+            write_tiles(temporary / drawing.name, drawing, pyramid)
+        for key, run in runs.items():
+            for drawing in run_drawings(run, truth):
+                write_tiles(temporary / key / drawing.name, drawing, pyramid)
+            write_outlines(temporary / key / "landslides.js", key, run, site)
+    layers = [*ground_layers(ground, record["composite"]), *run_layers(runs, truth)]
+    described = page_record(site, record, layers, runs, pyramid, Path(folder).name)
+    with atomic_path(page) as temporary:
+        temporary.write_text(fill(described, Path(folder).name), encoding="utf-8")
+
+
+# --- what is drawn
+
+
+def ground_drawings(site: SiteFiles, channels: Sequence[str] | None, pyramid: Pyramid) -> Iterator[Drawing]:
+    """Image, relief and inventory of a site, as far as it has them."""
+    view = View.of(pyramid.grid)
+    if channels:
+        limits = band_limits(image_bands(view, site, channels))
+        yield Drawing(
+            "image",
+            tuple(layer_path(site, channel) for channel in channels),
+            lambda bands: image_colours(bands, limits),
+        )
+    elevation = site.folder / "layers" / "elevation.tif"
+    if elevation.exists():
+        yield Drawing(
+            "relief",
+            (elevation,),
+            lambda values: relief_colours(values[0], pyramid.pixel_m),
+            Resampling.cubic,
+            margin=1,
+        )
+    if truth := label_path(site):
+        yield Drawing("inventory", (truth,), lambda values: flat_colours({SLIDE: values[0] == LANDSLIDE}))
+
+
+def run_drawings(run: MappedRun, truth: Path | None) -> Iterator[Drawing]:
+    """Probability of a run, and where it is right and wrong if the site has an inventory."""
+    probability, threshold = run.maps / "probability.tif", run.scores["threshold"]
+    yield Drawing("probability", (probability,), lambda values: probability_colours(values[0]))
+    if truth:
+        yield Drawing("errors", (probability, truth), lambda values: error_colours(*values, threshold))
+
+
+def label_path(site: SiteFiles) -> Path | None:
+    """The labels of a site, if a part of it is labelled."""
+    path = site.folder / "layers" / "label.tif"
+    if not path.exists():
+        return None
+    labels = View.of(site_grid(site)).read(path, classes=True)
+    return path if (labels != UNMAPPED).any() else None
+
+
+def image_colours(bands: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Three bands (3, row, col) stretched between `limits` (2, 3) as (row, col, 4); transparent where one has
+    no data."""
+    known = np.isfinite(bands).all(axis=0)
+    return np.dstack([stretch(np.moveaxis(bands, 0, -1), limits), known])
+
+
+def relief_colours(elevation: np.ndarray, pixel_m: float) -> np.ndarray:
+    """Grey relief (row, col, 4) of elevation in metres (row, col), lit from the north-west at 45 degrees.
+
+    Unlike `maps.hillshade` the greys do not depend on what else is in the picture, so that neighbouring tiles
+    meet.
+    """
+    down, right = np.gradient(1.2 * elevation, pixel_m)
+    light = (1 + (right + down) / math.sqrt(2)) / np.sqrt(1 + right**2 + down**2) / math.sqrt(2)
+    grey = 0.3 + 0.67 * np.clip(light, 0, 1)
+    known = np.isfinite(grey)
+    return np.dstack([*[np.where(known, grey, 0)] * 3, known])
+
+
+def probability_colours(values: np.ndarray) -> np.ndarray:
+    """Probabilities (row, col) in the palette of the figures; transparent where faint, as in the style for
+    QGIS."""
+    return np.dstack([PALETTE(np.nan_to_num(values))[..., :3], np.nan_to_num(values) >= FAINT])
+
+
+def error_colours(probability: np.ndarray, label: np.ndarray, threshold: float) -> np.ndarray:
+    """True positives, false positives and false negatives (row, col, 4) in the colours of the figures; the
+    rest is transparent."""
+    judged = np.isfinite(probability) & np.isfinite(label)
+    found, there = np.nan_to_num(probability) >= threshold, label == LANDSLIDE
+    cases = (judged & found & there, judged & found & ~there, judged & ~found & there)
+    return flat_colours({colour: case for (colour, _), case in zip(CONFUSION, cases, strict=True)})
+
+
+def flat_colours(masks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(row, col, 4) with one colour for each mask (row, col), transparent elsewhere."""
+    image = np.zeros((*next(iter(masks.values())).shape, 4))
+    for colour, mask in masks.items():
+        image[mask] = (*to_rgb(colour), 1)
+    return image
+
+
+def write_outlines(path: Path, key: str, run: MappedRun, site: SiteFiles) -> None:
+    """The landslides of a run in degrees, with the columns of their GeoPackage, as a script: browsers read no
+    other file from disk."""
+    polygons = polygons_of(run, site_grid(site)).to_crs(DEGREES)
+    shown = [name for name in SHOWN if name in polygons]
+    geometry = shapely.transform(polygons.geometry.values, lambda points: points.round(CENTIMETRE))
+    collection = (
+        polygons[shown]
+        .set_geometry(geometry, crs=DEGREES)
+        .to_json(na="null", drop_id=True, separators=(",", ":"))
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'takeLandslides("{key}",{collection});\n', encoding="utf-8")
+
+
+# --- what the page says
+
+
+def ground_layers(drawings: Sequence[Drawing], channels: Sequence[str] | None) -> Iterator[Layer]:
+    names = [drawing.name for drawing in drawings]
+    if "image" in names:
+        yield Layer("image", "Image", "site", True, 1, {}, f"Composite of {', '.join(channels)}")
+    if "relief" in names:
+        yield Layer("relief", "Relief", "site", "image" not in names, 1, {})
+    if "inventory" in names:
+        yield Layer(
+            "inventory",
+            "Inventory of the site",
+            "site",
+            False,
+            0.8,
+            {"boxes": [[SLIDE, "Landslide of the inventory"]]},
+        )
+
+
+def run_layers(runs: Mapping[str, MappedRun], truth: Path | None) -> Iterator[Layer]:
+    if not runs:
+        return
+    ramp = [to_hex(PALETTE(value)) for value in np.linspace(0, 1, 11)]
+    remark = f"Transparent below {FAINT:g}"
+    yield Layer(
+        "probability",
+        "Probability of landslide",
+        "run",
+        True,
+        0.7,
+        {"ramp": ramp, "ends": ["0", "1"]},
+        remark,
+    )
+    if truth:
+        boxes = [list(pair) for pair in CONFUSION]
+        yield Layer(
+            "errors",
+            "Errors",
+            "run",
+            False,
+            0.9,
+            {"boxes": boxes},
+            "Of the whole site, training areas included",
+        )
+    yield Layer(
+        "landslides",
+        "Mapped landslides",
+        "outlines",
+        True,
+        1,
+        {"line": [IMAGE_SLIDE, INK, "Mapped landslide"]},
+        "Click for numbers",
+    )
+
+
+def page_record(
+    site: SiteFiles,
+    record: Mapping[str, Any],
+    layers: Sequence[Layer],
+    runs: Mapping[str, MappedRun],
+    pyramid: Pyramid,
+    folder: str,
+) -> dict[str, Any]:
+    """All that the page's script reads."""
+    west, south, east, north = pyramid.degrees
+    dates = [str(date) for date in read_json(site.folder / "layers" / "layers.json")["dates"]]
+    return {
+        "title": site.title,
+        "simulated": site.data == TWIN,
+        "folder": folder,
+        "place": locator(pyramid.grid),
+        "when": dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
+        "citation": record["citation"] or "",
+        "bounds": [[south, west], [north, east]],
+        "least": pyramid.least,
+        "deepest": pyramid.deepest,
+        "layers": [vars(layer) for layer in layers],
+        "runs": [run_record(key, run) for key, run in runs.items()],
+        "columns": [
+            {"name": name, "title": title, "decimals": decimals} for name, (title, decimals) in SHOWN.items()
+        ],
+    }
+
+
+def run_record(key: str, run: MappedRun) -> dict[str, Any]:
+    """A run as the page's list of runs names it, with its scores."""
+    scores = run.scores
+    values = [
+        (metric_label(name), scores["metrics"].get(name), (scores.get("intervals") or {}).get(name))
+        for name in METRICS
+    ]
+    return {
+        "key": key,
+        "title": f"{run.name} · {run.protocol} · seed {run.seed}",
+        "threshold": scores["threshold"],
+        "about": PROTOCOLS.get(run.protocol, ""),
+        "scores": [[label, value, interval] for label, value, interval in values if value is not None],
+    }
+
+
+def fill(described: Mapping[str, Any], folder: str) -> str:
+    """The page with its record inside."""
+    template = Template((TEMPLATE / "map.html").read_text(encoding="utf-8"))
+    label = (
+        f"{SIMULATED[0].upper() + SIMULATED[1:]}: a simulated landscape, not the real place"
+        if described["simulated"]
+        else "Real data"
+    )
+    inside = json.dumps(described, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+    kind = "label twin" if described["simulated"] else "label"
+    words = {name: html.escape(described[name]) for name in ("title", "place", "when", "citation")}
+    return template.substitute(
+        words, folder=html.escape(folder), label=html.escape(label), kind=kind, record=inside
+    )

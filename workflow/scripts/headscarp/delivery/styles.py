@@ -1,0 +1,243 @@
+"""How QGIS draws a run's maps: a style file (QML) beside each, of the same stem, which QGIS loads with the
+file by itself.
+
+The files follow what QGIS 3.34 writes. QGIS itself has not read them: the tests parse them and compare
+colours, codes and columns.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from headscarp.files import atomic_path
+
+QGIS = "3.34.0"  # the long-term release whose format this is; later ones read it
+# Cividis at tenths (Nunez, Anderton and Renslow 2018, doi 10.1371/journal.pone.0199239), which the figures
+# draw probabilities in: it rises in lightness and looks the same with deuteranopia and protanopia.
+CIVIDIS = (
+    "#00224E",
+    "#083370",
+    "#35456C",
+    "#4F576C",
+    "#666970",
+    "#7D7C78",
+    "#948E77",
+    "#AEA371",
+    "#C8B866",
+    "#E5CF52",
+    "#FEE838",
+)
+FAINT = 0.1  # probabilities below are transparent, so that the image shows through
+SLIDE = "#B2182B"
+# Bare land, landslide, building, vegetation, water, road: apart in hue or lightness with deuteranopia and
+# protanopia too.
+LAND_COVER = {0: "#EFE3B8", 1: "#D55E00", 2: "#E59AC4", 3: "#00805E", 4: "#1F78D1", 5: "#303030"}
+OTHER = "#999999"
+BINARY = {0: "not a landslide", 1: "landslide"}
+BINARY_COLOURS = {0: "#FFFFFF", 1: SLIDE}
+HALO = "#FFFFFF"  # below each outline, so that it is seen on dark and on bright ground
+CERTAINTY = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # classes of a landslide's mean probability
+TIP = (  # column of landslides.gpkg, what people read, decimals, unit
+    ("area_m2", "Area", 0, "m²"),
+    ("length_m", "Length", 0, "m"),
+    ("mean_probability", "Mean probability", 2, ""),
+    ("max_probability", "Highest probability", 2, ""),
+    ("mean_slope_deg", "Mean slope", 1, "°"),
+    ("mean_elevation_m", "Mean elevation", 0, "m"),
+    ("relief_m", "Relief", 0, "m"),
+)
+
+
+def write_probability_style(path: str | Path) -> None:
+    """Style of a map of landslide probability: cividis from 0 to 1, transparent below `FAINT`, the legend in
+    per cent."""
+    root, pipe = raster_document()
+    renderer = SubElement(
+        pipe,
+        "rasterrenderer",
+        type="singlebandpseudocolor",
+        band="1",
+        opacity="1",
+        alphaBand="-1",
+        nodataColor="",
+        classificationMin="0",
+        classificationMax="1",
+    )
+    SubElement(renderer, "rasterTransparency")
+    SubElement(SubElement(renderer, "minMaxOrigin"), "limits").text = "None"
+    shader = SubElement(
+        SubElement(renderer, "rastershader"),
+        "colorrampshader",
+        colorRampType="INTERPOLATED",
+        classificationMode="1",
+        clip="0",
+        minimumValue="0",
+        maximumValue="1",
+        labelPrecision="2",
+    )
+    # Two entries at nearly the same value make a step: between two entries opacity is interpolated like
+    # colour.
+    faint = [(0.0, CIVIDIS[0], 0), (FAINT - 1e-6, CIVIDIS[1], 0)]
+    for value, colour, alpha in [
+        *faint,
+        *((index / 10, colour, 255) for index, colour in enumerate(CIVIDIS) if index > 0),
+    ]:
+        label = f"{100 * value:.0f} %" if alpha or value == 0 else f"below {100 * FAINT:.0f} %"
+        SubElement(shader, "item", value=f"{value:.7g}", label=label, color=colour.lower(), alpha=str(alpha))
+    finish_raster(pipe)
+    write(path, root)
+
+
+def write_class_style(path: str | Path, names: Mapping[int, str] = BINARY) -> None:
+    """Style of a map of classes {code: name}: one colour a class, the ground of a map of landslides alone
+    (`BINARY`) transparent."""
+    root, pipe = raster_document()
+    renderer = SubElement(
+        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=""
+    )
+    SubElement(renderer, "rasterTransparency")
+    palette = SubElement(renderer, "colorPalette")
+    for code, colour in class_colours(names).items():
+        alpha = 0 if len(names) == 2 and code == 0 else 255
+        SubElement(
+            palette,
+            "paletteEntry",
+            value=str(code),
+            label=names[code],
+            color=colour.lower(),
+            alpha=str(alpha),
+        )
+    finish_raster(pipe)
+    write(path, root)
+
+
+def class_colours(names: Mapping[int, str]) -> dict[int, str]:
+    """Colour of each class of {code: name}, in the order of codes: those of `LAND_COVER`, then grey, unless
+    there are only two."""
+    colours = BINARY_COLOURS if len(names) == 2 else LAND_COVER
+    return {code: colours.get(code, OTHER) for code in sorted(names)}
+
+
+def write_landslide_style(path: str | Path) -> None:
+    """Style of a run's landslides.gpkg: outlines over a white halo, coloured by mean probability, without
+    labels; columns as map tips."""
+    root = document(readOnly="0", labelsEnabled="0", symbologyReferenceScale="-1")
+    renderer = SubElement(
+        root,
+        "renderer-v2",
+        type="graduatedSymbol",
+        attr="mean_probability",
+        graduatedMethod="GraduatedColor",
+        symbollevels="0",
+        enableorderby="0",
+        forceraster="0",
+        referencescale="-1",
+    )
+    ranges, symbols = SubElement(renderer, "ranges"), SubElement(renderer, "symbols")
+    for index, (low, high) in enumerate(pairwise(CERTAINTY)):
+        SubElement(
+            ranges,
+            "range",
+            symbol=str(index),
+            lower=f"{low:.6f}",
+            upper=f"{high:.6f}",
+            render="true",
+            label=f"{100 * low:.0f}–{100 * high:.0f} %",
+        )
+        symbol = SubElement(
+            symbols, "symbol", type="fill", name=str(index), alpha="1", clip_to_extent="1", force_rhr="0"
+        )
+        for colour, width in ((HALO, 0.9), (CIVIDIS[2 * index + 1], 0.46)):
+            line = SubElement(
+                symbol, "layer", **{"class": "SimpleLine"}, enabled="1", locked="0", **{"pass": "0"}
+            )
+            options(
+                line,
+                {
+                    "line_color": rgba(colour),
+                    "line_width": str(width),
+                    "line_width_unit": "MM",
+                    "line_style": "solid",
+                    "joinstyle": "round",
+                    "capstyle": "round",
+                },
+            )
+    SubElement(root, "previewExpression").text = "'Landslide ' || \"id\""
+    SubElement(root, "mapTip", enabled="1").text = tip()
+    SubElement(root, "layerGeometryType").text = "2"
+    write(path, root)
+
+
+def tip() -> str:
+    """HTML with QGIS expressions that shows a landslide's columns; lines of empty ones read 'unknown'."""
+    lines = [
+        f"{label}: [% coalesce(format_number(\"{name}\", {digits}) || ' {unit}', 'unknown') %]"
+        for name, label, digits, unit in TIP
+    ]
+    return '<b>Landslide [% "id" %]</b>, [% coalesce("date", \'date unknown\') %]<br/>' + "<br/>".join(lines)
+
+
+def document(**attributes: str) -> Element:
+    """The root of a style file."""
+    return Element(
+        "qgis",
+        version=QGIS,
+        styleCategories="AllStyleCategories",
+        hasScaleBasedVisibilityFlag="0",
+        **attributes,
+    )
+
+
+def raster_document() -> tuple[Element, Element]:
+    """The root of a raster's style file and its `pipe`, the first step of which, how pixels are read, is
+    there."""
+    root = document()
+    pipe = SubElement(root, "pipe")
+    provider = SubElement(pipe, "provider")
+    SubElement(
+        provider,
+        "resampling",
+        enabled="false",
+        zoomedInResamplingMethod="nearestNeighbour",
+        zoomedOutResamplingMethod="nearestNeighbour",
+        maxOversampling="2",
+    )
+    return root, pipe
+
+
+def finish_raster(pipe: Element) -> None:
+    """The steps after the colours, all without effect."""
+    SubElement(pipe, "brightnesscontrast", brightness="0", contrast="0", gamma="1")
+    SubElement(pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0")
+    SubElement(pipe, "rasterresampler", maxOversampling="2")
+
+
+def options(parent: Element, values: Mapping[str, str]) -> None:
+    """QGIS's map of properties as a child of `parent`."""
+    listed = SubElement(parent, "Option", type="Map")
+    for name, value in values.items():
+        SubElement(listed, "Option", type="QString", name=name, value=value)
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0..255, of #RRGGBB."""
+    return tuple(bytes.fromhex(colour.removeprefix("#")))
+
+
+def rgba(colour: str) -> str:
+    """Red, green, blue and full opacity as QGIS writes a colour of a symbol."""
+    return ",".join(str(part) for part in (*rgb(colour), 255))
+
+
+def write(path: str | Path, root: Element) -> None:
+    """Write a style file, atomically."""
+    ElementTree.indent(root)
+    text = (
+        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+        + ElementTree.tostring(root, encoding="unicode")
+        + "\n"
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

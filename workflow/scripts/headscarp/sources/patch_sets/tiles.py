@@ -1,0 +1,127 @@
+"""Image tiles and masks of one name in two folders beside each other, as GDCLD and CAS have them."""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from headscarp.errors import HeadscarpError
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import grid_of
+from headscarp.sources.patch_sets.patch import (
+    Channel,
+    Patch,
+    Pixels,
+    label_of_mask,
+    numbered_or_named,
+    require_images,
+    unmapped,
+)
+
+SUFFIXES = (".tif", ".tiff", ".png")
+CHANNELS = [Channel(name, "DN", f"{name}, 8 bits as published") for name in ("red", "green", "blue")]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Bands (band, row, col), `known` bool (row, col) where they are data, and the place on Earth if the file
+    has a CRS."""
+
+    bands: np.ndarray
+    known: np.ndarray
+    place: Grid | None
+
+
+def tiles_below(root: Path, images: str, masks: str, split: str, group: str, folder: Path) -> list[Patch]:
+    """The patches of every folder called `images` below `root`, with the masks in the folder `masks` beside
+    it.
+
+    Without `group` it is the path from `root` to the folder that holds both: an event's or area's name, or
+    "".
+
+    Raises:
+        HeadscarpError: there is no such folder or image, or a mask has no image.
+    """
+    patches = []
+    for place in sorted(path for path in [root / images, *root.rglob(f"*/{images}")] if path.is_dir()):
+        own = group or place.parent.relative_to(root).as_posix().removeprefix(".")
+        pictures, labels = tiles_in(place), tiles_in(place.with_name(masks))
+        require_images(labels, pictures, place.parent)
+        for stem, path in pictures.items():
+            source = path.relative_to(folder)
+            name = "_".join([*source.parent.parts, stem])
+            patches.append(
+                Patch(name, split, own, source.as_posix(), partial(read_pixels, path, labels.get(stem)))
+            )
+    if not patches:
+        raise HeadscarpError(
+            f"{root} holds no image ({', '.join(SUFFIXES)}) in a folder '{images}'; unpack the archive "
+            f"there, or name the folders of "
+            "images and masks in the site's benchmark (images:, masks:)"
+        )
+    return patches
+
+
+def tiles_in(folder: Path) -> dict[str, Path]:
+    """{stem: file} of the images of a folder.
+
+    Raises:
+        HeadscarpError: two files differ in their suffix only.
+    """
+    paths = sorted(
+        (path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES), key=numbered_or_named
+    )
+    tiles = {path.stem: path for path in paths}
+    if len(tiles) < len(paths):
+        double = next(path for path in paths if tiles[path.stem] != path)
+        raise HeadscarpError(
+            f"{folder} has {double.name} and {tiles[double.stem].name}, which stand for one patch; keep "
+            f"one of them"
+        )
+    return tiles
+
+
+def read_pixels(image: Path, mask: Path | None) -> Pixels:
+    """An RGB image (a fourth band is alpha) and its mask."""
+    tile = read_tile(image)
+    if len(tile.bands) not in (3, 4):
+        raise HeadscarpError(
+            f"{image} has {len(tile.bands)} bands; it must have 3, red, green and blue (or 4 with alpha)"
+        )
+    values = np.where(tile.known, tile.bands[:3].astype(np.float32), np.float32(np.nan))[None]
+    if mask is None:
+        return Pixels(values, unmapped(tile.known.shape), tile.place)
+    bands = read_tile(mask).bands
+    if (bands[:3] != bands[0]).any():  # grey saved as colours is fine
+        raise HeadscarpError(
+            f"{mask} has {len(bands)} bands that differ; a mask must have one band, or be grey"
+        )
+    if bands.shape[1:] != tile.known.shape:
+        raise HeadscarpError(
+            f"{mask} has {bands.shape[1:]} rows and columns, {image.name} {tile.known.shape}: they do "
+            f"not belong together"
+        )
+    return Pixels(values, label_of_mask(bands[0], mask), tile.place)
+
+
+def read_tile(path: Path) -> Tile:
+    """An image with or without a place on Earth.
+
+    Raises:
+        HeadscarpError: it is truncated or no image.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as source:
+                return Tile(source.read(), source.dataset_mask() > 0, grid_of(source) if source.crs else None)
+    except (RasterioError, CPLE_BaseError) as error:
+        cause = error.__cause__ or error
+        raise HeadscarpError(
+            f"{path} cannot be read ({cause}); it is truncated or no image: unpack the archive again"
+        ) from error

@@ -1,0 +1,1 @@
+"""Station training: losses, recipes, schedules, searches, and the loop that trains one network."""

@@ -1,0 +1,67 @@
+"""Where networks run, and in which precision."""
+
+import resource
+import sys
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from headscarp.errors import HeadscarpError
+
+MIB = 2**20
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`: auto (CUDA, else CPU), cpu, cuda or cuda:<number>.
+
+    Raises:
+        HeadscarpError: there is no such device here; the message names those there are.
+    """
+    present = ["cpu"] + [
+        f"cuda:{number}" for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    ]
+    if name == "auto":
+        return torch.device("cuda:0" if len(present) > 1 else "cpu")
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in present:
+        raise HeadscarpError(
+            f"device '{name}' does not exist on this machine; use auto or one of: {', '.join(present)}"
+        )
+    return torch.device(wanted)
+
+
+def device_name(device: torch.device) -> str:
+    """The model of the accelerator or processor, for records."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def peak_memory(device: torch.device) -> dict[str, Any]:
+    """The most memory that this process took so far, {mib, of}: that of its tensors on an accelerator (of:
+    device), else its largest resident set, Python and all libraries included (of: process)."""
+    if device.type == "cuda":
+        return {"mib": round(torch.cuda.max_memory_allocated(device) / MIB, 1), "of": "device"}
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return {"mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB, 1), "of": "process"}
+
+
+def choose_precision(precision: str, device: torch.device) -> torch.dtype:
+    """The type that convolutions run in; `auto` is bfloat16 where it is several times faster (CUDA,
+    processors with AMX), else float32."""
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" or has_amx() else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies bfloat16 matrices in hardware; older torch cannot tell, then no."""
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(supported and supported())
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager:
+    """Run what is inside in `precision` where that is safe (weights stay float32)."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is torch.bfloat16)

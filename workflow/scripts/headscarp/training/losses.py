@@ -1,0 +1,79 @@
+"""Pixel losses from logits.
+
+All take logits of shape (n, classes, row, col) and targets (n, row, col) int64 in 0..classes-1 (0 or 1 for a
+single logit), and return the loss of each pixel, (n, row, col) float32. No-data pixels are left out
+afterwards by `masked_mean`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from headscarp.training.recipe import Recipe
+
+
+def bce(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy; with several classes the mean over one-against-the-rest."""
+    return functional.binary_cross_entropy_with_logits(
+        logits, one_hot(target, logits), reduction="none"
+    ).mean(1)
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of the softmax; for a single logit, of the sigmoid."""
+    return (
+        bce(logits, target)
+        if logits.shape[1] == 1
+        else functional.cross_entropy(logits, target, reduction="none")
+    )
+
+
+def focal(logits: Tensor, target: Tensor, alpha: float, gamma: float) -> Tensor:
+    """-alpha_t (1 - p_t)^gamma log p_t, with alpha_t = alpha where the label is not 0, else 1 - alpha (Lin et
+    al. 2017, eq. 5)."""
+    log_p = -cross_entropy(logits, target)
+    alpha_t = torch.where(target > 0, alpha, 1 - alpha)
+    return -alpha_t * (1 - log_p.exp()) ** gamma * log_p
+
+
+def mse_bce(logits: Tensor, target: Tensor) -> Tensor:
+    """MSE/2 + cross-entropy (stfusion); the square error is the mean over classes."""
+    p = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+    return (p - one_hot(target, logits)).square().mean(1) / 2 + cross_entropy(logits, target)
+
+
+def one_hot(target: Tensor, logits: Tensor) -> Tensor:
+    """Targets as (n, classes, row, col) of the logits' type; for a single logit the target itself."""
+    classes = logits.shape[1]
+    if classes == 1:
+        return target.unsqueeze(1).to(logits.dtype)
+    return functional.one_hot(target, classes).movedim(-1, 1).to(logits.dtype)
+
+
+PIXEL_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": bce,
+    "cross_entropy": cross_entropy,
+    "focal": focal,
+    "mse_bce": mse_bce,
+}
+
+
+def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
+    """The recipe's pixel loss with its parameters, times `positive_weight` where the label is not 0."""
+    pixel_loss = partial(PIXEL_LOSSES[recipe.loss], **recipe.loss_params)
+    weight = recipe.positive_weight
+    if weight is None:
+        return pixel_loss
+    return lambda logits, target: pixel_loss(logits, target) * torch.where(target > 0, weight, 1.0)
+
+
+def masked_mean(losses: Tensor, mask: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Mean over the pixels whose mask is 1; 0 where there is none.
+
+    `counted` is the sum of the masks of a whole batch, of which these are a part: the results of all parts
+    add up to the batch's mean.
+    """
+    return (losses * mask).sum() / (mask.sum() if counted is None else counted).clamp(min=1)

@@ -1,0 +1,311 @@
+"""Search of hyper-parameters: short trainings, proposed by a Gaussian process or drawn at random, in a
+journal that outlives a kill.
+
+Zhang et al. (2024), section 4.1.1: a Gaussian process with expected improvement, 30 trials. Optuna's
+GPSampler models the objective by a Gaussian process with a Matern 5/2 kernel and maximises the logarithm of
+the expected improvement (Ament et al. 2023), which has the same maximum; its first ten trials are random
+ones. The sampler is made anew for every trial from (seed, number of finished trials), so a search that was
+killed ends with the same trials as one left alone, and both samplers begin with the same ten.
+"""
+
+import csv
+import itertools
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.samplers import GPSampler, RandomSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from headscarp.codes import LANDSLIDE
+from headscarp.errors import HeadscarpError
+from headscarp.files import atomic_path, remove, write_json
+from headscarp.training.devices import choose_device
+from headscarp.training.progress import Progress
+from headscarp.training.recipe import Recipe
+from headscarp.training.trainer import (
+    DivergedError,
+    Loop,
+    State,
+    epochs,
+    fingerprint_of,
+    make_optimiser,
+    prepare,
+    require_windows,
+)
+from headscarp.training.windows import BLOCKED, Batches, Samples, open_samples, with_dates_read
+from headscarp.vocabulary import require_known
+
+SAMPLERS = {"gp": GPSampler, "random": RandomSampler}
+ALWAYS = ("optimiser", "learning_rate")  # in the results, searched or not
+OF_RECIPE = (*ALWAYS, "weight_decay")
+OF_LOSS = ("alpha", "gamma")
+ACCURACY, F1 = "accuracy", "f1"
+MEANING = {
+    ACCURACY: "pixel accuracy at 0.5 on the test windows, as in the paper: the test set tunes, and where "
+    "landslides are rare a map "
+    "without any scores nearly 1",
+    F1: "F1 of landslides on the validation windows at the best threshold there",
+}
+
+log = logging.getLogger(__name__)
+
+
+def run_search(
+    cube_folder: str | Path,
+    samples_folder: str | Path,
+    out_folder: str | Path,
+    spec: dict[str, Any],
+    device: str = "auto",
+    threads: int = 1,
+) -> None:
+    """Search and write `trials.csv` and `best.json` into `out_folder`; `journal.log` there remembers finished
+    trials.
+
+    The objective is pixel accuracy at 0.5 on the validation windows (there the test windows) under protocol
+    published, and the landslide F1 on validation windows at the best threshold under blocked. Every trial
+    begins with the same weights and sees the same windows in the same order. A trial whose loss is no longer
+    a finite number counts as 0. More `trials` continue a search; any other change of the spec, or of the
+    samples, begins a new one.
+
+    Args:
+        spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed, sampler: gp |
+        random, trials, space:
+            {optimiser | learning_rate | weight_decay | alpha | gamma: [choices] or {low, high}}}; recipe is
+            that of a trial, but for what
+            is searched. `dates` as in `trainer.train_run`.
+
+    Raises:
+        HeadscarpError: an unknown sampler, hyper-parameter, choice, channel, network or device; no windows,
+        or no landslide in them.
+    """
+    require_known(spec["sampler"], SAMPLERS, "search: sampler")
+    space = make_space(spec["space"])
+    require_sound_recipes(spec["recipe"], space)
+    place = choose_device(device)
+    torch.set_num_threads(threads)
+    samples = open_samples(cube_folder, samples_folder, spec["channels"], dates=spec.get("dates"))
+    spec = with_dates_read(spec, cube_folder)
+    objective = F1 if samples.protocol == BLOCKED else ACCURACY
+    # The number of trials is no part of a search's identity: a longer one continues a shorter one.
+    lasting = {key: value for key, value in spec.items() if key != "trials"}
+    study = open_study(
+        Path(out_folder) / "journal.log", fingerprint_of(lasting, Path(cube_folder), Path(samples_folder))
+    )
+    while len(finished := finished_trials(study)) < spec["trials"]:
+        study.sampler = SAMPLERS[spec["sampler"]](seed=seed_of_trial(spec["seed"], len(finished)))
+        trial = study.ask(space)
+        name = f"trial {len(finished) + 1}"
+        began = time.perf_counter()
+        try:
+            value = train_trial(
+                spec | {"recipe": proposed(spec["recipe"], trial.params)}, samples, objective, place, name
+            )
+        except DivergedError as error:
+            value = 0.0
+            trial.set_user_attr("note", f"{error}; counted as 0")
+        seconds = time.perf_counter() - began
+        trial.set_user_attr("seconds", round(seconds, 3))
+        study.tell(trial, value)
+        best = max([value, *(one.value for one in finished)])
+        told = ", ".join(
+            f"{key} {chosen:.4g}" if isinstance(chosen, float) else f"{key} {chosen}"
+            for key, chosen in trial.params.items()
+        )
+        log.info(
+            "%s/%d: %s %.4f (best %.4f), %s, %.1f s",
+            name,
+            spec["trials"],
+            objective,
+            value,
+            best,
+            told,
+            seconds,
+        )
+    write_results(Path(out_folder), finished[: spec["trials"]], spec, objective)
+
+
+def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """Optuna's distributions of what a card searches: lists are choices, {low, high} is a range.
+
+    Raises:
+        HeadscarpError: an unknown hyper-parameter or key (the nearest one is named), or a value that is
+        neither list nor range.
+    """
+    space = {}
+    for name, values in record.items():
+        require_known(name, OF_RECIPE + OF_LOSS, "search.space: hyper-parameter")
+        if isinstance(values, Mapping):
+            for key in values:
+                require_known(key, ("low", "high"), f"search.space.{name}: key")
+            numbers = [
+                value
+                for value in values.values()
+                if isinstance(value, int | float) and not isinstance(value, bool)
+            ]
+            if len(numbers) < 2 or not values["low"] < values["high"]:
+                raise HeadscarpError(
+                    f"search.space.{name} is {dict(values)}; give two numbers, low below high"
+                )
+            space[name] = FloatDistribution(float(values["low"]), float(values["high"]))
+        elif isinstance(values, list | tuple) and values:
+            space[name] = CategoricalDistribution(tuple(values))
+        else:
+            raise HeadscarpError(
+                f"search.space.{name} is {values!r}; give a list of choices, or a range as {{low: 0, "
+                f"high: 1}}"
+            )
+    if not space:
+        raise HeadscarpError(f"search.space is empty; name what to search: {', '.join(OF_RECIPE + OF_LOSS)}")
+    return space
+
+
+def require_sound_recipes(recipe: dict[str, Any], space: Mapping[str, BaseDistribution]) -> None:
+    """Refuse a choice that no training would take before the first trial, not in the middle of the search."""
+    choices = [
+        one.choices if isinstance(one, CategoricalDistribution) else (one.low, one.high)
+        for one in space.values()
+    ]
+    for values in itertools.product(*choices):
+        Recipe.from_record(proposed(recipe, dict(zip(space, values, strict=True))))
+
+
+def proposed(recipe: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with the hyper-parameters of a trial."""
+    tuned = recipe | {key: params[key] for key in OF_RECIPE if key in params}
+    return tuned | {
+        "loss_params": recipe.get("loss_params", {}) | {key: params[key] for key in OF_LOSS if key in params}
+    }
+
+
+def open_study(journal: Path, name: str) -> optuna.Study:
+    """The study `name` of a journal, begun if it is not there; a trial that a kill left running is marked
+    failed."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    mend_journal(journal)
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
+
+
+def mend_journal(journal: Path) -> None:
+    """Drop what a process killed while it wrote leaves: half a line, which Optuna would refuse later, and the
+    lock it would wait for."""
+    remove(journal.with_name(journal.name + ".lock"))
+    if not journal.exists():
+        return
+    text = journal.read_bytes()
+    whole = text.rfind(b"\n") + 1
+    if whole < len(text):
+        with open(journal, "r+b") as stream:
+            stream.truncate(whole)
+
+
+def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Complete trials in the order in which they were begun."""
+    return sorted(
+        study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), key=lambda trial: trial.number
+    )
+
+
+def seed_of_trial(seed: int, number: int) -> int:
+    """A seed for Optuna's samplers (32 bits), well mixed from the search's seed and the number of finished
+    trials."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def train_trial(
+    spec: dict[str, Any], samples: Samples, objective: str, device: torch.device, name: str
+) -> float:
+    """Train a network in memory as `trainer.train` would, without files, and return its objective.
+
+    Raises:
+        DivergedError: the loss is no longer a finite number.
+        HeadscarpError: no windows to train on, no mapped pixel to validate on, or for F1 no landslide to find
+        there.
+    """
+    recipe = Recipe.from_record(spec["recipe"])
+    model, batches, _ = prepare(spec, recipe, samples, device)
+    require_windows(batches, recipe, name)
+    loop = Loop(model, make_optimiser(recipe, model), batches, recipe, device, spec["seed"])
+    for _ in epochs(loop, State(), name, Progress(name, 0, recipe.epochs * batches.steps, shown=False)):
+        pass
+    # An epoch may be shorter than one pass; the objective is of all validation windows.
+    probability, truth = validation_pixels(
+        loop, Batches(samples, recipe.batch, spec["seed"], steps=batches.count("validation"))
+    )
+    if not truth.size or (objective == F1 and not truth.any()):
+        lacking = "landslide pixel" if truth.size else "mapped pixel"
+        raise HeadscarpError(
+            f"the validation windows of the search hold no {lacking}; use another seed, or other "
+            f"windows or blocks"
+        )
+    return best_f1(probability, truth) if objective == F1 else float(np.mean((probability >= 0.5) == truth))
+
+
+def validation_pixels(loop: Loop, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of landslides (float32) and whether there is one, of all pixels that count in the
+    validation windows."""
+    probabilities, truths = [np.empty(0, np.float32)], [np.empty(0, bool)]
+    for logits, target, mask in loop.validation_logits(batches):
+        probability = logits.sigmoid()[:, 0] if logits.shape[1] == 1 else logits.softmax(1)[:, LANDSLIDE]
+        counted = mask > 0
+        probabilities.append(probability[counted].cpu().numpy())
+        truths.append((target == LANDSLIDE)[counted].cpu().numpy())
+    return np.concatenate(probabilities), np.concatenate(truths)
+
+
+def best_f1(probability: np.ndarray, truth: np.ndarray) -> float:
+    """The highest F1 over all thresholds of flat arrays with at least one true element."""
+    order = np.argsort(-probability, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)  # of equal probabilities
+    found = np.cumsum(truth[order])[last]
+    return float((2 * found / (last + 1 + truth.sum())).max())
+
+
+def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str) -> None:
+    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first)."""
+    recipes = [Recipe.from_record(proposed(spec["recipe"], trial.params)) for trial in trials]
+    told = [key for key in OF_RECIPE if key in ALWAYS or key in spec["space"]]
+    values = [trial.value for trial in trials]
+    with (
+        atomic_path(folder / "trials.csv") as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["trial", "value", "best", *told, *OF_LOSS, "seconds"])
+        for number, (trial, recipe, best) in enumerate(
+            zip(trials, recipes, itertools.accumulate(values, max), strict=True), start=1
+        ):
+            chosen = [getattr(recipe, key) for key in told] + [
+                recipe.loss_params.get(key, "") for key in OF_LOSS
+            ]
+            writer.writerow([number, trial.value, best, *chosen, trial.user_attrs["seconds"]])
+    first = values.index(max(values))
+    recipe = recipes[first]
+    write_json(
+        folder / "best.json",
+        {
+            "value": values[first],
+            "trial": first + 1,
+            "objective": objective,
+            "recipe": {key: getattr(recipe, key) for key in (*told, "loss", "loss_params")},
+            "sampler": spec["sampler"],
+            "trials": len(trials),
+            "notes": [
+                MEANING[objective],
+                *(trial.user_attrs["note"] for trial in trials if "note" in trial.user_attrs),
+            ],
+        },
+    )
