@@ -23,8 +23,8 @@ from headscarp.geo.layer import CLASSES, CONTINUOUS, open_raster
 from headscarp.geo.outline import grid_around
 from headscarp.geo.rasters import MINIMUM_COVER, align, cell_size, cover_of
 from headscarp.geo.vectors import read_table, read_vectors, repaired
-from headscarp.plan.cards import check as check_schema
 from headscarp.plan.cards import merge, origins_of, own_sites, read_yaml
+from headscarp.plan.schema import check as check_schema
 from headscarp.samples.splits import SamplingSpec, blocked_split
 from headscarp.samples.windows import SPLITS
 from headscarp.site.labels import burn, connected_labels

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
-
 from headscarp.codes import LAND_COVER
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.needs import FIGURES, TABLES, Needs
+from headscarp.plan.schema import check
 from headscarp.sources.twin.files import raw_files
-from headscarp.vocabulary import nearest, require_known
+from headscarp.vocabulary import require_known
 from headscarp.yaml_files import read_yaml
 
 # How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on
@@ -274,29 +272,6 @@ class Card:
             if (e.method in (NEIGHBOURHOODS, CELLS)) == of_cells
         }
         return [list(channels) for channels in found]
-
-
-def check(record: dict[str, Any], schema_path: Path, place: str) -> dict[str, Any]:
-    """Validate `record` against a JSON schema and fill the defaults of its top level."""
-    schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
-    errors = sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(record),
-        key=lambda error: list(map(str, error.path)),
-    )
-    if errors:
-        raise HeadscarpError(f"{place}: {describe(errors[0])}")
-    defaults = {key: rule["default"] for key, rule in schema["properties"].items() if "default" in rule}
-    return defaults | record
-
-
-def describe(error: jsonschema.ValidationError) -> str:
-    """One sentence for a schema violation, with the nearest valid key where a key is unknown."""
-    where = ".".join(map(str, error.path)) or "top level"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema.get("properties", {})
-        unknown = next(key for key in error.instance if key not in known)
-        return f"{where}: unknown key '{unknown}'; {nearest(unknown, known)}"
-    return f"{where}: {error.message}"
 
 
 def read_cards(folders: Iterable[Path], schema: Path) -> dict[str, dict[str, Any]]:

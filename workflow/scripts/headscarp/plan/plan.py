@@ -23,7 +23,6 @@ from headscarp.plan.cards import (
     ClaimTest,
     Exhibit,
     Site,
-    check,
     dates_read,
     known_networks,
     merge,
@@ -31,6 +30,7 @@ from headscarp.plan.cards import (
     resolve_card,
 )
 from headscarp.plan.origins import Origins
+from headscarp.plan.schema import check
 from headscarp.scoring.claims import printed_effect
 from headscarp.site.terrain_names import windowed
 from headscarp.sources.archive import is_reachable, read_table
