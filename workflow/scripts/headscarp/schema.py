@@ -1,9 +1,10 @@
 """Checking records against the schema files of workflow/schemas: one sentence for each fault, which names the
 place, the key, what is wrong and the nearest valid word or the allowed range.
 
-The files are JSON Schema (draft 2020-12), one a section of a card. A section that comes in variants lists
-them as `oneOf`, with the key that tells them apart as `discriminator` (a keyword of OpenAPI, which other
-readers of the files may ignore): faults are then those of the variant that was meant.
+The files are JSON Schema (draft 2020-12), one a section of a card, with two keywords more, which other
+readers of the files may ignore. A section that comes in variants lists them as `oneOf`, with the key that
+tells them apart as `discriminator` (of OpenAPI): faults are those of the variant that was meant. `partial`
+beside a `$ref` says that the part is laid over another one, so that nothing in it is required.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,19 +24,20 @@ from headscarp.vocabulary import nearest
 
 FOLDER = Path(__file__).resolve().parents[2] / "schemas"
 SUFFIX = ".schema.yaml"
-TOP = "top level"
+# Longest value that a sentence shows.
+LONGEST = 60
 
 
 def validate(section: str, record: Any, place: str, partial: bool = False) -> None:
     """Check a record against a section: the name of a schema file (`training`), or of a definition in one
     (`network/cnn3d`).
 
-    `partial` is of records that are laid over others, such as the changes of a scale: nothing is required.
+    `partial` is of records that are laid over others, such as an overlay: nothing is required.
 
     Raises:
         HeadscarpError: the first fault, in one sentence that begins with `place`.
     """
-    fault = min(validator_of(section, partial).iter_errors(record), key=_order, default=None)
+    fault = min(_validator(section, partial).iter_errors(record), key=_order, default=None)
     if fault is not None:
         raise HeadscarpError(describe(fault, place))
 
@@ -51,6 +53,12 @@ def completed(section: str, record: Mapping[str, Any], place: str) -> dict[str, 
     return {key: rule["default"] for key, rule in properties.items() if "default" in rule} | dict(record)
 
 
+def describe(fault: ValidationError, place: str) -> str:
+    """One sentence for a fault."""
+    fault = _meant(fault)
+    return f"{', '.join([place, *map(str, fault.absolute_path)])}: {_what(fault)}"
+
+
 # --- the files
 
 
@@ -58,28 +66,32 @@ def completed(section: str, record: Mapping[str, Any], place: str) -> dict[str, 
 def registry() -> Registry:
     """All schema files by name; nothing is fetched."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found = {
-        path.name: DRAFT202012.create_resource(yaml.load(path.read_text(encoding="utf-8"), loader))
+    return Registry().with_resources(
+        (path.name, DRAFT202012.create_resource(yaml.load(path.read_text(encoding="utf-8"), loader)))
         for path in sorted(FOLDER.glob(f"*{SUFFIX}"))
-    }
-    return Registry().with_resources(found.items())
+    )
 
 
 @cache
 def schema_of(section: str) -> dict[str, Any]:
-    """The schema of a section with all it refers to in its place, so that no reference is looked up again."""
+    """The schema of a section with all that it refers to in place, so that no reference is looked up again."""
     file, _, definition = section.partition("/")
-    return _inlined(f"{file}{SUFFIX}" + (f"#/$defs/{definition}" if definition else ""), registry().resolver())
+    return _in_place(f"{file}{SUFFIX}" + (f"#/$defs/{definition}" if definition else ""), registry().resolver())
 
 
-def has_section(section: str) -> bool:
-    """Whether there is such a schema file, or such a definition in one."""
-    file, _, definition = section.partition("/")
-    known = registry().contents(f"{file}{SUFFIX}")
-    return not definition or definition in known.get("$defs", {})
+@cache
+def parts(section: str) -> tuple[str, ...]:
+    """Names of the definitions in a schema file."""
+    return tuple(registry().contents(f"{section}{SUFFIX}").get("$defs", {}))
 
 
-def _inlined(reference: str, resolver: Any) -> dict[str, Any]:
+@cache
+def _validator(section: str, partial: bool) -> Draft202012Validator:
+    schema = schema_of(section)
+    return _Validator(_of_parts(schema) if partial else schema)
+
+
+def _in_place(reference: str, resolver: Any) -> dict[str, Any]:
     found = resolver.lookup(reference)
     return _without_references(found.contents, found.resolver)
 
@@ -92,78 +104,83 @@ def _without_references(schema: Any, resolver: Any) -> Any:
     own = {
         key: _without_references(value, resolver)
         for key, value in schema.items()
-        if key not in ("$ref", "$defs")
+        if key not in ("$schema", "$ref", "$defs", "partial")  # `$schema` would call in the plain validator
     }
-    return (_inlined(schema["$ref"], resolver) if "$ref" in schema else {}) | own
+    if "$ref" not in schema:
+        return own
+    found = _in_place(schema["$ref"], resolver)
+    return (_of_parts(found) if schema.get("partial") else found) | own
 
 
-@cache
-def validator_of(section: str, partial: bool) -> Draft202012Validator:
-    return (PARTIAL if partial else WHOLE)(schema_of(section))
+def _of_parts(schema: Any) -> Any:
+    """A schema of records that are laid over others: nothing is required, but as a condition (`if`)."""
+    if isinstance(schema, list):
+        return [_of_parts(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # A property may be called `required`; as a keyword it is a list.
+    kept = {key: value for key, value in schema.items() if not (key == "required" and isinstance(value, list))}
+    parted = {key: value if key == "if" else _of_parts(value) for key, value in kept.items()}
+    return parted | ({"discriminator": parted["discriminator"] | {"partial": True}} if "oneOf" in parted else {})
 
 
 # --- variants
 
 
 def _variants(validator: Any, variants: list[dict], instance: Any, schema: dict) -> Iterator[ValidationError]:
-    """`oneOf`: the variant that the discriminator names; without one, as JSON Schema has it."""
-    key = schema.get("discriminator", {}).get("propertyName")
-    if key is None:
-        yield from Draft202012Validator.VALIDATORS["oneOf"](validator, variants, instance, schema)
-    elif isinstance(instance, dict):
-        yield from _faults_of_variant(validator, variants, instance, key)
+    """`oneOf` with a discriminator: the faults of the variant that it names."""
+    if not isinstance(instance, dict):  # said by `type`
+        return
+    told = schema["discriminator"]
+    key = told["propertyName"]
+    if key in instance:
+        yield from _faults_of_named(validator, variants, instance, key)
+    elif misspelt := [name for name in instance if _is_misspelt(name, key, variants)]:
+        yield _unknown_key(misspelt[0], [key], instance)
+    elif told.get("partial"):
+        yield from _faults_of_part(validator, variants, instance)
+    else:
+        # The default is the variant that does without the key.
+        default = next((one for one in variants if key not in one.get("required", ())), None)
+        if default is not None:
+            yield from validator.descend(instance, default)
 
 
-def _faults_of_variant(
+def _faults_of_named(
     validator: Any, variants: list[dict], instance: dict, key: str
 ) -> Iterator[ValidationError]:
-    by_name = {name: one for one in variants for name in _names(one["properties"].get(key, {}))}
-    if key in instance:
-        try:
-            chosen = by_name.get(instance[key])
-        except TypeError:  # a list or a mapping
-            chosen = None
-        if chosen is not None:
-            yield from validator.descend(instance, chosen)
-        else:
-            rule = {"enum": list(by_name)}
-            yield ValidationError(
-                "no such variant",
-                validator="enum",
-                validator_value=rule["enum"],
-                path=[key],
-                instance=instance[key],
-                schema=rule,
-            )
-        return
-    known = list(dict.fromkeys(name for one in variants for name in one["properties"]))
-    for name in instance:
-        if name not in known and get_close_matches(str(name), [key], 1, 0.6):
-            yield _unknown_key(name, [key], instance)
+    known = []
+    for variant in variants:
+        rule = variant["properties"].get(key, {})
+        names = [rule["const"]] if "const" in rule else rule.get("enum", [])
+        if instance[key] in names:
+            yield from validator.descend(instance, variant)
             return
-    if not isinstance(validator, PARTIAL):
-        default = [one for one in variants if key not in one.get("required", ())]
-        if default:
-            yield from validator.descend(instance, default[0])
-        else:
-            yield ValidationError(
-                "the variant is not told",
-                validator="required",
-                validator_value=[key],
-                instance=instance,
-                schema={"required": [key]},
-            )
-        return
+        known += names
+    yield ValidationError(
+        "no such variant",
+        validator="enum",
+        validator_value=known,
+        path=[key],
+        instance=instance[key],
+        schema={"enum": known},
+    )
+
+
+def _is_misspelt(name: Any, key: str, variants: list[dict]) -> bool:
+    return all(name not in one["properties"] for one in variants) and bool(
+        get_close_matches(str(name), [key], 1, 0.6)
+    )
+
+
+def _faults_of_part(validator: Any, variants: list[dict], instance: dict) -> Iterator[ValidationError]:
+    """Faults of keys laid over a variant that the record does not name."""
+    known = {name: rule for one in reversed(variants) for name, rule in one["properties"].items()}
     for name, value in instance.items():
-        rule = next((one["properties"][name] for one in variants if name in one["properties"]), None)
-        if rule is None:
-            yield _unknown_key(name, known, instance)
+        if name in known:
+            yield from validator.descend(value, known[name], path=name)
         else:
-            yield from validator.descend(value, rule, path=name)
-
-
-def _names(rule: dict[str, Any]) -> list[str]:
-    return [rule["const"]] if "const" in rule else rule.get("enum", [])
+            yield _unknown_key(name, list(known), instance)
 
 
 def _unknown_key(name: Any, known: Sequence[str], instance: dict) -> ValidationError:
@@ -171,138 +188,122 @@ def _unknown_key(name: Any, known: Sequence[str], instance: dict) -> ValidationE
         f"unknown key {name}",
         validator="additionalProperties",
         validator_value=False,
-        instance=instance,
-        schema={"properties": dict.fromkeys(known), "unknown": name},
+        instance={name: instance[name]},
+        schema={"properties": dict.fromkeys(known)},
     )
 
 
-def _condition(validator: Any, condition: dict, instance: Any, schema: dict) -> Iterator[ValidationError]:
-    """`if`: the condition holds of a part of a record as it does of a whole one."""
-    branch = "then" if WHOLE(condition).is_valid(instance) else "else"
-    if branch in schema:
-        yield from validator.descend(instance, schema[branch])
-
-
-def _is_array(_: Any, instance: Any) -> bool:
-    return isinstance(instance, list | tuple)
-
-
-_TYPES = Draft202012Validator.TYPE_CHECKER.redefine("array", _is_array)
-WHOLE = extend(Draft202012Validator, {"oneOf": _variants, "if": _condition}, type_checker=_TYPES)
-PARTIAL = extend(WHOLE, {"required": lambda *_: ()})
+_Validator = extend(
+    Draft202012Validator,
+    {"oneOf": _variants},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "array", lambda _, instance: isinstance(instance, list | tuple)
+    ),
+)
 
 
 # --- the sentence
 
 
-def _order(fault: ValidationError) -> tuple[list[str], int]:
+def _order(fault: ValidationError) -> tuple[list[str], bool]:
     """Faults from the top of a record; of one place, an unknown key before the missing one that it was to be."""
-    return [str(part) for part in fault.absolute_path], fault.validator != "additionalProperties"
+    return [str(part) for part in fault.absolute_path], not _is_unknown_key(fault)
 
 
-def describe(fault: ValidationError, place: str) -> str:
-    """One sentence for a fault."""
-    fault = _meant(fault)
-    where = ", ".join([place, *map(str, fault.absolute_path)])
-    return f"{where}: {_what(fault)}"
+def _is_unknown_key(fault: ValidationError) -> bool:
+    return fault.validator == "additionalProperties" or (
+        fault.validator == "enum" and "propertyNames" in fault.absolute_schema_path
+    )
 
 
 def _meant(fault: ValidationError) -> ValidationError:
     """Of a value with alternatives the fault of the one whose type it has, if one has it."""
-    while fault.validator in ("anyOf", "oneOf") and fault.context:
+    while fault.validator == "anyOf":
         faults: dict[int, list[ValidationError]] = {}
         for one in fault.context:
             faults.setdefault(one.relative_schema_path[0], []).append(one)
-        typed = [found for found in faults.values() if not any(_is_of_type(one) for one in found)]
+        typed = [found for found in faults.values() if not any(map(_is_of_another_type, found))]
         if len(typed) != 1:
             break
         fault = min(typed[0], key=_order)
     return fault
 
 
-def _is_of_type(fault: ValidationError) -> bool:
+def _is_of_another_type(fault: ValidationError) -> bool:
     return fault.validator in ("type", "const") and not fault.relative_path
 
 
 def _what(fault: ValidationError) -> str:
-    value, rule, name = fault.instance, fault.schema, fault.validator
-    if name == "additionalProperties":
+    value, rule, keyword = fault.instance, fault.schema, fault.validator
+    if keyword == "additionalProperties":
         known = rule.get("properties", {})
-        unknown = rule["unknown"] if "unknown" in rule else next(key for key in value if key not in known)
+        unknown = next(key for key in value if key not in known)
         return f"unknown key '{unknown}'; {nearest(unknown, known)}"
-    if name == "required":
-        missing = next(key for key in fault.validator_value if key not in value)
-        meaning = rule.get("properties", {}).get(missing, {}).get("description")
-        return f"the key '{missing}' is missing; add it" + (f" ({meaning.rstrip('.')})" if meaning else "")
-    if name in ("enum", "const") and isinstance(value, str):
-        known = fault.validator_value if name == "enum" else [fault.validator_value]
-        if texts := [one for one in known if isinstance(one, str)]:
-            return f"'{value}' does not exist; {nearest(value, texts)}"
-    if name == "propertyNames" or "propertyNames" in fault.absolute_schema_path:
+    if _is_unknown_key(fault):
+        return f"the key '{value}' does not go with the others; {nearest(value, rule['enum'])}"
+    if "propertyNames" in fault.absolute_schema_path:
         return f"the name '{value}' will not do; it must be {allowed(rule)}"
-    if name == "uniqueItems":
+    if keyword == "required":
+        missing = next(key for key in fault.validator_value if key not in value)
+        meaning = rule.get("properties", {}).get(missing, {}).get("description", "").rstrip(".")
+        return f"the key '{missing}' is missing; add it" + (f" ({meaning})" if meaning else "")
+    if keyword == "uniqueItems":
         twice = next(one for one in value if list(value).count(one) > 1)
-        return f"'{twice}' stands twice; keep one of them"
-    hint = "; in YAML write 1.0e-4, with the point" if _is_number_as_text(value) else ""
-    return f"{_shown(value)} will not do; it must be {allowed(rule)}{hint}"
+        return f"{shown(twice)} stands twice; keep one of them"
+    if keyword == "enum" and isinstance(value, str):
+        return f"'{value}' does not exist; {nearest(value, map(shown, rule['enum']))}"
+    # YAML 1.1 reads 1e-4, without the point, as text.
+    hint = "; in YAML write 1.0e-4, with the point" if _is_number(value) else ""
+    return f"{shown(value)} will not do; it must be {allowed(rule)}{hint}"
 
 
-def _is_number_as_text(value: Any) -> bool:
-    """YAML 1.1 reads 1e-4, without a point, as text."""
+def _is_number(text: Any) -> bool:
     try:
-        return isinstance(value, str) and "e" in value.lower() and float(value) is not None
+        float(text if isinstance(text, str) else "")
     except ValueError:
         return False
+    return True
 
 
-def _shown(value: Any) -> str:
-    text = {None: "null", True: "true", False: "false"}.get(value) if value is None or value in (
-        True,
-        False,
-    ) and isinstance(value, bool) else None
-    if text is None:
-        text = f"'{value}'" if isinstance(value, str) else f"{value}"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def shown(value: Any) -> str:
+    """A value as YAML has it, not too long."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+    text = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def allowed(rule: Mapping[str, Any]) -> str:
     """What a schema allows, in words."""
     if "const" in rule:
-        return _shown(rule["const"])
+        return shown(rule["const"])
     if "enum" in rule:
-        return "one of " + ", ".join(map(_shown, rule["enum"]))
-    for key in ("anyOf", "oneOf"):
-        if key in rule and "discriminator" not in rule:
-            return " or ".join(dict.fromkeys(map(allowed, rule[key])))
-    types = rule.get("type", "object" if "properties" in rule else "any")
-    return " or ".join(_allowed_of(one, rule) for one in ([types] if isinstance(types, str) else types))
+        return " or ".join(map(shown, rule["enum"]))
+    if "anyOf" in rule:
+        return " or ".join(dict.fromkeys(map(allowed, rule["anyOf"])))
+    kinds = rule.get("type", "object")
+    return " or ".join(_allowed_of(one, rule) for one in ([kinds] if isinstance(kinds, str) else kinds))
 
 
 def _allowed_of(kind: str, rule: Mapping[str, Any]) -> str:
     if kind in ("integer", "number"):
         return ("a whole number" if kind == "integer" else "a number") + _range(rule)
     if kind == "array":
-        least, most = rule.get("minItems", 0), rule.get("maxItems")
-        count = f" of {least}" if least == most else f" of {least} or more" if least else ""
-        items = rule.get("items")
-        return f"a list{count}" + (f", each {allowed(items)}" if isinstance(items, dict) and items else "")
+        least, most, items = rule.get("minItems", 0), rule.get("maxItems"), rule.get("items")
+        count = f" of {least}" if least and least == most else f" of {least} or more" if least else ""
+        return f"a list{count}" + (f", each {allowed(items)}" if items else "")
     if kind == "object":
-        known = rule.get("properties", {})
-        return "a mapping" + (f" with keys such as {', '.join(list(known)[:4])}" if known else "")
+        known = list(rule.get("properties", {}))
+        return "a mapping" + (f" of {', '.join(known[:6])}{', ...' if known[6:] else ''}" if known else "")
     if kind == "string":
-        return f"text as {rule['pattern']}" if "pattern" in rule else "text"
-    return {"boolean": "true or false", "null": "null"}.get(kind, "something else")
+        if "pattern" not in rule:
+            return "text"
+        meaning = rule.get("description", "").rstrip(".")
+        return f"text like {rule['pattern']}" + (f" ({meaning})" if meaning else "")
+    return {"boolean": "true or false", "null": "null"}[kind]
 
 
 def _range(rule: Mapping[str, Any]) -> str:
-    bounds = [
-        f"{words} {rule[key]:g}"
-        for key, words in (
-            ("minimum", "from"),
-            ("exclusiveMinimum", "above"),
-            ("maximum", "up to"),
-            ("exclusiveMaximum", "below"),
-        )
-        if key in rule
-    ]
-    return "".join(f" {one}" for one in bounds[:1]) + "".join(f" and {one}" for one in bounds[1:])
+    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "exclusiveMaximum": "below"}
+    bounds = [f"{word} {rule[key]:g}" for key, word in words.items() if key in rule]
+    return f" {' and '.join(bounds)}" if bounds else ""
