@@ -18,7 +18,7 @@ from headscarp.areas.init import PLACEHOLDER, snakefile_option, write_card, writ
 from headscarp.errors import HeadscarpError
 from headscarp.plan.cards import resolve_card
 from headscarp.plan.plan import load_plan
-from headscarp.samples.splits import SamplingSpec
+from headscarp.samples.spec import SamplingSpec
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 from tests.site_files import CRS, NORTH, WEST, make_grid, write_raster, write_shapes

@@ -19,7 +19,7 @@ from headscarp.geo.layer import read_layer
 from headscarp.plan.plan import Run, load_plan
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.site import terrain
-from headscarp.site.layers import check_record
+from headscarp.site.checks import check_record
 from headscarp.site.terrain_names import check_terrain, window_of, windowed
 from tests.conftest import REPOSITORY
 from tests.exhibit_frames import one, spec_of

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
+from headscarp.codes import TEST
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tables import TABLES, write_table
 from headscarp.files import write_json
-from headscarp.samples.splits import TEST
 from headscarp.samples.windows import Window
 from headscarp.scoring.score import score_run, write_scores
 from tests.exhibit_frames import one, spec_of

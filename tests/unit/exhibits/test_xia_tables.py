@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
+from headscarp.codes import TEST
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.needs import TABLES as NEEDS
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tables import TABLES, write_table
 from headscarp.files import write_json
-from headscarp.samples.splits import TEST
 from headscarp.scoring.score import score_classes, score_run, write_scores
 from tests.exhibit_frames import one, spec_of
 

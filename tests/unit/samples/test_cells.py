@@ -10,12 +10,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_labels import covered_share, source_of
 from headscarp.samples.cell_table import read_cells, scaled_factors
 from headscarp.samples.cells import (
-    CellsSpec,
     blocked_splits,
     build_cells,
     footprints,
@@ -24,7 +23,7 @@ from headscarp.samples.cells import (
     refuse_overlap,
     whole_windows,
 )
-from headscarp.samples.splits import TEST, TRAIN, VALIDATION
+from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import open_cube
 from tests.cell_site import smooth, write_cube
 from tests.site_files import NORTH, WEST, make_grid, write_shapes

@@ -8,23 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from headscarp.codes import TEST, TRAIN, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples import build
 from headscarp.samples.build import bootstrap_cells, build_samples, normalisation
-from headscarp.samples.splits import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    BlockSplit,
-    SamplingSpec,
-    StripSplit,
-    SuperpixelSpec,
-    blocked_split,
-    corners_inside,
-    guard,
-    overlap_share,
-    published_split,
-)
+from headscarp.samples.spec import BlockSplit, SamplingSpec, StripSplit, SuperpixelSpec
+from headscarp.samples.splits import blocked_split, corners_inside, guard, overlap_share, published_split
 from headscarp.samples.windows import (
     Window,
     close_pairs,

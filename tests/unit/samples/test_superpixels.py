@@ -13,7 +13,8 @@ from skimage.segmentation import slic
 from headscarp.errors import HeadscarpError
 from headscarp.samples import superpixels
 from headscarp.samples.build import build_samples
-from headscarp.samples.splits import SamplingSpec, blocked_split, guard, published_split
+from headscarp.samples.spec import SamplingSpec
+from headscarp.samples.splits import blocked_split, guard, published_split
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres, tiles, windows_around
 from headscarp.samples.windows import grid_corners, possible_corners, read_windows
 

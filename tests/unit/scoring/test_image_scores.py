@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 import score_run as rule
+from headscarp.codes import TEST, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.mapping.scene import write_maps
-from headscarp.samples.splits import TEST, UNUSED
 from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.audit import is_possible
 from headscarp.scoring.bootstrap import intervals, paired_difference

@@ -8,19 +8,20 @@ import pytest
 import shapely
 from affine import Affine
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tables import TABLES
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer
 from headscarp.samples.build import build_samples
-from headscarp.samples.splits import TEST, TRAIN, UNUSED, VALIDATION, SamplingSpec, blocked_split
+from headscarp.samples.spec import SamplingSpec
+from headscarp.samples.splits import blocked_split
 from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import score_run, write_scores
+from headscarp.site.checks import check_record
 from headscarp.site.collage import build_scene_layers, cut_scene, join_scenes
 from headscarp.site.cube import open_cube
-from headscarp.site.layers import check_record
 from headscarp.site.stack import build_cube
 from headscarp.site.terrain import derive_terrain
 from headscarp.yaml_files import read_yaml

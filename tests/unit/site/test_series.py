@@ -12,17 +12,20 @@ import shapely
 from affine import Affine
 from rasterio.warp import transform as transform_points
 
+from headscarp.codes import TEST, TRAIN
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer
 from headscarp.samples.build import build_samples, normalisation
-from headscarp.samples.splits import TEST, TRAIN, SamplingSpec, guard
+from headscarp.samples.spec import SamplingSpec
+from headscarp.samples.splits import guard
 from headscarp.samples.windows import Window, read_windows
 from headscarp.site import stack
+from headscarp.site.checks import check_record
 from headscarp.site.collage import join_scenes
 from headscarp.site.cube import open_cube
 from headscarp.site.dates import files_by_date, rising_dates
-from headscarp.site.layers import LayerFolder, build_layers, check_record
+from headscarp.site.layers import LayerFolder, build_layers
 from headscarp.site.stack import build_cube
 from headscarp.sources.local import check_scene
 from tests.site_files import NORTH, WEST, make_grid, read_manifest, write_raster, write_shapes

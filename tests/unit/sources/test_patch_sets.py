@@ -14,13 +14,13 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.mapping.predict import Tiling, predict_scene
 from headscarp.samples.build import build_samples
 from headscarp.samples.patch_split import PlacedPatch, ground_squares, patch_split, read_patches
-from headscarp.samples.splits import TEST, TRAIN, UNUSED, VALIDATION, SamplingSpec
+from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.windows import read_windows
 from headscarp.site.cube import open_cube
 from headscarp.site.patch_sheet import GAP, Sheet, build_benchmark, build_sheet

@@ -7,6 +7,7 @@ tells them apart as `discriminator` (of OpenAPI): faults are those of the varian
 beside a `$ref` says that the part is laid over another one, so that nothing in it is required.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -24,8 +25,9 @@ from headscarp.vocabulary import nearest
 
 FOLDER = Path(__file__).resolve().parents[2] / "schemas"
 SUFFIX = ".schema.yaml"
-# Longest value that a sentence shows.
-LONGEST = 60
+# Longest value, and most keys of a mapping, that a sentence shows.
+LONGEST, SOME = 60, 6
+WORDS = {"None": "null", "True": "true", "False": "false"}
 
 
 def validate(section: str, record: Any, place: str, partial: bool = False) -> None:
@@ -39,7 +41,7 @@ def validate(section: str, record: Any, place: str, partial: bool = False) -> No
     """
     fault = min(_validator(section, partial).iter_errors(record), key=_order, default=None)
     if fault is not None:
-        raise HeadscarpError(describe(fault, place))
+        raise HeadscarpError(describe(_meant(fault), record, place))
 
 
 def completed(section: str, record: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -53,10 +55,13 @@ def completed(section: str, record: Mapping[str, Any], place: str) -> dict[str, 
     return {key: rule["default"] for key, rule in properties.items() if "default" in rule} | dict(record)
 
 
-def describe(fault: ValidationError, place: str) -> str:
-    """One sentence for a fault."""
-    fault = _meant(fault)
-    return f"{', '.join([place, *map(str, fault.absolute_path)])}: {_what(fault)}"
+def describe(fault: ValidationError, record: Any, place: str) -> str:
+    """One sentence for a fault in a record; entries of lists count from 1."""
+    where = [place]
+    for key in fault.absolute_path:
+        where.append(f"entry {key + 1}" if isinstance(record, list | tuple) else str(key))
+        record = record[key] if isinstance(record, list | tuple) else record.get(key)
+    return f"{', '.join(where)}: {_what(fault)}"
 
 
 # --- the files
@@ -74,9 +79,11 @@ def registry() -> Registry:
 
 @cache
 def schema_of(section: str) -> dict[str, Any]:
-    """The schema of a section with all that it refers to in place, so that no reference is looked up again."""
+    """The schema of a section, what it refers to in place, so that no reference is looked up again."""
     file, _, definition = section.partition("/")
-    return _in_place(f"{file}{SUFFIX}" + (f"#/$defs/{definition}" if definition else ""), registry().resolver())
+    return _in_place(
+        f"{file}{SUFFIX}" + (f"#/$defs/{definition}" if definition else ""), registry().resolver()
+    )
 
 
 @cache
@@ -87,8 +94,8 @@ def parts(section: str) -> tuple[str, ...]:
 
 @cache
 def _validator(section: str, partial: bool) -> Draft202012Validator:
-    schema = schema_of(section)
-    return _Validator(_of_parts(schema) if partial else schema)
+    schema = _of_parts(schema_of(section)) if partial else schema_of(section)
+    return _Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def _in_place(reference: str, resolver: Any) -> dict[str, Any]:
@@ -119,9 +126,13 @@ def _of_parts(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     # A property may be called `required`; as a keyword it is a list.
-    kept = {key: value for key, value in schema.items() if not (key == "required" and isinstance(value, list))}
+    kept = {
+        key: value for key, value in schema.items() if not (key == "required" and isinstance(value, list))
+    }
     parted = {key: value if key == "if" else _of_parts(value) for key, value in kept.items()}
-    return parted | ({"discriminator": parted["discriminator"] | {"partial": True}} if "oneOf" in parted else {})
+    return parted | (
+        {"discriminator": parted["discriminator"] | {"partial": True}} if "oneOf" in parted else {}
+    )
 
 
 # --- variants
@@ -206,7 +217,7 @@ _Validator = extend(
 
 
 def _order(fault: ValidationError) -> tuple[list[str], bool]:
-    """Faults from the top of a record; of one place, an unknown key before the missing one that it was to be."""
+    """Faults from the top of a record; of one place, an unknown key before a missing one."""
     return [str(part) for part in fault.absolute_path], not _is_unknown_key(fault)
 
 
@@ -240,36 +251,34 @@ def _what(fault: ValidationError) -> str:
         unknown = next(key for key in value if key not in known)
         return f"unknown key '{unknown}'; {nearest(unknown, known)}"
     if _is_unknown_key(fault):
-        return f"the key '{value}' does not go with the others; {nearest(value, rule['enum'])}"
+        return f"the key '{value}' does not go with the others; beside them go {', '.join(rule['enum'])}"
     if "propertyNames" in fault.absolute_schema_path:
-        return f"the name '{value}' will not do; it must be {allowed(rule)}"
+        return f"the name {_quoted(value)} will not do; it must be {allowed(rule)}"
     if keyword == "required":
         missing = next(key for key in fault.validator_value if key not in value)
         meaning = rule.get("properties", {}).get(missing, {}).get("description", "").rstrip(".")
         return f"the key '{missing}' is missing; add it" + (f" ({meaning})" if meaning else "")
     if keyword == "uniqueItems":
         twice = next(one for one in value if list(value).count(one) > 1)
-        return f"{shown(twice)} stands twice; keep one of them"
+        return f"{_quoted(twice)} stands twice; keep one of them"
     if keyword == "enum" and isinstance(value, str):
         return f"'{value}' does not exist; {nearest(value, map(shown, rule['enum']))}"
     # YAML 1.1 reads 1e-4, without the point, as text.
-    hint = "; in YAML write 1.0e-4, with the point" if _is_number(value) else ""
-    return f"{shown(value)} will not do; it must be {allowed(rule)}{hint}"
+    hint = "; in YAML write 1.0e-4, with the point" if _is_number_without_point(value) else ""
+    return f"{_quoted(value)} will not do; it must be {allowed(rule)}{hint}"
 
 
-def _is_number(text: Any) -> bool:
-    try:
-        float(text if isinstance(text, str) else "")
-    except ValueError:
-        return False
-    return True
+def _is_number_without_point(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[+-]?\d+[eE][+-]?\d+", value) is not None
+
+
+def _quoted(value: Any) -> str:
+    return f"'{shown(value)}'" if isinstance(value, str) else shown(value)
 
 
 def shown(value: Any) -> str:
     """A value as YAML has it, not too long."""
-    if isinstance(value, str):
-        return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
-    text = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
+    text = WORDS.get(str(value), str(value)) if value is None or isinstance(value, bool) else str(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
@@ -281,6 +290,8 @@ def allowed(rule: Mapping[str, Any]) -> str:
         return " or ".join(map(shown, rule["enum"]))
     if "anyOf" in rule:
         return " or ".join(dict.fromkeys(map(allowed, rule["anyOf"])))
+    if "pattern" in rule and "description" in rule:
+        return rule["description"][0].lower() + rule["description"][1:].rstrip(".")
     kinds = rule.get("type", "object")
     return " or ".join(_allowed_of(one, rule) for one in ([kinds] if isinstance(kinds, str) else kinds))
 
@@ -294,16 +305,15 @@ def _allowed_of(kind: str, rule: Mapping[str, Any]) -> str:
         return f"a list{count}" + (f", each {allowed(items)}" if items else "")
     if kind == "object":
         known = list(rule.get("properties", {}))
-        return "a mapping" + (f" of {', '.join(known[:6])}{', ...' if known[6:] else ''}" if known else "")
-    if kind == "string":
-        if "pattern" not in rule:
-            return "text"
-        meaning = rule.get("description", "").rstrip(".")
-        return f"text like {rule['pattern']}" + (f" ({meaning})" if meaning else "")
-    return {"boolean": "true or false", "null": "null"}[kind]
+        if known:
+            return f"a mapping of {', '.join(known[:SOME])}{', ...' if known[SOME:] else ''}"
+        return "a mapping of one name or more" if "minProperties" in rule else "a mapping"
+    return {"string": "text", "boolean": "true or false", "null": "null"}[kind]
 
 
 def _range(rule: Mapping[str, Any]) -> str:
+    if {"minimum", "maximum"} <= set(rule):
+        return f" from {rule['minimum']:g} to {rule['maximum']:g}"
     words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "exclusiveMaximum": "below"}
     bounds = [f"{word} {rule[key]:g}" for key, word in words.items() if key in rule]
     return f" {' and '.join(bounds)}" if bounds else ""

@@ -15,7 +15,7 @@ from headscarp.areas.alignment import Alignment, direction, edge_alignment
 from headscarp.areas.guess import date_in
 from headscarp.areas.init import PLACEHOLDER
 from headscarp.areas.slide_areas import Tail, power_law_tail
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, SPLITS, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid, covering, part_of
@@ -24,9 +24,9 @@ from headscarp.geo.outline import grid_around
 from headscarp.geo.rasters import MINIMUM_COVER, align, cell_size, cover_of
 from headscarp.geo.vectors import read_table, read_vectors, repaired
 from headscarp.plan.cards import merge, origins_of, own_sites, read_yaml
-from headscarp.plan.schema import check as check_schema
-from headscarp.samples.splits import SamplingSpec, blocked_split
-from headscarp.samples.windows import SPLITS
+from headscarp.samples.spec import SamplingSpec
+from headscarp.samples.splits import blocked_split
+from headscarp.schema import validate
 from headscarp.site.labels import burn, connected_labels
 from headscarp.site.layers import PART_KEYS, has_data, site_grid
 from headscarp.vocabulary import require_known
@@ -150,7 +150,8 @@ def examine_card(name: str, folder: str | Path = ".") -> list[Checked]:
     """
     folder = Path(folder)
     path = card_path(name, folder)
-    record = check_schema(read_yaml(path), WORKFLOW / "schemas" / "card.schema.yaml", str(path))
+    record = read_yaml(path)
+    validate("card", record, str(path))
     results = []
     for site, entry in own_sites(record).items():
         layers = entry.get("layers", {})

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from headscarp.codes import LANDSLIDE
+from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.runs import Scored, aggregate, mean_of, scored_runs
@@ -20,7 +20,6 @@ from headscarp.exhibits.tidy import frame_of, read_csv, record
 from headscarp.files import read_json
 from headscarp.geo.layer import open_any_raster
 from headscarp.samples.cell_table import Cells, read_cells
-from headscarp.samples.splits import TEST, TRAIN, UNUSED
 
 
 def protocol_panels(spec: ExhibitSpec) -> tuple[Figure, Sequence[Axes]]:

@@ -16,12 +16,11 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 from headscarp.mapping.predict import read_window, to_probability
 from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead
-from headscarp.samples.splits import TEST
 from headscarp.site.cube import open_array
 from headscarp.training.devices import choose_device
 from headscarp.training.weights import load_network

@@ -10,14 +10,13 @@ import sklearn
 from sklearn.ensemble import RandomForestClassifier
 
 from headscarp import __version__
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
 from headscarp.mapping.raster import write_probability
 from headscarp.mapping.scene import write_map_record
 from headscarp.provenance import made, read_by_run
-from headscarp.samples.splits import TRAIN, UNUSED
 from headscarp.training.windows import BLOCKED, Samples, Scene, open_samples
 from headscarp.vocabulary import require_known
 

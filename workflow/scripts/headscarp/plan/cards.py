@@ -12,7 +12,7 @@ from typing import Any
 from headscarp.codes import LAND_COVER
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.needs import FIGURES, TABLES, Needs
-from headscarp.plan.schema import check
+from headscarp.schema import validate
 from headscarp.sources.twin.files import raw_files
 from headscarp.vocabulary import require_known
 from headscarp.yaml_files import read_yaml
@@ -274,12 +274,13 @@ class Card:
         return [list(channels) for channels in found]
 
 
-def read_cards(folders: Iterable[Path], schema: Path) -> dict[str, dict[str, Any]]:
+def read_cards(folders: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """All cards of some folders by name."""
     records: dict[str, dict[str, Any]] = {}
     places: dict[str, Path] = {}
     for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
-        record = check(read_yaml(path), schema, str(path.name))
+        record = read_yaml(path)
+        validate("card", record, f"card {path.name}")
         name = record["name"]
         if name in records:
             raise HeadscarpError(
@@ -497,11 +498,6 @@ def require_parts(record: dict[str, Any], place: str) -> None:
             f"{place}: a collage needs `scenes`, a benchmark `benchmark`, every other site `layers`, "
             f"and none has another of these"
         )
-    if needed == "benchmark":
-        # here, since it loads the readers of all formats
-        from headscarp.sources.patch_sets.registry import check_benchmark
-
-        check_benchmark(record["benchmark"])
 
 
 def origins_of(record: dict[str, Any], place: str) -> dict[str, dict[str, Any]]:

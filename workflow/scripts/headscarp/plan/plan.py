@@ -30,7 +30,7 @@ from headscarp.plan.cards import (
     resolve_card,
 )
 from headscarp.plan.origins import Origins
-from headscarp.plan.schema import check
+from headscarp.schema import completed, validate
 from headscarp.scoring.claims import printed_effect
 from headscarp.site.terrain_names import windowed
 from headscarp.sources.archive import is_reachable, read_table
@@ -718,19 +718,19 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     # and a list as one of texts
     if isinstance(config.get("seeds"), list) and all(str(seed).isdigit() for seed in config["seeds"]):
         config = config | {"seeds": [int(seed) for seed in config["seeds"]]}
-    config = check(dict(config), workflow / "schemas" / "config.schema.yaml", "config.yaml")
+    config = completed("config", config, "config.yaml")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config["device"]):
         raise HeadscarpError(
             f"config.yaml: device '{config['device']}' does not exist; use auto, cpu, cuda or, for the "
             f"second GPU, cuda:1"
         )
-    records = read_cards([workflow / "cards", Path(AREAS)], workflow / "schemas" / "card.schema.yaml")
+    records = read_cards([workflow / "cards", Path(AREAS)])
     for name, change in config["overlay"].items():
         require_known(name, records, "config.yaml, overlay: card")
+        validate("card", change or {}, f"config.yaml, overlay, {name}", partial=True)
         records[name] = merge(records[name], change or {})
+        validate("card", records[name], f"card {name} with its overlay")
     networks = known_networks(workflow / "scripts" / "headscarp" / "networks")
-    for name, record in records.items():
-        check(record, workflow / "schemas" / "card.schema.yaml", f"card {name} with its overlay")
     cards = {
         name: resolve_card(record, config, workflow, networks, records) for name, record in records.items()
     }

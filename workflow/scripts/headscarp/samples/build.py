@@ -8,26 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, write_json
 from headscarp.samples.patch_split import FILE, patch_cells, patch_split, read_patches
-from headscarp.samples.splits import (
-    AREA,
-    PATCHES,
-    TEST,
-    TEST_WINDOWS,
-    TRAIN,
-    VALIDATION,
-    SamplingSpec,
-    Split,
-    blocked_split,
-    overlap_share,
-    place_of,
-    published_split,
-)
+from headscarp.samples.spec import AREA, PATCHES, TEST_WINDOWS, SamplingSpec
+from headscarp.samples.splits import Split, blocked_split, overlap_share, place_of, published_split
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres
-from headscarp.samples.windows import SPLITS, Window, footprint, write_windows
+from headscarp.samples.windows import Window, footprint, write_windows
 from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
-from headscarp.samples.splits import TEST, VALIDATION
 from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import Cells, cell_histograms, intervals
 from headscarp.scoring.boundary import boundary_scores

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 from headscarp.samples.cell_table import Cells
-from headscarp.samples.splits import TEST, VALIDATION
 from headscarp.scoring.pixel import plain, ranking_counts, ranking_metrics
 from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_threshold, write_scores
 

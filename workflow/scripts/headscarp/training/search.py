@@ -31,6 +31,7 @@ from headscarp.files import atomic_path, remove, write_json
 from headscarp.training.devices import choose_device
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
+from headscarp.training.space import ALWAYS, OF_LOSS, OF_RECIPE, check_space, proposed
 from headscarp.training.trainer import (
     DivergedError,
     Loop,
@@ -45,9 +46,6 @@ from headscarp.training.windows import BLOCKED, Batches, Samples, open_samples, 
 from headscarp.vocabulary import require_known
 
 SAMPLERS = {"gp": GPSampler, "random": RandomSampler}
-ALWAYS = ("optimiser", "learning_rate")  # in the results, searched or not
-OF_RECIPE = (*ALWAYS, "weight_decay")
-OF_LOSS = ("alpha", "gamma")
 ACCURACY, F1 = "accuracy", "f1"
 MEANING = {
     ACCURACY: "pixel accuracy at 0.5 on the test windows, as in the paper: the test set tunes, and where "
@@ -84,12 +82,12 @@ def run_search(
             is searched. `dates` as in `trainer.train_run`.
 
     Raises:
-        HeadscarpError: an unknown sampler, hyper-parameter, choice, channel, network or device; no windows,
-        or no landslide in them.
+        HeadscarpError: an unknown sampler, channel, network or device, a range that is none or a parameter
+        that the loss does not have; no windows, or no landslide in them.
     """
     require_known(spec["sampler"], SAMPLERS, "search: sampler")
+    check_space(spec["space"], spec["recipe"], "search")
     space = make_space(spec["space"])
-    require_sound_recipes(spec["recipe"], space)
     place = choose_device(device)
     torch.set_num_threads(threads)
     samples = open_samples(cube_folder, samples_folder, spec["channels"], dates=spec.get("dates"))
@@ -134,55 +132,12 @@ def run_search(
 
 
 def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """Optuna's distributions of what a card searches: lists are choices, {low, high} is a range.
-
-    Raises:
-        HeadscarpError: an unknown hyper-parameter or key (the nearest one is named), or a value that is
-        neither list nor range.
-    """
-    space = {}
-    for name, values in record.items():
-        require_known(name, OF_RECIPE + OF_LOSS, "search.space: hyper-parameter")
-        if isinstance(values, Mapping):
-            for key in values:
-                require_known(key, ("low", "high"), f"search.space.{name}: key")
-            numbers = [
-                value
-                for value in values.values()
-                if isinstance(value, int | float) and not isinstance(value, bool)
-            ]
-            if len(numbers) < 2 or not values["low"] < values["high"]:
-                raise HeadscarpError(
-                    f"search.space.{name} is {dict(values)}; give two numbers, low below high"
-                )
-            space[name] = FloatDistribution(float(values["low"]), float(values["high"]))
-        elif isinstance(values, list | tuple) and values:
-            space[name] = CategoricalDistribution(tuple(values))
-        else:
-            raise HeadscarpError(
-                f"search.space.{name} is {values!r}; give a list of choices, or a range as {{low: 0, "
-                f"high: 1}}"
-            )
-    if not space:
-        raise HeadscarpError(f"search.space is empty; name what to search: {', '.join(OF_RECIPE + OF_LOSS)}")
-    return space
-
-
-def require_sound_recipes(recipe: dict[str, Any], space: Mapping[str, BaseDistribution]) -> None:
-    """Refuse a choice that no training would take before the first trial, not in the middle of the search."""
-    choices = [
-        one.choices if isinstance(one, CategoricalDistribution) else (one.low, one.high)
-        for one in space.values()
-    ]
-    for values in itertools.product(*choices):
-        Recipe.from_record(proposed(recipe, dict(zip(space, values, strict=True))))
-
-
-def proposed(recipe: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe with the hyper-parameters of a trial."""
-    tuned = recipe | {key: params[key] for key in OF_RECIPE if key in params}
-    return tuned | {
-        "loss_params": recipe.get("loss_params", {}) | {key: params[key] for key in OF_LOSS if key in params}
+    """Optuna's distributions of what a card searches: lists are choices, {low, high} is a range."""
+    return {
+        name: FloatDistribution(float(values["low"]), float(values["high"]))
+        if isinstance(values, Mapping)
+        else CategoricalDistribution(tuple(values))
+        for name, values in record.items()
     }
 
 

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
-from headscarp.samples.splits import TEST, TRAIN, UNUSED, VALIDATION
-from headscarp.samples.windows import SPLITS, Window, read_windows
+from headscarp.samples.windows import Window, read_windows
 from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 

@@ -6,25 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.errors import HeadscarpError
+from headscarp.schema import validate
 from headscarp.sources.patch_sets import cas, gdcld, hr_gldd, landslide4sense, sen12landslides
 from headscarp.sources.patch_sets.patch import Channel, Patch, require_unique
-from headscarp.vocabulary import require_known
-
-COMMON_KEYS = ("format", "resolution_m")
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a benchmark is read: keys of the record that only it knows, size of its cells in metres, and the
-    reader (folder, record) -> (channels, patches), which lists the patches without reading them."""
+    """How a benchmark is read: size of its cells in metres, and the reader (folder, record) -> (channels,
+    patches), which lists the patches without reading them."""
 
-    keys: tuple[str, ...]
     resolution_m: float
     read: Callable[[Path, Mapping[str, Any]], tuple[list[Channel], list[Patch]]]
 
 
 FORMATS = {
-    name: Format(module.KEYS, module.RESOLUTION_M, module.read)
+    name: Format(module.RESOLUTION_M, module.read)
     for name, module in (
         ("landslide4sense", landslide4sense),
         ("hr_gldd", hr_gldd),
@@ -49,14 +46,15 @@ def open_benchmark(record: Mapping[str, Any], folder: str | Path) -> Benchmark:
 
     Args:
         record: the part `benchmark` of a card's site: `format` (one of FORMATS), `resolution_m` (optional,
-            else the format's), and the keys of the format (see its module).
+            else the format's), and the keys of the format (section `patch_set` of the
+            schema).
 
     Raises:
-        HeadscarpError: an unknown format or key, or files that the format needs are missing or do not fit
+        HeadscarpError: the record does not follow the schema, or files that the format needs are missing or do not fit
         together.
     """
     folder = Path(folder)
-    check_benchmark(record)
+    validate("patch_set", record, "benchmark")
     form = FORMATS[record["format"]]
     channels, patches = form.read(folder, record)
     if not patches:
@@ -65,21 +63,3 @@ def open_benchmark(record: Mapping[str, Any], folder: str | Path) -> Benchmark:
         )
     require_unique(patches, folder)
     return Benchmark(channels, patches, float(record.get("resolution_m", form.resolution_m)))
-
-
-def check_benchmark(record: Mapping[str, Any]) -> None:
-    """Check the keys of a record, without any file.
-
-    Raises:
-        HeadscarpError: an unknown format or key, or a resolution that is not above 0.
-    """
-    if "format" not in record:
-        raise HeadscarpError(f"benchmark: the key 'format' is missing; it is one of {', '.join(FORMATS)}")
-    form = FORMATS[require_known(record["format"], FORMATS, "benchmark, format:")]
-    for key in record:
-        require_known(key, (*COMMON_KEYS, *form.keys), f"benchmark of the format {record['format']}: key")
-    resolution = record.get("resolution_m", form.resolution_m)
-    if isinstance(resolution, bool) or not isinstance(resolution, int | float) or not resolution > 0:
-        raise HeadscarpError(
-            f"benchmark, resolution_m: {resolution!r} is no number of metres above 0; correct it"
-        )
