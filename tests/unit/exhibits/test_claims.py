@@ -19,7 +19,8 @@ from headscarp.plan.plan import CLAIM_FIGURES, CLAIM_TABLES, check_claim, load_p
 from headscarp.scoring.bootstrap import cell_histograms
 from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, judge, printed_effect
 from headscarp.scoring.classes import flat_metrics
-from headscarp.scoring.pixel import METRICS, pixel_metrics
+from headscarp.scoring.metric_names import METRICS
+from headscarp.scoring.pixel import pixel_metrics
 from tests.conftest import REPOSITORY
 
 # --- verdicts and printed differences

@@ -20,7 +20,8 @@ from headscarp.mapping.scene import write_maps
 from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.audit import is_possible
 from headscarp.scoring.bootstrap import intervals, paired_difference
-from headscarp.scoring.images import IMAGE_METRICS, Images, image_scores, scores_of_image
+from headscarp.scoring.images import Images, image_scores, scores_of_image
+from headscarp.scoring.metric_names import IMAGE_METRICS
 from headscarp.scoring.score import score_run, write_scores
 
 SIZE = 16

@@ -18,7 +18,7 @@ from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.audit import audit_row
 from headscarp.scoring.bootstrap import intervals, require_same_cells
 from headscarp.scoring.classes import ClassCells, absence_notes, read_class_cells
-from headscarp.scoring.extraction import EXTRACTION
+from headscarp.scoring.metric_names import EXTRACTION
 from headscarp.scoring.pixel import plain
 from headscarp.vocabulary import require_known
 

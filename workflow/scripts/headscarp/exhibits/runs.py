@@ -11,7 +11,8 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import VERSUS, record
 from headscarp.files import read_json
 from headscarp.scoring.bootstrap import Cells, CountedCells, histogram_metrics, intervals, paired_difference
-from headscarp.scoring.images import IMAGE_METRICS, Images
+from headscarp.scoring.images import Images
+from headscarp.scoring.metric_names import IMAGE_METRICS
 from headscarp.site.cube import read_arrays
 from headscarp.vocabulary import require_known
 

@@ -322,6 +322,10 @@ def resolve_card(
     name = record["name"]
     place = f"card {name}"
     scale = record["scales"][require_known(config["scale"], record["scales"], "config.yaml: scale")]
+    for section in ("experiments", "searches"):
+        for key in scale.get(section, {}):
+            where = f"{place}, scales, {config['scale']}, {section}"
+            require_known(key, record.get(section, {}), f"{where}: name")
     training = merge(record["training"], scale.get("training", {}))
     sites = sites_of_card(record, records, config["scale"])
     protocols = tuple(
@@ -397,8 +401,8 @@ def resolve_card(
         change,
         merge(record.get("mapping", {}), scale.get("mapping", {})),
         tuple(record.get("polygons", [])),
-        read_published(workflow / "cards" / record["published"]) if "published" in record else {},
-        workflow / "cards" / record["archive"] if "archive" in record else None,
+        read_published(table_of(record, "published", workflow)) if "published" in record else {},
+        table_of(record, "archive", workflow) if "archive" in record else None,
         {key: resolve_claim(name, key, claim) for key, claim in record.get("claims", {}).items()},
         tuple(record.get("apply", [])),
     )
@@ -686,6 +690,17 @@ def resolve_printed(test: dict, metric: str) -> dict[str, Any] | None:
     """Where the paper prints the difference that a test measures; rows and metric are those of the test
     unless it names others."""
     return {"rows": test["rows"], "metric": metric} | test["published"] if "published" in test else None
+
+
+def table_of(record: dict[str, Any], key: str, workflow: Path) -> Path:
+    """The CSV beside the cards that a card names under a key.
+
+    Raises:
+        HeadscarpError: there is none; the nearest is named.
+    """
+    folder = workflow / "cards"
+    found = [path.relative_to(folder).as_posix() for path in folder.glob("**/*.csv")]
+    return folder / require_known(record[key], found, f"card {record['name']}, {key}: file")
 
 
 def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:

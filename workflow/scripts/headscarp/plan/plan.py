@@ -30,6 +30,7 @@ from headscarp.plan.cards import (
     resolve_card,
 )
 from headscarp.plan.origins import Origins
+from headscarp.plan.relations import check_card
 from headscarp.schema import completed, validate
 from headscarp.scoring.claims import printed_effect
 from headscarp.site.terrain_names import windowed
@@ -734,6 +735,9 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     cards = {
         name: resolve_card(record, config, workflow, networks, records) for name, record in records.items()
     }
+    sites = {name: site for card in cards.values() for name, site in card.sites.items()}
+    for name, card in cards.items():
+        check_card(records[name], card, config["scale"], sites)
     refuse_shared_sites(cards)
     for name in config["cards"]:
         require_known(name, cards, "config.yaml, cards: card")

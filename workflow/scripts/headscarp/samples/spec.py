@@ -107,8 +107,8 @@ class SuperpixelSpec:
     maximum: int = 400
 
 
-BLOCKS, PATCHES = "blocks", "patches"
-SPLIT_KINDS = {BLOCKS: BlockSplit, PATCHES: PatchSplit, "scenes": SceneSplit, "strips": StripSplit}
+BLOCKS, PATCHES, SCENES = "blocks", "patches", "scenes"
+SPLIT_KINDS = {BLOCKS: BlockSplit, PATCHES: PatchSplit, SCENES: SceneSplit, "strips": StripSplit}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headscarp.errors import HeadscarpError
-from headscarp.scoring.pixel import CONFUSION_METRICS, Confusion, confusion_metrics, ratio
+from headscarp.scoring.metric_names import CONFUSION_METRICS
+from headscarp.scoring.pixel import Confusion, confusion_metrics, ratio
 from headscarp.vocabulary import require_known
 
 ROUNDING = 0.00005  # half a unit of the last place of 95.83 % and of 0.9583

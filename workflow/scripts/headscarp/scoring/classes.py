@@ -17,11 +17,9 @@ from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.extraction import extraction_metrics
+from headscarp.scoring.metric_names import OF_CLASSES, OVERALL
 from headscarp.scoring.pixel import plain, ratio
 from headscarp.site.cube import read_arrays
-
-OF_CLASSES = ("precision", "recall", "f1", "iou")
-OVERALL = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")
 
 
 def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) -> np.ndarray:

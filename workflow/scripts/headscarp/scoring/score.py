@@ -17,8 +17,9 @@ from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import absence_notes, cell_confusions, classes_record, landslide_outcomes
 from headscarp.scoring.extraction import extraction_metrics, object_extraction
 from headscarp.scoring.images import image_scores, images_record
+from headscarp.scoring.metric_names import METRICS
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
-from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics, plain
+from headscarp.scoring.pixel import best_threshold, pixel_metrics, plain
 
 PUBLISHED_THRESHOLD = 0.5
 OVERLAP = 0.5

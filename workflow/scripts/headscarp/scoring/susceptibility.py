@@ -12,10 +12,9 @@ from headscarp.codes import TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 from headscarp.samples.cell_table import Cells
+from headscarp.scoring.metric_names import RANKING
 from headscarp.scoring.pixel import plain, ranking_counts, ranking_metrics
 from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_threshold, write_scores
-
-RANKING = ("auc", "average_precision")
 
 
 def score_cells(

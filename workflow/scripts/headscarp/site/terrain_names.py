@@ -19,7 +19,8 @@ TERRAIN = (
     "relief",
     "roughness",
 )
-WINDOWED = re.compile(r"(slope|relief|tpi)_(\d+)")
+OVER_WINDOWS = ("slope", "relief", "tpi")
+WINDOWED = re.compile(rf"({'|'.join(OVER_WINDOWS)})_(\d+)")
 
 
 def windowed(names: Iterable[str]) -> list[str]:
@@ -53,4 +54,6 @@ def check_terrain(name: str, place: str) -> None:
     if WINDOWED.fullmatch(name):
         window_of(name)
     else:
-        require_known(name, TERRAIN, f"{place}: layer")
+        side = re.sub(r"\D", "", name) or "9"
+        over_windows = [f"{kind}_{side}" for kind in OVER_WINDOWS]
+        require_known(name, [*TERRAIN, *over_windows], f"{place}: layer")

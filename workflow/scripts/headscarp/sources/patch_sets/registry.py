@@ -50,8 +50,8 @@ def open_benchmark(record: Mapping[str, Any], folder: str | Path) -> Benchmark:
             schema).
 
     Raises:
-        HeadscarpError: the record does not follow the schema, or files that the format needs are missing or do not fit
-        together.
+        HeadscarpError: the record does not follow the schema, or files that the format needs are missing or
+        do not fit together.
     """
     folder = Path(folder)
     validate("patch_set", record, "benchmark")

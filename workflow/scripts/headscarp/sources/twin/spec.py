@@ -10,15 +10,10 @@ from pyproj import Transformer
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.schema import validate
+from headscarp.sources.twin.files import SENSORS
 
 RAIN = "rain"
 EARTHQUAKE = "earthquake"
-# Bands of the sensors, by the names of Landsat-8's.
-SENSORS = {
-    "landsat8": ("coastal", "blue", "green", "red", "nir", "swir1", "swir2"),
-    "sentinel2": ("blue", "green", "red", "nir"),
-    "rgb": ("red", "green", "blue"),
-}
 SURVEY_SIZES = ("small", "medium", "large")
 # The coarse grid of a region's factors (90 m over a DEM of 30 m), in cells of the DEM.
 COARSE_FACTOR = 3
