@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from headscarp.errors import HeadscarpError
-from headscarp.plan.cards import known_networks, read_cards, resolve_card
-from headscarp.plan.plan import check_claims
-from headscarp.plan.relations import check_card
+from headscarp.plan.checks import check_claims
+from headscarp.plan.read import known_networks, read_cards, resolve_card
+from headscarp.plan.relations import check_relations
 from headscarp.schema import schema_of, validate
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
@@ -61,7 +61,7 @@ class Refusals:
 
     def check_names(self, record, scale):
         card = self.resolved(record, scale)
-        check_card(record, card, scale, self.sites[scale] | card.sites)
+        check_relations(record, card, scale, self.sites[scale] | card.sites)
         check_claims(self.cards[scale] | {card.name: card})
 
 

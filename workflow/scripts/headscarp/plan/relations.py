@@ -1,14 +1,16 @@
 """What the parts of a card have to do with each other, which no schema says: the names that one part uses
 exist in another, and the sections that changes are laid over are sound as a whole.
 
-Names that the resolving of a card looks up (sites, experiments, searches, input groups) are checked there.
+Names of sites, experiments, searches and input groups are looked up while a card is resolved, and by
+`plan.checks`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from headscarp.errors import HeadscarpError
-from headscarp.plan.cards import Card, Exhibit, Site, merge
+from headscarp.plan.model import Card, Site
+from headscarp.plan.shown import Exhibit
 from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
 from headscarp.schema import parts, validate
 from headscarp.scoring.metric_names import (
@@ -18,7 +20,7 @@ from headscarp.scoring.metric_names import (
     METRICS,
     TRUTH_METRICS,
 )
-from headscarp.site.checks import TOLD, check_relations
+from headscarp.site.checks import TOLD, check_layers
 from headscarp.site.layer_names import LABEL, channel_names, files_read, is_channel, layer_names
 from headscarp.sources.archive import read_table
 from headscarp.sources.patch_sets.channel_names import channel_names as channels_of_patches
@@ -26,12 +28,13 @@ from headscarp.sources.twin.files import bands_of
 from headscarp.training.recipe import Recipe
 from headscarp.training.space import check_space
 from headscarp.vocabulary import require_known
+from headscarp.yaml_files import merge
 
 # The option `published` that shows no published values.
 NONE = "none"
 
 
-def check_card(record: dict[str, Any], card: Card, scale: str, sites: Mapping[str, Site]) -> None:
+def check_relations(record: dict[str, Any], card: Card, scale: str, sites: Mapping[str, Site]) -> None:
     """Check a resolved card against its record, at one scale; `sites` are those of all cards.
 
     Raises:
@@ -68,7 +71,7 @@ def check_site(site: Site, card: Card, sites: Mapping[str, Site], place: str) ->
     if not site.layers:
         return
     record = {key: value for key, value in site.layers.items() if key not in TOLD}
-    check_relations(record, f"{place}, layers")
+    check_layers(record, f"{place}, layers")
     for key, file in files_read(record).items():
         require_known(file, site.files, f"{place}, layers, {key}: file")
     check_bands(record, sites[site.raw].twin, f"{place}, layers")
@@ -102,7 +105,7 @@ def layers_of(site: Site, sites: Mapping[str, Site]) -> list[str]:
 def channels_of(site: Site, sites: Mapping[str, Site]) -> list[str]:
     """Channels of a site's cube that its record tells."""
     found = [name for record in records_of(site, sites) for name in channel_names(record)]
-    return [*found, *(channels_of_patches(site.benchmark) if site.benchmark else ())]
+    return [*found, *(channels_of_patches(site.patch_set) if site.patch_set else ())]
 
 
 def records_of(site: Site, sites: Mapping[str, Site]) -> list[Mapping[str, Any]]:

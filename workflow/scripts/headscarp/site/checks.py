@@ -30,10 +30,10 @@ def check_record(record: Mapping[str, Any]) -> None:
     place = f"site {record.get('name', '?')}, layers"
     own = {key: value for key, value in record.items() if key not in TOLD}
     validate("layers", own, place)
-    check_relations(own, place)
+    check_layers(own, place)
 
 
-def check_relations(record: Mapping[str, Any], place: str) -> None:
+def check_layers(record: Mapping[str, Any], place: str) -> None:
     """Check what the parts of a valid record have to do with each other.
 
     Raises:

@@ -1,4 +1,4 @@
-"""All formats of benchmarks, and reading one as a site's record says."""
+"""All formats of sets of patches, and reading one as a site's record says."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from headscarp.sources.patch_sets.patch import Channel, Patch, require_unique
 
 @dataclass(frozen=True)
 class Format:
-    """How a benchmark is read: size of its cells in metres, and the reader (folder, record) -> (channels,
-    patches), which lists the patches without reading them."""
+    """How a set is read: size of its cells in metres, and the reader (folder, record) -> (channels, patches),
+    which lists the patches without reading them."""
 
     resolution_m: float
     read: Callable[[Path, Mapping[str, Any]], tuple[list[Channel], list[Patch]]]
@@ -33,33 +33,30 @@ FORMATS = {
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """The channels and patches of a benchmark, nothing read yet, and the size of its cells in metres."""
+class PatchSet:
+    """The channels and patches of a set of patches, nothing read yet, and the size of its cells in metres."""
 
     channels: list[Channel]
     patches: list[Patch]
     resolution_m: float
 
 
-def open_benchmark(record: Mapping[str, Any], folder: str | Path) -> Benchmark:
-    """List the patches of the benchmark that was unpacked into `folder`.
+def open_patch_set(record: Mapping[str, Any], folder: str | Path) -> PatchSet:
+    """List the patches of the set that was unpacked into `folder`.
 
     Args:
-        record: the part `benchmark` of a card's site: `format` (one of FORMATS), `resolution_m` (optional,
-            else the format's), and the keys of the format (section `patch_set` of the
-            schema).
+        record: the part `patch_set` of a card's site (section `patch_set` of the schema); `resolution_m` is
+            else the format's.
 
     Raises:
         HeadscarpError: the record does not follow the schema, or files that the format needs are missing or
         do not fit together.
     """
     folder = Path(folder)
-    validate("patch_set", record, "benchmark")
+    validate("patch_set", record, "patch_set")
     form = FORMATS[record["format"]]
     channels, patches = form.read(folder, record)
     if not patches:
-        raise HeadscarpError(
-            f"{folder} holds no patch of {record['format']}; unpack the benchmark's archive there"
-        )
+        raise HeadscarpError(f"{folder} holds no patch of {record['format']}; unpack the set's archive there")
     require_unique(patches, folder)
-    return Benchmark(channels, patches, float(record.get("resolution_m", form.resolution_m)))
+    return PatchSet(channels, patches, float(record.get("resolution_m", form.resolution_m)))
