@@ -22,11 +22,11 @@ from headscarp.samples.build import build_samples
 from headscarp.samples.patch_split import PlacedPatch, ground_squares, patch_split, read_patches
 from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.windows import read_windows
+from headscarp.schema import validate
 from headscarp.site.cube import open_cube
 from headscarp.site.patch_sheet import GAP, Sheet, build_patch_set, build_sheet
 from headscarp.sources.patch_sets import landslide4sense as landslide4sense_format
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels, label_of_mask
-from headscarp.sources.patch_sets.registry import check_patch_set
 from headscarp.training.windows import open_samples, open_scene
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
@@ -382,10 +382,8 @@ def test_unfit_records_are_refused(tmp_path, record, message):
     cas(tmp_path / "raw", count=1)
     with pytest.raises(HeadscarpError, match=message):
         build(tmp_path / "raw", tmp_path / "cube", **({"format": "cas"} | record))
-    with pytest.raises(
-        HeadscarpError, match=r"the key 'format' is missing; it is one of landslide4sense, hr_gldd"
-    ):
-        check_patch_set({})
+    with pytest.raises(HeadscarpError, match="patch_set: the key 'format' is missing"):
+        validate("patch_set", {}, "patch_set")
 
 
 def write_sen12(path, seed, west=500_000.0, north=5_000_000.0, sensor="s2", dates=3):
@@ -802,7 +800,7 @@ def test_the_example_card_names_channels_and_windows_that_exist():
     card = read_yaml(REPOSITORY / "workflow/examples/landslide4sense.yaml")
     spec = SamplingSpec.from_record(card["sampling"])
     (site,) = card["sites"].values()
-    check_patch_set(site["patch_set"])
+    validate("patch_set", site["patch_set"], "patch_set")
     known = {channel.name for channel in landslide4sense_format.CHANNELS}
     assert spec.kind == "patches" and spec.window == 128
     assert {name for group in card["inputs"].values() for name in group} <= known

@@ -149,7 +149,7 @@ def _variants(validator: Any, variants: list[dict], instance: Any, schema: dict)
     elif misspelt := [name for name in instance if _is_misspelt(name, key, variants)]:
         yield _unknown_key(misspelt[0], [key], instance)
     elif told.get("partial"):
-        yield from _faults_of_part(validator, variants, instance)
+        yield from _faults_of_part(validator, schema, instance)
     else:
         # The default is the variant that does without the key.
         default = next((one for one in variants if key not in one.get("required", ())), None)
@@ -184,14 +184,17 @@ def _is_misspelt(name: Any, key: str, variants: list[dict]) -> bool:
     )
 
 
-def _faults_of_part(validator: Any, variants: list[dict], instance: dict) -> Iterator[ValidationError]:
-    """Faults of keys laid over a variant that the record does not name."""
-    known = {name: rule for one in reversed(variants) for name, rule in one["properties"].items()}
+def _faults_of_part(validator: Any, schema: dict, instance: dict) -> Iterator[ValidationError]:
+    """Faults of what is laid over a variant that the record does not name: keys that no variant has, and
+    values where all variants say the same. The rest is told when the whole is checked."""
+    of_variants = [one["properties"] for one in schema["oneOf"]]
+    known = [*schema.get("properties", {}), *(name for one in of_variants for name in one)]
     for name, value in instance.items():
-        if name in known:
-            yield from validator.descend(value, known[name], path=name)
-        else:
-            yield _unknown_key(name, list(known), instance)
+        rules = [one[name] for one in of_variants if name in one]
+        if name not in known:
+            yield _unknown_key(name, list(dict.fromkeys(known)), instance)
+        elif rules and all(rule == rules[0] for rule in rules):
+            yield from validator.descend(value, rules[0], path=name)
 
 
 def _unknown_key(name: Any, known: Sequence[str], instance: dict) -> ValidationError:

@@ -1,6 +1,6 @@
 """How a network is trained: loss, optimiser, schedule, lengths."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from headscarp.vocabulary import require_known
@@ -94,8 +94,10 @@ class Recipe:
         """Make a recipe from the keys of a card; what is not given takes its default.
 
         Raises:
-            HeadscarpError: as the class.
+            HeadscarpError: as the class, or an unknown key (the nearest one is named).
         """
+        for key in record:
+            require_known(key, [one.name for one in fields(cls)], "recipe: key")
         return cls(**record)
 
     def to_record(self) -> dict[str, Any]:
