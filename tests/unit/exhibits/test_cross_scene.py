@@ -137,12 +137,12 @@ def test_parts_of_a_grid_meet_without_sharing_a_cell():
     ("part", "message"),
     [
         ({"axis": "x", "from": 0.5, "to": 0.5}, "from 0.5 to 0.5 is no part; give two rising shares"),
-        ({"axis": "x", "from": 0, "to": 50}, "from 0 to 50 is no part"),
-        ({"axis": "x", "from": "0", "to": 1}, "from '0' to 1 is no part"),
-        ({"axis": "z", "from": 0, "to": 1}, "axis 'z' does not exist"),
+        ({"axis": "x", "from": 0, "to": 50}, "part, to: 50 will not do; it must be a number from 0 to 1"),
+        ({"axis": "x", "from": "0", "to": 1}, "part, from: '0' will not do; it must be a number"),
+        ({"axis": "z", "from": 0, "to": 1}, "part, axis: 'z' does not exist"),
         ({"axis": "x", "from": 0}, "the key 'to' is missing"),
         ({"axis": "x", "form": 0, "to": 1}, "did you mean 'from'"),
-        ("west", "'west' is no part of a grid"),
+        ("west", "part: 'west' will not do; it must be a mapping of axis, from, to"),
     ],
 )
 def test_a_bad_part_is_one_clear_line(part, message):

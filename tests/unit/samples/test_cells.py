@@ -418,13 +418,16 @@ class TestBadInput:
         ("record", "told"),
         [
             ({"window": [12]}, "windows"),
-            ({"windows": [0]}, r"cells\.windows"),
-            ({"label_share": 0}, r"cells\.label_share"),
-            ({"fractions": [0.6, 0.2, 0.3]}, r"cells\.fractions"),
-            ({"test_fraction": 1.0}, r"cells\.test_fraction"),
-            ({"folds": 2}, r"cells\.folds"),
-            ({"block": 0}, r"cells\.block"),
-            ({"windows": [12], "buffer": 10}, r"cells\.buffer is 10; it must be null or at least 11"),
+            ({"windows": [0]}, "cells, windows"),
+            ({"label_share": 0}, "cells, label_share"),
+            ({"fractions": [0.6, 0.2, 0.3]}, "cells, fractions"),
+            ({"test_fraction": 1.0}, "cells, test_fraction"),
+            ({"folds": 2}, "cells, folds"),
+            ({"block": 0}, "cells, block"),
+            (
+                {"windows": [12], "buffer": 10},
+                "cells, buffer: 10 will not do; it must be null or at least 11",
+            ),
         ],
     )
     def test_bad_records_are_told(self, record, told):

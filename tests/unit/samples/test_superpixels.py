@@ -345,14 +345,14 @@ class TestBuild:
             ),
             (
                 {"chanels": ["red"]},
-                "sampling.superpixels key 'chanels' does not exist; did you mean 'channels'",
+                "sampling, superpixels: unknown key 'chanels'; did you mean 'channels'",
             ),
-            ({"channels": "red"}, "sampling.superpixels.channels is 'red'"),
-            ({"pixels": 2}, "sampling.superpixels.pixels is 2"),
-            ({"bound": 0.5}, "sampling.superpixels.bound is 0.5"),
-            ({"maximum": None}, "sampling.superpixels.maximum is None"),
-            ({"compactness": 0}, "sampling.superpixels.compactness is 0"),
-            (True, "sampling.superpixels is True"),
+            ({"channels": "red"}, "superpixels, channels: 'red' will not do"),
+            ({"pixels": 2}, "superpixels, pixels: 2 will not do"),
+            ({"bound": 0.5}, "superpixels, bound: 0.5 will not do"),
+            ({"maximum": None}, "superpixels, maximum: null will not do"),
+            ({"compactness": 0}, "superpixels, compactness: 0 will not do"),
+            (True, "superpixels: true will not do"),
         ],
     )
     def test_a_wrong_record_is_told(self, cube_folder, tmp_path, record, message):

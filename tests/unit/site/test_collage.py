@@ -235,16 +235,16 @@ def test_a_scene_without_slides_trains_but_is_no_test(scenes, tmp_path):
         ({"test": "a", "validation": "d"}, r"sampling\.split\.validation: scene 'd' does not exist"),
         (
             {"test": "a", "validation": "a"},
-            r"sampling\.split\.validation is 'a'; it must be the name of another scene",
+            r"sampling, split, validation: a is the test scene; name another one",
         ),
         (
             {"test": "a", "validation": 1.0},
-            r"sampling\.split\.validation is 1\.0; it must be .* a share between 0 and 1",
+            r"sampling, split, validation: 1.0 will not do; it must be a number above 0 and below 1",
         ),
-        ({}, r"sampling\.split\.test is ''; it must be the name of the scene to leave out"),
+        ({}, r"sampling, split: the key 'test' is missing; add it .The scene that is left out"),
         (
             {"test": "a", "fractions": [1]},
-            r"sampling\.split key \(of kind scenes\) 'fractions' does not exist",
+            r"sampling, split: unknown key 'fractions'",
         ),
     ],
 )

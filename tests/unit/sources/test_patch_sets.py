@@ -369,13 +369,16 @@ def test_cas_takes_the_named_areas(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({}, r"areas: the CAS dataset has no split of its own"),
+        ({}, r"the key 'areas' is missing; add it .Folders of areas by subset"),
         ({"areas": {"train": ["palu_sat"], "test": ["palu_sat"]}}, r"areas: 'palu_sat' is named twice"),
         ({"areas": {"train": ["palu"]}}, r"has no folder 'palu'"),
-        ({"areas": {"training": ["palu_sat"]}}, r"'training' does not exist; did you mean 'train'"),
+        ({"areas": {"training": ["palu_sat"]}}, r"areas: unknown key 'training'; did you mean 'train'"),
         ({"format": "cass"}, r"format: 'cass' does not exist; did you mean 'cas'"),
-        ({"task": "a"}, r"patch_set of the format cas: key 'task' does not exist"),
-        ({"resolution_m": 0}, r"resolution_m: 0 is no number of metres above 0"),
+        ({"task": "a"}, r"patch_set: unknown key 'task'"),
+        (
+            {"resolution_m": 0, "areas": {"train": ["palu_sat"]}},
+            r"resolution_m: 0 will not do; it must be a number above 0",
+        ),
     ],
 )
 def test_unfit_records_are_refused(tmp_path, record, message):
@@ -714,7 +717,9 @@ def test_kinds_of_split_and_of_site_must_suit(tmp_path):
     (tmp_path / "sheet/cube.json").write_text(json.dumps(header))
     with pytest.raises(HeadscarpError, match=r"kind is patches, but .* is no sheet of patches"):
         build_samples(tmp_path / "sheet", tmp_path / "samples", patches, "published", 0)
-    with pytest.raises(HeadscarpError, match="neighbourhood is 0; it must be a number of patches above 0"):
+    with pytest.raises(
+        HeadscarpError, match="neighbourhood: 0 will not do; it must be a whole number from 1"
+    ):
         SamplingSpec.from_record({"split": {"kind": "patches", "neighbourhood": 0}})
 
 

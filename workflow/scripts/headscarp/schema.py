@@ -310,7 +310,8 @@ def _allowed_of(kind: str, rule: Mapping[str, Any]) -> str:
         known = list(rule.get("properties", {}))
         if known:
             return f"a mapping of {', '.join(known[:SOME])}{', ...' if known[SOME:] else ''}"
-        return "a mapping of one name or more" if "minProperties" in rule else "a mapping"
+        least = rule.get("minProperties", 0)
+        return "a mapping" + (f" of {least} names or more" if least > 1 else " of one name or more" * least)
     return {"string": "text", "boolean": "true or false", "null": "null"}[kind]
 
 
