@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 ENVIRONMENTS = [path.stem for path in sorted((REPOSITORY / "envs").glob("*.yaml"))]
 DISTRIBUTION = {

@@ -23,19 +23,17 @@ CARDS = [
     "emilia_series",
     "networks",
 ]
+WARM_SNAKEMAKE = Path(__file__).with_name("warm_python.py")
 TINY_LIMIT_SECONDS = 3600
 
 
-def command_of(folder: Path, *arguments: str) -> list[str]:
-    """The call of Snakemake in `folder`, as a user would do it, with this Python's environment."""
-    snakefile, cores = str(REPOSITORY / "Snakefile"), "2"
-    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--directory", str(folder)]
-    return [*command, "--cores", cores, *arguments]
+def options_of(folder: Path) -> list[str]:
+    return ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder), "--cores", "2"]
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run Snakemake in `folder`."""
-    command = command_of(folder, *arguments)
+    """Run Snakemake in `folder` as a user would, with this Python's environment."""
+    command = [sys.executable, "-m", "snakemake", *options_of(folder), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if check and result.returncode:
         raise AssertionError(
@@ -76,9 +74,8 @@ def begin_tiny_run(folder: Path) -> subprocess.Popen:
     folder.mkdir()
     configure(folder / "run")
     script = '"$@" > output.txt 2>&1; echo $? > partial && mv partial status'
-    return subprocess.Popen(
-        ["sh", "-c", script, "sh", *command_of(folder / "run")], cwd=folder, start_new_session=True
-    )
+    command = [sys.executable, str(WARM_SNAKEMAKE), *options_of(folder / "run")]
+    return subprocess.Popen(["sh", "-c", script, "sh", *command], cwd=folder, start_new_session=True)
 
 
 def wait_for_tiny_run(folder: Path) -> Path:

@@ -23,6 +23,8 @@ from tests.unit.mapping.test_susceptibility import make_site as make_cells
 from tests.unit.mapping.test_susceptibility import spec_of
 from tests.unit.training.test_training import SPEC, make_site
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {"cards": ["gao2021"], "scale": "tiny", "seeds": [0, 1]}
 
 

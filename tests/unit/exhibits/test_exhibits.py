@@ -27,6 +27,8 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.scoring.score import score_run
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (90, 140)
 FACTORS = [
     "elevation",

@@ -29,6 +29,8 @@ from headscarp.training.devices import peak_memory
 from tests.conftest import REPOSITORY
 from tests.exhibit_frames import one, spec_of
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {"cards": ["networks"], "scale": "demo"}
 CARDS = ("networks", "iburi2018", "gao2021")
 
