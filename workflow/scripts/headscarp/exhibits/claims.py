@@ -5,7 +5,6 @@ A claim is tested as the difference of one score between two runs, from stored s
 `scoring.claims` for the verdict.
 """
 
-import html as html_module
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
 from headscarp.exhibits.runs import Difference, Scored, differences, from_exact_scores, refuse_inconsistent
 from headscarp.exhibits.spec import RunFiles
-from headscarp.exhibits.tidy import html_page, markdown_line, metric_label, write_csv
+from headscarp.exhibits.tidy import Section, html_page, markdown_line, metric_label, write_csv
 from headscarp.files import atomic_path, read_json
 from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, VERDICTS, judge
 from headscarp.scoring.classes import read_class_cells
@@ -164,22 +163,12 @@ def to_markdown(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
 
 def to_html(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
     """The same as one self-contained page."""
-    escape = html_module.escape
-    parts = [f"<h1>{escape(record['title'])}</h1>", f"<p>{escape(record['caption'])}</p>"]
+    sections = []
     for card, part in frame.groupby("card", sort=False):
         heads, lines = lines_of(part, record)
-        parts += [
-            f"<h2>{escape(card)}: {escape(record['cards'][card])}</h2>",
-            *(f"<p>{escape(line)}</p>" for line in summary(part)),
-        ]
-        parts.append(
-            "<table>\n<thead><tr>"
-            + "".join(f"<th>{escape(head)}</th>" for head in heads)
-            + "</tr></thead>\n<tbody>"
-        )
-        parts += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines]
-        parts.append("</tbody>\n</table>")
-    return html_page(record["title"], parts, notes_of(frame, record))
+        cells = [[(cell, "") for cell in line] for line in lines]
+        sections.append(Section(f"{card}: {record['cards'][card]}", heads, cells, summary(part)))
+    return html_page(record["title"], sections, notes_of(frame, record), record["caption"])
 
 
 def labels_of(record: Mapping[str, Any]) -> dict[tuple[str, str], str]:

@@ -4,9 +4,8 @@ own windows overlap.
 Everything is worked out from the published values of the cards; nothing is trained.
 """
 
-import html as html_module
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pandas as pd
 
 from headscarp.exhibits.audit_tables import FACTORS, fractions
 from headscarp.exhibits.needs import AUDITED
-from headscarp.exhibits.tidy import html_page, markdown_line, write_csv
+from headscarp.exhibits.tidy import Section, html_page, markdown_line, write_csv
 from headscarp.files import atomic_path, read_json
 from headscarp.scoring.audit import (
     COLUMNS as SCORES,
@@ -432,16 +431,12 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 
 def to_html(frame: pd.DataFrame) -> str:
-    def row_of(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html_module.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    parts = [f"<h1>{html_module.escape(TITLE)}</h1>"]
-    for item, part in frame.groupby("item", sort=False):
-        parts += [
-            f"<h2>{item}. {html_module.escape(ITEMS[item])}</h2>",
-            "<table>",
-            f"<thead>{row_of(HEADS, 'th')}</thead>",
-            "<tbody>",
-        ]
-        parts += [*(row_of(cells_of(found), "td") for found in part.itertuples()), "</tbody>", "</table>"]
-    return html_page(TITLE, parts, [])
+    sections = [
+        Section(
+            f"{item}. {ITEMS[item]}",
+            HEADS,
+            [[(cell, "") for cell in cells_of(found)] for found in part.itertuples()],
+        )
+        for item, part in frame.groupby("item", sort=False)
+    ]
+    return html_page(TITLE, sections, [])

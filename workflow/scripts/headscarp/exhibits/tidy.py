@@ -1,8 +1,8 @@
 """The tidy form of every table, and the Markdown and HTML that people read."""
 
-import html as html_module
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import TWIN, ExhibitSpec
 from headscarp.files import atomic_path
+from headscarp.rendering import render
 
 COLUMNS = [
     "row",
@@ -343,53 +344,29 @@ def markdown_line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .35em .9em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
-th { border-bottom: 2px solid #555; } th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
-.printed { display: block; color: #666; font-size: .85em; } .simulated { color: #8a4b00; font-size: .85em;
-  white-space: nowrap; }
-ul { color: #444; font-size: .9em; }
-""".strip()
+@dataclass(frozen=True)
+class Section:
+    """One table of a page: heading and sentences above it, heads, and lines of cells (ours, published), of
+    which the second is empty where nothing is published."""
+
+    heading: str
+    heads: Sequence[str]
+    lines: Sequence[Sequence[tuple[str, str]]]
+    sentences: Sequence[str] = ()
 
 
 def to_html(frame: pd.DataFrame, title: str, notes: Sequence[str], labels: Mapping[str, str]) -> str:
     """The pivot as one self-contained page; published values stand below ours, simulated sites are marked."""
-    escape = html_module.escape
-    parts = [f"<h1>{escape(title)}</h1>"]
-    for heading, heads, lines in blocks_of(frame, labels):
-        if heading:
-            parts.append(f"<h2>{escape(heading)}</h2>")
-        parts.append(
-            "<table>\n<thead><tr>"
-            + "".join(f"<th>{escape(head)}</th>" for head in heads)
-            + "</tr></thead>\n<tbody>"
-        )
-        parts += ["<tr>" + "".join(html_cell(*pair) for pair in line) + "</tr>" for line in lines]
-        parts.append("</tbody>\n</table>")
-    return html_page(title, parts, notes)
+    return html_page(title, [Section(*block) for block in blocks_of(frame, labels)], notes)
 
 
-def html_page(title: str, parts: Sequence[str], notes: Sequence[str]) -> str:
-    """A self-contained page of HTML `parts`, with notes below."""
-    listed = (
-        ["<ul>" + "".join(f"<li>{html_module.escape(note)}</li>" for note in notes) + "</ul>"]
-        if notes
-        else []
-    )
-    head = f'<meta charset="utf-8"><title>{html_module.escape(title)}</title><style>{STYLE}</style>'
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n'
-        + "\n".join([*parts, *listed])
-        + "\n</body></html>\n"
-    )
-
-
-def html_cell(ours: str, printed: str) -> str:
-    text = f'<span class="simulated">{SIMULATED}</span>' if ours == SIMULATED else html_module.escape(ours)
-    return (
-        f"<td>{text}"
-        + (f'<span class="printed">published {html_module.escape(printed)}</span>' if printed else "")
-        + "</td>"
+def html_page(title: str, sections: Sequence[Section], notes: Sequence[str], caption: str = "") -> str:
+    """A self-contained page of tables, with notes below."""
+    return render(
+        "exhibits/templates/table.html",
+        title=title,
+        caption=caption,
+        sections=sections,
+        notes=notes,
+        simulated=SIMULATED,
     )

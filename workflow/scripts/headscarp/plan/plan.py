@@ -584,7 +584,7 @@ class Plan:
         }
 
     def page_record(self, name: str) -> dict[str, Any]:
-        """All that `exhibits.area_page.build_page` takes."""
+        """All that `delivery.summary_page.build_page` takes."""
         site = self.sites[name]
         card = self.cards[site.card]
         runs = [
