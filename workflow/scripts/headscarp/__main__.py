@@ -92,7 +92,8 @@ def init(chosen: argparse.Namespace) -> int:
 
 def check(chosen: argparse.Namespace) -> int:
     """Check the sites of a card, say what was found, and return 1 where there is an error."""
-    from headscarp.areas.check import ERROR, check_card, report
+    from headscarp.areas.check.card import check_card
+    from headscarp.areas.check.findings import ERROR, report
 
     results = check_card(chosen.name)
     for checked in results:
