@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def init(chosen: argparse.Namespace) -> int:
     """Write the card of an area and say what to do next."""
-    from headscarp.areas.init import snakefile_option, write_card, write_config
+    from headscarp.areas.init.write import snakefile_option, write_card, write_config
 
     card = write_card(
         chosen.outline, chosen.files, chosen.name, chosen.event, chosen.resolution, chosen.dates

@@ -14,8 +14,8 @@ from headscarp.areas.check.page import draw_page
 from headscarp.areas.check.placement import check_alignment
 from headscarp.areas.check.rasters import check_raster
 from headscarp.areas.check.split import check_split
-from headscarp.areas.guess import date_in
-from headscarp.areas.init import PLACEHOLDER
+from headscarp.areas.guess.names import date_in
+from headscarp.areas.init.draft import PLACEHOLDER
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.plan.cards import check as check_schema
