@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 
 from headscarp.__main__ import BAD, main
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.needs import AUDITED
+from headscarp.exhibits.kinds import AUDITED
 from headscarp.exhibits.paper_audits import AUDITS, paper_audits, write_audits
 from headscarp.files import write_json
 from headscarp.plan.cards import read_published

@@ -5,9 +5,9 @@ def get_exhibit(wildcards):
     return plan.exhibit(wildcards.card, wildcards.exhibit)
 
 
-def get_module(wildcards):
-    """The file that makes this kind of exhibit: an exhibit is made again when it changes."""
-    return str(LIBRARY / "headscarp" / "exhibits" / f"{get_exhibit(wildcards).needs.module}.py")
+def get_sources(wildcards):
+    """The code of this kind of exhibit: an exhibit is made again when it changes."""
+    return get_exhibit(wildcards).reads.sources
 
 
 def get_category(wildcards):
@@ -28,7 +28,7 @@ TOGETHER = "00 Claims, audit and provenance"  # the first chapter
 rule build_table:
     input:
         lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
-        module=get_module,
+        sources=get_sources,
     output:
         csv="results/tables/{card}/{exhibit}.csv",
         markdown="results/tables/{card}/{exhibit}.md",
@@ -58,7 +58,7 @@ rule build_table:
 rule draw_figure:
     input:
         lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
-        module=get_module,
+        sources=get_sources,
     output:
         png=report(
             "results/figures/{card}/{exhibit}.png",

@@ -14,7 +14,7 @@ import yaml
 
 from headscarp.codes import LAND_COVER
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.needs import FIGURES, TABLES, Needs
+from headscarp.exhibits.kinds import KINDS, Kind
 from headscarp.sources.twin.files import raw_files
 from headscarp.vocabulary import nearest, require_known
 from headscarp.yaml_files import read_yaml
@@ -187,11 +187,12 @@ class Exhibit:
 
     @property
     def is_table(self) -> bool:
-        return self.kind in TABLES
+        return self.reads.is_table
 
     @property
-    def needs(self) -> Needs:
-        return TABLES[self.kind] if self.is_table else FIGURES[self.kind]
+    def reads(self) -> Kind:
+        """What its kind reads."""
+        return KINDS[self.kind]
 
     @property
     def files(self) -> list[str]:
@@ -660,7 +661,7 @@ def resolve_exhibit(
     protocols: tuple[str, ...],
 ) -> Exhibit:
     place = f"card {card}, exhibit {name}"
-    require_known(record["kind"], TABLES | FIGURES, f"{place}: kind")
+    require_known(record["kind"], KINDS, f"{place}: kind")
     for site in record["sites"]:
         require_known(site, sites, f"{place}: site")
     for row in record.get("rows", []):
@@ -669,7 +670,7 @@ def resolve_exhibit(
         require_known(search, searches, f"{place}: search")
     if "target" in record:
         require_known(record["target"], sites, f"{place}: target")
-    elif (TABLES | FIGURES)[record["kind"]].elsewhere or record.get("options", {}).get("elsewhere"):
+    elif KINDS[record["kind"]].at_target or record.get("options", {}).get("elsewhere"):
         raise HeadscarpError(
             f"{place}: {record['kind']} shows what runs made of another site; name that site as `target`"
         )

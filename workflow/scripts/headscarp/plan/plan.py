@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.needs import AUDITED, CLASS_SCORES, SCORES
+from headscarp.exhibits.kinds import AUDITED, CLASS_SCORES, SCORES
 from headscarp.plan.cards import (
     CELLS,
     CLASS_METRICS,
@@ -227,7 +227,7 @@ class Plan:
 
     def runs_of(self, exhibit: Exhibit) -> list[Run]:
         """The runs an exhibit is drawn from, in the order of its rows."""
-        if not (exhibit.needs.run or exhibit.needs.elsewhere or exhibit.needs.cross):
+        if not exhibit.reads.reads_runs:
             return []
         seeds = self.cards[exhibit.card].seeds
         seeds = seeds[:1] if exhibit.seeds == "first" else seeds
@@ -241,27 +241,29 @@ class Plan:
 
     def inputs_of(self, exhibit: Exhibit) -> list[str]:
         """The files an exhibit reads."""
-        needs, runs = exhibit.needs, self.runs_of(exhibit)
+        kind, runs = exhibit.reads, self.runs_of(exhibit)
         # scores and maps of the target site in place of those of the run's own
         of_target = exhibit.options.get("elsewhere", False)
         files = [
             f"{run.elsewhere(exhibit.target) if of_target else run.folder}/{name}"
             for run in runs
-            for name in needs.run
+            for name in kind.runs
         ]
-        files += [f"{run.elsewhere(exhibit.target)}/{name}" for run in runs for name in needs.elsewhere]
+        files += [f"{run.elsewhere(exhibit.target)}/{name}" for run in runs for name in kind.at_target]
         files += [
             f"{run.elsewhere(site)}/{name}"
             for run in runs
             for site in exhibit.sites
             if site != run.site
-            for name in needs.cross
+            for name in kind.at_other_sites
         ]
-        files += [f"{search['folder']}/{name}" for search in self._searches(exhibit) for name in needs.search]
+        files += [
+            f"{search['folder']}/{name}" for search in self._searches(exhibit) for name in kind.searches
+        ]
         for name in exhibit.sites:
-            files += self._site_files(exhibit, name, needs.site)
+            files += self._site_files(exhibit, name, kind.sites)
         if exhibit.target:
-            files += self._site_files(exhibit, exhibit.target, needs.site if of_target else needs.target)
+            files += self._site_files(exhibit, exhibit.target, kind.sites if of_target else kind.target)
         return list(dict.fromkeys(files))
 
     def _site_files(self, exhibit: Exhibit, name: str, parts: tuple[str, ...]) -> list[str]:
@@ -374,7 +376,7 @@ class Plan:
             for site, protocol in dict.fromkeys(
                 (site, protocol)
                 for exhibit in self.cards[card].exhibits.values()
-                for site in (exhibit.sites if exhibit.needs.run else ())
+                for site in (exhibit.sites if exhibit.reads.runs else ())
                 for protocol in exhibit.protocols
                 if not self.is_cell_site(site)
             )
