@@ -51,8 +51,7 @@ class Kind:
         return [str(path) for path in (own, *panels)]
 
 
-SCORES = ("scores.json", "cells.npz")
-CLASS_SCORES = ("scores.json", "classes.npz")
+SCORES = ("scores.json", "counts.npz")
 TRIALS = ("trials.csv", "best.json")
 PROBABILITY = ("probability.tif", "scores.json")
 CLASS_MAP = ("classes.tif", "scores.json")
@@ -77,10 +76,10 @@ KINDS = {
     "left_out_scenes": Kind("tables.scenes", runs=SCORES),
     "data_sources": Kind("tables.sites", sites=("layers", "samples")),
     "class_ratios": Kind("tables.samples", sites=("samples",)),
-    "class_scores": Kind("tables.classes", runs=CLASS_SCORES),
-    "extraction": Kind("tables.classes", runs=CLASS_SCORES),
-    "fine_tuning": Kind("tables.classes", runs=CLASS_SCORES),
-    "paired_effect": Kind("tables.classes", runs=CLASS_SCORES),
+    "class_scores": Kind("tables.classes", runs=SCORES),
+    "extraction": Kind("tables.classes", runs=SCORES),
+    "fine_tuning": Kind("tables.classes", runs=SCORES),
+    "paired_effect": Kind("tables.classes", runs=SCORES),
     "change_table": Kind("tables.change", runs=("change/change.json",)),
     "extraction_audit": Kind("class_tables"),
     "ablation_effects": Kind("tables.gains", runs=SCORES),

@@ -17,7 +17,6 @@ from headscarp.exhibits.panels.scene import (
     classes_of,
     draw_reference,
     first_runs,
-    folder_of,
     fraction,
     scenes_of,
 )
@@ -64,10 +63,10 @@ def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     figure, lines = sheet.figure(), []
     for block, (protocol, scene) in enumerate(scenes.items()):
         runs = first_runs(spec, protocol)
-        maps = [classes_of(spec, run, scene) == LANDSLIDE for run in runs]
+        maps = [classes_of(run, scene) == LANDSLIDE for run in runs]
         texts = []
         for run in runs:
-            part = scores_part(folder_of(spec, run) / "scores.json", "boundary")
+            part = scores_part(run.maps / "scores.json", "boundary")
             note = f"seed {run.seed}, evaluated region, tolerance {part['tolerance_px']} pixels"
             rest = {"protocol": protocol, "n_seeds": 1, "data": scene.site.data, "note": note}
             lines.append(record(spec, run.row, "boundary_f1", part["f1"], **rest))

@@ -46,7 +46,7 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         regions = regions_of(site, protocol, view)
         page.head(figure, block, f"Protocol: {protocol}", PROTOCOL_REMARK[protocol])
         for index, run in enumerate(runs[0] for row in spec.rows if (runs := spec.runs_of(row, protocol))):
-            scores = read_json(run.folder / "scores.json")
+            scores = read_json(run.maps / "scores.json")
             axes = page.axes(figure, block, index)
             draw_confusion(axes, run, scores["threshold"], view, relief, label, regions)
             axes.set(xlim=(west, east), ylim=(south, north))
@@ -114,7 +114,7 @@ def draw_confusion(
     image = grey_relief(relief, label)
     paint(image, (regions == TRAIN) & (label != UNMAPPED), palette.TRAINED_GREY, 0.65)
     paint(image, (regions == VALIDATION) & (label != UNMAPPED), palette.VALIDATED_GREY, 0.65)
-    probability = view.read(run.folder / "probability.tif", classes=True)
+    probability = view.read(run.maps / "probability.tif", classes=True)
     scored = (regions == TEST) & (label != UNMAPPED)
     predicted, slide = probability >= threshold, label == LANDSLIDE
     for (colour, _), mask in zip(

@@ -97,7 +97,7 @@ def inventory_of(run: RunFiles, target: SiteFiles) -> Any:
     """Polygons that a run mapped at the target site, in the CRS of its grid."""
     from headscarp.geo.vectors import read_vectors
 
-    return read_vectors(run.elsewhere(target.name) / "inventory.gpkg", site_grid(target).crs)
+    return read_vectors(run.maps_of(target.name) / "inventory.gpkg", site_grid(target).crs)
 
 
 def inventory_patches(polygons: Any) -> PolyCollection:

@@ -40,8 +40,8 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     panels[1].set_title("(b) Landslide inventory")
     lines = []
     for index, (axes, run) in enumerate(zip(panels[2:], runs, strict=False), start=2):
-        drawn = show(axes, view.read(run.folder / "probability.tif"), view, cmap="cividis", vmin=0, vmax=1)
-        precision = read_json(run.folder / "scores.json")["metrics"]["average_precision"]
+        drawn = show(axes, view.read(run.maps / "probability.tif"), view, cmap="cividis", vmin=0, vmax=1)
+        precision = read_json(run.maps / "scores.json")["metrics"]["average_precision"]
         note = f"seed {run.seed}"
         lines.append(
             record(

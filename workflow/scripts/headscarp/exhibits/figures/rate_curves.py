@@ -91,7 +91,7 @@ def run_rates(run: RunFiles, cells: Cells) -> dict[str, tuple[np.ndarray, float]
         HeadscarpError: map and cells differ in folds or size, a landslide cell has no susceptibility, or no
         fold holds a landslide cell.
     """
-    path = run.folder / "susceptibility.tif"
+    path = run.maps / "susceptibility.tif"
     found: dict[str, list[tuple[np.ndarray, float]]] = {name: [] for name, *_ in RATES}
     with open_any_raster(path) as source:
         if source.count != cells.folds:

@@ -65,7 +65,7 @@ def roc_points(group: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
     )
     if not positive.sum() or not negative.sum():
         raise HeadscarpError(
-            f"{group[0].run.folder / 'cells.npz'} holds landslides only or none, so there is no ROC curve; "
+            f"{group[0].run.maps / 'counts.npz'} holds landslides only or none, so there is no ROC curve; "
             "make the samples again with both in the test region"
         )
     tpr, fpr = (

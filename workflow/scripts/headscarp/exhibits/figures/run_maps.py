@@ -26,7 +26,6 @@ from headscarp.exhibits.panels.scene import (
     classes_of,
     draw_evaluated,
     first_runs,
-    folder_of,
     fraction,
     outcome_records,
     scenes_of,
@@ -102,7 +101,7 @@ def class_maps_of_runs(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     names = names_of_classes(site)
 
     def draw(axes: Axes, scene: Scene, view: View, run: RunFiles) -> tuple[str, list[dict[str, Any]]]:
-        mapped = classes_of(spec, run, scene)
+        mapped = classes_of(run, scene)
         draw_evaluated(axes, scene, view, class_picture(view.thin(mapped)))
         accuracy = multi_class(spec, run)["oa"]
         rest = {"protocol": run.protocol, "n_seeds": 1, "data": site.data, "note": f"seed {run.seed}"}
@@ -124,7 +123,7 @@ def multi_class(spec: ExhibitSpec, run: RunFiles) -> dict[str, Any]:
     Raises:
         HeadscarpError: the run was not scored in classes.
     """
-    path = folder_of(spec, run) / "scores.json"
+    path = run.maps / "scores.json"
     return scores_part(path, "classes")
 
 
@@ -151,7 +150,7 @@ def extraction_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     scenes = scenes_of(spec)
 
     def draw(axes: Axes, scene: Scene, view: View, run: RunFiles) -> tuple[str, list[dict[str, Any]]]:
-        found, slide = classes_of(spec, run, scene) == LANDSLIDE, scene.label == LANDSLIDE
+        found, slide = classes_of(run, scene) == LANDSLIDE, scene.label == LANDSLIDE
         masks = [mask & scene.tested for mask in (found & slide, found & ~slide, ~found & slide)]
         image = (1 - FADED) * scene.image(view) + FADED
         for colour, mask in zip(COLOURS, masks, strict=True):
@@ -159,7 +158,7 @@ def extraction_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         show(axes, image, view)
         if not view.thin(scene.tested).all():
             outline(axes, view.thin(scene.tested), view, "black", 0.6)
-        pixel = scores_part(folder_of(spec, run) / "scores.json", "extraction")["pixel"]
+        pixel = scores_part(run.maps / "scores.json", "extraction")["pixel"]
         counts = {outcome: int(mask.sum()) for outcome, mask in zip(OUTCOMES, masks, strict=True)}
         lines = list(
             outcome_records(

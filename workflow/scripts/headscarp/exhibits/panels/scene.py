@@ -91,8 +91,8 @@ def draw_reference(axes: Axes, scene: Scene, view: View, width: float) -> None:
 def draw_outcomes(axes: Axes, scene: Scene, view: View, run: RunFiles) -> dict[str, int]:
     """The washed-out image with found, false and missed pixels of the evaluated region; returns how many
     drawn pixels are which."""
-    threshold = read_json(run.folder / "scores.json")["threshold"]
-    predicted = view.read(run.folder / "probability.tif", classes=True) >= threshold
+    threshold = read_json(run.maps / "scores.json")["threshold"]
+    predicted = view.read(run.maps / "probability.tif", classes=True) >= threshold
     slide, tested = view.thin(scene.label) == LANDSLIDE, view.thin(scene.tested)
     image = (1 - FADED) * scene.image(view) + FADED
     masks = [mask & tested for mask in (predicted & slide, predicted & ~slide, ~predicted & slide)]
@@ -166,19 +166,14 @@ def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
     return scenes
 
 
-def folder_of(spec: ExhibitSpec, run: RunFiles) -> Path:
-    """Where a run's maps and scores of the site that an exhibit shows lie."""
-    return run.elsewhere(spec.target.name) if spec.options.get("elsewhere") else run.folder
-
-
 def first_runs(spec: ExhibitSpec, protocol: str) -> list[RunFiles]:
     """The first seed of each row under a protocol."""
     return [runs[0] for row in spec.rows if (runs := spec.runs_of(row, protocol))]
 
 
-def classes_of(spec: ExhibitSpec, run: RunFiles, scene: Scene) -> np.ndarray:
+def classes_of(run: RunFiles, scene: Scene) -> np.ndarray:
     """The class map (row, col) of a run at full resolution."""
-    return whole_view(scene.site).read(folder_of(spec, run) / "classes.tif", classes=True)
+    return whole_view(scene.site).read(run.maps / "classes.tif", classes=True)
 
 
 def draw_evaluated(axes: Axes, scene: Scene, view: View, picture: np.ndarray) -> None:

@@ -1,13 +1,11 @@
 """Tables of maps of several classes: scores by class, extraction, fine-tuning, effects."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from headscarp.errors import HeadscarpError
 from headscarp.exhibits.averages import BOOTSTRAP_SEED, mean_of
 from headscarp.exhibits.class_tables import LANDSLIDE
 from headscarp.exhibits.effects import effects
@@ -32,7 +30,6 @@ PRINTED_COLUMNS = {
 }
 OURS = {name: name for name in ("g_mean", "landslide_recall", "landslide_f1")}
 EFFECTS = ("landslide_f1", "oa")
-FolderOf = Callable[[RunFiles], Path]
 
 
 def class_scores(spec: ExhibitSpec) -> pd.DataFrame:
@@ -42,7 +39,7 @@ def class_scores(spec: ExhibitSpec) -> pd.DataFrame:
 
     Options: `elsewhere` (true: of the runs applied to the exhibit's target).
     """
-    return frame_of(score_records(spec, scored_at(spec), PRINTED_COLUMNS | OURS))
+    return frame_of(score_records(spec, PRINTED_COLUMNS | OURS))
 
 
 def extraction(spec: ExhibitSpec) -> pd.DataFrame:
@@ -51,40 +48,17 @@ def extraction(spec: ExhibitSpec) -> pd.DataFrame:
 
     Options: `elsewhere` (true: of the runs applied to the exhibit's target).
     """
-    return frame_of(extraction_records(spec, scored_at(spec)))
+    return frame_of(extraction_records(spec))
 
 
-def at_home(run: RunFiles) -> Path:
-    """Folder of the scores of a run on its own site."""
-    return run.folder
-
-
-def scored_at(spec: ExhibitSpec) -> FolderOf:
-    """Gives the folder of a run's scores: on its own site or, with the option `elsewhere`, on the exhibit's
-    target.
-
-    Raises:
-        HeadscarpError: the target is asked for and the exhibit names none.
-    """
-    if not spec.options.get("elsewhere", False):
-        return at_home
-    if spec.target is None:
-        raise HeadscarpError(
-            f"exhibit '{spec.name}' of card '{spec.card}' is of runs elsewhere; name the site that they "
-            f"mapped as `target`"
-        )
-    name = spec.target.name
-    return lambda run: run.elsewhere(name)
-
-
-def cells_by_group(spec: ExhibitSpec, folder_of: FolderOf) -> dict[tuple[str, str], list[ClassCells]]:
+def cells_by_group(spec: ExhibitSpec) -> dict[tuple[str, str], list[ClassCells]]:
     """Confusion matrices of the runs of each (protocol, row).
 
     Raises:
         HeadscarpError: a file is missing, or runs of one protocol were scored on different pixels.
     """
     cells = {
-        (protocol, row): [read_class_cells(folder_of(run)) for run in runs]
+        (protocol, row): [read_class_cells(run.maps) for run in runs]
         for protocol, row, runs in runs_by_row(spec)
     }
     for protocol in spec.protocols:
@@ -92,17 +66,15 @@ def cells_by_group(spec: ExhibitSpec, folder_of: FolderOf) -> dict[tuple[str, st
     return cells
 
 
-def score_records(
-    spec: ExhibitSpec, folder_of: FolderOf, metrics: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
+def score_records(spec: ExhibitSpec, metrics: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Tidy records of metrics, {column: metric of `scoring.classes.flat_metrics`}, of each row under each
     protocol."""
-    cells = cells_by_group(spec, folder_of)
+    cells = cells_by_group(spec)
     for protocol, row, runs in runs_by_row(spec):
         group = cells[protocol, row]
         bounds = intervals(group, BOOTSTRAP_SEED)
         each = [plain(one.metrics(np.ones(len(one.confusion)))) for one in group]
-        same = {"protocol": protocol, "data": data_of(runs, folder_of)}
+        same = {"protocol": protocol, "data": data_of(runs)}
         absent = absence_notes(group[0].confusion.sum(axis=0))
         for column, metric in metrics.items():
             value = mean_of([one[metric] for one in each])
@@ -115,16 +87,16 @@ def score_records(
             yield record(spec, row, column, note="; ".join(notes), **same, **value)
 
 
-def extraction_records(spec: ExhibitSpec, folder_of: FolderOf) -> Iterator[dict[str, Any]]:
+def extraction_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
     """Tidy records of extraction: of pixels from confusion matrices, of slides and boundaries from
     scores.json."""
     of_pixels: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for line in score_records(spec, folder_of, {metric: metric for metric in EXTRACTION}):
+    for line in score_records(spec, {metric: metric for metric in EXTRACTION}):
         of_pixels.setdefault((line["protocol"], line["row"]), []).append(line)
     for protocol, row, runs in runs_by_row(spec):
         yield from of_pixels[protocol, row]
-        scores = [read_json(folder_of(run) / "scores.json") for run in runs]
-        same = {"protocol": protocol, "data": data_of(runs, folder_of)}
+        scores = [read_json(run.maps / "scores.json") for run in runs]
+        same = {"protocol": protocol, "data": data_of(runs)}
         rule = scores[0]["extraction"]["object"]["rule"]
         measured = {
             f"object_{metric}": ([one["extraction"]["object"][metric] for one in scores], rule)
@@ -138,9 +110,9 @@ def extraction_records(spec: ExhibitSpec, folder_of: FolderOf) -> Iterator[dict[
             yield record(spec, row, metric, published=None, note="; ".join(notes), **same, **value)
 
 
-def data_of(runs: Sequence[RunFiles], folder_of: FolderOf) -> str:
+def data_of(runs: Sequence[RunFiles]) -> str:
     """Whether runs were scored on a twin or on real data."""
-    return read_json(folder_of(runs[0]) / "scores.json")["data"]
+    return read_json(runs[0].maps / "scores.json")["data"]
 
 
 def undefined_notes(defined: int, seeds: int, protocol: str) -> list[str]:
@@ -169,7 +141,7 @@ def fine_tuning(spec: ExhibitSpec) -> pd.DataFrame:
         "g_mean",
     )
     done: set[tuple[str, str]] = set()
-    for line in score_records(spec, at_home, {name: name for name in names}):
+    for line in score_records(spec, {name: name for name in names}):
         key = line["protocol"], line["row"]
         if key not in done:
             done.add(key)
@@ -194,7 +166,7 @@ def paired_effect(spec: ExhibitSpec) -> pd.DataFrame:
     Options: `pairs` (list of [row, row that it is compared with]), `metrics` (names of
     `scoring.classes.flat_metrics`, default landslide_f1 and oa).
     """
-    cells = cells_by_group(spec, at_home)
+    cells = cells_by_group(spec)
     lines: list[dict[str, Any]] = []
     for pair in spec.options["pairs"]:
         for effect in effects(spec, pair, cells, spec.options.get("metrics", EFFECTS)):
@@ -203,7 +175,7 @@ def paired_effect(spec: ExhibitSpec) -> pd.DataFrame:
             value = {"value": size, "ci_low": low, "ci_high": high, "n_seeds": len(runs)}
             same = {
                 "protocol": effect.protocol,
-                "data": data_of(runs, at_home),
+                "data": data_of(runs),
                 "note": effect_note(low, high),
             }
             lines.append(record(spec, effect.row, effect.metric, **same, **value))

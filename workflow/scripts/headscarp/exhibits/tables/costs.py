@@ -36,7 +36,7 @@ def complexity(spec: ExhibitSpec) -> pd.DataFrame:
         lines.append(
             record(spec, row, "model_ram_mb", float(size["model_mib"]), data=NETWORK, note=COUNTED_WHOLE)
         )
-        maps = [read_json(run.folder / "map.json") for run in runs]
+        maps = [read_json(run.maps / "map.json") for run in runs]
         devices = ", ".join(dict.fromkeys(one["device"] for one in maps))
         note = (
             f"test time on {devices} at width {network['width']:g} for {maps[0]['pixels']:,} pixels; "
@@ -78,7 +78,7 @@ def lightweight(spec: ExhibitSpec) -> pd.DataFrame:
         lines += [
             record(spec, row, metric, value, data=NETWORK, note=COUNTED) for metric, value in counted.items()
         ]
-        maps = [read_json(run.folder / "map.json") for run in spec.runs if run.row == row]
+        maps = [read_json(run.maps / "map.json") for run in spec.runs if run.row == row]
         devices = ", ".join(dict.fromkeys(one["device"] for one in maps))
         note = (
             f"time on {devices} at width {described['width']:g}, maps of {maps[0]['pixels']:,} pixels; "
