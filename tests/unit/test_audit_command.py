@@ -8,16 +8,16 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from headscarp.plan.cards import read_published
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from headscarp.__main__ import BAD, main
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.needs import AUDITED
+from headscarp.exhibits.kinds import AUDITED
 from headscarp.exhibits.paper_audits import AUDITS, paper_audits, write_audits
 from headscarp.files import write_json
-from headscarp.plan.cards import read_published
 from headscarp.scoring.possible import QUANTITIES, Printed, enclosures, is_possible, metrics_of, ranges, whole
 from headscarp.scoring.table_audit import audit_table
 from tests.conftest import REPOSITORY

@@ -17,8 +17,8 @@ from headscarp.areas.guess.names import date_in, optical_in, role_in, role_of_ve
 from headscarp.areas.init.draft import PLACEHOLDER
 from headscarp.areas.init.write import snakefile_option, write_card, write_config
 from headscarp.errors import HeadscarpError
-from headscarp.plan.cards import resolve_card
 from headscarp.plan.plan import load_plan
+from headscarp.plan.read import resolve_card
 from headscarp.samples.splits import SamplingSpec
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY

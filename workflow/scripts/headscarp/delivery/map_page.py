@@ -19,13 +19,17 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.delivery.map_tiles import DEGREES, Drawing, Pyramid, write_tiles
 from headscarp.delivery.mapped_runs import COLUMNS, METRICS, PROTOCOLS, MappedRun, blocked_first, polygons_of
 from headscarp.delivery.styles import FAINT
-from headscarp.exhibits.maps import CONFUSION, IMAGE_SLIDE, band_limits, image_bands, locator, stretch
-from headscarp.exhibits.rasters import View, layer_path, site_grid
+from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.layers import layer_path, site_grid
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.ground import band_limits, image_bands, stretch
+from headscarp.exhibits.panels.location import locator
+from headscarp.exhibits.panels.scene import CONFUSION
+from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import TWIN, SiteFiles
-from headscarp.exhibits.style import INK, SLIDE
-from headscarp.exhibits.tidy import SIMULATED, metric_label
+from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path, read_json
-from headscarp.rendering import render
+from headscarp.templating import fill
 
 FILES = Path(__file__).with_name("map_files")
 COPIED = ("leaflet/leaflet.css", "leaflet/leaflet.js", "leaflet/LICENSE", "map.js")
@@ -75,7 +79,7 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
         for file in COPIED:
             (temporary / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(FILES / file, temporary / file)
-        (temporary / "map.css").write_text(render("delivery/templates/map.css"), encoding="utf-8")
+        (temporary / "map.css").write_text(fill("delivery/templates/map.css"), encoding="utf-8")
         for drawing in ground:
             write_tiles(temporary / drawing.name, drawing, pyramid)
         for key, run in runs.items():
@@ -85,7 +89,7 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
     layers = [*ground_layers(ground, record["composite"]), *run_layers(runs, truth)]
     described = page_record(site, record, layers, runs, pyramid, Path(folder).name)
     with atomic_path(page) as temporary:
-        temporary.write_text(fill(described), encoding="utf-8")
+        temporary.write_text(page_text(described), encoding="utf-8")
 
 
 # --- what is drawn
@@ -111,7 +115,9 @@ def ground_drawings(site: SiteFiles, channels: Sequence[str] | None, pyramid: Py
             margin=1,
         )
     if truth := label_path(site):
-        yield Drawing("inventory", (truth,), lambda values: flat_colours({SLIDE: values[0] == LANDSLIDE}))
+        yield Drawing(
+            "inventory", (truth,), lambda values: flat_colours({palette.SLIDE: values[0] == LANDSLIDE})
+        )
 
 
 def run_drawings(run: MappedRun, truth: Path | None) -> Iterator[Drawing]:
@@ -205,7 +211,7 @@ def ground_layers(drawings: Sequence[Drawing], channels: Sequence[str] | None) -
             "site",
             False,
             0.8,
-            {"boxes": [[SLIDE, "Landslide of the inventory"]]},
+            {"boxes": [[palette.SLIDE, "Landslide of the inventory"]]},
         )
 
 
@@ -240,7 +246,7 @@ def run_layers(runs: Mapping[str, MappedRun], truth: Path | None) -> Iterator[La
         "outlines",
         True,
         1,
-        {"line": [IMAGE_SLIDE, INK, "Mapped landslide"]},
+        {"line": [palette.IMAGE_SLIDE, palette.INK, "Mapped landslide"]},
         "Click for numbers",
     )
 
@@ -290,8 +296,8 @@ def run_record(key: str, run: MappedRun) -> dict[str, Any]:
     }
 
 
-def fill(described: Mapping[str, Any]) -> str:
+def page_text(described: Mapping[str, Any]) -> str:
     """The page with its record inside."""
     # A </script> in a text must not end the element that holds the record.
     inside = json.dumps(described, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
-    return render("delivery/templates/map.html", **described, label=SIMULATED, record=inside)
+    return fill("delivery/templates/map.html", **described, label=SIMULATED, record=inside)

@@ -28,24 +28,30 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class MappedRun:
-    """One run that mapped the site: `folder` holds run.json and scores.json, `maps` probability.tif,
-    landslides.gpkg and what belongs to them, and scores.json of its own where the run was applied to another
-    site than it was trained on."""
+    """One run that mapped the site: `folder` holds run.json, `home` scores.json of the site that it was
+    trained on, and `maps` probability.tif, landslides.gpkg and what belongs to them, with scores.json of its
+    own where the map was scored."""
 
     label: str
     experiment: str
     protocol: str
     seed: int
     folder: Path
+    home: Path
     maps: Path
     trained_on: str | None
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "MappedRun":
-        folder = Path(record["folder"])
-        names = (record[key] for key in ("label", "experiment", "protocol"))
         return cls(
-            *names, int(record["seed"]), folder, Path(record.get("maps", folder)), record.get("trained_on")
+            label=record["label"],
+            experiment=record["experiment"],
+            protocol=record["protocol"],
+            seed=int(record["seed"]),
+            folder=Path(record["folder"]),
+            home=Path(record["home"]),
+            maps=Path(record["maps"]),
+            trained_on=record.get("trained_on"),
         )
 
     @property
@@ -64,7 +70,7 @@ class MappedRun:
     @property
     def scores_path(self) -> Path:
         own = self.maps / "scores.json"
-        return own if own.exists() else self.folder / "scores.json"
+        return own if own.exists() else self.home / "scores.json"
 
     @property
     def is_mapped(self) -> bool:

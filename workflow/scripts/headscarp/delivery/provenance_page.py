@@ -7,14 +7,14 @@ from typing import Any
 from headscarp.exhibits.spec import TWIN
 from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path
-from headscarp.rendering import render
+from headscarp.templating import fill
 
 CODE_DIFFERS = {True: ", with changes", False: "", None: ""}
 
 
 def build_provenance(record: Mapping[str, Any], target: str | Path) -> None:
     """Write the page of a record that `provenance.record_of` made."""
-    text = render(
+    text = fill(
         "delivery/templates/provenance.html",
         title="How these results came about",
         about=about(record),

@@ -13,20 +13,16 @@ from matplotlib.lines import Line2D
 
 from headscarp.codes import UNMAPPED
 from headscarp.delivery.mapped_runs import MappedRun, polygons_of
-from headscarp.exhibits import style
-from headscarp.exhibits.maps import (
-    IMAGE_SLIDE,
-    Page,
-    bare,
-    composite,
-    draw_inventory,
-    grey_relief,
-    hillshade,
-    place,
-    rings_of,
-    show,
-)
-from headscarp.exhibits.rasters import View, site_grid, values_of
+from headscarp.exhibits.figures.probability_maps import draw_inventory
+from headscarp.exhibits.layers import site_grid, values_of
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import WIDTH, new_figure, panel_letter
+from headscarp.exhibits.panels.ground import composite, grey_relief, hillshade
+from headscarp.exhibits.panels.legend import swatches
+from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
+from headscarp.exhibits.panels.page import Page, place
+from headscarp.exhibits.panels.vectors import rings_of
+from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import SiteFiles
 
 PIXELS = 900  # longer side of a drawn map
@@ -59,14 +55,14 @@ def draw_map(site: SiteFiles, run: MappedRun, channels: Sequence[str] | None) ->
     if len(panels) > 3:
         draw_inventory(panels[3], site, view)
     for index, (axes, title) in enumerate(zip(panels, titles, strict=True)):
-        axes.set_title(f"{style.panel_letter(index)} {title}")
+        axes.set_title(f"{panel_letter(index)} {title}")
         bare(axes)
-    style.scale_bar(panels[0], view.width_km)
-    style.north_arrow(panels[0])
-    bar = place(figure, (0.08 * style.WIDTH, figure.get_figheight() - 0.6, 0.4 * style.WIDTH, 0.1))
+    scale_bar(panels[0], view.width_km)
+    north_arrow(panels[0])
+    bar = place(figure, (0.08 * WIDTH, figure.get_figheight() - 0.6, 0.4 * WIDTH, 0.1))
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="Probability of landslide")
-    handles = [Line2D([], [], color=IMAGE_SLIDE, lw=1.2, label="Mapped landslide")]
-    handles += style.swatches([(style.SLIDE, "Landslide of the inventory")]) if len(panels) > 3 else []
+    handles = [Line2D([], [], color=palette.IMAGE_SLIDE, lw=1.2, label="Mapped landslide")]
+    handles += swatches([(palette.SLIDE, "Landslide of the inventory")]) if len(panels) > 3 else []
     figure.legend(handles=handles, loc="lower right", bbox_to_anchor=(0.97, 0.18 / figure.get_figheight()))
     return figure
 
@@ -87,7 +83,7 @@ def relief_of(site: SiteFiles, view: View) -> np.ndarray:
 def draw_slides(axes: Axes, polygons: Any) -> None:
     """Outlines of landslides over a dark halo that parts them from bright ground."""
     rings = rings_of(polygons)
-    for colour, width in ((style.INK, 0.9), (IMAGE_SLIDE, 0.45)):
+    for colour, width in ((palette.INK, 0.9), (palette.IMAGE_SLIDE, 0.45)):
         axes.add_collection(
             PolyCollection(rings, facecolors="none", edgecolors=colour, linewidths=width, rasterized=True),
             autolim=False,
@@ -98,10 +94,10 @@ def draw_areas(site: SiteFiles, mapped: np.ndarray) -> Figure:
     """How many landslides have at least each area, both axes logarithmic: those mapped, and those of the
     site's inventory if it has one."""
     groups = [
-        ("mapped", mapped, style.OKABE_ITO[1], "o"),
-        ("inventory of the site", inventory_areas(site), style.OKABE_ITO[0], "s"),
+        ("mapped", mapped, palette.OKABE_ITO[1], "o"),
+        ("inventory of the site", inventory_areas(site), palette.OKABE_ITO[0], "s"),
     ]
-    figure = style.new_figure(2.9)
+    figure = new_figure(2.9)
     axes = figure.add_subplot()
     for label, areas, colour, marker in groups:
         if areas.size:

@@ -16,18 +16,20 @@ from headscarp.delivery.mapped_runs import (
     polygons_of,
 )
 from headscarp.delivery.site_figures import draw_areas, draw_map, png_text
-from headscarp.exhibits import style
-from headscarp.exhibits.maps import locator
-from headscarp.exhibits.rasters import site_grid
+from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.layers import site_grid
+from headscarp.exhibits.panels.figure import look
+from headscarp.exhibits.panels.location import locator
+from headscarp.exhibits.render import number_text
 from headscarp.exhibits.spec import TWIN, SiteFiles
-from headscarp.exhibits.tidy import SIMULATED, metric_label, number_text
+from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path, read_json, relative_address
-from headscarp.rendering import render
+from headscarp.templating import fill
 
 LISTED = 20  # landslides in the table
 MAP_FILES = {
     "probability.tif": "probability of landslide",
-    "classes.tif": "classes",
+    "mask.tif": "landslides and other ground",
     "landslides.gpkg": "landslides as polygons",
     "item.json": "STAC item",
 }
@@ -51,9 +53,8 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
         record: `name`, `title`, `data` (twin or real), `folder` (of the site: layers/ with layers.json),
             `raw` (folder of its raw files, left out: raw/ in `folder`), `card`, `citation` (None: none),
             `scale`, `composite` (three layers shown as red, green and blue; None: shaded relief) and `runs`,
-            each of `label`, `experiment`, `protocol`, `seed`, `folder` and, where the maps lie elsewhere (a
-            scene of a collage, another site than the run was trained on), `maps` and the title of that site,
-            `trained_on`.
+            each of `label`, `experiment`, `protocol`, `seed`, the folders of `MappedRun` and, where it was
+            trained on another site, the title of that, `trained_on`.
         target: the page; addresses in it are relative to its folder.
 
     Raises:
@@ -64,7 +65,7 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
     layers = read_json(site.folder / "layers" / "layers.json")
     shown = next((run for run in blocked_first(runs) if run.is_mapped), None)
     grid = site_grid(site)
-    text = render(
+    text = fill(
         "delivery/templates/summary.html",
         title=site.title,
         simulated=site.data == TWIN,
@@ -91,7 +92,7 @@ def shown_map(
 ) -> dict[str, Any]:
     """The map of one run, how many landslides of what size are on it, and the largest of them."""
     polygons = polygons_of(run, site_grid(site))
-    with style.look():
+    with look():
         picture = png_text(draw_map(site, run, channels))
         areas = None if polygons.empty else png_text(draw_areas(site, polygons["area_m2"].to_numpy()))
     return {

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from headscarp.exhibits.audit_tables import FACTORS, fractions
-from headscarp.exhibits.needs import AUDITED
-from headscarp.exhibits.tidy import Section, html_page, markdown_line, write_csv
+from headscarp.exhibits.kinds import AUDITED
+from headscarp.exhibits.render import Section, html_page, markdown_line
+from headscarp.exhibits.tidy import write_csv
 from headscarp.files import atomic_path, read_json
 from headscarp.scoring.audit import (
     COLUMNS as SCORES,
@@ -67,7 +68,6 @@ CONSISTENT, INCONSISTENT, POSSIBLE, IMPOSSIBLE = "consistent", "inconsistent", "
 MISLABELLED, MIXED, UNEQUAL, NOTED = "mislabelled", "other test set", "not like for like", "noted"
 OVERLAPPING, SEPARATE = "overlapping", "separate"
 AREA_TOLERANCE = 0.0005  # what the printed digits of both areas leave to their ratio
-
 Tables = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 

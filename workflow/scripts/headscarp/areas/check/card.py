@@ -18,9 +18,10 @@ from headscarp.areas.guess.names import date_in
 from headscarp.areas.init.draft import PLACEHOLDER
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
-from headscarp.plan.cards import check as check_schema
-from headscarp.plan.cards import merge, own_sites, read_yaml
+from headscarp.plan.read_sites import own_sites
+from headscarp.plan.schema import check as check_schema
 from headscarp.vocabulary import require_known
+from headscarp.yaml_files import merge, read_yaml
 
 WORKFLOW = Path(__file__).resolve().parents[4]
 

@@ -13,7 +13,7 @@ import shapely
 from headscarp.areas.check.findings import ERROR, Checked
 from headscarp.errors import HeadscarpError
 from headscarp.geo.vectors import read_table, read_vectors, repaired
-from headscarp.plan.cards import origins_of
+from headscarp.plan.read_sites import origins_of
 
 READ_AT_IMPORT = ("variable", "time", "crs")  # what only the import of a file knows how to read
 

@@ -17,14 +17,15 @@ from headscarp.areas.check.panels import (
     draw_relief,
     draw_values,
 )
-from headscarp.exhibits import style
-from headscarp.exhibits.maps import locator
-from headscarp.exhibits.rasters import View
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import DPI, look
+from headscarp.exhibits.panels.location import locator
+from headscarp.exhibits.panels.view import View
 from headscarp.files import atomic_path
 
 PAGE = (8.27, 11.69)  # inches: A4
 LONGEST_SIDE = 700
-INKS = {ERROR: style.SLIDE, WARNING: "#B35900", NOTE: style.WATER, OK: "#00694C"}
+INKS = {ERROR: palette.SLIDE, WARNING: "#B35900", NOTE: palette.WATER, OK: "#00694C"}
 MARKS = {ERROR: "✖", WARNING: "▲", NOTE: "●", OK: "✔"}
 # in the order in which the page tells them
 TOPICS = ("alignment", "landslides", "split", "card", "files", "values")
@@ -33,7 +34,7 @@ MOST_LINES = 21
 
 def draw_page(checked: Checked, path: str | Path) -> None:
     """Write the page of a site as PNG, atomically."""
-    with style.look():
+    with look():
         figure = Figure(figsize=PAGE)
         FigureCanvasAgg(figure)
         view = View.of(checked.view, LONGEST_SIDE)
@@ -46,7 +47,7 @@ def draw_page(checked: Checked, path: str | Path) -> None:
         draw_areas(panel(figure, 4.6, 7.3, 3.2, 1.5), checked)
         tell(figure, checked, 9.35)
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=style.DPI, metadata={"Software": None})
+            figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
 
 
 def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
@@ -62,7 +63,7 @@ def head(figure: Figure, checked: Checked) -> None:
         0.949,
         f"{locator(checked.grid)} · {checked.grid.crs} · {checked.card}",
         fontsize=7.5,
-        color=style.MUTED,
+        color=palette.MUTED,
         va="top",
     )
     colour = INKS[checked.status]
@@ -97,7 +98,7 @@ def tell(figure: Figure, checked: Checked, top: float) -> None:
         height = 1 - (top + 0.19 + 0.098 * line) / PAGE[1]
         figure.text(0.045, height, MARKS[finding.level], fontsize=6, color=INKS[finding.level], va="top")
         figure.text(
-            0.062, height, "\n".join(wrapped), fontsize=5.8, color=style.INK, va="top", linespacing=1.16
+            0.062, height, "\n".join(wrapped), fontsize=5.8, color=palette.INK, va="top", linespacing=1.16
         )
         line, shown = line + len(wrapped), shown + 1
     if shown < len(ranked):
@@ -107,7 +108,7 @@ def tell(figure: Figure, checked: Checked, top: float) -> None:
             height,
             f"and {len(ranked) - shown} more: see check.json",
             fontsize=5.8,
-            color=style.MUTED,
+            color=palette.MUTED,
             va="top",
             style="italic",
         )

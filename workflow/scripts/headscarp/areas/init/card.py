@@ -24,7 +24,7 @@ from headscarp.areas.init.study import (
 from headscarp.areas.init.vectors import add_vectors
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
-from headscarp.rendering import render
+from headscarp.templating import fill
 
 
 def drafted(
@@ -85,7 +85,7 @@ def card_text(draft: Draft) -> str:
     composite, experiments = composite_of(draft), experiments_of(draft)
     sampling, why_sampling = sampling_of(draft.grid)
     rows = [name for name, _, _ in experiments]
-    return render(
+    return fill(
         "areas/templates/card.yaml",
         flow=flow,
         block=block,
