@@ -1,144 +1,77 @@
-"""Tables of what published numbers show, and of how far our own training and evaluation windows overlap."""
+"""The audit: what the checks of cards find in published tables, and how far our own windows overlap.
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+Everything of a paper is worked out from its published values by the checks of `scoring.audit.registry`;
+nothing is trained.
+"""
+
+import html as html_module
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from headscarp.errors import HeadscarpError
+from headscarp.exhibits.run_tables import groups_of
+from headscarp.exhibits.runs import mean_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
-from headscarp.exhibits.tidy import frame_of, record, text_record
-from headscarp.files import read_json
-from headscarp.scoring.audit import (
-    COLUMNS,
-    Fit,
-    all_background,
-    f_beta,
-    gains,
-    implied_kappa,
-    implied_miou,
-    implied_share,
-    macro_or_class,
-    printed_f_score,
-)
-from headscarp.scoring.pixel import plain
+from headscarp.exhibits.tidy import frame_of, html_page, markdown_line, record, text_record, write_csv
+from headscarp.files import atomic_path, read_json
+from headscarp.scoring.audit.findings import OVERLAP_ITEM, Finding, Recomputed
+from headscarp.scoring.audit.implied import is_possible_row
+from headscarp.scoring.audit.pairs import ARITHMETIC, UNPOOLED, needed
+from headscarp.scoring.audit.registry import run_checks
 
-FACTORS = "+factors"  # how the name of an experiment with influencing factors ends
 PRINTED = "published"
-IMPLIED = (
-    "worked out from printed accuracy, precision and recall; the printed share is landslide area "
-    "over study area"
-)
+
+# --- the table of one card
+
+# F1 and mIoU of scores.json by way of averaging, and a note on F1; see `scoring.images`.
+AVERAGES = {
+    "pooled": ("f1", "miou", ""),
+    "per_image": ("image_f1", "image_miou", ""),
+    "per_image_with_empty": (
+        "image_f1_with_empty",
+        "image_miou",
+        "empty = 1: F1 of a window that has no landslide and where none is mapped is 1 instead of undefined",
+    ),
+}
+UNSCORED = "no landslide or no test window to score"
+EXACT = 1e-9  # rounding of scores that were not printed
 
 
 def audit(spec: ExhibitSpec) -> pd.DataFrame:
-    """What the printed scores imply, and how far training and validation windows overlap.
+    """What the printed scores of the card show, by the checks of its `audit`.
 
-    Rows such as `table7:unet`, which hold printed numbers only and say `data = published`: landslide share
-    implied by accuracy, precision and recall, kappa and mIoU recomputed from the same three numbers, and what
-    the claimed gain in kappa is made of. Row `zigui`: validation windows that overlap training windows. Needs
-    published records with the key `table`. Options: `tables` ({table of published scores: site}).
+    Rows such as `table7:unet`, which hold printed numbers only and say `data = published`: what each check
+    recomputes. Rows of sites: windows that overlap training windows. Rows such as `unet:pooled`,
+    `unet:per_image` and `unet:per_image_with_empty`, where the exhibit has rows: whether F1 and mIoU of our
+    runs can both be pooled over the same pixels, mean over seeds; pooled scores always can, means over images
+    need not. Options: `overlap` (whether to tell the overlap at its sites).
     """
-    lines = []
-    for table, name in spec.options["tables"].items():
-        printed = printed_rows(spec, table)
-        for row, numbers in printed.items():
-            lines += implied_records(spec, f"{table}:{row}", numbers, area_share(spec, name))
-        lines += gain_records(spec, table, {row: numbers["kappa"] for row, numbers in printed.items()})
-    return frame_of([*lines, *overlap_records(spec)])
+    lines = [printed_record(spec, one) for one in recomputed_of(spec)]
+    if spec.options.get("overlap"):
+        lines += overlap_records(spec)
+    return frame_of([*lines, *own_records(spec)])
 
 
-def printed_rows(spec: ExhibitSpec, table: str) -> dict[str, dict[str, float]]:
-    """{row: {metric: fraction}} of the numbers of one published table, in percent or fractions."""
-    rows = fractions(one for one in spec.published if one.get("table") == table)
-    if not rows:
-        raise HeadscarpError(
-            f"exhibit '{spec.name}' has no published values of table '{table}'; name a table of the "
-            f"card's published values"
-        )
-    return rows
+def recomputed_of(spec: ExhibitSpec) -> Iterator[Recomputed]:
+    """What the checks of the card recompute."""
+    published: dict[str, list[dict[str, Any]]] = {}
+    for one in spec.published:
+        published.setdefault(one["table"], []).append(one)
+    for found in run_checks(spec.checks, published, f"card {spec.card}, audit"):
+        if isinstance(found, Recomputed):
+            yield found
 
 
-def fractions(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """{row: {metric: fraction}} of published records; text is left out."""
-    rows: dict[str, dict[str, float]] = {}
-    for one in records:
-        with suppress(ValueError):
-            rows.setdefault(one["row"], {})[one["metric"]] = float(one["value"]) / (
-                100 if one["unit"] == "percent" else 1
-            )
-    return rows
-
-
-def area_share(spec: ExhibitSpec, name: str) -> float | None:
-    """Landslide area over study area of a site as printed, if both are."""
-    slides, whole = (
-        spec.published_value(name, metric) for metric in ("landslide_area_km2", "study_area_km2")
-    )
-    return slides / whole if slides and whole else None
-
-
-def implied_records(
-    spec: ExhibitSpec, row: str, printed: dict[str, float], share: float | None
-) -> Iterator[dict[str, Any]]:
-    """Tidy records of one printed row; kappa and mIoU in percent, the share as a fraction."""
-    numbers = printed["precision"], printed["recall"], printed["accuracy"]
-    yield record(
-        spec,
-        row,
-        "implied_landslide_share",
-        implied_share(*numbers).value,
-        published=share,
-        data=PRINTED,
-        note=IMPLIED,
-    )
-    for metric, implied in (("kappa", implied_kappa), ("miou", implied_miou)):
-        value = 100 * implied(*numbers).value
-        yield record(
-            spec,
-            row,
-            f"recomputed_{metric}",
-            value,
-            published=100 * printed[metric],
-            data=PRINTED,
-            note=IMPLIED,
-        )
-
-
-def gain_records(spec: ExhibitSpec, table: str, kappa: dict[str, float]) -> Iterator[dict[str, Any]]:
-    """Points of printed kappa over each baseline: as claimed (with factors against without), like for like,
-    and by the factors alone."""
-    for enriched in kappa:
-        proposed = enriched.removesuffix(FACTORS)
-        if proposed == enriched or proposed not in kappa:
-            continue
-        baselines = [row for row in kappa if row != proposed and not row.endswith(FACTORS)]
-        found = gains(kappa, proposed, enriched, baselines)
-        for gain in found:
-            row = f"{table}:{gain['baseline']}"
-            yield record(
-                spec,
-                row,
-                "kappa_gain_claimed",
-                100 * gain["claimed"],
-                data=PRINTED,
-                note=f"claimed gain: printed kappa of {enriched} minus this row's",
-            )
-            note = f"like for like: printed kappa of {proposed}, on the same inputs, minus this row's"
-            yield record(
-                spec, row, "kappa_gain_like_for_like", 100 * gain["like_for_like"], data=PRINTED, note=note
-            )
-        note = f"printed kappa of {enriched} minus that of {proposed}"
-        yield record(
-            spec,
-            f"{table}:{enriched}",
-            "kappa_gain_by_factors",
-            100 * found[0]["inputs"],
-            data=PRINTED,
-            note=note,
-        )
+def printed_record(spec: ExhibitSpec, one: Recomputed) -> dict[str, Any]:
+    """The tidy record of a recomputed value."""
+    if one.text:
+        return text_record(spec, one.row, one.quantity, one.text, data=PRINTED)
+    same = {"published": one.printed, "data": PRINTED, "note": one.note}
+    return record(spec, one.row, one.quantity, one.value, **same)
 
 
 def overlap_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
@@ -160,93 +93,159 @@ def overlap_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
                 yield record(spec, one.name, metric, share, protocol=protocol, data=one.data)
 
 
-# --- zhang2024
+def own_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
+    """Whether F1 and mIoU of our runs can both be pooled, by row, protocol and way of averaging."""
+    for row, protocol, group in groups_of(spec, scored_runs(spec) if spec.runs else []):
+        same = {"protocol": protocol, "data": spec.only_site().data}
+        for average, (*names, note) in AVERAGES.items():
+            pairs = [tuple(one.scores["metrics"].get(name) for name in names) for one in group]
+            pairs = [pair for pair in pairs if None not in pair]
+            name = f"{row}:{average}"
+            if pairs:
+                yield from pair_records(spec, name, pairs, note, same | {"n_seeds": len(pairs)})
+            else:
+                yield record(spec, name, "f1", None, published=None, note=UNSCORED, **same)
 
-READING_NAMES = {"class": "landslide class", "macro": "mean of both classes"}
-COLLAPSED = 0.05  # landslide F1 below which a map says next to nothing of the landslides
-LOOSE = (
-    "almost no landslide is found, so missed landslides and false alarms can change places: the share "
-    "is hardly determined"
-)
-OBJECTIVE = "accuracy"  # what the search of Table 3 maximises
-ALPHAS = (0.5, 1.0, 2.0)
+
+def pair_records(
+    spec: ExhibitSpec, row: str, pairs: Sequence[tuple[float, float]], of_f1: str, same: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Tidy records of pairs of F1 and mIoU, one for each seed: their means, what they need, whether that is
+    possible.
+
+    `of_f1` is a note on F1.
+    """
+    possible = [is_possible_row({"f1": f1, "miou": miou}, EXACT) for f1, miou in pairs]
+    note = ARITHMETIC if all(possible) else UNPOOLED
+    of_seeds = [needed(*pair) for pair in pairs]
+    for metric in of_seeds[0]:
+        value = mean_of([one[metric] for one in of_seeds])
+        noted = of_f1 if of_f1 and metric == "f1" else note
+        yield record(spec, row, metric, value["value"], sd=value["sd"], published=None, note=noted, **same)
+    yield text_record(spec, row, "verdict", verdict_of_pairs(possible), **same)
 
 
-def model_audit(spec: ExhibitSpec) -> pd.DataFrame:
-    """Whether printed columns are of the landslide class or means over both classes, and what follows
-    (zhang2024, Tables 3, 4 and 6).
+def verdict_of_pairs(possible: Sequence[bool]) -> str:
+    """Whether pairs are possible, in words."""
+    if all(possible):
+        return "possible"
+    return (
+        f"impossible for {possible.count(False)} of {len(possible)} seeds" if any(possible) else "impossible"
+    )
 
-    Rows such as `table4:focal_50` say `data = published`: sum of absolute errors of the nearest confusion
-    matrix when the columns are of the landslide class as named (`error_class`) and when they are the means
-    that the options name (`error_macro`), the `reading` that fits better, and under it the landslide share of
-    the evaluated pixels and precision, recall and F1 of the landslide class; the printed F1 stands beside.
-    Row `all_background`: what a map without landslides scores. Rows `eq7:alpha_2`: Eq. 7 as printed and the
-    F-score that it should be. Rows of sites: overlap of our own windows. Needs published records with the key
-    `table`. Options: `tables` ({table: {columns: {printed column: metric}}}), `background_accuracy` (pixel
-    accuracy of an all-background answer as the paper's data imply it), `search` (table of trials, default
-    table3).
+
+# --- the table of all cards
+
+COLUMNS = [
+    "item",
+    "card",
+    "table",
+    "row",
+    "quantity",
+    "value",
+    "low",
+    "high",
+    "expected",
+    "verdict",
+    "explanation",
+]
+NUMBERS = ["value", "low", "high", "expected"]
+TITLE = "What the published numbers themselves show"
+# Items and titles of cards are in their `audit`.
+OVERLAP_TITLE = "Overlap of training with validation and test windows, measured on our own samples"
+OVERLAPPING, SEPARATE = "overlapping", "separate"
+WHAT = {
+    "validation_windows_overlapping_training": "share of validation windows that overlap a training window",
+    "test_windows_overlapping_training": "share of test windows that overlap a training window",
+    "test_pixels_in_training_windows": "share of test pixels that lie in a training window",
+}
+
+
+def audit_of_cards(plan: Mapping[str, Any]) -> pd.DataFrame:
+    """Findings with `COLUMNS`, by item; fractions, but points of percent where a quantity says so.
+
+    Args:
+        plan: `audits` ([{card, item, title, checks, published}], `published` as in `scoring.audit.published`)
+            and `samples` ([{card, site, protocol, folder}]).
     """
     lines: list[dict[str, Any]] = []
-    fits: list[Fit] = []
-    for table, reading in spec.options["tables"].items():
-        for row, numbers in printed_rows(spec, table).items():
-            found = macro_or_class(
-                {name: numbers[name] for name in COLUMNS if name in numbers}, reading["columns"]
-            )
-            fits.append(next(iter(found.values())))
-            lines += reading_records(spec, f"{table}:{row}", numbers, found)
-    lines += background_records(spec, 1 - spec.options["background_accuracy"])
-    lines += formula_records(spec, fits[0])
-    return frame_of([*lines, *overlap_records(spec)])
+    for one in plan["audits"]:
+        for found in run_checks(one["checks"], one["published"], f"card {one['card']}, audit"):
+            if isinstance(found, Finding):
+                lines.append({"item": one["item"], "card": one["card"]} | found._asdict())
+    for sample in plan["samples"]:
+        lines += overlap_lines(sample)
+    frame = pd.DataFrame(sorted(lines, key=lambda line: line["item"]), columns=COLUMNS)
+    frame[NUMBERS] = frame[NUMBERS].astype(float)
+    return frame
 
 
-def reading_records(
-    spec: ExhibitSpec, row: str, printed: Mapping[str, float], fits: Mapping[str, Fit]
-) -> Iterator[dict[str, Any]]:
-    """Tidy records of one printed row under both readings, the better one first in `fits`."""
-    reading, best = next(iter(fits.items()))
-    for name in ("class", "macro"):
-        yield record(spec, row, f"error_{name}", fits[name].error, data=PRINTED)
-    yield text_record(spec, row, "reading", READING_NAMES[reading], data=PRINTED)
-    note = LOOSE if best.metric("f1") < COLLAPSED else ""
-    yield record(spec, row, "implied_landslide_share", best.share, data=PRINTED, note=note)
-    for metric in ("precision", "recall", "f1"):
-        beside = printed[metric] if metric == "f1" else None
-        value = plain({metric: np.float64(best.metric(metric))})[metric]
-        yield record(spec, row, f"implied_landslide_{metric}", value, published=beside, data=PRINTED)
+def overlap_lines(sample: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Shares of evaluated windows that overlap a training window, and of test pixels inside one; none where
+    none is evaluated."""
+    place = f"{sample['site']}:{sample['protocol']}"
+    for name, share in read_json(Path(sample["folder"]) / "samples.json")["overlap"].items():
+        if share is None:
+            continue
+        text = f"{WHAT.get(name, name.replace('_', ' '))} of {sample['site']}, {sample['protocol']} protocol"
+        found = Finding("", place, name, share, OVERLAPPING if share else SEPARATE, text)
+        yield {"item": OVERLAP_ITEM, "card": sample["card"]} | found._asdict()
 
 
-def background_records(spec: ExhibitSpec, share: float) -> Iterator[dict[str, Any]]:
-    """Tidy records of a map without landslides; beside its accuracy the best that the search printed."""
-    trials = printed_rows(spec, spec.options.get("search", "table3"))
-    best = max(numbers[OBJECTIVE] for numbers in trials.values())
-    metrics = plain({name: np.float64(value) for name, value in all_background(share).items()})
-    note = (
-        f"a map without landslides where {share:.1%} are landslides; beside its accuracy the best of "
-        f"{len(trials)} printed trials"
+def titles_of(plan: Mapping[str, Any]) -> dict[int, str]:
+    """The title of each item."""
+    return {one["item"]: one["title"] for one in plan["audits"]} | {OVERLAP_ITEM: OVERLAP_TITLE}
+
+
+def write_audit(
+    frame: pd.DataFrame, titles: Mapping[int, str], csv: str | Path, md: str | Path, html: str | Path
+) -> None:
+    """Write the findings as CSV, and by item as Markdown and HTML, each atomically."""
+    write_csv(frame, csv)
+    for path, text in ((md, to_markdown(frame, titles)), (html, to_html(frame, titles))):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+HEADS = ["Where", "What", "Value", "Range", "Beside", "Verdict"]
+
+
+def cells_of(found: Any) -> list[str]:
+    """One finding as text."""
+    where = ": ".join(filter(None, [found.table, found.row.replace("_", " ")]))
+    bounds = f"{found.low:.4f} to {found.high:.4f}" if math.isfinite(found.low) else ""
+    value, beside = (
+        f"{number:.4f}" if math.isfinite(number) else "" for number in (found.value, found.expected)
     )
-    for metric in ("accuracy", "macro_precision", "macro_recall", "macro_f1", "miou"):
-        beside = best if metric == OBJECTIVE else None
-        yield record(
-            spec, "all_background", metric, metrics[metric], published=beside, data=PRINTED, note=note
-        )
+    return [
+        where,
+        f"{found.quantity.replace('_', ' ')}: {found.explanation}",
+        value,
+        bounds,
+        beside,
+        found.verdict,
+    ]
 
 
-def formula_records(spec: ExhibitSpec, fit: Fit) -> Iterator[dict[str, Any]]:
-    """Tidy records of Eq. 7 as printed beside the F-score, at the landslide precision and recall of one
-    row."""
-    precision, recall = fit.metric("precision"), fit.metric("recall")
-    note = (
-        f"Eq. 7 at precision {precision:.2f} and recall {recall:.2f}: as printed it is an F-score at "
-        f"alpha = 1 only"
-    )
-    for alpha in ALPHAS:
-        for metric, formula in (("eq7_as_printed", printed_f_score), ("f_beta", f_beta)):
-            yield record(
-                spec,
-                f"eq7:alpha_{alpha:g}",
-                metric,
-                formula(precision, recall, alpha),
-                data=PRINTED,
-                note=note,
-            )
+def to_markdown(frame: pd.DataFrame, titles: Mapping[int, str]) -> str:
+    parts = [f"# {TITLE}", ""]
+    for item, part in frame.groupby("item", sort=False):
+        parts += [f"## {item}. {titles[item]}", "", markdown_line(HEADS), "|" + " --- |" * len(HEADS)]
+        parts += [*(markdown_line(cells_of(found)) for found in part.itertuples()), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def to_html(frame: pd.DataFrame, titles: Mapping[int, str]) -> str:
+    def row_of(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html_module.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    parts = [f"<h1>{html_module.escape(TITLE)}</h1>"]
+    for item, part in frame.groupby("item", sort=False):
+        parts += [
+            f"<h2>{item}. {html_module.escape(titles[item])}</h2>",
+            "<table>",
+            f"<thead>{row_of(HEADS, 'th')}</thead>",
+            "<tbody>",
+        ]
+        parts += [*(row_of(cells_of(found), "td") for found in part.itertuples()), "</tbody>", "</table>"]
+    return html_page(TITLE, parts, [])

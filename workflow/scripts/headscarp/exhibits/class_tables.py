@@ -1,5 +1,5 @@
 """Tables of maps of several classes: data and samples, scores by class, extraction of landslides,
-fine-tuning, change, and their audit."""
+fine-tuning and change."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.audit_tables import PRINTED, printed_rows
 from headscarp.exhibits.runs import BOOTSTRAP_SEED, effects, mean_of
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record, text_record
 from headscarp.files import read_json
 from headscarp.mapping.raster import CLASS_NAMES
-from headscarp.scoring.audit import audit_row
 from headscarp.scoring.bootstrap import intervals, require_same_cells
 from headscarp.scoring.classes import ClassCells, absence_notes, read_class_cells
 from headscarp.scoring.extraction import EXTRACTION
@@ -358,36 +356,3 @@ def change_numbers(made: Mapping[str, Any]) -> dict[str, dict[str, float]]:
             for one in made["transitions"]
         }
     return numbers
-
-
-# --- what the printed tables say of each other
-
-ROUNDING = 0.005  # half a unit of the last printed place
-READ_AS = {
-    "oe": "1 - printed DP",
-    "ce": "1 - printed landslide precision, so that it counts pixels",
-    "qp": "TP / (TP + FP + FN) from printed DP and CE",
-}
-
-
-def extraction_audit(spec: ExhibitSpec) -> pd.DataFrame:
-    """Printed OE, CE and QP beside what the printed DP, CE and landslide precision make of them (xia2021,
-    Tables 3 and 4).
-
-    Rows such as `table4:fcn8s`, which say `data = published`; the note tells whether the two agree within
-    rounding. Needs published records with the key `table`. Options: `classes` (table of precision by class,
-    default table3), `extraction` (table of DP, QP, OE and CE, default table4).
-    """
-    table = spec.options.get("extraction", "table4")
-    precision = {
-        row: numbers[LANDSLIDE]
-        for row, numbers in printed_rows(spec, spec.options.get("classes", "table3")).items()
-    }
-    lines = []
-    for row, printed in printed_rows(spec, table).items():
-        known = printed | ({"precision": precision[row]} if row in precision else {})
-        for finding in audit_row(known, ROUNDING):
-            note = f"{finding['check'].upper()} {finding['verdict']} with {READ_AS[finding['check']]}"
-            same = {"published": finding["stated"], "data": PRINTED, "note": note}
-            lines.append(record(spec, f"{table}:{row}", finding["check"], finding["recomputed"], **same))
-    return frame_of(lines)

@@ -1,13 +1,15 @@
 """What each kind of exhibit reads, so that a table or figure asks for its own runs and layers only."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Needs:
     """Files of a run, of a run applied to the exhibit's target site, of a run applied to every other site of
     the exhibit (`cross`) and of a search, and parts of a site and of the target site (`raw`, `layers`,
-    `cube`, `samples`), that a kind of exhibit reads; `module` of this package makes it."""
+    `cube`, `samples`), that a kind of exhibit reads; `module` of this package makes it. `optional` holds
+    parts of a site that are read where an option of the exhibit is true, by the option's name."""
 
     module: str
     run: tuple[str, ...] = ()
@@ -16,10 +18,9 @@ class Needs:
     target: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     cross: tuple[str, ...] = ()
+    optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-# Cards whose published numbers are audited together, see `paper_audits`.
-AUDITED = ("gao2021", "zhang2024", "xia2021", "stfusion", "xing2026")
 SCORES = ("scores.json", "cells.npz")
 CLASS_SCORES = ("scores.json", "classes.npz")
 TRIALS = ("trials.csv", "best.json")
@@ -31,7 +32,7 @@ TABLES = {
     "scores": Needs("tables", run=SCORES),
     "objects": Needs("tables", run=SCORES),
     "complexity": Needs("tables", run=("map.json", "run.json")),
-    "audit": Needs("audit_tables", site=("samples",)),
+    "audit": Needs("audit_tables", run=("scores.json",), optional={"overlap": ("samples",)}),
     "class_shares": Needs("factor_tables", site=("layers",)),
     "factor_classes": Needs("factor_tables", site=("layers",)),
     "search": Needs("run_tables", search=TRIALS),
@@ -40,7 +41,6 @@ TABLES = {
     "mcnemar": Needs("run_tables", run=("predictions.npz",)),
     "order_spread": Needs("run_tables", run=("scores.json",)),
     "inventory": Needs("inventory_tables", elsewhere=("inventory.gpkg", "inventory.json"), target=("raw",)),
-    "model_audit": Needs("audit_tables", site=("samples",)),
     "left_out_scenes": Needs("scene_tables", run=SCORES),
     "data_sources": Needs("class_tables", site=("layers", "samples")),
     "class_ratios": Needs("class_tables", site=("samples",)),
@@ -49,9 +49,7 @@ TABLES = {
     "fine_tuning": Needs("class_tables", run=CLASS_SCORES),
     "paired_effect": Needs("class_tables", run=CLASS_SCORES),
     "change_table": Needs("class_tables", run=("change/change.json",)),
-    "extraction_audit": Needs("class_tables"),
     "ablation_effects": Needs("fusion_tables", run=SCORES),
-    "fusion_audit": Needs("fusion_tables", run=("scores.json",)),
     "date_table": Needs("fusion_tables", site=("cube",)),
     "score_gains": Needs("cross_tables", run=SCORES),
     "cross_scene": Needs("cross_tables", run=SCORES, cross=SCORES),

@@ -8,21 +8,20 @@ import pandas as pd
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.audit_tables import audit, model_audit
+from headscarp.exhibits.audit_tables import audit
 from headscarp.exhibits.class_tables import (
     change_table,
     class_ratios,
     class_scores,
     data_sources,
     extraction,
-    extraction_audit,
     fine_tuning,
     paired_effect,
 )
 from headscarp.exhibits.comparison_tables import network_comparison, pairwise
 from headscarp.exhibits.cross_tables import cross_scene, lightweight, score_gains
 from headscarp.exhibits.factor_tables import class_shares, factor_classes
-from headscarp.exhibits.fusion_tables import ablation_effects, date_table, fusion_audit
+from headscarp.exhibits.fusion_tables import ablation_effects, date_table
 from headscarp.exhibits.inventory_tables import inventory
 from headscarp.exhibits.rasters import site_grid, units_of, values_of
 from headscarp.exhibits.run_tables import hyperparameters, mcnemar, order_spread, printed_scores, search
@@ -176,7 +175,6 @@ TABLES: dict[str, Callable[[ExhibitSpec], pd.DataFrame]] = {
     "mcnemar": mcnemar,
     "order_spread": order_spread,
     "inventory": inventory,
-    "model_audit": model_audit,
     "left_out_scenes": left_out_scenes,
     "data_sources": data_sources,
     "class_ratios": class_ratios,
@@ -185,9 +183,7 @@ TABLES: dict[str, Callable[[ExhibitSpec], pd.DataFrame]] = {
     "fine_tuning": fine_tuning,
     "paired_effect": paired_effect,
     "change_table": change_table,
-    "extraction_audit": extraction_audit,
     "ablation_effects": ablation_effects,
-    "fusion_audit": fusion_audit,
     "date_table": date_table,
     "network_comparison": network_comparison,
     "pairwise": pairwise,

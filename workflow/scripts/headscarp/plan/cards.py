@@ -259,6 +259,7 @@ class Card:
     archive: Path | None
     claims: dict[str, Claim]
     apply: tuple[dict[str, str], ...] = ()
+    audit: dict[str, Any] = field(default_factory=dict)
 
     @property
     def targets(self) -> set[str]:
@@ -425,6 +426,7 @@ def resolve_card(
         workflow / "cards" / record["archive"] if "archive" in record else None,
         {key: resolve_claim(name, key, claim) for key, claim in record.get("claims", {}).items()},
         tuple(record.get("apply", [])),
+        record.get("audit", {}),
     )
 
 
@@ -718,8 +720,8 @@ def resolve_printed(test: dict, metric: str) -> dict[str, Any] | None:
 
 
 def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Published values by exhibit: {exhibit: [{row, metric, value, unit}]}, text where the paper prints text;
-    an own row has none."""
+    """Published values by exhibit: {exhibit: [{row, metric, value, printed, unit}]}, `printed` as it stands
+    and `value` a number, or text where the paper prints text; an own row has none."""
     tables: dict[str, list[dict[str, Any]]] = {}
     with open(path, encoding="utf-8", newline="") as stream:
         for line in csv.DictReader(stream):
@@ -727,6 +729,7 @@ def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
                 "row": line["row"],
                 "metric": line["metric"],
                 "value": number_or_text(line["value"]),
+                "printed": line["value"],
                 "unit": line["unit"],
             }
             tables.setdefault(line["table"], []).append(record)

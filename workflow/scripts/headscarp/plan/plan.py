@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.needs import AUDITED, CLASS_SCORES, SCORES
+from headscarp.exhibits.needs import CLASS_SCORES, SCORES
+from headscarp.plan.audit import AUDIT, check_audits
 from headscarp.plan.cards import (
     CELLS,
     CLASS_METRICS,
@@ -258,8 +259,14 @@ class Plan:
             for name in needs.cross
         ]
         files += [f"{search['folder']}/{name}" for search in self._searches(exhibit) for name in needs.search]
+        optional = [
+            part
+            for option in needs.optional
+            if exhibit.options.get(option)
+            for part in needs.optional[option]
+        ]
         for name in exhibit.sites:
-            files += self._site_files(exhibit, name, needs.site)
+            files += self._site_files(exhibit, name, (*needs.site, *optional))
         if exhibit.target:
             files += self._site_files(exhibit, exhibit.target, needs.site if of_target else needs.target)
         return list(dict.fromkeys(files))
@@ -337,6 +344,7 @@ class Plan:
             "searches": self._searches(exhibit),
             "target": self._site_record(exhibit, exhibit.target) if exhibit.target else None,
             "experiments": {row: self._described(card, row, exhibit.sites[0]) for row in exhibit.rows},
+            "checks": card.audit.get("checks", []) if exhibit.kind == AUDIT else [],
         }
 
     def _described(self, card: Card, experiment: str, site: str) -> dict[str, Any]:
@@ -353,13 +361,13 @@ class Plan:
         """Published values of an exhibit, or of the table that its options name; those of all tables, each
         with its table, for audits."""
         published = self.cards[exhibit.card].published
-        if exhibit.kind in ("audit", "model_audit", "extraction_audit", "fusion_audit"):
+        if exhibit.kind == AUDIT:
             return [record | {"table": table} for table, records in published.items() for record in records]
         return published.get(exhibit.options.get("published", exhibit.name), [])
 
     def audit_targets(self) -> list[str]:
-        """Files with the audit of the published numbers of the selected cards, if any has some."""
-        return list(AUDIT_TABLES) if any(card in AUDITED for card in self.selected) else []
+        """Files with the audit of the selected cards, if any has one."""
+        return list(AUDIT_TABLES) if any(self.cards[name].audit for name in self.selected) else []
 
     def audit_samples(self) -> list[dict[str, str]]:
         """Windows of the selected cards, by site and protocol, whose overlap the audit tells."""
@@ -381,9 +389,10 @@ class Plan:
         ]
 
     def audit_record(self) -> dict[str, Any]:
-        """All that `exhibits.paper_audits` takes."""
-        published = {card: self.cards[card].published for card in AUDITED if card in self.selected}
-        return {"published": published, "samples": self.audit_samples()}
+        """All that `exhibits.audit_tables.audit_of_cards` takes."""
+        cards = [self.cards[name] for name in self.selected if self.cards[name].audit]
+        audits = [{"card": card.name, "published": card.published} | card.audit for card in cards]
+        return {"audits": audits, "samples": self.audit_samples()}
 
     def claim_tests(self) -> list[tuple[Claim, ClaimTest]]:
         """The claims of the selected cards, each with those of its tests that selected cards run, in
@@ -739,6 +748,7 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
         require_known(name, cards, "config.yaml, cards: card")
     refuse_shared_experiments(cards)
     check_claims(cards)
+    check_audits(cards)
     mirror = config["mirror"] or os.environ.get("HEADSCARP_MIRROR")
     data = config["data"] or os.environ.get("HEADSCARP_DATA")
     offline = config["offline"] or bool(os.environ.get("HEADSCARP_OFFLINE"))
