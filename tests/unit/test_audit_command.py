@@ -15,9 +15,9 @@ from sklearn import metrics as sk
 
 from headscarp.__main__ import BAD, main
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.audit_tables import audit_of_cards, titles_of, write_audit
+from headscarp.exhibits.audit import audit_of_cards, titles_of, write_audit
 from headscarp.files import write_json
-from headscarp.plan.cards import read_published
+from headscarp.plan.read import read_published
 from headscarp.scoring.audit.possible import (
     QUANTITIES,
     Printed,

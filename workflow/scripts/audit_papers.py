@@ -1,6 +1,6 @@
 """Rule audit_papers: what the published numbers of the selected papers say of each other, as a table."""
 
-from headscarp.exhibits.audit_tables import audit_of_cards, titles_of, write_audit
+from headscarp.exhibits.audit import audit_of_cards, titles_of, write_audit
 from headscarp.job import job
 
 if "snakemake" in globals():

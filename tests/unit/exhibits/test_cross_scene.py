@@ -11,9 +11,11 @@ from rasterio.transform import array_bounds
 from scipy import ndimage
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.cross_figures import cross_matrix
-from headscarp.exhibits.cross_tables import cross_scene, lightweight, score_gains
-from headscarp.exhibits.tidy import to_markdown
+from headscarp.exhibits.figures.cross_matrix import cross_matrix
+from headscarp.exhibits.render import to_markdown
+from headscarp.exhibits.tables.costs import lightweight
+from headscarp.exhibits.tables.gains import score_gains
+from headscarp.exhibits.tables.scenes import cross_scene
 from headscarp.geo.grid import part_of
 from headscarp.geo.layer import read_layer
 from headscarp.plan.plan import Run, load_plan

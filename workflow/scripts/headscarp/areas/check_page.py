@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -16,24 +17,17 @@ from headscarp.areas.alignment import REACH
 from headscarp.areas.check import ERROR, LEVELS, NOTE, OK, WARNING, Checked, image_after
 from headscarp.areas.slide_areas import area_density
 from headscarp.codes import LANDSLIDE
-from headscarp.exhibits import style
-from headscarp.exhibits.maps import (
-    IMAGE_SLIDE,
-    bare,
-    hatch,
-    kilometres,
-    locator,
-    outline,
-    shade,
-    show,
-    stretch,
-)
-from headscarp.exhibits.rasters import View
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import DPI, look
+from headscarp.exhibits.panels.ground import ELEVATION, shade, stretch
+from headscarp.exhibits.panels.location import locator
+from headscarp.exhibits.panels.marks import bare, hatch, kilometres, north_arrow, outline, scale_bar, show
+from headscarp.exhibits.panels.view import View
 from headscarp.files import atomic_path
 
 PAGE = (8.27, 11.69)  # inches: A4
 LONGEST_SIDE = 700
-INKS = {ERROR: style.SLIDE, WARNING: "#B35900", NOTE: style.WATER, OK: "#00694C"}
+INKS = {ERROR: palette.SLIDE, WARNING: "#B35900", NOTE: palette.WATER, OK: "#00694C"}
 MARKS = {ERROR: "✖", WARNING: "▲", NOTE: "●", OK: "✔"}
 BAND_INKS = {
     "blue": "#0072B2",
@@ -52,7 +46,7 @@ MOST_LINES = 21
 
 def draw_page(checked: Checked, path: str | Path) -> None:
     """Write the page of a site as PNG, atomically."""
-    with style.look():
+    with look():
         figure = Figure(figsize=PAGE)
         FigureCanvasAgg(figure)
         view = View.of(checked.view, LONGEST_SIDE)
@@ -65,7 +59,7 @@ def draw_page(checked: Checked, path: str | Path) -> None:
         draw_areas(panel(figure, 4.6, 7.3, 3.2, 1.5), checked)
         tell(figure, checked, 9.35)
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=style.DPI, metadata={"Software": None})
+            figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
 
 
 def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
@@ -82,7 +76,7 @@ def head(figure: Figure, checked: Checked) -> None:
         0.949,
         f"{locator(checked.grid)} · {checked.grid.crs} · {checked.card}",
         fontsize=7.5,
-        color=style.MUTED,
+        color=palette.MUTED,
         va="top",
     )
     verdict = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items())
@@ -105,7 +99,7 @@ def empty(axes: Axes, text: str) -> None:
     """Say why a panel shows nothing."""
     axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
     axes.spines[:].set(visible=True, color="#CCCCCC")
-    axes.text(0.5, 0.5, textwrap.fill(text, 34), ha="center", va="center", color=style.MUTED, fontsize=8)
+    axes.text(0.5, 0.5, textwrap.fill(text, 34), ha="center", va="center", color=palette.MUTED, fontsize=8)
 
 
 def draw_image(axes: Axes, checked: Checked, view: View) -> None:
@@ -117,11 +111,11 @@ def draw_image(axes: Axes, checked: Checked, view: View) -> None:
         return
     show(axes, stretch(np.stack([view.thin(checked.layers[name]) for name in names], axis=-1)), view)
     if checked.label is not None:
-        outline(axes, view.thin(checked.label) == LANDSLIDE, view, IMAGE_SLIDE, 0.5)
+        outline(axes, view.thin(checked.label) == LANDSLIDE, view, palette.IMAGE_SLIDE, 0.5)
     border(axes, checked, view, "#0072B2")
     finish_map(axes, checked, view)
     handles = [
-        Line2D([], [], color=IMAGE_SLIDE, lw=1.4, label="landslides"),
+        Line2D([], [], color=palette.IMAGE_SLIDE, lw=1.4, label="landslides"),
         Line2D([], [], color="#0072B2", lw=1.2, ls="--", label="study area"),
     ]
     axes.legend(
@@ -157,8 +151,8 @@ def border(axes: Axes, checked: Checked, view: View, colour: str) -> None:
 
 def finish_map(axes: Axes, checked: Checked, view: View) -> None:
     kilometres(axes, checked.view)
-    style.scale_bar(axes, view.width_km)
-    style.north_arrow(axes)
+    scale_bar(axes, view.width_km)
+    north_arrow(axes)
 
 
 def draw_relief(axes: Axes, checked: Checked, view: View) -> None:
@@ -169,7 +163,7 @@ def draw_relief(axes: Axes, checked: Checked, view: View) -> None:
         return
     elevation = view.thin(checked.elevation)
     image = np.repeat(shade(elevation, view)[..., None], 3, axis=-1)
-    tint = ScalarMappable(cmap=style.ELEVATION)
+    tint = ScalarMappable(cmap=ELEVATION)
     tint.set_clim(np.nanmin(elevation), np.nanmax(elevation))
     colours = tint.to_rgba(np.nan_to_num(elevation, nan=np.nanmin(elevation)))[..., :3]
     image = np.clip(colours * (0.35 + 0.75 * image), 0, 1)
@@ -195,9 +189,7 @@ def draw_coverage(axes: Axes, checked: Checked, view: View) -> None:
         return
     missing = view.thin(sum(np.isnan(values).astype(int) for values in layers.values()))
     most = min(MOST_MISSING, max(1, len(layers)))
-    colours = ListedColormap(
-        ["#F2F2F2", *style.matplotlib.colormaps["cividis_r"](np.linspace(0.25, 1, most))]
-    )
+    colours = ListedColormap(["#F2F2F2", *colormaps["cividis_r"](np.linspace(0.25, 1, most))])
     drawn = show(
         axes,
         np.minimum(missing, most),
@@ -241,7 +233,12 @@ def draw_alignment(axes: Axes, checked: Checked) -> None:
     axes.axvline(0, color="white", lw=0.6, ls=":")
     axes.plot(0, 0, "o", mfc="none", mec="white", ms=9, mew=1.4)
     axes.plot(
-        -aligned.cols, -aligned.rows, "+", color=style.SLIDE if aligned.is_told else style.MUTED, ms=10, mew=2
+        -aligned.cols,
+        -aligned.rows,
+        "+",
+        color=palette.SLIDE if aligned.is_told else palette.MUTED,
+        ms=10,
+        mew=2,
     )
     axes.set(xticks=range(-10, 11, 5), yticks=range(-10, 11, 5))
     axes.set(xlabel="Labels moved east (px)", ylabel="Labels moved south (px)")
@@ -279,7 +276,7 @@ def draw_values(axes: Axes, checked: Checked) -> None:
     for index, (name, values) in enumerate(inside.items()):
         band = name.split(" ")[0].split("_")[-1]
         counts, _ = np.histogram(values, edges, density=True)
-        colour = BAND_INKS.get(band, style.OKABE_ITO[index % len(style.OKABE_ITO)])
+        colour = BAND_INKS.get(band, palette.OKABE_ITO[index % len(palette.OKABE_ITO)])
         axes.plot(
             (edges[:-1] + edges[1:]) / 2,
             counts,
@@ -301,7 +298,9 @@ def draw_areas(axes: Axes, checked: Checked) -> None:
         empty(axes, "no landslides at hand")
         return
     centres, density = area_density(checked.areas)
-    axes.loglog(centres, density, "o", color=style.OKABE_ITO[0], ms=3.5, label=f"{len(checked.areas)} slides")
+    axes.loglog(
+        centres, density, "o", color=palette.OKABE_ITO[0], ms=3.5, label=f"{len(checked.areas)} slides"
+    )
     if checked.tail:
         tail = checked.tail
         x = np.geomspace(tail.cutoff, checked.areas.max(), 20)
@@ -309,11 +308,11 @@ def draw_areas(axes: Axes, checked: Checked) -> None:
         axes.loglog(
             x,
             law,
-            color=style.OKABE_ITO[1],
+            color=palette.OKABE_ITO[1],
             lw=1.4,
             label=f"tail, exponent {tail.exponent:.2f} ± {tail.error:.2f}",
         )
-    axes.axvline(checked.grid.resolution**2, color=style.MUTED, lw=0.9, ls="--", label="one cell")
+    axes.axvline(checked.grid.resolution**2, color=palette.MUTED, lw=0.9, ls="--", label="one cell")
     axes.set(xlabel="Area (m²)", ylabel="Slides per m²")
     axes.legend(fontsize=6.5, handlelength=1.6)
 
@@ -335,7 +334,7 @@ def tell(figure: Figure, checked: Checked, top: float) -> None:
         height = 1 - (top + 0.19 + 0.098 * line) / PAGE[1]
         figure.text(0.045, height, MARKS[finding.level], fontsize=6, color=INKS[finding.level], va="top")
         figure.text(
-            0.062, height, "\n".join(wrapped), fontsize=5.8, color=style.INK, va="top", linespacing=1.16
+            0.062, height, "\n".join(wrapped), fontsize=5.8, color=palette.INK, va="top", linespacing=1.16
         )
         line, shown = line + len(wrapped), shown + 1
     if shown < len(ranked):
@@ -345,7 +344,7 @@ def tell(figure: Figure, checked: Checked, top: float) -> None:
             height,
             f"and {len(ranked) - shown} more: see check.json",
             fontsize=5.8,
-            color=style.MUTED,
+            color=palette.MUTED,
             va="top",
             style="italic",
         )

@@ -18,23 +18,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from headscarp.codes import UNMAPPED
-from headscarp.exhibits import style
-from headscarp.exhibits.maps import (
-    IMAGE_SLIDE,
-    Page,
-    bare,
-    composite,
-    draw_inventory,
-    grey_relief,
-    hillshade,
-    locator,
-    place,
-    rings_of,
-    show,
-)
-from headscarp.exhibits.rasters import View, site_grid, values_of
+from headscarp.exhibits.figures.probability_maps import draw_inventory
+from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.layers import site_grid, values_of
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import WIDTH, look, new_figure, panel_letter
+from headscarp.exhibits.panels.ground import composite, grey_relief, hillshade
+from headscarp.exhibits.panels.legend import swatches
+from headscarp.exhibits.panels.location import locator
+from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
+from headscarp.exhibits.panels.page import Page, place
+from headscarp.exhibits.panels.vectors import rings_of
+from headscarp.exhibits.panels.view import View
+from headscarp.exhibits.render import number_text
 from headscarp.exhibits.spec import TWIN, SiteFiles
-from headscarp.exhibits.tidy import SIMULATED, metric_label, number_text
+from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path, read_json, relative_address
 from headscarp.geo.grid import Grid
 
@@ -49,7 +47,7 @@ PROTOCOLS = {
 }
 MAP_FILES = {
     "probability.tif": "probability of landslide",
-    "classes.tif": "classes",
+    "mask.tif": "landslides and other ground",
     "landslides.gpkg": "landslides as polygons",
     "item.json": "STAC item",
 }
@@ -68,25 +66,24 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class MappedRun:
-    """One run that mapped the site: `folder` holds run.json and scores.json, `maps` probability.tif,
-    landslides.gpkg and what belongs to them, and scores.json of its own where the run was applied to another
-    site than it was trained on."""
+    """One run that mapped the site: `folder` holds run.json, `home` scores.json of the site that it was
+    trained on, and `maps` probability.tif, landslides.gpkg and what belongs to them, with scores.json of its
+    own where the map was scored."""
 
     label: str
     experiment: str
     protocol: str
     seed: int
     folder: Path
+    home: Path
     maps: Path
     trained_on: str | None
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "MappedRun":
-        folder = Path(record["folder"])
         names = (record[key] for key in ("label", "experiment", "protocol"))
-        return cls(
-            *names, int(record["seed"]), folder, Path(record.get("maps", folder)), record.get("trained_on")
-        )
+        folders = (Path(record[key]) for key in ("folder", "home", "maps"))
+        return cls(*names, int(record["seed"]), *folders, record.get("trained_on"))
 
     @property
     def name(self) -> str:
@@ -104,7 +101,7 @@ class MappedRun:
     @property
     def scores_path(self) -> Path:
         own = self.maps / "scores.json"
-        return own if own.exists() else self.folder / "scores.json"
+        return own if own.exists() else self.home / "scores.json"
 
     @property
     def is_mapped(self) -> bool:
@@ -121,9 +118,8 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
         record: `name`, `title`, `data` (twin or real), `folder` (of the site: layers/ with layers.json),
             `raw` (folder of its raw files, left out: raw/ in `folder`), `card`, `citation` (None: none),
             `scale`, `composite` (three layers shown as red, green and blue; None: shaded relief) and `runs`,
-            each of `label`, `experiment`, `protocol`, `seed`, `folder` and, where the maps lie elsewhere (a
-            scene of a collage, another site than the run was trained on), `maps` and the title of that site,
-            `trained_on`.
+            each of `label`, `experiment`, `protocol`, `seed`, the folders of `MappedRun` and, where it was
+            trained on another site, the title of that, `trained_on`.
         target: the page; addresses in it are relative to its folder.
 
     Raises:
@@ -138,7 +134,7 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
     )
     parts = [*heading(site, layers, folder)]
     if shown:
-        with style.look():
+        with look():
             parts += [*map_parts(site, shown, record["composite"]), *landslide_parts(site, shown, folder)]
     parts += [
         *score_parts(runs, folder),
@@ -390,14 +386,14 @@ def draw_map(site: SiteFiles, run: MappedRun, channels: Sequence[str] | None) ->
     if len(panels) > 3:
         draw_inventory(panels[3], site, view)
     for index, (axes, title) in enumerate(zip(panels, titles, strict=True)):
-        axes.set_title(f"{style.panel_letter(index)} {title}")
+        axes.set_title(f"{panel_letter(index)} {title}")
         bare(axes)
-    style.scale_bar(panels[0], view.width_km)
-    style.north_arrow(panels[0])
-    bar = place(figure, (0.08 * style.WIDTH, figure.get_figheight() - 0.6, 0.4 * style.WIDTH, 0.1))
+    scale_bar(panels[0], view.width_km)
+    north_arrow(panels[0])
+    bar = place(figure, (0.08 * WIDTH, figure.get_figheight() - 0.6, 0.4 * WIDTH, 0.1))
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="Probability of landslide")
-    handles = [Line2D([], [], color=IMAGE_SLIDE, lw=1.2, label="Mapped landslide")]
-    handles += style.swatches([(style.SLIDE, "Landslide of the inventory")]) if len(panels) > 3 else []
+    handles = [Line2D([], [], color=palette.IMAGE_SLIDE, lw=1.2, label="Mapped landslide")]
+    handles += swatches([(palette.SLIDE, "Landslide of the inventory")]) if len(panels) > 3 else []
     figure.legend(handles=handles, loc="lower right", bbox_to_anchor=(0.97, 0.18 / figure.get_figheight()))
     return figure
 
@@ -418,7 +414,7 @@ def relief_of(site: SiteFiles, view: View) -> np.ndarray:
 def draw_slides(axes: Axes, polygons: Any) -> None:
     """Outlines of landslides over a dark halo that parts them from bright ground."""
     rings = rings_of(polygons)
-    for colour, width in ((style.INK, 0.9), (IMAGE_SLIDE, 0.45)):
+    for colour, width in ((palette.INK, 0.9), (palette.IMAGE_SLIDE, 0.45)):
         axes.add_collection(
             PolyCollection(rings, facecolors="none", edgecolors=colour, linewidths=width, rasterized=True),
             autolim=False,
@@ -429,10 +425,10 @@ def draw_areas(site: SiteFiles, mapped: np.ndarray) -> Figure:
     """How many landslides have at least each area, both axes logarithmic: those mapped, and those of the
     site's inventory if it has one."""
     groups = [
-        ("mapped", mapped, style.OKABE_ITO[1], "o"),
-        ("inventory of the site", inventory_areas(site), style.OKABE_ITO[0], "s"),
+        ("mapped", mapped, palette.OKABE_ITO[1], "o"),
+        ("inventory of the site", inventory_areas(site), palette.OKABE_ITO[0], "s"),
     ]
-    figure = style.new_figure(2.9)
+    figure = new_figure(2.9)
     axes = figure.add_subplot()
     for label, areas, colour, marker in groups:
         if areas.size:

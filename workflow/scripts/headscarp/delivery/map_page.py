@@ -21,11 +21,15 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.delivery.area_page import COLUMNS, METRICS, PROTOCOLS, MappedRun, polygons_of
 from headscarp.delivery.map_tiles import DEGREES, Drawing, Pyramid, write_tiles
 from headscarp.delivery.styles import FAINT
-from headscarp.exhibits.maps import CONFUSION, IMAGE_SLIDE, band_limits, image_bands, locator, stretch
-from headscarp.exhibits.rasters import View, layer_path, site_grid
+from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.layers import layer_path, site_grid
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.ground import band_limits, image_bands, stretch
+from headscarp.exhibits.panels.location import locator
+from headscarp.exhibits.panels.scene import CONFUSION
+from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import TWIN, SiteFiles
-from headscarp.exhibits.style import INK, SLIDE
-from headscarp.exhibits.tidy import SIMULATED, metric_label
+from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path, read_json
 
 TEMPLATE = Path(__file__).with_name("map_template")
@@ -113,7 +117,9 @@ def ground_drawings(site: SiteFiles, channels: Sequence[str] | None, pyramid: Py
             margin=1,
         )
     if truth := label_path(site):
-        yield Drawing("inventory", (truth,), lambda values: flat_colours({SLIDE: values[0] == LANDSLIDE}))
+        yield Drawing(
+            "inventory", (truth,), lambda values: flat_colours({palette.SLIDE: values[0] == LANDSLIDE})
+        )
 
 
 def run_drawings(run: MappedRun, truth: Path | None) -> Iterator[Drawing]:
@@ -207,7 +213,7 @@ def ground_layers(drawings: Sequence[Drawing], channels: Sequence[str] | None) -
             "site",
             False,
             0.8,
-            {"boxes": [[SLIDE, "Landslide of the inventory"]]},
+            {"boxes": [[palette.SLIDE, "Landslide of the inventory"]]},
         )
 
 
@@ -242,7 +248,7 @@ def run_layers(runs: Mapping[str, MappedRun], truth: Path | None) -> Iterator[La
         "outlines",
         True,
         1,
-        {"line": [IMAGE_SLIDE, INK, "Mapped landslide"]},
+        {"line": [palette.IMAGE_SLIDE, palette.INK, "Mapped landslide"]},
         "Click for numbers",
     )
 

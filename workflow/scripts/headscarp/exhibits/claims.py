@@ -21,10 +21,15 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import style
-from headscarp.exhibits.runs import Difference, Scored, differences, from_exact_scores, refuse_inconsistent
+from headscarp.exhibits.effects import Difference, differences, from_exact_scores
+from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import WIDTH, look, new_figure
+from headscarp.exhibits.panels.legend import swatches
+from headscarp.exhibits.render import html_page, markdown_line
+from headscarp.exhibits.runs import Scored, refuse_inconsistent
 from headscarp.exhibits.spec import RunFiles
-from headscarp.exhibits.tidy import html_page, markdown_line, metric_label, write_csv
+from headscarp.exhibits.tidy import write_csv
 from headscarp.files import atomic_path, read_json
 from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, VERDICTS, judge
 from headscarp.scoring.classes import read_class_cells
@@ -110,7 +115,10 @@ def scored(test: Mapping[str, Any], row: str, protocol: str, folder: str) -> Sco
         HeadscarpError: they are of other data or of another protocol.
     """
     path = Path(folder)
-    one = Scored(RunFiles(row, row, row, protocol, seed=-1, folder=path), read_json(path / "scores.json"))
+    one = Scored(
+        RunFiles(row, row, row, protocol, seed=-1, folder=path.parent, maps=path),
+        read_json(path / "scores.json"),
+    )
     for key, expected in (("data", test["data"]), ("protocol", protocol)):
         if one.scores[key] != expected:
             raise HeadscarpError(
@@ -125,7 +133,7 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Di
     has one)."""
     metric, place = test["metric"], f"card {test['card']}, claim {test['claim']}"
     if test["of_classes"]:
-        cells = [[read_class_cells(one.run.folder) for one in side] for side in sides]
+        cells = [[read_class_cells(one.run.maps) for one in side] for side in sides]
     else:
         cells = [[one.cells() for one in side] for side in sides]
     found = differences(*cells, [metric], place)[metric]
@@ -316,13 +324,11 @@ def forest_plot(frame: pd.DataFrame, record: Mapping[str, Any]) -> Figure:
     Colour and shape of a marker tell the verdict, its filling the protocol; real sites stand on a tinted
     ground.
     """
-    with style.look():
+    with look():
         items, height = placed(frame, record)
-        figure = style.new_figure(TOP + height + BOTTOM, layout=None)
+        figure = new_figure(TOP + height + BOTTOM, layout=None)
         total = TOP + height + BOTTOM
-        axes = figure.add_axes(
-            (LEFT / style.WIDTH, BOTTOM / total, 1 - (LEFT + RIGHT) / style.WIDTH, height / total)
-        )
+        axes = figure.add_axes((LEFT / WIDTH, BOTTOM / total, 1 - (LEFT + RIGHT) / WIDTH, height / total))
         axes.set_ylim(height, 0)
         for item in items:
             PAINTERS[item.kind](axes, item)
@@ -340,9 +346,9 @@ def beside(axes: Axes) -> Any:
 def paint_paper(axes: Axes, item: Placed) -> None:
     where = beside(axes)
     axes.plot(
-        [0.06, style.WIDTH - 0.06],
+        [0.06, WIDTH - 0.06],
         [item.top + 0.09] * 2,
-        color=style.INK,
+        color=palette.INK,
         lw=0.7,
         transform=where,
         clip_on=False,
@@ -364,7 +370,7 @@ def paint_test(axes: Axes, item: Placed) -> None:
         axes.axhspan(item.top, item.top + ROW, color=REAL, lw=0, zorder=0)
     axes.text(LEFT - 0.08, middle, item.text, transform=where, fontsize=6, ha="right", va="center")
     axes.text(
-        style.WIDTH - RIGHT + 0.08,
+        WIDTH - RIGHT + 0.08,
         middle,
         f"{place_of(item.test)}, {item.test.data}",
         transform=where,
@@ -376,7 +382,7 @@ def paint_test(axes: Axes, item: Placed) -> None:
         axes.plot(
             [item.test.published_effect] * 2,
             [item.top + 0.015, item.top + ROW - 0.015],
-            color=style.INK,
+            color=palette.INK,
             lw=1.1,
             zorder=3,
         )
@@ -409,7 +415,7 @@ PAINTERS = {"paper": paint_paper, "sentence": paint_sentence, "test": paint_test
 
 def look_of_axis(axes: Axes, frame: pd.DataFrame) -> None:
     """A line at no difference, and limits that show every interval."""
-    axes.axvline(0, color=style.INK, lw=0.7, zorder=2)
+    axes.axvline(0, color=palette.INK, lw=0.7, zorder=2)
     values = frame[NUMBERS].to_numpy()
     reach = max(0.02, float(np.nanmax(np.abs(values)))) if np.isfinite(values).any() else 0.02
     axes.set_xlim(-1.05 * reach, 1.05 * reach)
@@ -429,11 +435,13 @@ def add_legend(figure: Figure, total: float, protocols: set[str]) -> None:
         for verdict, (marker, colour) in LOOKS.items()
     ]
     for protocol in (one for one in OFFSETS if one in protocols):
-        face = style.MUTED if protocol == "blocked" else "white"
+        face = palette.MUTED if protocol == "blocked" else "white"
         handles.append(
-            Line2D([], [], color=style.MUTED, marker="s", ms=4, lw=0, mfc=face, label=f"{protocol} protocol")
+            Line2D(
+                [], [], color=palette.MUTED, marker="s", ms=4, lw=0, mfc=face, label=f"{protocol} protocol"
+            )
         )
-    handles.append(Line2D([], [], color=style.INK, marker="|", ms=7, mew=1.1, lw=0, label="printed effect"))
-    handles += style.swatches([(REAL, "real site, others simulated (twins)")])
+    handles.append(Line2D([], [], color=palette.INK, marker="|", ms=7, mew=1.1, lw=0, label="printed effect"))
+    handles += swatches([(REAL, "real site, others simulated (twins)")])
     place = {"loc": "upper left", "bbox_to_anchor": (0.005, 1 - 0.04 / total)}
     figure.legend(handles=handles, ncols=4, columnspacing=1.2, handletextpad=0.5, **place)
