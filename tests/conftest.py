@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -25,3 +26,9 @@ def real_data():
         return path
 
     return find
+
+
+def checks_of(card: str) -> list[dict]:
+    """The checks of a shipped card's audit."""
+    path = REPOSITORY / "workflow" / "cards" / f"{card}.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))["audit"]["checks"]

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from jinja2 import TemplateNotFound, UndefinedError
 
-from headscarp.exhibits.render import Section, html_page
+from headscarp.exhibits.sections import Section, html_page
 from headscarp.templating import LIBRARY, fill
 from tests.conftest import REPOSITORY
 

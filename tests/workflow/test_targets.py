@@ -123,7 +123,7 @@ class Cards:
 
 
 # Kinds of exhibit that show how cells were sampled, whatever rows they have.
-READ_SAMPLES = ("model_audit", "audit", "rate_curves")
+READ_SAMPLES = ("audit", "rate_curves")
 
 
 class Folder(NamedTuple):

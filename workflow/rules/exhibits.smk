@@ -124,7 +124,7 @@ rule judge_claims:
 rule audit_papers:
     input:
         [f"{sample['folder']}/samples.json" for sample in plan.audit.samples],
-        module=str(LIBRARY / "headscarp" / "exhibits" / "paper_audits.py"),
+        module=str(LIBRARY / "headscarp" / "exhibits" / "audit.py"),
     output:
         csv="results/tables/audit.csv",
         markdown="results/tables/audit.md",

@@ -35,6 +35,7 @@ from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.scoring.score import score_run
+from tests.conftest import checks_of
 
 SHAPE = (90, 140)
 FACTORS = [
@@ -403,8 +404,8 @@ def audit_frame(world, real_data) -> pd.DataFrame:
     tables = pd.read_csv(real_data("published/tables.csv"))
     tables = tables[(tables["paper"] == "gao2021") & tables["table"].isin(["table1", "table7", "table8"])]
     published = tables[["table", "row", "metric", "value", "unit"]].to_dict("records")
-    options = {"tables": {"table7": "zigui", "table8": "jiuzhaigou"}}
-    return function_of("audit")(spec_of(world, "audit", runs=[], options=options, published=published))
+    same = {"checks": checks_of("gao2021"), "published": published}
+    return function_of("audit")(spec_of(world, "audit", runs=[], options={"overlap": True}, **same))
 
 
 def test_audit_finds_the_shares_of_the_whole_study_areas(audit_frame):

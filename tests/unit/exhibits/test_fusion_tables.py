@@ -17,6 +17,7 @@ from headscarp.files import write_json
 from headscarp.samples.splits import TEST
 from headscarp.samples.windows import Window
 from headscarp.scoring.score import score_run, write_scores
+from tests.conftest import checks_of
 from tests.exhibit_frames import one, spec_of
 
 SHAPE, SIZE = (96, 128), 16
@@ -299,12 +300,13 @@ def test_the_proposed_row_is_the_one_that_cannot_be(world, tmp_path, real_data):
     published = published_of(real_data("published/tables.csv"), *tables)
     spec = spec_of(
         world,
-        "fusion_audit",
+        "audit",
         runs=rows_of(world, "st_fusion"),
-        options={"tables": tables},
+        options={},
+        checks=checks_of("stfusion"),
         published=published,
     )
-    frame = function_of("fusion_audit")(spec)
+    frame = function_of("audit")(spec)
     proposed = (
         one(frame, "table2:proposed", "implied_iou"),
         one(frame, "table2:proposed", "needed_background_iou"),
@@ -345,12 +347,12 @@ def test_means_over_images_that_cannot_be_pooled_are_called_so(world, tmp_path):
         found["metrics"] |= {"image_f1": 0.8352, "image_miou": 0.8624 if seed else 0.8}
         write_json(tmp_path / str(seed) / "scores.json", found)
         runs.append(run | {"folder": str(tmp_path / str(seed))})
-    spec = spec_of(world, "fusion_audit", runs=runs, options={"tables": []})
+    spec = spec_of(world, "audit", runs=runs, options={})
     assert (
-        one(function_of("fusion_audit")(spec), "st_fusion:per_image", "verdict", "published")["note"]
+        one(function_of("audit")(spec), "st_fusion:per_image", "verdict", "published")["note"]
         == "text impossible for 1 of 2 seeds"
     )
-    frame = function_of("fusion_audit")(spec_of(world, "fusion_audit", runs=runs[1:], options={"tables": []}))
+    frame = function_of("audit")(spec_of(world, "audit", runs=runs[1:], options={}))
     line = one(frame, "st_fusion:per_image", "needed_background_iou", "published")
     assert (
         line["value"] == pytest.approx(2 * 0.8624 - 0.8352 / 1.1648)

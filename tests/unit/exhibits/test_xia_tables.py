@@ -15,6 +15,7 @@ from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.files import write_json
 from headscarp.samples.splits import TEST
 from headscarp.scoring.score import score_classes, score_run, write_scores
+from tests.conftest import checks_of
 from tests.exhibit_frames import one, spec_of
 
 SHAPE = (64, 80)
@@ -316,8 +317,8 @@ def test_change_by_status(world):
 
 def test_printed_commission_is_that_of_pixels(real_data, tmp_path):
     published = published_of(real_data("published/tables.csv"), "table3", "table4")
-    spec = spec_of(world={"sites": []}, kind="extraction_audit", published=published)
-    frame = function_of("extraction_audit")(spec)
+    spec = spec_of({"sites": []}, "audit", checks=checks_of("xia2021"), published=published)
+    frame = function_of("audit")(spec)
     ce, qp = (frame[frame["metric"] == metric] for metric in ("ce", "qp"))
     assert (
         len(ce) == 6

@@ -22,6 +22,7 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.samples.cell_table import Cells
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
+from tests.conftest import checks_of
 from tests.exhibit_frames import one, spec_of
 
 SHAPE = (60, 80)
@@ -529,20 +530,11 @@ def test_an_empty_inventory_finds_nothing(inventories):
 # --- the audit
 
 
-def test_model_audit_shows_what_the_printed_columns_are(world, tmp_path, real_data):
+def test_the_audit_shows_what_the_printed_columns_are(world, tmp_path, real_data):
     published = published_of(real_data("published/tables.csv"), "table3", "table4", "table6")
-    named = {
-        "accuracy": "accuracy",
-        "precision": "macro_precision",
-        "recall": "macro_recall",
-        "f1": "macro_f1",
-    }
-    options = {
-        "tables": {"table4": {"columns": SWAPPED}, "table6": {"columns": named}},
-        "background_accuracy": 0.988,
-    }
-    spec = spec_of(world, "model_audit", runs=[], options=options, published=published)
-    frame = function_of("model_audit")(spec)
+    same = {"checks": checks_of("zhang2024"), "published": published}
+    spec = spec_of(world, "audit", runs=[], options={"overlap": True}, **same)
+    frame = function_of("audit")(spec)
     for row in ("focal_50", "bce_50", "focal_100", "bce_100"):
         assert one(frame, f"table4:{row}", "error_macro")["value"] <= 0.0025
         assert one(frame, f"table4:{row}", "reading")["note"] == "text mean of both classes"

@@ -103,12 +103,12 @@ def check(chosen: argparse.Namespace) -> int:
 
 
 def audit(chosen: argparse.Namespace) -> int:
-    """Audit a table, say what was found, and return 1 where something is impossible."""
+    """Run the check `scores` on a table, say what it finds, and return 1 where something is impossible."""
     # Read here, so that help and errors of spelling do not wait for pandas.
     import pandas as pd
 
     from headscarp.files import atomic_path
-    from headscarp.scoring.table_audit import audit_table
+    from headscarp.scoring.audit.scores import audit_table
 
     frame = read_scores(chosen.table)
     try:

@@ -25,11 +25,11 @@ from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import WIDTH, look, new_figure
 from headscarp.exhibits.panels.legend import swatches
-from headscarp.exhibits.render import Section, html_page, markdown_line
 from headscarp.exhibits.runs import Scored, refuse_inconsistent
+from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import RunFiles
 from headscarp.exhibits.tidy import write_csv
-from headscarp.files import atomic_path, read_json
+from headscarp.files import read_json
 from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, VERDICTS, judge
 from headscarp.scoring.classes import read_class_cells
 from headscarp.scoring.pixel import plain
@@ -151,32 +151,14 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Di
 def write_claims(
     frame: pd.DataFrame, record: Mapping[str, Any], csv: str | Path, md: str | Path, html: str | Path
 ) -> None:
-    """Write the table as CSV, and grouped by paper as Markdown and HTML, each atomically."""
+    """Write the table as CSV, and by paper as Markdown and HTML (one line a test, both protocols side by
+    side), each atomically."""
     write_csv(frame, csv)
-    for path, text in ((md, to_markdown(frame, record)), (html, to_html(frame, record))):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-
-
-def to_markdown(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
-    """The table by paper: one line a test, both protocols side by side."""
-    parts = [f"# {record['title']}", "", record["caption"], ""]
-    for card, part in frame.groupby("card", sort=False):
-        heads, lines = lines_of(part, record)
-        parts += [f"## {card}: {record['cards'][card]}", "", *(f"- {line}" for line in summary(part)), ""]
-        parts += [markdown_line(heads), "|" + " --- |" * len(heads), *map(markdown_line, lines), ""]
-    parts += [f"- {note}" for note in notes_of(frame, record)]
-    return "\n".join(parts).rstrip() + "\n"
-
-
-def to_html(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
-    """The same as one self-contained page."""
-    sections = []
-    for card, part in frame.groupby("card", sort=False):
-        heads, lines = lines_of(part, record)
-        cells = [[(cell, "") for cell in line] for line in lines]
-        sections.append(Section(f"{card}: {record['cards'][card]}", heads, cells, summary(part)))
-    return html_page(record["title"], sections, notes_of(frame, record), record["caption"])
+    sections = [
+        Section.of_text(f"{card}: {record['cards'][card]}", *lines_of(part, record), summary(part))
+        for card, part in frame.groupby("card", sort=False)
+    ]
+    write_pages(md, html, record["title"], sections, notes_of(frame, record), record["caption"])
 
 
 def labels_of(record: Mapping[str, Any]) -> dict[tuple[str, str], str]:

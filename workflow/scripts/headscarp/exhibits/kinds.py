@@ -3,8 +3,8 @@
 A new kind is one function of its name in a file of `tables/` or `figures/`, and one line in `KINDS`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from headscarp.exhibits.spec import ExhibitSpec
 
 PACKAGE = Path(__file__).parent
-# Cards whose published numbers are audited together, see `paper_audits`.
-AUDITED = ("gao2021", "zhang2024", "xia2021", "stfusion", "xing2026")
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,8 @@ class Kind:
     `module`: of this package, holds its function; one in `figures` draws, every other makes a table. Files
     of each run's folder (`runs`), of its folder for the exhibit's target site (`at_target`), of those
     for the exhibit's other sites (`at_other_sites`), and of each search (`searches`). Parts (`raw`,
-    `layers`, `cube`, `samples`) of the exhibit's `sites` and of its `target`.
+    `layers`, `cube`, `samples`) of the exhibit's `sites` and of its `target`; by option
+    (`sites_if`), those of its sites that it reads only where that option is true.
     """
 
     module: str
@@ -34,6 +33,7 @@ class Kind:
     searches: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
+    sites_if: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_table(self) -> bool:
@@ -51,6 +51,7 @@ class Kind:
         return [str(path) for path in (own, *panels)]
 
 
+AUDIT = "audit"  # the kind that shows what the checks of a card find in all its published tables
 SCORES = ("scores.json", "counts.npz")
 TRIALS = ("trials.csv", "best.json")
 PROBABILITY = ("probability.tif", "scores.json")
@@ -63,7 +64,7 @@ KINDS = {
     "scores": Kind("tables.scores", runs=SCORES),
     "objects": Kind("tables.scores", runs=SCORES),
     "complexity": Kind("tables.costs", runs=("map.json", "run.json")),
-    "audit": Kind("audit_tables", sites=("samples",)),
+    AUDIT: Kind("tables.audit", runs=("scores.json",), sites_if={"overlap": ("samples",)}),
     "class_shares": Kind("tables.factors", sites=("layers",)),
     "factor_classes": Kind("tables.factors", sites=("layers",)),
     "search": Kind("tables.training", searches=TRIALS),
@@ -72,7 +73,6 @@ KINDS = {
     "mcnemar": Kind("tables.significance", runs=("predictions.npz",)),
     "order_spread": Kind("tables.orders", runs=("scores.json",)),
     "inventory": Kind("tables.inventory", at_target=("inventory.gpkg", "inventory.json"), target=("raw",)),
-    "model_audit": Kind("audit_tables", sites=("samples",)),
     "left_out_scenes": Kind("tables.scenes", runs=SCORES),
     "data_sources": Kind("tables.sites", sites=("layers", "samples")),
     "class_ratios": Kind("tables.samples", sites=("samples",)),
@@ -81,9 +81,7 @@ KINDS = {
     "fine_tuning": Kind("tables.classes", runs=SCORES),
     "paired_effect": Kind("tables.classes", runs=SCORES),
     "change_table": Kind("tables.change", runs=("change/change.json",)),
-    "extraction_audit": Kind("class_tables"),
     "ablation_effects": Kind("tables.gains", runs=SCORES),
-    "fusion_audit": Kind("fusion_tables", runs=("scores.json",)),
     "date_table": Kind("tables.sites", sites=("cube",)),
     "score_gains": Kind("tables.gains", runs=SCORES),
     "cross_scene": Kind("tables.scenes", runs=SCORES, at_other_sites=SCORES),

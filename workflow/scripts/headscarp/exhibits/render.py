@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from headscarp.exhibits.labels import metric_label, row_label, unit_text
+from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import TWIN
 from headscarp.exhibits.tidy import PRINTED_TEXT, SIMULATED, TEXT, UNIT, write_csv
-from headscarp.files import atomic_path
-from headscarp.templating import fill
 
 
 def write_table(
@@ -31,13 +29,7 @@ def write_table(
     `labels` gives what people read for a row id; the CSV keeps ids.
     """
     write_csv(frame, csv)
-    notes = [*notes, *notes_of(frame, labels)]
-    for path, text in (
-        (md, to_markdown(frame, title, notes, labels)),
-        (html, to_html(frame, title, notes, labels)),
-    ):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_pages(md, html, title, sections_of(frame, labels), [*notes, *notes_of(frame, labels)])
 
 
 def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
@@ -79,16 +71,13 @@ def number_text(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}" if value == 0 or abs(value) >= 0.5 * 10**-digits else f"{value:.1e}"
 
 
-def blocks_of(
-    frame: pd.DataFrame, labels: Mapping[str, str]
-) -> list[tuple[str, list[str], list[list[tuple[str, str]]]]]:
-    """The pivot of a tidy frame: (heading, column heads, lines of (ours, published)) for each protocol, in
-    the frame's order.
+def sections_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[Section]:
+    """The pivot of a tidy frame: a section for each protocol, in the frame's order.
 
     The first column of a line is the row's label, the second says whether the site is simulated.
     """
     in_columns, in_rows = (decimals_by(frame, key) for key in ("metric", "row"))
-    blocks = []
+    sections = []
     for protocol, part in frame.groupby("protocol", sort=False):
         metrics = list(dict.fromkeys(part["metric"]))
         lines = []
@@ -104,8 +93,8 @@ def blocks_of(
                 + [pair_of(cells.get(metric), digits[metric]) for metric in metrics]
             )
         heading = f"Protocol: {protocol}" if protocol else ""
-        blocks.append((heading, ["", "Data", *map(metric_label, metrics)], lines))
-    return blocks
+        sections.append(Section(heading, ["", "Data", *map(metric_label, metrics)], lines))
+    return sections
 
 
 def decimals_by(frame: pd.DataFrame, key: str) -> dict[str, int]:
@@ -124,50 +113,3 @@ def pair_of(line: Any, digits: int) -> tuple[str, str]:
     return cell_text(line, digits), number_text(line.published, digits) if math.isfinite(
         line.published
     ) else printed
-
-
-def to_markdown(frame: pd.DataFrame, title: str, notes: Sequence[str], labels: Mapping[str, str]) -> str:
-    """The pivot as Markdown; published values stand in parentheses."""
-    parts = [f"# {title}", ""]
-    for heading, heads, lines in blocks_of(frame, labels):
-        if heading:
-            parts += [f"## {heading}", ""]
-        parts += [markdown_line(heads), "|" + " --- |" * len(heads)]
-        parts += [
-            markdown_line([f"{ours} (published {printed})" if printed else ours for ours, printed in line])
-            for line in lines
-        ] + [""]
-    parts += [f"- {note}" for note in notes]
-    return "\n".join(parts).rstrip() + "\n"
-
-
-def markdown_line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-@dataclass(frozen=True)
-class Section:
-    """One table of a page: heading and sentences above it, heads, and lines of cells (ours, published), of
-    which the second is empty where nothing is published."""
-
-    heading: str
-    heads: Sequence[str]
-    lines: Sequence[Sequence[tuple[str, str]]]
-    sentences: Sequence[str] = ()
-
-
-def to_html(frame: pd.DataFrame, title: str, notes: Sequence[str], labels: Mapping[str, str]) -> str:
-    """The pivot as one self-contained page; published values stand below ours, simulated sites are marked."""
-    return html_page(title, [Section(*block) for block in blocks_of(frame, labels)], notes)
-
-
-def html_page(title: str, sections: Sequence[Section], notes: Sequence[str], caption: str = "") -> str:
-    """A self-contained page of tables, with notes below."""
-    return fill(
-        "exhibits/templates/table.html",
-        title=title,
-        caption=caption,
-        sections=sections,
-        notes=notes,
-        simulated=SIMULATED,
-    )

@@ -1,11 +1,15 @@
-"""What the rules ask of the audit of published numbers."""
+"""The audit of published numbers: what the rules ask of it, and that its checks read what is printed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headscarp.exhibits.kinds import AUDITED
+from headscarp.errors import HeadscarpError
+from headscarp.plan.model import Card
 from headscarp.plan.paths import AUDIT_TABLES
 from headscarp.plan.selection import Selection
+from headscarp.scoring.audit.findings import OVERLAP_ITEM
+from headscarp.scoring.audit.registry import require_printed
 
 
 @dataclass(frozen=True)
@@ -16,15 +20,20 @@ class Audit:
 
     @property
     def targets(self) -> list[str]:
-        """Files with the audit, if any selected card has published numbers that are audited."""
-        return list(AUDIT_TABLES) if any(card in AUDITED for card in self.of.selected) else []
+        """Files with the audit, if any selected card has one."""
+        return list(AUDIT_TABLES) if self.cards else []
+
+    @property
+    def cards(self) -> list[Card]:
+        """The selected cards that have an audit."""
+        return [card for card in map(self.of.cards.get, self.of.selected) if card.audit]
 
     @property
     def samples(self) -> list[dict[str, str]]:
         """Windows of the selected cards, by site and protocol, whose overlap the audit tells."""
         found = []
         for card in self.of.selected:
-            exhibits = [one for one in self.of.cards[card].exhibits.values() if one.reads.runs]
+            exhibits = [one for one in self.of.cards[card].exhibits.values() if one.reads.runs and one.rows]
             places = [
                 (site, protocol) for one in exhibits for site in one.sites for protocol in one.protocols
             ]
@@ -42,6 +51,25 @@ class Audit:
 
     @property
     def record(self) -> dict[str, Any]:
-        """All that `exhibits.paper_audits` takes."""
-        published = {card: self.of.cards[card].published for card in AUDITED if card in self.of.selected}
-        return {"published": published, "samples": self.samples}
+        """All that `exhibits.audit.audit_of_cards` takes."""
+        audits = [{"card": card.name, "published": card.published} | card.audit for card in self.cards]
+        return {"audits": audits, "samples": self.samples}
+
+
+def check_audits(cards: Mapping[str, Card]) -> None:
+    """Refuse checks of what no published table has, and items of the audit that are taken."""
+    taken = {OVERLAP_ITEM: "the overlap of our own windows"}
+    for card in cards.values():
+        if card.audit:
+            check_audit(card, taken)
+            taken[card.audit["item"]] = f"card {card.name}"
+
+
+def check_audit(card: Card, taken: Mapping[int, str]) -> None:
+    """Raise a `HeadscarpError` where the audit of a card reads what is not printed, or its item is taken."""
+    place, item = f"card {card.name}, audit", card.audit["item"]
+    if item in taken:
+        free = next(number for number in range(1, len(taken) + 2) if number not in taken)
+        raise HeadscarpError(f"{place}: item {item} is that of {taken[item]}; take another, such as {free}")
+    for number, check in enumerate(card.audit["checks"], start=1):
+        require_printed(check, card.published, f"{place}, check {number}")

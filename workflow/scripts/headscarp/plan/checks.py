@@ -3,7 +3,7 @@ name runs that their sites can have."""
 
 from headscarp.codes import LAND_COVER
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.kinds import KINDS
+from headscarp.exhibits.kinds import AUDIT, KINDS
 from headscarp.plan.model import Card
 from headscarp.plan.shown import Claim, ClaimTest, Exhibit
 from headscarp.scoring.claims import printed_effect
@@ -91,6 +91,8 @@ def check_exhibit(card: Card, exhibit: Exhibit) -> None:
         require_known(row, card.experiments, f"{place}: experiment")
     for search in exhibit.searches:
         require_known(search, card.searches, f"{place}: search")
+    if exhibit.kind == AUDIT and not card.audit:
+        raise HeadscarpError(f"{place}: it shows the checks of the card's `audit` section; add one")
     if exhibit.target is not None:
         require_known(exhibit.target, card.sites, f"{place}: target")
     elif exhibit.reads.at_target or exhibit.options.get("elsewhere"):

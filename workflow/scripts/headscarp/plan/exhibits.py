@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from headscarp.exhibits.kinds import AUDIT
 from headscarp.plan.checks import require_exhibit
 from headscarp.plan.model import Card, Run, Site
 from headscarp.plan.paths import CUBE_FILES, below
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.plan.shown import Exhibit
-
-AUDITS = ("audit", "model_audit", "extraction_audit", "fusion_audit")  # kinds that read all published tables
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,9 @@ class Exhibits:
             others = [site for site in exhibit.sites if site != run.site]
             files += [run.file(name, site) for site in others for name in kind.at_other_sites]
         files += [path for one in self._searches(exhibit) for path in below(one["folder"], kind.searches)]
+        asked = [parts for option, parts in kind.sites_if.items() if exhibit.options.get(option)]
         for name in exhibit.sites:
-            files += self._site_files(exhibit, name, kind.sites)
+            files += self._site_files(exhibit, name, sum(asked, start=kind.sites))
         if exhibit.target:
             files += self._site_files(exhibit, exhibit.target, kind.sites if place else kind.target)
         return list(dict.fromkeys(files))
@@ -79,6 +79,7 @@ class Exhibits:
             "searches": self._searches(exhibit),
             "target": self._site_record(exhibit, exhibit.target) if exhibit.target else None,
             "experiments": {row: described(card, row, exhibit.sites[0]) for row in exhibit.rows},
+            "checks": card.audit["checks"] if exhibit.kind == AUDIT else [],
         }
 
     def _site_files(self, exhibit: Exhibit, name: str, parts: tuple[str, ...]) -> list[str]:
@@ -128,9 +129,9 @@ class Exhibits:
 
     def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
         """Published values of an exhibit, or of the table that its options name; those of all tables, each
-        with its table, for audits."""
+        with its table, for an audit."""
         published = self.of.cards[exhibit.card].published
-        if exhibit.kind in AUDITS:
+        if exhibit.kind == AUDIT:
             return [record | {"table": table} for table, records in published.items() for record in records]
         return published.get(exhibit.options.get("published", exhibit.name), [])
 

@@ -5,10 +5,6 @@ share s of the evaluated pixels, tp = recall s, fp = tp (1 / precision - 1), fn 
 fp + fn gives s. Kappa, IoU and mean IoU follow. Every quantity is computed over the range that rounding
 leaves to the printed numbers, so a finding is not a matter of a chosen tolerance. All numbers are fractions,
 0..1.
-
-Where the columns themselves are in doubt (of the landslide class or means over both classes, and under which
-heading) `fit_reading` looks for the confusion matrix that comes nearest to the printed row under each
-reading.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headscarp.errors import HeadscarpError
-from headscarp.scoring.pixel import CONFUSION_METRICS, Confusion, confusion_metrics, ratio
-from headscarp.vocabulary import require_known
+from headscarp.scoring.pixel import Confusion, confusion_metrics, ratio
 
 ROUNDING = 0.00005  # half a unit of the last place of 95.83 % and of 0.9583
 
@@ -114,14 +108,14 @@ def implied_quality(dp: float, ce: float, rounding: float = ROUNDING) -> Range:
     return over_rounding(lambda d, c: 1 / (1 / d + 1 / (1 - c) - 1), dp, ce, rounding=rounding)
 
 
-def is_possible(row: Mapping[str, float], rounding: float = ROUNDING) -> bool:
+def is_possible_row(row: Mapping[str, float], rounding: float = ROUNDING) -> bool:
     """Whether some confusion matrix, pooled over all pixels, has the printed numbers of the row."""
-    return not any(finding["verdict"] in ("disagrees", "impossible") for finding in audit_row(row, rounding))
+    return not any(found["verdict"] in ("disagrees", "impossible") for found in audit_row(row, rounding))
 
 
-class Check(NamedTuple):
-    """One check of a row: the printed numbers that it reads, how it recomputes, and the bounds of a possible
-    result."""
+class Identity(NamedTuple):
+    """A quantity of a row that follows from others: the printed numbers that it reads, how it is recomputed,
+    and the bounds of a possible result."""
 
     name: str
     reads: tuple[str, ...]
@@ -129,17 +123,17 @@ class Check(NamedTuple):
     bounds: tuple[float, float] = (-np.inf, np.inf)
 
 
-# A check that is named after a printed number is compared with it; the others must be possible.
-CHECKS = (
-    Check("f1", ("precision", "recall"), implied_f1),
-    Check("iou", ("f1",), implied_iou),
-    Check("landslide_share", ("precision", "recall", "accuracy"), implied_share, (0, 1)),
-    Check("kappa", ("precision", "recall", "accuracy"), implied_kappa),
-    Check("miou", ("precision", "recall", "accuracy"), implied_miou),
-    Check("background_iou", ("f1", "miou"), implied_background_iou, (0, 1)),
-    Check("oe", ("dp",), implied_omission),
-    Check("ce", ("precision",), implied_commission),
-    Check("qp", ("dp", "ce"), implied_quality),
+# An identity that is named after a printed number is compared with it; the others must be possible.
+IDENTITIES = (
+    Identity("f1", ("precision", "recall"), implied_f1),
+    Identity("iou", ("f1",), implied_iou),
+    Identity("landslide_share", ("precision", "recall", "accuracy"), implied_share, (0, 1)),
+    Identity("kappa", ("precision", "recall", "accuracy"), implied_kappa),
+    Identity("miou", ("precision", "recall", "accuracy"), implied_miou),
+    Identity("background_iou", ("f1", "miou"), implied_background_iou, (0, 1)),
+    Identity("oe", ("dp",), implied_omission),
+    Identity("ce", ("precision",), implied_commission),
+    Identity("qp", ("dp", "ce"), implied_quality),
 )
 
 
@@ -148,25 +142,23 @@ def audit_row(row: Mapping[str, float | None], rounding: float = ROUNDING) -> li
 
     Args:
         row: `row` (its name) and any of precision, recall, accuracy, f1, iou, miou, kappa, dp, qp, oe, ce as
-        fractions.
+            fractions.
         rounding: half a unit of the last printed place.
 
     Returns:
-        One finding per check: {row, check, stated, recomputed, low, high, difference (stated - recomputed),
-        verdict}. The verdict is
-        `agrees` or `disagrees` where the row prints the quantity, `possible` or `impossible` where it does
-        not. Whole tables of unknown
-        origin are for `scoring.table_audit`.
+        One finding per identity: {row, quantity, stated, recomputed, low, high, difference (stated -
+        recomputed), verdict}. The verdict is `agrees` or `disagrees` where the row prints the quantity,
+        `possible` or `impossible` where it does not. Whole tables of unknown origin are for `scores`.
     """
     printed = {name: value for name, value in row.items() if isinstance(value, (int, float))}
     findings = []
-    for check in CHECKS:
-        derived = check.bounds != (-np.inf, np.inf)
-        if not printed.keys() >= set(check.reads) or not (derived or check.name in printed):
+    for identity in IDENTITIES:
+        derived = identity.bounds != (-np.inf, np.inf)
+        if not printed.keys() >= set(identity.reads) or not (derived or identity.name in printed):
             continue
-        result = check.recompute(*(printed[name] for name in check.reads), rounding=rounding)
-        stated = printed.get(check.name)
-        if not (check.bounds[0] <= result.high and result.low <= check.bounds[1]):
+        result = identity.recompute(*(printed[name] for name in identity.reads), rounding=rounding)
+        stated = printed.get(identity.name)
+        if not (identity.bounds[0] <= result.high and result.low <= identity.bounds[1]):
             verdict = "impossible"
         elif stated is None:
             verdict = "possible"
@@ -175,7 +167,7 @@ def audit_row(row: Mapping[str, float | None], rounding: float = ROUNDING) -> li
         findings.append(
             {
                 "row": row.get("row"),
-                "check": check.name,
+                "quantity": identity.name,
                 "stated": stated,
                 "recomputed": result.value,
                 "low": result.low,
@@ -185,6 +177,11 @@ def audit_row(row: Mapping[str, float | None], rounding: float = ROUNDING) -> li
             }
         )
     return findings
+
+
+def rounding_of(places: int) -> float:
+    """Half a unit of the last place of fractions that are printed with so many decimal places."""
+    return 0.5 * 10.0**-places
 
 
 def common_share(rows: Iterable[Mapping[str, float]]) -> Range:
@@ -217,116 +214,6 @@ def gains(
         }
         for baseline in baselines
     ]
-
-
-COLUMNS = ("accuracy", "precision", "recall", "f1", "miou")  # what a printed row may hold
-AS_NAMED = {name: name for name in COLUMNS}
-# Means over both classes, under their names and as Zhang et al. 2024 print them in Table 4: pixel accuracy
-# under "precision" and macro precision under "accuracy".
-MACRO = AS_NAMED | {"precision": "macro_precision", "recall": "macro_recall", "f1": "macro_f1"}
-MACRO_SWAPPED = MACRO | {"accuracy": "macro_precision", "precision": "accuracy"}
-ZOOM_STEPS, ZOOM_SHRINK, ZOOM_POINTS, ZOOM_STARTS = 36, 0.7, 11, 6
-LOGIT_REACH = 9.0  # shares and rates down to 1.2e-4 and as near to 1
-
-
-class Fit(NamedTuple):
-    """The confusion matrix, as shares of the evaluated pixels, nearest to a printed row, and its sum of
-    absolute errors."""
-
-    error: float
-    counts: Confusion
-
-    def metric(self, name: str) -> float:
-        """A metric of `pixel.confusion_metrics`, e.g. f1 of the landslide class."""
-        return float(confusion_metrics(self.counts)[name])
-
-    @property
-    def share(self) -> float:
-        """Landslide share of the evaluated pixels."""
-        return float(self.counts.tp + self.counts.fn)
-
-
-def fit_reading(printed: Mapping[str, float], columns: Mapping[str, str]) -> Fit:
-    """The confusion matrix with the least sum of absolute errors to the printed numbers of a row under one
-    reading of its columns.
-
-    Landslide share (at most one half: means over classes are the same when the classes change places), recall
-    and false alarm rate are free; they are sought on a grid of their logits that closes in on each of its
-    best points.
-
-    Args:
-        printed: {name of the printed column: fraction}. columns: {name of the printed column: metric of
-            `pixel.confusion_metrics`}, such as `AS_NAMED`, `MACRO`, `MACRO_SWAPPED`; columns that it does not
-            name are left out.
-
-    Raises:
-        HeadscarpError: no printed column is named, or a metric does not exist.
-    """
-    read = {
-        name: require_known(metric, CONFUSION_METRICS, "metric")
-        for name, metric in columns.items()
-        if name in printed
-    }
-    if not read:
-        raise HeadscarpError(
-            f"none of the printed columns ({', '.join(printed)}) has a reading ({', '.join(columns)}); "
-            f"name their metrics"
-        )
-    axis = np.linspace(-1, 1, ZOOM_POINTS)
-    offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-
-    def errors(logits: np.ndarray) -> np.ndarray:
-        found = confusion_metrics(confusion_of(logits))
-        return sum(np.abs(found[metric] - printed[name]) for name, metric in read.items())
-
-    # A zoom that starts at the single best point of a coarse grid may miss the valley, so several starts far
-    # apart are tried.
-    coarse = LOGIT_REACH * offsets - [LOGIT_REACH, 0, 0]
-    order = np.argsort(errors(coarse), kind="stable")
-    starts: list[np.ndarray] = []
-    for point in coarse[order]:
-        if all(np.abs(point - other).max() > LOGIT_REACH / 4 for other in starts):
-            starts.append(point)
-        if len(starts) == ZOOM_STARTS:
-            break
-    ends = [zoom(errors, start, offsets) for start in starts]
-    error, logits = min(ends, key=lambda end: end[0])
-    return Fit(error, confusion_of(logits))
-
-
-def zoom(
-    errors: Callable[[np.ndarray], np.ndarray], start: np.ndarray, offsets: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Least error and where, on a grid around `start` that shrinks about its best point."""
-    best, error, reach = start, float(errors(start[None])[0]), LOGIT_REACH / 2
-    for _ in range(ZOOM_STEPS):
-        points = best + reach * offsets
-        found = errors(points)
-        if found.min() < error:
-            best, error = points[found.argmin()], float(found.min())
-        reach *= ZOOM_SHRINK
-    return error, best
-
-
-def confusion_of(logits: np.ndarray) -> Confusion:
-    """Shares by outcome from logits (..., 3) of twice the landslide share, recall and false alarm rate."""
-    share, recall, false_alarms = np.moveaxis(1 / (1 + np.exp(-logits)), -1, 0)
-    share = share / 2
-    tp, fp = share * recall, (1 - share) * false_alarms
-    return Confusion(tp, fp, share - tp, 1 - share - fp)
-
-
-def macro_or_class(printed: Mapping[str, float], macro: Mapping[str, str] = MACRO) -> dict[str, Fit]:
-    """Fits of a printed row when its columns are of the landslide class as named (`class`), and means over
-    both classes (`macro`).
-
-    The better one stands first. `macro` says which mean stands under which heading.
-    """
-    fits = {
-        "class": fit_reading(printed, {name: AS_NAMED[name] for name in macro if name in AS_NAMED}),
-        "macro": fit_reading(printed, macro),
-    }
-    return dict(sorted(fits.items(), key=lambda item: item[1].error))
 
 
 def all_background(share: float) -> dict[str, float]:
