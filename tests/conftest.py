@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TINY_TESTS = "tests/workflow/test_workflow.py"
@@ -35,6 +36,12 @@ def real_data():
         return path
 
     return find
+
+
+def checks_of(card: str) -> list[dict]:
+    """The checks of a shipped card's audit."""
+    path = REPOSITORY / "workflow" / "cards" / f"{card}.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))["audit"]["checks"]
 
 
 # --- The order of files and the tiny run. It takes longest, so pytest-xdist's controller begins it as soon as

@@ -1,4 +1,4 @@
-"""Study areas of a user through Snakemake: of a catalogue, of files of any kind, of a benchmark's archive,
+"""Study areas of a user through Snakemake: of a catalogue, of files of any kind, of a set's archive,
 and without an inventory."""
 
 import json
@@ -204,7 +204,7 @@ def write_patches(folder, count, rng):
                 file[kind] = values
 
 
-def test_a_benchmark_archive_is_unpacked_trained_and_scored(tmp_path):
+def test_the_archive_of_a_patch_set_is_unpacked_trained_and_scored(tmp_path):
     rng = np.random.default_rng(5)
     for subset, count in (("TrainData", 8), ("ValidData", 4), ("TestData", 4)):
         write_patches(tmp_path / subset, count, rng)

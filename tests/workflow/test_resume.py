@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.charts import read_history
+from headscarp.exhibits.panels.curves import read_history
 from headscarp.files import atomic_path, read_json
 from headscarp.samples.windows import Window, read_windows, write_windows
 from headscarp.scoring.bootstrap import read_cells

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from headscarp.plan.cards import CLASS_METRICS, PIXEL_METRICS, resolve_claim
 from sklearn.metrics import f1_score
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.claims import COLUMNS, ONE_SEED, claims_table, forest_plot, write_claims
-from headscarp.exhibits.style import save
-from headscarp.plan.cards import CLASS_METRICS, PIXEL_METRICS, resolve_claim
+from headscarp.exhibits.panels.figure import save
 from headscarp.plan.plan import CLAIM_FIGURES, CLAIM_TABLES, check_claim, load_plan
 from headscarp.scoring.bootstrap import cell_histograms
 from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, judge, printed_effect

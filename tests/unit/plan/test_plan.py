@@ -46,7 +46,7 @@ def test_every_card_resolves_at_every_scale(root, scale):
     }
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
-            assert plan.inputs_of(exhibit) or exhibit.kind == "extraction_audit"  # of published numbers only
+            assert plan.inputs_of(exhibit) or exhibit.kind == "audit"  # of published numbers only
             assert plan.exhibit_record(exhibit)["sites"]
 
 

@@ -5,7 +5,6 @@ A claim is tested as the difference of one score between two runs, from stored s
 `scoring.claims` for the verdict.
 """
 
-import html as html_module
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +20,16 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import style
-from headscarp.exhibits.runs import Difference, Scored, differences, from_exact_scores, refuse_inconsistent
+from headscarp.exhibits.effects import Difference, differences, from_exact_scores
+from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import WIDTH, look, new_figure
+from headscarp.exhibits.panels.legend import swatches
+from headscarp.exhibits.runs import Scored, refuse_inconsistent
+from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import RunFiles
-from headscarp.exhibits.tidy import html_page, markdown_line, metric_label, write_csv
-from headscarp.files import atomic_path, read_json
+from headscarp.exhibits.tidy import write_csv
+from headscarp.files import read_json
 from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, VERDICTS, judge
 from headscarp.scoring.classes import read_class_cells
 from headscarp.scoring.pixel import plain
@@ -110,7 +114,10 @@ def scored(test: Mapping[str, Any], row: str, protocol: str, folder: str) -> Sco
         HeadscarpError: they are of other data or of another protocol.
     """
     path = Path(folder)
-    one = Scored(RunFiles(row, row, row, protocol, seed=-1, folder=path), read_json(path / "scores.json"))
+    one = Scored(
+        RunFiles(row, row, row, protocol, seed=-1, folder=path.parent, maps=path),
+        read_json(path / "scores.json"),
+    )
     for key, expected in (("data", test["data"]), ("protocol", protocol)):
         if one.scores[key] != expected:
             raise HeadscarpError(
@@ -125,7 +132,7 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Di
     has one)."""
     metric, place = test["metric"], f"card {test['card']}, claim {test['claim']}"
     if test["of_classes"]:
-        cells = [[read_class_cells(one.run.folder) for one in side] for side in sides]
+        cells = [[read_class_cells(one.run.maps) for one in side] for side in sides]
     else:
         cells = [[one.cells() for one in side] for side in sides]
     found = differences(*cells, [metric], place)[metric]
@@ -144,42 +151,14 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Di
 def write_claims(
     frame: pd.DataFrame, record: Mapping[str, Any], csv: str | Path, md: str | Path, html: str | Path
 ) -> None:
-    """Write the table as CSV, and grouped by paper as Markdown and HTML, each atomically."""
+    """Write the table as CSV, and by paper as Markdown and HTML (one line a test, both protocols side by
+    side), each atomically."""
     write_csv(frame, csv)
-    for path, text in ((md, to_markdown(frame, record)), (html, to_html(frame, record))):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-
-
-def to_markdown(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
-    """The table by paper: one line a test, both protocols side by side."""
-    parts = [f"# {record['title']}", "", record["caption"], ""]
-    for card, part in frame.groupby("card", sort=False):
-        heads, lines = lines_of(part, record)
-        parts += [f"## {card}: {record['cards'][card]}", "", *(f"- {line}" for line in summary(part)), ""]
-        parts += [markdown_line(heads), "|" + " --- |" * len(heads), *map(markdown_line, lines), ""]
-    parts += [f"- {note}" for note in notes_of(frame, record)]
-    return "\n".join(parts).rstrip() + "\n"
-
-
-def to_html(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
-    """The same as one self-contained page."""
-    escape = html_module.escape
-    parts = [f"<h1>{escape(record['title'])}</h1>", f"<p>{escape(record['caption'])}</p>"]
-    for card, part in frame.groupby("card", sort=False):
-        heads, lines = lines_of(part, record)
-        parts += [
-            f"<h2>{escape(card)}: {escape(record['cards'][card])}</h2>",
-            *(f"<p>{escape(line)}</p>" for line in summary(part)),
-        ]
-        parts.append(
-            "<table>\n<thead><tr>"
-            + "".join(f"<th>{escape(head)}</th>" for head in heads)
-            + "</tr></thead>\n<tbody>"
-        )
-        parts += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines]
-        parts.append("</tbody>\n</table>")
-    return html_page(record["title"], parts, notes_of(frame, record))
+    sections = [
+        Section.of_text(f"{card}: {record['cards'][card]}", *lines_of(part, record), summary(part))
+        for card, part in frame.groupby("card", sort=False)
+    ]
+    write_pages(md, html, record["title"], sections, notes_of(frame, record), record["caption"])
 
 
 def labels_of(record: Mapping[str, Any]) -> dict[tuple[str, str], str]:
@@ -316,13 +295,11 @@ def forest_plot(frame: pd.DataFrame, record: Mapping[str, Any]) -> Figure:
     Colour and shape of a marker tell the verdict, its filling the protocol; real sites stand on a tinted
     ground.
     """
-    with style.look():
+    with look():
         items, height = placed(frame, record)
-        figure = style.new_figure(TOP + height + BOTTOM, layout=None)
+        figure = new_figure(TOP + height + BOTTOM, layout=None)
         total = TOP + height + BOTTOM
-        axes = figure.add_axes(
-            (LEFT / style.WIDTH, BOTTOM / total, 1 - (LEFT + RIGHT) / style.WIDTH, height / total)
-        )
+        axes = figure.add_axes((LEFT / WIDTH, BOTTOM / total, 1 - (LEFT + RIGHT) / WIDTH, height / total))
         axes.set_ylim(height, 0)
         for item in items:
             PAINTERS[item.kind](axes, item)
@@ -340,9 +317,9 @@ def beside(axes: Axes) -> Any:
 def paint_paper(axes: Axes, item: Placed) -> None:
     where = beside(axes)
     axes.plot(
-        [0.06, style.WIDTH - 0.06],
+        [0.06, WIDTH - 0.06],
         [item.top + 0.09] * 2,
-        color=style.INK,
+        color=palette.INK,
         lw=0.7,
         transform=where,
         clip_on=False,
@@ -364,7 +341,7 @@ def paint_test(axes: Axes, item: Placed) -> None:
         axes.axhspan(item.top, item.top + ROW, color=REAL, lw=0, zorder=0)
     axes.text(LEFT - 0.08, middle, item.text, transform=where, fontsize=6, ha="right", va="center")
     axes.text(
-        style.WIDTH - RIGHT + 0.08,
+        WIDTH - RIGHT + 0.08,
         middle,
         f"{place_of(item.test)}, {item.test.data}",
         transform=where,
@@ -376,7 +353,7 @@ def paint_test(axes: Axes, item: Placed) -> None:
         axes.plot(
             [item.test.published_effect] * 2,
             [item.top + 0.015, item.top + ROW - 0.015],
-            color=style.INK,
+            color=palette.INK,
             lw=1.1,
             zorder=3,
         )
@@ -409,7 +386,7 @@ PAINTERS = {"paper": paint_paper, "sentence": paint_sentence, "test": paint_test
 
 def look_of_axis(axes: Axes, frame: pd.DataFrame) -> None:
     """A line at no difference, and limits that show every interval."""
-    axes.axvline(0, color=style.INK, lw=0.7, zorder=2)
+    axes.axvline(0, color=palette.INK, lw=0.7, zorder=2)
     values = frame[NUMBERS].to_numpy()
     reach = max(0.02, float(np.nanmax(np.abs(values)))) if np.isfinite(values).any() else 0.02
     axes.set_xlim(-1.05 * reach, 1.05 * reach)
@@ -429,11 +406,13 @@ def add_legend(figure: Figure, total: float, protocols: set[str]) -> None:
         for verdict, (marker, colour) in LOOKS.items()
     ]
     for protocol in (one for one in OFFSETS if one in protocols):
-        face = style.MUTED if protocol == "blocked" else "white"
+        face = palette.MUTED if protocol == "blocked" else "white"
         handles.append(
-            Line2D([], [], color=style.MUTED, marker="s", ms=4, lw=0, mfc=face, label=f"{protocol} protocol")
+            Line2D(
+                [], [], color=palette.MUTED, marker="s", ms=4, lw=0, mfc=face, label=f"{protocol} protocol"
+            )
         )
-    handles.append(Line2D([], [], color=style.INK, marker="|", ms=7, mew=1.1, lw=0, label="printed effect"))
-    handles += style.swatches([(REAL, "real site, others simulated (twins)")])
+    handles.append(Line2D([], [], color=palette.INK, marker="|", ms=7, mew=1.1, lw=0, label="printed effect"))
+    handles += swatches([(REAL, "real site, others simulated (twins)")])
     place = {"loc": "upper left", "bbox_to_anchor": (0.005, 1 - 0.04 / total)}
     figure.legend(handles=handles, ncols=4, columnspacing=1.2, handletextpad=0.5, **place)

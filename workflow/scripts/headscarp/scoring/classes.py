@@ -135,13 +135,16 @@ def absence_notes(confusion: np.ndarray) -> list[str]:
     )
 
 
-def read_class_cells(run_folder: str | Path) -> ClassCells:
-    """Confusion matrices of a scored run of several classes, from its classes.npz.
+def read_class_cells(folder: str | Path) -> ClassCells:
+    """Confusion matrices of a scored map of several classes, from its counts.npz.
 
     Raises:
         HeadscarpError: the run has none, or it is damaged.
     """
-    path = Path(run_folder) / "classes.npz"
+    path = Path(folder) / "counts.npz"
     if not path.exists():
-        raise HeadscarpError(f"{path} does not exist; score the run again, or take a run of several classes")
-    return ClassCells(read_arrays(path)["confusion"])
+        raise HeadscarpError(f"{path} does not exist; score the run again")
+    counts = read_arrays(path)
+    if "confusion" not in counts:
+        raise HeadscarpError(f"{path} tells no classes apart; take a run of several classes")
+    return ClassCells(counts["confusion"])

@@ -1,4 +1,4 @@
-"""The score of susceptibility models on labelled cells: scores.json, cells.npz and predictions.npz of a
+"""The score of susceptibility models on labelled cells: scores.json, counts.npz and predictions.npz of a
 run."""
 
 import time
@@ -144,7 +144,7 @@ def write_cell_scores(
     histograms: dict[str, np.ndarray],
     predictions: dict[str, np.ndarray],
 ) -> None:
-    """Write scores.json, cells.npz and predictions.npz into the folder of a run, atomically."""
+    """Write scores.json, counts.npz and predictions.npz into the folder of a map, atomically."""
     with atomic_path(Path(folder) / "predictions.npz") as temporary:
         np.savez_compressed(temporary, **predictions)
     write_scores(folder, scores, histograms)

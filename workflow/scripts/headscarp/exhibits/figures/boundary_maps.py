@@ -1,0 +1,107 @@
+"""Outlines of labelled and mapped landslides (xia2021, Fig. 15)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from headscarp.codes import LANDSLIDE
+from headscarp.errors import HeadscarpError
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import panel_letter, sign
+from headscarp.exhibits.panels.legend import legend_at_foot
+from headscarp.exhibits.panels.marks import outline, scale_bar
+from headscarp.exhibits.panels.page import Sheet
+from headscarp.exhibits.panels.scene import (
+    Scene,
+    classes_of,
+    draw_reference,
+    first_runs,
+    fraction,
+    scenes_of,
+)
+from headscarp.exhibits.panels.windows import slide_windows
+from headscarp.exhibits.runs import scores_part
+from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.tidy import frame_of, record
+
+BOUNDARIES = ("#CC79A7", "#56B4E9", "#009E73", "#000000")
+CLOSE_UPS = 3
+
+
+def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
+    """Outlines of the labelled landslide and of those mapped by the first seed of each row around the largest
+    evaluated slides.
+
+    A block for each protocol. The numbers behind it are the intersection over union of labelled and mapped
+    landslide in each close-up, rows such as `fstf:slide 1`, and the boundary F1 of scores.json. Options:
+    `slides` (how many, default 3); `composite` (three layers for red, green, blue); `elsewhere` (true: the
+    target site).
+
+    Raises:
+        HeadscarpError: there are more rows than outlines can be told apart, or no evaluated pixel is a
+        landslide.
+    """
+    if len(spec.rows) > len(BOUNDARIES):
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' ({spec.kind}) has {len(spec.rows)} rows but shows "
+            f"{len(BOUNDARIES)} at most"
+        )
+    scenes, count = scenes_of(spec), int(spec.options.get("slides", CLOSE_UPS))
+    windows = {
+        protocol: slide_windows(scene.tested & (scene.label == LANDSLIDE), count)
+        for protocol, scene in scenes.items()
+    }
+    for protocol, found in windows.items():
+        if not found:
+            raise HeadscarpError(
+                f"exhibit '{spec.name}' ({spec.kind}): the evaluated region under protocol '{protocol}' "
+                f"holds no landslide to show; "
+                "make the samples with another seed, or leave the protocol out of the exhibit"
+            )
+    sheet = Sheet(1, max(map(len, windows.values())), len(scenes), heading=0.52, footer=0.75, caption=0.0)
+    figure, lines = sheet.figure(), []
+    for block, (protocol, scene) in enumerate(scenes.items()):
+        runs = first_runs(spec, protocol)
+        maps = [classes_of(run, scene) == LANDSLIDE for run in runs]
+        texts = []
+        for run in runs:
+            part = scores_part(run.maps / "scores.json", "boundary")
+            note = f"seed {run.seed}, evaluated region, tolerance {part['tolerance_px']} pixels"
+            rest = {"protocol": protocol, "n_seeds": 1, "data": scene.site.data, "note": note}
+            lines.append(record(spec, run.row, "boundary_f1", part["f1"], **rest))
+            texts.append(f"{run.label} {fraction(part['f1'])}")
+        sheet.head(figure, block, f"Protocol: {protocol} · boundary F1: {', '.join(texts)}")
+        for column, window in enumerate(windows[protocol]):
+            view, axes = scene.view(window), sheet.axes(figure, block, 0, column)
+            draw_reference(axes, scene, view, 2.4)
+            overlaps = []
+            for colour, run, mapped in zip(BOUNDARIES, runs, maps, strict=False):
+                outline(axes, view.thin(mapped), view, colour, 0.9)
+                overlaps.append(overlap_in(mapped, scene, window))
+                rest = {
+                    "protocol": protocol,
+                    "n_seeds": 1,
+                    "data": scene.site.data,
+                    "note": f"seed {run.seed}, close-up",
+                }
+                lines.append(record(spec, f"{run.row}:slide {column + 1}", "iou", overlaps[-1], **rest))
+            text = ", ".join(fraction(value) for value in overlaps)
+            axes.set_title(f"{panel_letter(column)} Slide {column + 1}\nIoU {text}", fontsize=7, pad=3)
+            scale_bar(axes, view.width_km)
+    handles = [Line2D([], [], color=palette.IMAGE_SLIDE, lw=2.4, label="Labelled landslide")]
+    for colour, row in zip(BOUNDARIES, spec.rows, strict=False):
+        handles.append(Line2D([], [], color=colour, lw=1.4, label=spec.labels[row]))
+    legend_at_foot(figure, handles, 3)
+    sign(figure, spec, "First seed of each network. IoU of the close-up, in the order of the legend.")
+    return figure, frame_of(lines)
+
+
+def overlap_in(mapped: np.ndarray, scene: Scene, window: tuple[int, int, int, int]) -> float | None:
+    """Intersection over union of mapped and labelled landslide among the evaluated pixels of a window; None
+    where there is neither."""
+    row, col, rows, cols = window
+    inside = np.s_[row : row + rows, col : col + cols]
+    tested, slide, found = scene.tested[inside], scene.label[inside] == LANDSLIDE, mapped[inside]
+    union = int(((slide | found) & tested).sum())
+    return float((slide & found & tested).sum() / union) if union else None
