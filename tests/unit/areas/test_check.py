@@ -14,8 +14,10 @@ from scipy import ndimage
 
 from headscarp.__main__ import main
 from headscarp.areas.alignment import edge_alignment
-from headscarp.areas.check import enlarged_by, examine_card, report
-from headscarp.areas.init import write_card
+from headscarp.areas.check.card import examine_card
+from headscarp.areas.check.elevation import enlarged_by
+from headscarp.areas.check.findings import report
+from headscarp.areas.init.write import write_card
 from headscarp.areas.slide_areas import area_density, power_law_tail
 from headscarp.errors import HeadscarpError
 from headscarp.site.labels import burn

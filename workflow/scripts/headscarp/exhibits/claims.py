@@ -5,7 +5,6 @@ A claim is tested as the difference of one score between two runs, from stored s
 `scoring.claims` for the verdict.
 """
 
-import html as html_module
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +16,11 @@ import pandas as pd
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.effects import Difference, differences, from_exact_scores
 from headscarp.exhibits.labels import metric_label
-from headscarp.exhibits.render import html_page, markdown_line
 from headscarp.exhibits.runs import Scored, refuse_inconsistent
+from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import RunFiles
 from headscarp.exhibits.tidy import write_csv
-from headscarp.files import atomic_path, read_json
+from headscarp.files import read_json
 from headscarp.scoring.claims import VERDICTS, judge
 from headscarp.scoring.classes import read_class_cells
 from headscarp.scoring.pixel import plain
@@ -143,42 +142,14 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Di
 def write_claims(
     frame: pd.DataFrame, record: Mapping[str, Any], csv: str | Path, md: str | Path, html: str | Path
 ) -> None:
-    """Write the table as CSV, and grouped by paper as Markdown and HTML, each atomically."""
+    """Write the table as CSV, and by paper as Markdown and HTML (one line a test, both protocols side by
+    side), each atomically."""
     write_csv(frame, csv)
-    for path, text in ((md, to_markdown(frame, record)), (html, to_html(frame, record))):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-
-
-def to_markdown(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
-    """The table by paper: one line a test, both protocols side by side."""
-    parts = [f"# {record['title']}", "", record["caption"], ""]
-    for card, part in frame.groupby("card", sort=False):
-        heads, lines = lines_of(part, record)
-        parts += [f"## {card}: {record['cards'][card]}", "", *(f"- {line}" for line in summary(part)), ""]
-        parts += [markdown_line(heads), "|" + " --- |" * len(heads), *map(markdown_line, lines), ""]
-    parts += [f"- {note}" for note in notes_of(frame, record)]
-    return "\n".join(parts).rstrip() + "\n"
-
-
-def to_html(frame: pd.DataFrame, record: Mapping[str, Any]) -> str:
-    """The same as one self-contained page."""
-    escape = html_module.escape
-    parts = [f"<h1>{escape(record['title'])}</h1>", f"<p>{escape(record['caption'])}</p>"]
-    for card, part in frame.groupby("card", sort=False):
-        heads, lines = lines_of(part, record)
-        parts += [
-            f"<h2>{escape(card)}: {escape(record['cards'][card])}</h2>",
-            *(f"<p>{escape(line)}</p>" for line in summary(part)),
-        ]
-        parts.append(
-            "<table>\n<thead><tr>"
-            + "".join(f"<th>{escape(head)}</th>" for head in heads)
-            + "</tr></thead>\n<tbody>"
-        )
-        parts += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines]
-        parts.append("</tbody>\n</table>")
-    return html_page(record["title"], parts, notes_of(frame, record))
+    sections = [
+        Section.of_text(f"{card}: {record['cards'][card]}", *lines_of(part, record), summary(part))
+        for card, part in frame.groupby("card", sort=False)
+    ]
+    write_pages(md, html, record["title"], sections, notes_of(frame, record), record["caption"])
 
 
 def labels_of(record: Mapping[str, Any]) -> dict[tuple[str, str], str]:

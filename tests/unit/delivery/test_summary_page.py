@@ -11,7 +11,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from headscarp.delivery.area_page import build_page, inventory_areas
+from headscarp.delivery.site_figures import inventory_areas
+from headscarp.delivery.summary_page import build_page
 from headscarp.exhibits.spec import SiteFiles
 from headscarp.geo.layer import read_layer
 from headscarp.mapping.polygons import landslides, write_polygons
