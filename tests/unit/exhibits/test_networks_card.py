@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from headscarp.plan.cards import read_yaml
 from sklearn.metrics import f1_score
 
 from headscarp.errors import HeadscarpError
