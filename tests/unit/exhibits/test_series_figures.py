@@ -18,12 +18,12 @@ from shapely.geometry import Point
 from sklearn.metrics import f1_score
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.figures.scene_grid import RULES, Series, axis_ratio
-from headscarp.exhibits.figures.series_maps import SHOWN, greenness_of, slide_ages, telling_window
+from headscarp.exhibits.figures.series_maps import greenness_of, slide_ages
 from headscarp.exhibits.kinds import KINDS
 from headscarp.exhibits.layers import layer_path, values_of
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import DPI, HEIGHT, WIDTH, draw, save
+from headscarp.exhibits.panels.series_windows import RULES, SHOWN, Series, axis_ratio, telling_window
 from headscarp.exhibits.spec import SiteFiles
 from headscarp.exhibits.tables.sites import data_sources
 from headscarp.exhibits.tidy import COLUMNS
