@@ -240,7 +240,7 @@ class TestRecord:
         monkeypatch.chdir(tmp_path)
         sites = load_plan(
             {"cards": ["networks", "stfusion"], "scale": "tiny", "mirror": str(tmp_path)}, REPOSITORY
-        ).provenance_record()["sites"]
+        ).provenance.record["sites"]
         collage = sites["karakoram_sichuan"]
         assert collage["files"] == [] and set(collage["scenes"]) < set(sites)
         files = [path for site in sites.values() for path in site["files"]]
