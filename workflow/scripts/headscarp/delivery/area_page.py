@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from headscarp.codes import UNMAPPED
-from headscarp.exhibits.figures.probability_maps import draw_inventory
 from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.layers import site_grid, values_of
 from headscarp.exhibits.panels import palette
@@ -28,6 +27,7 @@ from headscarp.exhibits.panels.legend import swatches
 from headscarp.exhibits.panels.location import locator
 from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
 from headscarp.exhibits.panels.page import Page, place
+from headscarp.exhibits.panels.scene import draw_inventory
 from headscarp.exhibits.panels.vectors import rings_of
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.render import number_text
@@ -376,7 +376,7 @@ def draw_map(site: SiteFiles, run: MappedRun, channels: Sequence[str] | None) ->
         titles.append("Inventory of the site")
     layout = Page.fit(len(titles), view.aspect, 1, 0, footer=0.75)
     figure = layout.figure()
-    panels = [layout.axes(figure, 0, index) for index in range(len(titles))]
+    panels = [layout.axes_of(figure, 0, index) for index in range(len(titles))]
     show(panels[0], image, view)
     show(panels[1], relief, view)
     probability = np.ma.masked_invalid(view.read(run.maps / "probability.tif"))

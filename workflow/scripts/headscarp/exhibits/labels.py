@@ -128,3 +128,8 @@ FACTOR_LABELS = {"ndvi": "NDVI", "mndwi": "MNDWI", "twi": "TWI"}
 def factor_label(factor: str) -> str:
     """What people read for a factor."""
     return FACTOR_LABELS.get(factor, factor.replace("_", " ").capitalize())
+
+
+def score_text(value: float | None) -> str:
+    """A score with three decimals; an en dash where it is undefined."""
+    return "–" if value is None else f"{value:.3f}"

@@ -51,7 +51,7 @@ def pair_records(spec: ExhibitSpec, trained: SiteFiles, scored: SiteFiles) -> It
     there = replace(
         spec,
         sites=(scored,),
-        runs=tuple(run if home else replace(run, folder=run.maps_of(scored.name)) for run in runs),
+        runs=tuple(run if home else replace(run, maps=run.maps_of(scored.name)) for run in runs),
     )
     where = HOME if home else AWAY
     shares = {(one.run.row, one.run.protocol): one.scores["landslide_share"] for one in scored_runs(there)}

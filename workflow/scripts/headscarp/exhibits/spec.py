@@ -138,6 +138,11 @@ class ExhibitSpec:
             (run for run in self.runs if (run.row, run.protocol) == (row, protocol)), key=lambda run: run.seed
         )
 
+    def first_runs(self, *protocols: str) -> list[RunFiles]:
+        """The first seed of each row under protocols, in turn, where there is one."""
+        found = [self.runs_of(row, protocol) for protocol in protocols for row in self.rows]
+        return [runs[0] for runs in found if runs]
+
     def only_site(self) -> SiteFiles:
         """The site of an exhibit of runs.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.files import atomic_path
 from headscarp.vocabulary import require_known
 
@@ -55,6 +55,11 @@ def text_record(
     """One line of a tidy table whose value is text, with what the paper prints; both stand in the note."""
     note = TEXT + text + (f"{PRINTED_TEXT}{printed}" if printed else "")
     return record(spec, row, metric, None, published=None, note=note, **rest)
+
+
+def of_seed(run: RunFiles, site: SiteFiles, note: str = "") -> dict[str, Any]:
+    """What the records of one run alone share; its seed stands before the note."""
+    return {"protocol": run.protocol, "n_seeds": 1, "data": site.data, "note": f"seed {run.seed}{note}"}
 
 
 def frame_of(lines: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

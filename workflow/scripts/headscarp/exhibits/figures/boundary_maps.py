@@ -7,23 +7,22 @@ from matplotlib.lines import Line2D
 
 from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
+from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import panel_letter, sign
 from headscarp.exhibits.panels.legend import legend_at_foot
 from headscarp.exhibits.panels.marks import outline, scale_bar
-from headscarp.exhibits.panels.page import Sheet
+from headscarp.exhibits.panels.page import Page
 from headscarp.exhibits.panels.scene import (
     Scene,
     classes_of,
     draw_reference,
-    first_runs,
-    fraction,
     scenes_of,
 )
 from headscarp.exhibits.panels.windows import slide_windows
 from headscarp.exhibits.runs import scores_part
 from headscarp.exhibits.spec import ExhibitSpec
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.tidy import frame_of, of_seed, record
 
 BOUNDARIES = ("#CC79A7", "#56B4E9", "#009E73", "#000000")
 CLOSE_UPS = 3
@@ -59,34 +58,28 @@ def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                 f"holds no landslide to show; "
                 "make the samples with another seed, or leave the protocol out of the exhibit"
             )
-    sheet = Sheet(1, max(map(len, windows.values())), len(scenes), heading=0.52, footer=0.75, caption=0.0)
-    figure, lines = sheet.figure(), []
+    page = Page.grid(1, max(map(len, windows.values())), len(scenes), heading=0.52, footer=0.75, caption=0.0)
+    figure, lines = page.figure(), []
     for block, (protocol, scene) in enumerate(scenes.items()):
-        runs = first_runs(spec, protocol)
+        runs = spec.first_runs(protocol)
         maps = [classes_of(run, scene) == LANDSLIDE for run in runs]
         texts = []
         for run in runs:
             part = scores_part(run.maps / "scores.json", "boundary")
-            note = f"seed {run.seed}, evaluated region, tolerance {part['tolerance_px']} pixels"
-            rest = {"protocol": protocol, "n_seeds": 1, "data": scene.site.data, "note": note}
+            rest = of_seed(run, scene.site, f", evaluated region, tolerance {part['tolerance_px']} pixels")
             lines.append(record(spec, run.row, "boundary_f1", part["f1"], **rest))
-            texts.append(f"{run.label} {fraction(part['f1'])}")
-        sheet.head(figure, block, f"Protocol: {protocol} · boundary F1: {', '.join(texts)}")
+            texts.append(f"{run.label} {score_text(part['f1'])}")
+        page.head(figure, block, f"Protocol: {protocol} · boundary F1: {', '.join(texts)}")
         for column, window in enumerate(windows[protocol]):
-            view, axes = scene.view(window), sheet.axes(figure, block, 0, column)
+            view, axes = scene.view(window), page.axes(figure, block, 0, column)
             draw_reference(axes, scene, view, 2.4)
             overlaps = []
             for colour, run, mapped in zip(BOUNDARIES, runs, maps, strict=False):
                 outline(axes, view.thin(mapped), view, colour, 0.9)
                 overlaps.append(overlap_in(mapped, scene, window))
-                rest = {
-                    "protocol": protocol,
-                    "n_seeds": 1,
-                    "data": scene.site.data,
-                    "note": f"seed {run.seed}, close-up",
-                }
+                rest = of_seed(run, scene.site, ", close-up")
                 lines.append(record(spec, f"{run.row}:slide {column + 1}", "iou", overlaps[-1], **rest))
-            text = ", ".join(fraction(value) for value in overlaps)
+            text = ", ".join(score_text(value) for value in overlaps)
             axes.set_title(f"{panel_letter(column)} Slide {column + 1}\nIoU {text}", fontsize=7, pad=3)
             scale_bar(axes, view.width_km)
     handles = [Line2D([], [], color=palette.IMAGE_SLIDE, lw=2.4, label="Labelled landslide")]

@@ -20,12 +20,11 @@ from headscarp.exhibits.panels.figure import panel_letter, sign
 from headscarp.exhibits.panels.ground import band_limits, stretch
 from headscarp.exhibits.panels.legend import legend_at_foot
 from headscarp.exhibits.panels.marks import scale_bar, show
-from headscarp.exhibits.panels.page import Sheet
-from headscarp.exhibits.panels.scene import first_runs
+from headscarp.exhibits.panels.page import Page
 from headscarp.exhibits.panels.vectors import border_handle, draw_border, halo, raw_vectors, rings_of
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster
 from headscarp.vocabulary import require_known
@@ -59,25 +58,25 @@ def change_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     them).
     """
     site = spec.only_site()
-    runs = [run for protocol in spec.protocols for run in first_runs(spec, protocol)]
+    runs = spec.first_runs(*spec.protocols)
     slides = {run.folder: read_change(run, site) for run in runs}
     dates = dates_of(spec, slides)
     areas = {run.folder: areas_of(spec, site, slides[run.folder]) for run in runs}
     images = {date: dated_image(site, date) for date in dates}
-    sheet = Sheet(max(map(len, areas.values())), len(dates), len(runs), heading=0.42, footer=0.6)
-    figure, lines = sheet.figure(), []
+    page = Page.grid(max(map(len, areas.values())), len(dates), len(runs), heading=0.42, footer=0.6)
+    figure, lines = page.figure(), []
     for block, run in enumerate(runs):
-        sheet.head(figure, block, f"{run.label}, protocol {run.protocol}")
+        page.head(figure, block, f"{run.label}, protocol {run.protocol}")
         for row, area in enumerate(areas[run.folder]):
             inside = slides[run.folder].cx[area.bounds[0] : area.bounds[2], area.bounds[1] : area.bounds[3]]
-            sheet.write_caption(figure, block, row, area.name)
+            page.write_caption(figure, block, row, area.name)
             for column, (date, text) in enumerate(dates.items()):
-                axes = sheet.axes(figure, block, row, column)
+                axes = page.axes(figure, block, row, column)
                 images[date].draw(axes, area)
                 draw_change(axes, inside, date, area)
                 if row == 0:
                     axes.set_title(
-                        f"{panel_letter(column)} {text}", fontsize=7.5 if sheet.side > 1.2 else 6, pad=3
+                        f"{panel_letter(column)} {text}", fontsize=7.5 if page.side > 1.2 else 6, pad=3
                     )
                 if column == 0:
                     scale_bar(axes, (area.bounds[2] - area.bounds[0]) / 1000)
@@ -232,10 +231,8 @@ def change_records(
     """Tidy records of the slides that touch an area: how many of each status, and their summed area at each
     date in m2."""
     west, south, east, north = area.bounds
-    note = (
-        f"seed {run.seed}, slides that touch {west:.0f}..{east:.0f} m east, {south:.0f}..{north:.0f} m north"
-    )
-    rest = {"protocol": run.protocol, "n_seeds": 1, "data": spec.only_site().data, "note": note}
+    where = f"{west:.0f}..{east:.0f} m east, {south:.0f}..{north:.0f} m north"
+    rest = of_seed(run, spec.only_site(), f", slides that touch {where}")
     for status in STATUS:
         of_status = slides[slides["status"] == status]
         row = f"{run.row}:{area.name}:{status}"

@@ -10,17 +10,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.layers import layer_path, site_grid
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import panel_letter, sign
 from headscarp.exhibits.panels.ground import grey_relief, hillshade, paint
-from headscarp.exhibits.panels.legend import swatches
-from headscarp.exhibits.panels.marks import bare, hatch, north_arrow, outline, scale_bar, show
+from headscarp.exhibits.panels.legend import WIDE, legend_at_foot, swatches
+from headscarp.exhibits.panels.marks import hatch, orient, outline, show
 from headscarp.exhibits.panels.page import HEADING, Page
-from headscarp.exhibits.panels.scene import CONFUSION, regions_of
+from headscarp.exhibits.panels.scene import CONFUSION, outcomes, paint_outcomes, regions_of
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.files import read_json
 from headscarp.samples.splits import TEST, TRAIN, VALIDATION
 
@@ -45,38 +46,19 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     for block, protocol in enumerate(spec.protocols):
         regions = regions_of(site, protocol, view)
         page.head(figure, block, f"Protocol: {protocol}", PROTOCOL_REMARK[protocol])
-        for index, run in enumerate(runs[0] for row in spec.rows if (runs := spec.runs_of(row, protocol))):
+        for index, run in enumerate(spec.first_runs(protocol)):
             scores = read_json(run.maps / "scores.json")
-            axes = page.axes(figure, block, index)
+            axes = page.axes_of(figure, block, index)
             draw_confusion(axes, run, scores["threshold"], view, relief, label, regions)
             axes.set(xlim=(west, east), ylim=(south, north))
             f1 = scores["metrics"]["f1"]
-            axes.set_title(
-                f"{panel_letter(index)} {run.label}\nF1 {'–' if f1 is None else f'{f1:.3f}'}",
-                fontsize=7.5,
-                pad=3,
-            )
+            text = f"{run.label}\nF1 {score_text(f1)}"
+            axes.set_title(f"{panel_letter(index)} {text}", fontsize=7.5, pad=3)
             if index == 0:
-                scale_bar(axes, east - west)
-                north_arrow(axes)
-            note = f"seed {run.seed}, fraction"
-            lines.append(
-                record(
-                    spec,
-                    run.row,
-                    "f1",
-                    f1,
-                    protocol=protocol,
-                    n_seeds=1,
-                    data=site.data,
-                    note=note,
-                    published=None,
-                )
-            )
-    anchor = (0.5, 0.2 / figure.get_figheight())
-    figure.legend(
-        handles=confusion_legend(spec, site, view, label), loc="lower center", bbox_to_anchor=anchor, ncols=4
-    )
+                orient(axes, east - west)
+            same = of_seed(run, site, ", fraction")
+            lines.append(record(spec, run.row, "f1", f1, published=None, **same))
+    legend_at_foot(figure, confusion_legend(spec, site, view, label), 4, WIDE)
     sign(figure, spec, "First seed of each network.")
     return figure, frame_of(lines)
 
@@ -116,16 +98,11 @@ def draw_confusion(
     paint(image, (regions == VALIDATION) & (label != UNMAPPED), palette.VALIDATED_GREY, 0.65)
     probability = view.read(run.maps / "probability.tif", classes=True)
     scored = (regions == TEST) & (label != UNMAPPED)
-    predicted, slide = probability >= threshold, label == LANDSLIDE
-    for (colour, _), mask in zip(
-        CONFUSION, (predicted & slide, predicted & ~slide, ~predicted & slide), strict=True
-    ):
-        paint(image, mask & scored, colour)
+    paint_outcomes(image, outcomes(probability >= threshold, label == LANDSLIDE, scored))
     show(axes, image, view)
     hatch(axes, label == UNMAPPED, view)
     if (regions == TRAIN).any():
         outline(axes, regions == TEST, view, "black", 0.6)
-    bare(axes)
 
 
 def confusion_legend(spec: ExhibitSpec, site: SiteFiles, view: View, label: np.ndarray) -> list[Any]:

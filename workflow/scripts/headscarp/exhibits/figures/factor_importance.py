@@ -10,6 +10,7 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.labels import factor_label
 from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.charts import ruled
 from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
@@ -119,8 +120,7 @@ def draw_importance(spec: ExhibitSpec, factors: Sequence[str], importances: dict
     axes.set_xlabel("Gini importance (sum of each site = 1)")
     axes.set_ylim(-0.55, len(factors) - 0.45)
     axes.margins(x=0.06)
-    axes.grid(axis="x", color="#DDDDDD", lw=0.5)
-    axes.set_axisbelow(True)
+    ruled(axes, "x")
     axes.legend(loc="lower right")
     sign(figure, spec, f"Mean and sd of {FORESTS} forests.")
     return figure

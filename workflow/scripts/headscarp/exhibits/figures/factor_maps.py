@@ -36,7 +36,7 @@ from headscarp.exhibits.panels.classed import (
 from headscarp.exhibits.panels.figure import HEIGHT, WIDTH, new_figure, panel_letter, sign
 from headscarp.exhibits.panels.ground import mapped_area
 from headscarp.exhibits.panels.legend import swatches
-from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
+from headscarp.exhibits.panels.marks import bare, orient, show
 from headscarp.exhibits.panels.page import place
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
@@ -87,8 +87,7 @@ def factor_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         )
         (draw_bounds if classed.bounds.size else draw_names)(legend, classed)
         if number == 0:
-            scale_bar(axes, view.width_km)
-            north_arrow(axes)
+            orient(axes, view.width_km)
         for order, bound in enumerate(classed.bounds):
             lines.append(
                 record(spec, factor, f"break_{order}", float(bound), data=site.data, note=UNIT + units)

@@ -13,6 +13,7 @@ from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.averages import mean_of
 from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.charts import ruled
 from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.runs import scores_part
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
@@ -83,8 +84,7 @@ def fine_tuning_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             ylim=(0, 1),
             xlim=(-0.4, len(ticks) - 0.6),
         )
-        axes.grid(axis="y", color="#DDDDDD", lw=0.5)
-        axes.set_axisbelow(True)
+        ruled(axes, "y")
     handles = [
         Line2D(
             [],

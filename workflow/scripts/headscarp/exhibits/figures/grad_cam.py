@@ -5,26 +5,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.layers import layer_path, site_grid
+from headscarp.exhibits.layers import layer_path
 from headscarp.exhibits.panels import palette
-from headscarp.exhibits.panels.figure import HEIGHT, WIDTH, new_figure, sign
+from headscarp.exhibits.panels.figure import HEIGHT, WIDTH, sign
 from headscarp.exhibits.panels.ground import (
-    TRUE_COLOUR,
-    band_limits,
     grey_relief,
     hillshade,
-    image_bands,
     paint,
-    stretch,
 )
-from headscarp.exhibits.panels.marks import bare, outline, scale_bar, show
-from headscarp.exhibits.panels.page import place
+from headscarp.exhibits.panels.marks import outline, scale_bar, show
+from headscarp.exhibits.panels.page import MARGIN, Page, place
+from headscarp.exhibits.panels.scene import scene_of
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.runs import stored_arrays
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
@@ -53,81 +51,72 @@ def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         HeadscarpError: the layer does not exist, several protocols are asked for, or runs were explained on
         different windows.
     """
-    site = spec.only_site()
+    site, (protocol, *others) = spec.only_site(), spec.protocols
     layer = require_known(
         spec.options.get("layer", LAYERS[0]), LAYERS, f"exhibit '{spec.name}', options: layer"
     )
-    if len(spec.protocols) > 1:
+    if others:
         raise HeadscarpError(
             f"exhibit '{spec.name}' shows one protocol at a time; name one as `protocols: [blocked]`"
         )
-    runs = [spec.runs_of(row, spec.protocols[0])[0] for row in spec.rows]
+    runs = spec.first_runs(protocol)
     explained = {run.row: stored_arrays(run.folder / "gradcam.npz", "explain") for run in runs}
     windows = same_windows(runs, explained)
-    grid = site_grid(site)
-    channels = spec.options.get("composite", TRUE_COLOUR)
-    limits = band_limits(image_bands(View.of(grid, longest_side=500), site, channels))
-
-    lines_of_panels = math.ceil((2 + len(runs)) / PER_LINE)
-    columns = math.ceil((2 + len(runs)) / lines_of_panels)
-    panel = (WIDTH - SIDE - 0.04) / columns - GAP
-    panel = min(panel, (HEIGHT - FOOT) / (len(windows) * lines_of_panels) - TITLE - GAP)
-    step = TITLE + panel + GAP
-    figure = new_figure(len(windows) * lines_of_panels * step + FOOT, layout=None)
+    scene = scene_of(spec, site)
+    page = page_of(len(windows), 2 + len(runs))
+    figure = page.figure()
     lines: list[dict[str, Any]] = []
     for number, window in enumerate(windows):
-        view = View.of(grid, window=tuple(int(n) for n in window))
+        view = scene.view(tuple(int(n) for n in window))
         slides = view.read(layer_path(site, "label"), classes=True) == LANDSLIDE
         ground = grey_relief(hillshade(view, site), np.zeros(view.shape))
-        boxes = [
-            (
-                SIDE + index % columns * (panel + GAP),
-                (number * lines_of_panels + index // columns) * step + TITLE,
-                panel,
-                panel,
-            )
-            for index in range(2 + len(runs))
-        ]
-        axes = [place(figure, box) for box in boxes]
+        axes = [page.axes_of(figure, number, index) for index in range(2 + len(runs))]
         axes[0].set_ylabel(f"Window {number + 1}", fontsize=7)
-        show(axes[0], stretch(image_bands(view, site, channels), limits), view)
-        axes[0].set_title("Image", fontsize=6.5, pad=2)
+        show(axes[0], scene.image(view), view)
         scale_bar(axes[0], view.width_km)
-        labelled = ground.copy()
-        paint(labelled, slides, palette.SLIDE, 0.75)
-        show(axes[1], labelled, view)
-        axes[1].set_title("Label", fontsize=6.5, pad=2)
+        draw_label(axes[1], ground, slides, view)
         for run, drawn in zip(runs, axes[2:], strict=True):
             attention = explained[run.row][layer]
-            shares = attention[number] / (attention.max() or 1)
-            show(drawn, ground, view)
-            opacity = np.clip(shares / (10 * SMALL_SHARE), 0, 1) ** 0.5 * 0.9
-            show(drawn, shares, view, cmap=COLOURS, vmin=0, vmax=1, alpha=opacity)
-            for colour, width in ((palette.INK, 1.0), ("white", 0.4)):  # seen on pale relief and on dark blue
-                outline(drawn, slides, view, colour, width)
-            if not attention[number].any():
-                drawn.text(
-                    0.5,
-                    0.03,
-                    "nothing above 0",
-                    transform=drawn.transAxes,
-                    ha="center",
-                    fontsize=6,
-                    color=palette.INK,
-                )
-            drawn.set_title(run.label.replace(" (", "\n("), fontsize=6.5, pad=2)
+            draw_attention(drawn, ground, attention[number] / (attention.max() or 1), slides, view)
             lines += explanation_records(spec, run, number, attention[number], slides)
-        for one in axes:
-            bare(one)
+        texts = ["Image", "Label", *(run.label.replace(" (", "\n(") for run in runs)]
+        for one, text in zip(axes, texts, strict=True):
+            one.set_title(text, fontsize=6.5, pad=2)
     bar = place(figure, (0.3 * WIDTH, figure.get_figheight() - FOOT + 0.12, 0.4 * WIDTH, 0.09))
-    figure.colorbar(
-        ScalarMappable(Normalize(0, 1), COLOURS),
-        cax=bar,
-        orientation="horizontal",
-        label="Grad-CAM, share of the network's strongest",
-    )
+    scale = ScalarMappable(Normalize(0, 1), COLOURS)
+    text = "Grad-CAM, share of the network's strongest"
+    figure.colorbar(scale, cax=bar, orientation="horizontal", label=text)
     sign(figure, spec, f"First seed, {layer}; label outlined.")
     return figure, frame_of(lines)
+
+
+def page_of(windows: int, panels: int) -> Page:
+    """A block for each window, its panels in as few lines as `PER_LINE` allows."""
+    rows = math.ceil(panels / PER_LINE)
+    columns = math.ceil(panels / rows)
+    side = min((WIDTH - SIDE - MARGIN) / columns - GAP, (HEIGHT - FOOT) / (windows * rows) - TITLE - GAP)
+    return Page(rows, columns, (side, side), windows, footer=FOOT, title=TITLE, caption=SIDE, gap=GAP)
+
+
+def draw_label(axes: Axes, ground: np.ndarray, slides: np.ndarray, view: View) -> None:
+    """Labelled slides (row, col) over the ground (row, col, 3)."""
+    image = ground.copy()
+    paint(image, slides, palette.SLIDE, 0.75)
+    show(axes, image, view)
+
+
+def draw_attention(
+    axes: Axes, ground: np.ndarray, shares: np.ndarray, slides: np.ndarray, view: View
+) -> None:
+    """Shares (row, col) of the strongest activation over the ground, with the outline of slides."""
+    show(axes, ground, view)
+    opacity = np.clip(shares / (10 * SMALL_SHARE), 0, 1) ** 0.5 * 0.9
+    show(axes, shares, view, cmap=COLOURS, vmin=0, vmax=1, alpha=opacity)
+    for colour, width in ((palette.INK, 1.0), ("white", 0.4)):  # seen on pale relief and on dark blue
+        outline(axes, slides, view, colour, width)
+    if not shares.any():
+        words = {"transform": axes.transAxes, "ha": "center", "fontsize": 6, "color": palette.INK}
+        axes.text(0.5, 0.03, "nothing above 0", **words)
 
 
 def same_windows(runs: list[RunFiles], explained: dict[str, dict[str, np.ndarray]]) -> np.ndarray:

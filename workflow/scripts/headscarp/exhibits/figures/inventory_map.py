@@ -12,13 +12,13 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.layers import layer_path, site_grid
 from headscarp.exhibits.panels.figure import panel_letter, sign
 from headscarp.exhibits.panels.ground import TRUE_COLOUR, composite, grey_relief, hillshade, paint
-from headscarp.exhibits.panels.legend import swatches
-from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
+from headscarp.exhibits.panels.legend import WIDE, legend_at_foot, swatches
+from headscarp.exhibits.panels.marks import orient, show
 from headscarp.exhibits.panels.page import Page
 from headscarp.exhibits.panels.vectors import draw_outlines, outline_handles, rings_of
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.vocabulary import require_known
 
 BACKGROUNDS = ("composite", "relief")
@@ -50,29 +50,20 @@ def inventory_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     for index, protocol in enumerate(spec.protocols):
         run = next(run for run in spec.runs if run.protocol == protocol)
         polygons = inventory_of(run, target)
-        axes = page.axes(figure, 0, index)
+        axes = page.axes_of(figure, 0, index)
         show(axes, ground, view)
         axes.add_collection(inventory_patches(polygons), autolim=False)
         draw_outlines(axes, spec, target)
-        bare(axes)
         area = float(polygons.geometry.area.sum()) / 1e6
         title = f"{panel_letter(index)} {run.label}, {protocol}"
         axes.set_title(f"{title}\n{len(polygons):,} landslides, {area:.2f} km²", fontsize=7.5, pad=3)
         if index == 0:
-            scale_bar(axes, view.width_km)
-            north_arrow(axes)
-        rest = {
-            "protocol": protocol,
-            "n_seeds": 1,
-            "data": target.data,
-            "note": f"seed {run.seed}, mapped at {target.name}",
-        }
+            orient(axes, view.width_km)
+        rest = of_seed(run, target, f", mapped at {target.name}")
         lines.append(record(spec, run.row, "landslides", float(len(polygons)), **rest))
         lines.append(record(spec, run.row, "landslide_area_km2", area, **rest))
     handles = swatches([(FOUND, "Mapped landslide")]) + outline_handles(spec)
-    figure.legend(
-        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.2 / figure.get_figheight()), ncols=4
-    )
+    legend_at_foot(figure, handles, 4, WIDE)
     sign(figure, spec, f"Mapped at {target.title} by the first seed of the network.")
     return figure, frame_of(lines)
 

@@ -22,7 +22,7 @@ from headscarp.exhibits.panels.land_cover import (
 )
 from headscarp.exhibits.panels.legend import legend_at_foot
 from headscarp.exhibits.panels.marks import scale_bar, show
-from headscarp.exhibits.panels.page import Sheet, place
+from headscarp.exhibits.panels.page import Page, place
 from headscarp.exhibits.panels.scene import Scene, scene_of
 from headscarp.exhibits.panels.vectors import border_handle, draw_border, raw_vectors, rings_of
 from headscarp.exhibits.panels.view import View
@@ -53,13 +53,13 @@ def label_examples(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         text: [factor_picture(site, layer, scene.view(window)) for window in windows.values()]
         for text, layer in titles(layers)
     }
-    sheet = Sheet(len(windows), 2 + len(layers), 1, heading=0.3, footer=1.05 if layers else 0.65)
-    figure = sheet.figure()
+    page = Page.grid(len(windows), 2 + len(layers), 1, heading=0.3, footer=1.05 if layers else 0.65)
+    figure = page.figure()
     scales = [scale_of(site, layer, pictures[text]) for text, layer in titles(layers)]
     lines = []
     for row, (name, window) in enumerate(windows.items()):
         view = scene.view(window)
-        panels = [sheet.axes(figure, 0, row, column) for column in range(2 + len(layers))]
+        panels = [page.axes(figure, 0, row, column) for column in range(2 + len(layers))]
         show(panels[0], scene.image(view), view)
         show(panels[1], class_picture(view.thin(scene.label)), view)
         for axes, scale, picture in zip(panels[2:], scales, pictures.values(), strict=True):
@@ -68,13 +68,13 @@ def label_examples(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             for axes in panels[:2]:
                 draw_border(axes, rings_of(nets))
         scale_bar(panels[0], view.width_km)
-        sheet.write_caption(figure, 0, row, name)
+        page.write_caption(figure, 0, row, name)
         lines += window_records(spec, site, names, scene.label, window, name, pictures, row)
     for column, title in enumerate(("Image", "Labels", *pictures)):
         figure.axes[column].set_title(f"{panel_letter(column)} {title}", fontsize=7.5, pad=3)
-    below = sheet.top(0, len(windows))
+    below = page.top(len(windows))
     for column, (scale, (_, layer)) in enumerate(zip(scales, titles(layers), strict=True), start=2):
-        bar = place(figure, (sheet.left(column) + 0.05, below, sheet.side - 0.1, 0.08))
+        bar = place(figure, (page.left(column) + 0.05, below, page.side - 0.1, 0.08))
         draw_scale(figure, bar, scale, site, layer)
     handles = class_handles(names)
     if nets is not None:

@@ -1,20 +1,18 @@
 """What networks give: maps of probability."""
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
-from headscarp.exhibits.layers import layer_path, site_grid
-from headscarp.exhibits.panels import palette
+from headscarp.exhibits.labels import score_text
+from headscarp.exhibits.layers import site_grid
 from headscarp.exhibits.panels.figure import WIDTH, panel_letter, sign
-from headscarp.exhibits.panels.ground import TRUE_COLOUR, composite, grey_relief, hillshade, paint
-from headscarp.exhibits.panels.marks import bare, hatch, north_arrow, outline, scale_bar, show
+from headscarp.exhibits.panels.ground import TRUE_COLOUR, composite
+from headscarp.exhibits.panels.marks import orient, outline, show
 from headscarp.exhibits.panels.page import Page, place
-from headscarp.exhibits.panels.scene import regions_of
+from headscarp.exhibits.panels.scene import draw_inventory, regions_of
 from headscarp.exhibits.panels.view import View
-from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.files import read_json
 from headscarp.samples.splits import TEST, TRAIN
 
@@ -28,12 +26,10 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     site = spec.only_site()
     view = View.of(site_grid(site), longest_side=500)
     channels = spec.options.get("composite", TRUE_COLOUR)
-    runs = [
-        runs[0] for protocol in spec.protocols for row in spec.rows if (runs := spec.runs_of(row, protocol))
-    ]
+    runs = spec.first_runs(*spec.protocols)
     page = Page.fit(2 + len(runs), view.aspect, 1, 0, footer=0.85)
     figure = page.figure()
-    panels = [page.axes(figure, 0, index) for index in range(2 + len(runs))]
+    panels = [page.axes_of(figure, 0, index) for index in range(2 + len(runs))]
     show(panels[0], composite(view, site, channels), view)
     panels[0].set_title(f"(a) Image: {', '.join(channels)}")
     draw_inventory(panels[1], site, view)
@@ -42,38 +38,14 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     for index, (axes, run) in enumerate(zip(panels[2:], runs, strict=False), start=2):
         drawn = show(axes, view.read(run.maps / "probability.tif"), view, cmap="cividis", vmin=0, vmax=1)
         precision = read_json(run.maps / "scores.json")["metrics"]["average_precision"]
-        note = f"seed {run.seed}"
-        lines.append(
-            record(
-                spec,
-                run.row,
-                "average_precision",
-                precision,
-                protocol=run.protocol,
-                n_seeds=1,
-                data=site.data,
-                note=note,
-            )
-        )
-        shown = "–" if precision is None else f"{precision:.3f}"
-        axes.set_title(f"{panel_letter(index)} {run.label}\n{run.protocol}, AP {shown}", fontsize=7.5, pad=3)
+        lines.append(record(spec, run.row, "average_precision", precision, **of_seed(run, site)))
+        below = f"{run.protocol}, AP {score_text(precision)}"
+        axes.set_title(f"{panel_letter(index)} {run.label}\n{below}", fontsize=7.5, pad=3)
         regions = regions_of(site, run.protocol, view)
         if (regions == TRAIN).any():
             outline(axes, regions == TEST, view, "white", 0.8)
-    for axes in panels:
-        bare(axes)
-    scale_bar(panels[0], view.width_km)
-    north_arrow(panels[0])
+    orient(panels[0], view.width_km)
     bar = place(figure, (0.3 * WIDTH, figure.get_figheight() - 0.72, 0.4 * WIDTH, 0.1))
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="Probability of landslide")
     sign(figure, spec, "First seed. AP: average precision in the test blocks, outlined in white.")
     return figure, frame_of(lines)
-
-
-def draw_inventory(axes: Axes, site: SiteFiles, view: View) -> None:
-    """Mapped landslides over grey relief, unmapped land hatched."""
-    label = view.read(layer_path(site, "label"), classes=True)
-    image = grey_relief(hillshade(view, site), label)
-    paint(image, label == LANDSLIDE, palette.SLIDE)
-    show(axes, image, view)
-    hatch(axes, label == UNMAPPED, view)

@@ -10,8 +10,8 @@ from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.averages import mean_of
 from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.charts import below, protocol_panels
 from headscarp.exhibits.panels.figure import sign
-from headscarp.exhibits.panels.rates import below, protocol_panels
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.geo.layer import open_any_raster

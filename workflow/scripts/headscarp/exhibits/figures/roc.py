@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.averages import aggregate
 from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.charts import LINES, below, protocol_panels
 from headscarp.exhibits.panels.figure import sign
-from headscarp.exhibits.panels.rates import LINES, below, protocol_panels
 from headscarp.exhibits.runs import Scored, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record

@@ -8,35 +8,34 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from headscarp.codes import LANDSLIDE
+from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.panels.figure import panel_letter, sign
 from headscarp.exhibits.panels.ground import paint
 from headscarp.exhibits.panels.land_cover import class_handles, class_picture, names_of_classes
 from headscarp.exhibits.panels.legend import legend_at_foot, swatches
-from headscarp.exhibits.panels.marks import bare, north_arrow, outline, scale_bar, show
+from headscarp.exhibits.panels.marks import orient, show
 from headscarp.exhibits.panels.page import Page
 from headscarp.exhibits.panels.scene import (
-    COLOURS,
-    FADED,
-    LEGEND,
-    OUTCOMES,
     Scene,
     classes_of,
-    draw_evaluated,
-    first_runs,
-    fraction,
+    draw_on_tested,
+    outcome_handles,
     outcome_records,
+    outcomes,
+    paint_outcomes,
     scenes_of,
+    tested_handles,
 )
 from headscarp.exhibits.panels.view import View
+from headscarp.exhibits.panels.windows import Window, slices
 from headscarp.exhibits.runs import scores_part
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.tidy import frame_of, of_seed, record
 
 
-def evaluated_window(scenes: Mapping[str, Scene]) -> tuple[int, int, int, int]:
+def evaluated_window(scenes: Mapping[str, Scene]) -> Window:
     """First row, first column, rows and columns of all that is evaluated under any protocol."""
     tested = np.any([scene.tested for scene in scenes.values()], axis=0)
     rows, cols = (np.flatnonzero(tested.any(axis=axis)) for axis in (1, 0))
@@ -58,26 +57,22 @@ def pages_of_maps(
     lines: list[dict[str, Any]] = []
     for block, (protocol, scene) in enumerate(scenes.items()):
         view = scene.view(window)
-        page.head(figure, block, f"Protocol: {protocol}", "")
-        image, labels = (page.axes(figure, block, index) for index in range(2))
+        page.head(figure, block, f"Protocol: {protocol}")
+        image, labels = (page.axes_of(figure, block, index) for index in range(2))
         show(image, scene.image(view), view)
-        scale_bar(image, view.width_km)
-        north_arrow(image)
+        orient(image, view.width_km)
         draw_evaluated(labels, scene, view, reference(view.thin(scene.label)))
         panels, texts = [image, labels], ["Image", "Labels"]
-        for index, run in enumerate(first_runs(spec, protocol), start=2):
-            panels.append(page.axes(figure, block, index))
+        for index, run in enumerate(spec.first_runs(protocol), start=2):
+            panels.append(page.axes_of(figure, block, index))
             below, records = draw(panels[-1], scene, view, run)
             texts.append(f"{run.label}\n{below}")
             lines += records
         for index, (axes, text) in enumerate(zip(panels, texts, strict=True)):
             axes.set_title(f"{panel_letter(index)} {text}", fontsize=7, pad=3)
-            bare(axes)
-    if any(
-        not scene.tested[window[0] : window[0] + window[2], window[1] : window[1] + window[3]].all()
-        for scene in scenes.values()
-    ):
-        handles = [*handles, Line2D([], [], color="black", lw=0.8, label="Evaluated region")]
+    inside = slices(window)
+    bordered = [replace(scene, tested=scene.tested[inside]) for scene in scenes.values()]
+    handles = [*handles, *tested_handles(bordered)]
     legend_at_foot(figure, handles, 5 if len(handles) == 5 else 4)
     where = (
         f"Mapped at {spec.target.title} by networks trained elsewhere. "
@@ -103,11 +98,10 @@ def class_maps_of_runs(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     def draw(axes: Axes, scene: Scene, view: View, run: RunFiles) -> tuple[str, list[dict[str, Any]]]:
         mapped = classes_of(run, scene)
         draw_evaluated(axes, scene, view, class_picture(view.thin(mapped)))
-        accuracy = multi_class(spec, run)["oa"]
-        rest = {"protocol": run.protocol, "n_seeds": 1, "data": site.data, "note": f"seed {run.seed}"}
-        lines = [record(spec, run.row, "oa", accuracy, **rest)]
-        lines += share_records(spec, run.row, names, mapped[scene.tested], **rest)
-        return f"OA {fraction(accuracy)}", lines
+        accuracy = scores_part(run.maps / "scores.json", "classes")["oa"]
+        lines = [record(spec, run.row, "oa", accuracy, **of_seed(run, site))]
+        lines += share_records(spec, run.row, names, mapped[scene.tested], **of_seed(run, site))
+        return f"OA {score_text(accuracy)}", lines
 
     figure, lines = pages_of_maps(spec, scenes, draw, class_handles(names), class_picture)
     for protocol, scene in scenes.items():
@@ -117,14 +111,11 @@ def class_maps_of_runs(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     return figure, frame_of(lines)
 
 
-def multi_class(spec: ExhibitSpec, run: RunFiles) -> dict[str, Any]:
-    """The scores in classes of a run at the site that an exhibit shows.
-
-    Raises:
-        HeadscarpError: the run was not scored in classes.
-    """
-    path = run.maps / "scores.json"
-    return scores_part(path, "classes")
+def draw_evaluated(axes: Axes, scene: Scene, view: View, picture: np.ndarray) -> None:
+    """A picture (row, col, 3) on the evaluated region, the washed-out image beside it."""
+    tested, image = view.thin(scene.tested), scene.faded(view)
+    image[tested] = picture[tested]
+    draw_on_tested(axes, scene, view, image)
 
 
 def share_records(
@@ -150,37 +141,21 @@ def extraction_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     scenes = scenes_of(spec)
 
     def draw(axes: Axes, scene: Scene, view: View, run: RunFiles) -> tuple[str, list[dict[str, Any]]]:
-        found, slide = classes_of(run, scene) == LANDSLIDE, scene.label == LANDSLIDE
-        masks = [mask & scene.tested for mask in (found & slide, found & ~slide, ~found & slide)]
-        image = (1 - FADED) * scene.image(view) + FADED
-        for colour, mask in zip(COLOURS, masks, strict=True):
-            paint(image, view.thin(mask), colour)
-        show(axes, image, view)
-        if not view.thin(scene.tested).all():
-            outline(axes, view.thin(scene.tested), view, "black", 0.6)
+        masks = outcomes(classes_of(run, scene) == LANDSLIDE, scene.label == LANDSLIDE, scene.tested)
+        image = scene.faded(view)
+        paint_outcomes(image, {outcome: view.thin(mask) for outcome, mask in masks.items()})
+        draw_on_tested(axes, scene, view, image)
         pixel = scores_part(run.maps / "scores.json", "extraction")["pixel"]
-        counts = {outcome: int(mask.sum()) for outcome, mask in zip(OUTCOMES, masks, strict=True)}
-        lines = list(
-            outcome_records(
-                replace(spec, sites=(scene.site,)), run.row, run, counts, f"seed {run.seed}, evaluated region"
-            )
-        )
-        rest = {
-            "protocol": run.protocol,
-            "n_seeds": 1,
-            "data": scene.site.data,
-            "note": f"seed {run.seed}, fraction",
-        }
-        lines += [
-            record(spec, run.row, metric, pixel[metric], published=None, **rest) for metric in ("dp", "qp")
-        ]
-        return f"DP {fraction(pixel['dp'])}, QP {fraction(pixel['qp'])}", lines
+        lines = [*outcome_records(spec, run.row, masks, **of_seed(run, scene.site, ", evaluated region"))]
+        same = of_seed(run, scene.site, ", fraction") | {"published": None}
+        lines += [record(spec, run.row, metric, pixel[metric], **same) for metric in ("dp", "qp")]
+        return f"DP {score_text(pixel['dp'])}, QP {score_text(pixel['qp'])}", lines
 
     def reference(label: np.ndarray) -> np.ndarray:
         image = np.ones((*label.shape, 3))
         paint(image, label == LANDSLIDE, LABELLED)
         return image
 
-    handles = swatches([(LABELLED, "Labelled landslide"), *LEGEND])
+    handles = [*swatches([(LABELLED, "Labelled landslide")]), *outcome_handles()]
     figure, lines = pages_of_maps(spec, scenes, draw, handles, reference)
     return figure, frame_of(lines)

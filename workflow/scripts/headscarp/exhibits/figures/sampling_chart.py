@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.charts import ruled
 from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.panels.land_cover import INKS, names_of_classes
 from headscarp.exhibits.spec import ExhibitSpec
@@ -109,8 +110,7 @@ def draw_stages(axes: Axes, stages: Sequence[Mapping[str, Any]], names: Mapping[
         texts.append(f"{name}\n{windows}\n" + ("" if ratio is None else f"{ratio:.3g} : 1"))
     axes.set_xticks(range(len(stages)), texts)
     axes.set(yscale="log", xlim=(-0.3, len(stages) - 0.7))
-    axes.grid(axis="y", color="#DDDDDD", lw=0.5)
-    axes.set_axisbelow(True)
+    ruled(axes, "y")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.panels.figure import sign
 from headscarp.exhibits.panels.ground import shared_limits
 from headscarp.exhibits.panels.legend import legend_at_foot, swatches
 from headscarp.exhibits.panels.marks import scale_bar
-from headscarp.exhibits.panels.page import Sheet
-from headscarp.exhibits.panels.scene import (
-    COLOURS,
-    LEGEND,
-    OUTCOMES,
-    first_runs,
-    fraction,
-    nothing_to_show,
-    samples_of,
-)
+from headscarp.exhibits.panels.page import Page
+from headscarp.exhibits.panels.scene import OUTCOMES, nothing_to_show, outcome_handles, outcomes, samples_of
 from headscarp.exhibits.panels.series import NOTHING, SLIDE, draw_image, draw_masks, image_at, true_colour
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.panels.windows import Window, slices
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.files import read_json
 from headscarp.geo.grid import Grid
 from headscarp.samples.splits import TEST
@@ -121,28 +114,30 @@ def scene_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     places = {protocol: Series.of(spec, protocol) for protocol in spec.protocols}
     chosen = {protocol: chosen_windows(spec, series, protocol) for protocol, series in places.items()}
     dates = image_dates(next(iter(places.values())).cube)
-    columns = len(dates) + 1 + max(len(first_runs(spec, protocol)) for protocol in spec.protocols)
-    sheet = Sheet(max(map(len, chosen.values())), columns, len(chosen), heading=0.6, footer=0.5, caption=0.42)
-    titles = {run.row: wrapped(run.label, sheet.side) for run in spec.runs}
-    sheet = replace(sheet, heading=0.3 + 0.11 * (1 + max(text.count("\n") for text in titles.values())))
-    figure = sheet.figure()
+    columns = len(dates) + 1 + max(len(spec.first_runs(protocol)) for protocol in spec.protocols)
+    shape = max(map(len, chosen.values())), columns, len(chosen)
+    room = {"footer": 0.5, "caption": 0.42}
+    side = Page.grid(*shape, heading=0.6, **room).side
+    titles = {run.row: wrapped(run.label, side) for run in spec.runs}
+    title_lines = 1 + max(text.count("\n") for text in titles.values())
+    page = Page.grid(*shape, heading=0.3 + 0.11 * title_lines, **room)
+    figure = page.figure()
     lines = []
     for block, (protocol, windows) in enumerate(chosen.items()):
-        sheet.head(figure, block, f"Protocol: {protocol}")
-        series, runs = places[protocol], first_runs(spec, protocol)
+        page.head(figure, block, f"Protocol: {protocol}")
+        series, runs = places[protocol], spec.first_runs(protocol)
         for row, (rule, window) in enumerate(windows):
             name, view = series.scene_at(window)
-            sheet.write_caption(
+            page.write_caption(
                 figure, block, row, f"{rule.capitalize()}, {name.replace('_', ' ').capitalize()}"
             )
-            panels = [sheet.axes(figure, block, row, column) for column in range(len(dates) + 1 + len(runs))]
+            panels = [page.axes(figure, block, row, column) for column in range(len(dates) + 1 + len(runs))]
             draw_place(panels[: len(dates) + 1], series, list(dates), window, view)
             scale_bar(panels[0], view.width_km)
             lines += window_records(spec, series, protocol, f"scene {row + 1}", rule, window)
             for axes, run in zip(panels[len(dates) + 1 :], runs, strict=True):
                 numbers = draw_found(axes, series, run, window, view)
-                note = f"seed {run.seed}, {rule}: {place_text(name, window)}"
-                rest = {"protocol": protocol, "n_seeds": 1, "data": series.site.data, "note": note}
+                rest = of_seed(run, series.site, f", {rule}: {place_text(name, window)}")
                 lines += [
                     record(spec, f"{run.row}:scene {row + 1}", metric, value, **rest)
                     for metric, value in numbers.items()
@@ -153,7 +148,8 @@ def scene_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                 ):
                     axes.set_title(text, fontsize=6.5, pad=3, loc="center")
     handles = [
-        *swatches([(SLIDE, "Landslide (label)"), *LEGEND]),
+        *swatches([(SLIDE, "Landslide (label)")]),
+        *outcome_handles(),
         *swatches([(NOTHING, "No data (cloud, shadow)")], hatch="//////"),
     ]
     legend_at_foot(figure, handles, 5)
@@ -272,14 +268,14 @@ def draw_found(
     threshold = read_json(run.maps / "scores.json")["threshold"]
     scored = series.scored(window) & np.isfinite(probability)
     slide, mapped = series.slides(window), probability >= threshold
-    masks = [mask & scored for mask in (mapped & slide, mapped & ~slide, ~mapped & slide)]
-    draw_masks(axes, view, scored, dict(zip(COLOURS, masks, strict=True)))
+    masks = outcomes(mapped, slide, scored)
+    draw_masks(axes, view, scored, {OUTCOMES[outcome]: mask for outcome, mask in masks.items()})
     f1 = pixel_metrics(probability[scored], slide[scored], threshold)["f1"] if slide[scored].any() else None
     box = {"boxstyle": "square,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.85}
     axes.text(
         0.97,
         0.03,
-        fraction(f1),
+        score_text(f1),
         transform=axes.transAxes,
         ha="right",
         va="bottom",
@@ -287,9 +283,7 @@ def draw_found(
         bbox=box,
         zorder=8,
     )
-    return {"f1": f1} | {
-        f"{outcome}_pixels": float(mask.sum()) for outcome, mask in zip(OUTCOMES, masks, strict=True)
-    }
+    return {"f1": f1} | {f"{outcome}_pixels": float(mask.sum()) for outcome, mask in masks.items()}
 
 
 def window_records(

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from headscarp.exhibits.averages import aggregate
 from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.charts import ruled
 from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.panels.legend import swatches
 from headscarp.exhibits.spec import ExhibitSpec
@@ -87,8 +88,7 @@ def draw_bars(
     axes.set_xticks(range(len(metrics)), [metric_label(metric) for metric in metrics])
     axes.tick_params(axis="x", length=0)
     axes.set_ylim(0, 1.02)
-    axes.grid(axis="y", color="#DDDDDD", lw=0.5)
-    axes.set_axisbelow(True)
+    ruled(axes, "y")
 
 
 def text_colour(ground: str) -> str:

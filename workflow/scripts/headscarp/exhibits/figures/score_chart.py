@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from headscarp.exhibits.averages import aggregate
 from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.charts import ruled
 from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.runs import scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
@@ -74,8 +75,7 @@ def draw_dots(axes: Axes, part: pd.DataFrame, bases: Sequence[str]) -> None:
                 )
                 axes.plot(line["value"], y + shift, marker, color=colour, ms=4.2, mec="white", mew=0.4)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#DDDDDD", lw=0.5)
-    axes.set_axisbelow(True)
+    ruled(axes, "x")
 
 
 def dot_handles(chance: bool) -> list[Line2D]:

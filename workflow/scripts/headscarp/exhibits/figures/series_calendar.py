@@ -21,7 +21,7 @@ from headscarp.exhibits.panels.dates import (
     quartiles,
 )
 from headscarp.exhibits.panels.figure import WIDTH, new_figure, sign
-from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
+from headscarp.exhibits.panels.marks import bare, orient, show
 from headscarp.exhibits.panels.page import place
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
@@ -65,8 +65,7 @@ def series_calendar(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     drawn = show(pixels, view.thin(counts), view, cmap="cividis")
     pixels.set_title("(c) Clear dates of each pixel", pad=4)
     bare(pixels)
-    scale_bar(pixels, view.width_km)
-    north_arrow(pixels)
+    orient(pixels, view.width_km)
     bar = place(figure, (LEFT + across + 0.1, 3.6, 0.1, down))
     figure.colorbar(drawn, cax=bar, label="Dates", ticks=MaxNLocator(6, integer=True))
     gaps = np.diff(days_of(dates)).astype(int)

@@ -20,7 +20,7 @@ from headscarp.exhibits.panels.dates import days_of, look_of_dates
 from headscarp.exhibits.panels.figure import WIDTH, panel_letter, sign
 from headscarp.exhibits.panels.ground import TRUE_COLOUR, shared_limits
 from headscarp.exhibits.panels.legend import legend_at_foot, swatches
-from headscarp.exhibits.panels.marks import bare, north_arrow, outline, scale_bar
+from headscarp.exhibits.panels.marks import bare, orient, outline
 from headscarp.exhibits.panels.page import Page, place
 from headscarp.exhibits.panels.series import NOTHING, draw_image, draw_masks, image_at, true_colour
 from headscarp.exhibits.panels.view import View
@@ -213,13 +213,13 @@ def draw_dates(
     images = [image_at(cube, time, channels, window) for time in range(len(dates))]
     limits, inside = shared_limits(images), ages[slices(window)]
     for time, (date, image) in enumerate(zip(dates, images, strict=True)):
-        axes = page.axes(figure, 0, time)
+        axes = page.axes_of(figure, 0, time)
         draw_image(axes, image, limits, view)
         for age, colour in enumerate(colours, start=1):
             outline(axes, inside == age, view, colour, 1.1 if age <= time + 1 else 0.8, dashed=age > time + 1)
         axes.set_title(f"{panel_letter(time)} {date}", pad=3)
         bare(axes)
-    axes = page.axes(figure, 0, len(dates))
+    axes = page.axes_of(figure, 0, len(dates))
     draw_masks(
         axes,
         view,
@@ -228,8 +228,7 @@ def draw_dates(
     )
     axes.set_title(f"{panel_letter(len(dates))} When slides started", pad=3)
     bare(axes)
-    scale_bar(axes, view.width_km)
-    north_arrow(axes)
+    orient(axes, view.width_km)
 
 
 def draw_greenness(

@@ -19,7 +19,7 @@ from headscarp.exhibits.panels.figure import WIDTH, new_figure, panel_letter, si
 from headscarp.exhibits.panels.ground import ELEVATION, TRUE_COLOUR, composite, shade
 from headscarp.exhibits.panels.legend import swatches
 from headscarp.exhibits.panels.location import locator, place_records
-from headscarp.exhibits.panels.marks import kilometres, north_arrow, outline, scale_bar, show
+from headscarp.exhibits.panels.marks import kilometres, orient, outline, show
 from headscarp.exhibits.panels.page import place
 from headscarp.exhibits.panels.vectors import draw_lines, draw_outlines, outline_handles, raw_vectors
 from headscarp.exhibits.panels.view import View
@@ -77,8 +77,7 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             axes.set_title(f"{panel_letter(number)} {panel_title(spec, background, channels)}", pad=4)
             kilometres(axes, grid, ylabel=column == 0)
             if column == 0:
-                scale_bar(axes, view.width_km)
-                north_arrow(axes)
+                orient(axes, view.width_km)
             number += 1
         tall = figure.get_figheight()
         figure.text(0.01, 1 - (top + 0.05) / tall, f"{site.title} · {locator(grid)}", weight="bold", va="top")

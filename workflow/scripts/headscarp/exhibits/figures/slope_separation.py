@@ -18,7 +18,7 @@ from headscarp.exhibits.panels.ground import hillshade
 from headscarp.exhibits.panels.land_cover import BARE, BUILDING, INKS, ROAD, names_of_classes
 from headscarp.exhibits.panels.legend import legend_at_foot
 from headscarp.exhibits.panels.marks import outline, scale_bar, show
-from headscarp.exhibits.panels.page import Sheet, place
+from headscarp.exhibits.panels.page import Page, place
 from headscarp.exhibits.panels.scene import Scene, scene_of
 from headscarp.exhibits.panels.windows import densest_window, slide_windows
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
@@ -56,10 +56,10 @@ def slope_separation(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     counts = {code: of_class for code, of_class in counts.items() if of_class.sum()}
     lines = list(slope_records(spec, site, names, counts))
     windows = close_up_windows(scene)
-    sheet = Sheet(len(windows), 4, 1, heading=0.3, footer=CHART + 1.1)
-    figure = sheet.figure()
-    draw_close_ups(figure, sheet, scene, windows)
-    below = sheet.top(0, len(windows)) + 0.55
+    page = Page.grid(len(windows), 4, 1, heading=0.3, footer=CHART + 1.1)
+    figure = page.figure()
+    draw_close_ups(figure, page, scene, windows)
+    below = page.top(len(windows)) + 0.55
     axes = place(figure, (0.55, below, WIDTH - 0.55 - BESIDE, CHART - 0.45))
     draw_densities(axes, names, counts)
     axes.set_title(f"{panel_letter(4)} Slope of labelled pixels", pad=4)
@@ -155,7 +155,7 @@ def close_up_windows(scene: Scene) -> dict[str, tuple[int, int, int, int]]:
 
 
 def draw_close_ups(
-    figure: Figure, sheet: Sheet, scene: Scene, windows: Mapping[str, tuple[int, int, int, int]]
+    figure: Figure, page: Page, scene: Scene, windows: Mapping[str, tuple[int, int, int, int]]
 ) -> None:
     """A row of panels for each window: image, hill shade, slope and aspect, with outlines of slides and
     built-up ground."""
@@ -166,7 +166,7 @@ def draw_close_ups(
     scales = {layer: scale_of(scene.site, layer, pictures) for layer, pictures in factors.items()}
     for row, (name, window) in enumerate(windows.items()):
         view = scene.view(window)
-        panels = [sheet.axes(figure, 0, row, column) for column in range(4)]
+        panels = [page.axes(figure, 0, row, column) for column in range(4)]
         show(panels[0], scene.image(view), view)
         show(panels[1], hillshade(view, scene.site), view, cmap="gray", vmin=0, vmax=1)
         for axes, layer in zip(panels[2:], factors, strict=True):
@@ -176,12 +176,12 @@ def draw_close_ups(
             outline(axes, label == LANDSLIDE, view, SLIDE_EDGE, 1.0)
             outline(axes, np.isin(label, (BUILDING, ROAD)), view, BUILT_EDGE, 0.8)
         scale_bar(panels[0], view.width_km)
-        sheet.write_caption(figure, 0, row, name)
+        page.write_caption(figure, 0, row, name)
         if row == 0:
             for column, text in enumerate(("Image", "Hill shade", "Slope", "Aspect")):
                 panels[column].set_title(f"{panel_letter(column)} {text}", fontsize=7.5, pad=3)
     for column, layer in enumerate(factors, start=2):
-        bar = place(figure, (sheet.left(column) + 0.05, sheet.top(0, len(windows)), sheet.side - 0.1, 0.08))
+        bar = place(figure, (page.left(column) + 0.05, page.top(len(windows)), page.side - 0.1, 0.08))
         draw_scale(figure, bar, scales[layer], scene.site, layer)
 
 

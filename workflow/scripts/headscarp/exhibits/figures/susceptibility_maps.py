@@ -12,12 +12,12 @@ from headscarp.exhibits.layers import site_grid
 from headscarp.exhibits.panels.classed import BREAKS_SEED, NOT_MAPPED, Classed, breaks_codes, class_image
 from headscarp.exhibits.panels.figure import panel_letter, sign
 from headscarp.exhibits.panels.ground import mapped_area
-from headscarp.exhibits.panels.legend import swatches
-from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
+from headscarp.exhibits.panels.legend import WIDE, legend_at_foot, swatches
+from headscarp.exhibits.panels.marks import orient, show
 from headscarp.exhibits.panels.page import Page
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
-from headscarp.exhibits.tidy import frame_of, record
+from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.scoring.breaks import natural_breaks
 
 # ColorBrewer's RdYlBu, safe for colour-blind readers
@@ -40,27 +40,19 @@ def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     figure = page.figure()
     lines = []
     for block, protocol in enumerate(spec.protocols):
-        page.head(figure, block, f"Protocol: {protocol}", "")
-        for index, run in enumerate(runs[0] for row in spec.rows if (runs := spec.runs_of(row, protocol))):
-            axes = page.axes(figure, block, index)
+        page.head(figure, block, f"Protocol: {protocol}")
+        for index, run in enumerate(spec.first_runs(protocol)):
+            axes = page.axes_of(figure, block, index)
             bounds, codes = susceptibility_classes(run, view, inside)
             show(axes, class_image(Classed(codes, list(SUSCEPTIBILITY), list(LEVELS), bounds)), view)
-            bare(axes)
             if not bounds.size:
                 axes.text(0.5, 0.5, TOO_FEW, transform=axes.transAxes, ha="center", va="center", fontsize=7)
             axes.set_title(f"{panel_letter(index)} {textwrap.fill(run.label, 30)}", fontsize=7.5, pad=3)
             if index == 0:
-                scale_bar(axes, view.width_km)
-                north_arrow(axes)
+                orient(axes, view.width_km)
             lines += susceptibility_records(spec, site, run, bounds, codes)
-    anchor = (0.5, 0.2 / figure.get_figheight())
-    handles = swatches(zip(SUSCEPTIBILITY, LEVELS, strict=True))
-    figure.legend(
-        handles=[*handles, *swatches([(NOT_MAPPED, "Not mapped")])],
-        loc="lower center",
-        bbox_to_anchor=anchor,
-        ncols=6,
-    )
+    shown = [*zip(SUSCEPTIBILITY, LEVELS, strict=True), (NOT_MAPPED, "Not mapped")]
+    legend_at_foot(figure, swatches(shown), 6, WIDE)
     sign(figure, spec, "First seed, mean of folds; natural breaks of each map.")
     return figure, frame_of(lines)
 
@@ -85,17 +77,11 @@ def susceptibility_records(
     spec: ExhibitSpec, site: SiteFiles, run: RunFiles, bounds: np.ndarray, codes: np.ndarray
 ) -> Iterator[dict[str, Any]]:
     if not bounds.size:
-        rest = {
-            "protocol": run.protocol,
-            "data": site.data,
-            "n_seeds": 0,
-            "note": f"seed {run.seed}: {TOO_FEW}",
-        }
-        yield record(spec, run.row, "upper_bound_very_high", None, **rest)
+        same = of_seed(run, site, f": {TOO_FEW}") | {"n_seeds": 0}
+        yield record(spec, run.row, "upper_bound_very_high", None, **same)
         return
     shares = np.bincount(codes[codes >= 0], minlength=len(LEVELS)) / np.count_nonzero(codes >= 0)
     for level, upper, share in zip(LEVELS, bounds[1:], shares, strict=True):
-        rest = {"protocol": run.protocol, "data": site.data, "n_seeds": 1, "note": f"seed {run.seed}"}
         name = level.lower().replace(" ", "_")
-        yield record(spec, run.row, f"upper_bound_{name}", float(upper), **rest)
-        yield record(spec, run.row, f"area_share_{name}", float(share), **rest)
+        yield record(spec, run.row, f"upper_bound_{name}", float(upper), **of_seed(run, site))
+        yield record(spec, run.row, f"area_share_{name}", float(share), **of_seed(run, site))

@@ -12,7 +12,7 @@ from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import WIDTH, new_figure, panel_letter, sign
 from headscarp.exhibits.panels.ground import TRUE_COLOUR, composite, hillshade
 from headscarp.exhibits.panels.location import locator, place_records
-from headscarp.exhibits.panels.marks import kilometres, north_arrow, outline, scale_bar, show
+from headscarp.exhibits.panels.marks import kilometres, orient, outline, show
 from headscarp.exhibits.panels.page import MARGIN, place
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec
@@ -54,8 +54,7 @@ def vhr_site(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             axes.set_title(f"{panel_letter(3 * number + column)} {title}", pad=4)
             kilometres(axes, site_grid(site), ylabel=column == 0)
             axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], prune="both"))
-        scale_bar(panels[0], view.width_km)
-        north_arrow(panels[0])
+        orient(panels[0], view.width_km)
         below = top + SITE_HEAD + width * view.aspect + 0.45
         bar = place(figure, (SITE_LEFT + width + 0.12, below, width, 0.09))
         figure.colorbar(drawn, cax=bar, orientation="horizontal", label="Slope (°)", extend="max")

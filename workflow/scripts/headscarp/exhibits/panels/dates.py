@@ -9,6 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.charts import ruled
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.site.cube import Cube, open_cube
 
@@ -26,8 +27,7 @@ def look_of_dates(axes: Axes, dates: Sequence[str]) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_xlim(days[0] - rim, days[-1] + rim)
-    axes.grid(axis="y", color="#DDDDDD", lw=0.5)
-    axes.set_axisbelow(True)
+    ruled(axes, "y")
 
 
 def dated_channel(spec: ExhibitSpec, site: SiteFiles) -> tuple[Cube, str, int]:

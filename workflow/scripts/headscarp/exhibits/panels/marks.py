@@ -111,3 +111,9 @@ def north_arrow(axes: Axes) -> None:
     axes.annotate(
         "▲\nN", (1, 1), (-8, -5), fontsize=6.5, linespacing=0.95, weight="bold", bbox=box, zorder=8, **place
     )
+
+
+def orient(axes: Axes, width_km: float) -> None:
+    """Scale bar and north arrow, for the first map of a page."""
+    scale_bar(axes, width_km)
+    north_arrow(axes)

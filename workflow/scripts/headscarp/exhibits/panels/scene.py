@@ -1,25 +1,43 @@
 """A site that runs are scored on, and what they find in it, invent and miss."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.layers import layer_path, site_grid
 from headscarp.exhibits.panels import palette
-from headscarp.exhibits.panels.ground import TRUE_COLOUR, band_limits, composite, image_bands, paint
-from headscarp.exhibits.panels.marks import outline, show
+from headscarp.exhibits.panels.ground import (
+    TRUE_COLOUR,
+    band_limits,
+    composite,
+    grey_relief,
+    hillshade,
+    image_bands,
+    paint,
+)
+from headscarp.exhibits.panels.legend import swatches
+from headscarp.exhibits.panels.marks import hatch, outline, show
 from headscarp.exhibits.panels.view import View
+from headscarp.exhibits.panels.windows import Window
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import record
 from headscarp.files import read_json
 from headscarp.samples.splits import TEST
 from headscarp.site.cube import open_array
+
+
+def whole_view(site: SiteFiles) -> View:
+    """A site at full resolution."""
+    grid = site_grid(site)
+    return View.of(grid, max(grid.shape))
 
 
 def samples_of(site: SiteFiles, protocol: str) -> Path:
@@ -41,15 +59,38 @@ def regions_of(site: SiteFiles, protocol: str, view: View) -> np.ndarray:
     return view.thin(open_array(samples_of(site, protocol) / "regions.npy"))
 
 
-CONFUSION = (
-    (palette.TRUE_POSITIVE, "True positive"),
-    (palette.FALSE_POSITIVE, "False positive"),
-    (palette.FALSE_NEGATIVE, "False negative"),
-)
-FADED = 0.55  # how far an image is washed out below the colours of found, false and missed
-OUTCOMES = ("found", "false", "missed")
-COLOURS = tuple(colour for colour, _ in CONFUSION)
-LEGEND = tuple(zip(COLOURS, ("Found", "False", "Missed"), strict=True))
+OUTCOMES = {
+    "found": palette.TRUE_POSITIVE,
+    "false": palette.FALSE_POSITIVE,
+    "missed": palette.FALSE_NEGATIVE,
+}
+CONFUSION = tuple(zip(OUTCOMES.values(), ("True positive", "False positive", "False negative"), strict=True))
+FADED = 0.55  # how far an image is washed out below the colours of outcomes
+
+
+def outcomes(mapped: np.ndarray, slide: np.ndarray, scored: np.ndarray) -> dict[str, np.ndarray]:
+    """{outcome: mask (row, col)} of the scored pixels: landslides found, false ones, and missed ones."""
+    masks = mapped & slide, mapped & ~slide, ~mapped & slide
+    return {outcome: mask & scored for outcome, mask in zip(OUTCOMES, masks, strict=True)}
+
+
+def paint_outcomes(image: np.ndarray, masks: Mapping[str, np.ndarray]) -> None:
+    """Lay the colours of outcomes over an image (row, col, 3), in place."""
+    for outcome, mask in masks.items():
+        paint(image, mask, OUTCOMES[outcome])
+
+
+def outcome_handles() -> list[Rectangle]:
+    """Legend handles of the outcomes."""
+    return swatches((colour, outcome.capitalize()) for outcome, colour in OUTCOMES.items())
+
+
+def outcome_records(
+    spec: ExhibitSpec, row: str, masks: Mapping[str, np.ndarray], **rest: Any
+) -> Iterator[dict[str, Any]]:
+    """Tidy records of the number of pixels of each outcome."""
+    for outcome, mask in masks.items():
+        yield record(spec, row, f"{outcome}_pixels", float(mask.sum()), **rest)
 
 
 @dataclass(frozen=True)
@@ -63,67 +104,15 @@ class Scene:
     label: np.ndarray
     tested: np.ndarray
 
-    @classmethod
-    def of(cls, spec: ExhibitSpec, protocol: str) -> "Scene":
-        site = spec.only_site()
-        grid = site_grid(site)
-        whole = View.of(grid, max(grid.shape))
-        channels = spec.options.get("composite", TRUE_COLOUR)
-        limits = band_limits(image_bands(View.of(grid), site, channels))
-        label = whole.read(layer_path(site, "label"), classes=True)
-        return cls(
-            site, channels, limits, label, (regions_of(site, protocol, whole) == TEST) & (label != UNMAPPED)
-        )
-
-    def view(self, window: tuple[int, int, int, int]) -> View:
+    def view(self, window: Window) -> View:
         return View.of(site_grid(self.site), window=window)
 
     def image(self, view: View) -> np.ndarray:
         return composite(view, self.site, self.channels, self.limits)
 
-
-def draw_reference(axes: Axes, scene: Scene, view: View, width: float) -> None:
-    """The image with the outlines of reference landslides."""
-    show(axes, scene.image(view), view)
-    outline(axes, view.thin(scene.label) == LANDSLIDE, view, palette.IMAGE_SLIDE, width)
-
-
-def draw_outcomes(axes: Axes, scene: Scene, view: View, run: RunFiles) -> dict[str, int]:
-    """The washed-out image with found, false and missed pixels of the evaluated region; returns how many
-    drawn pixels are which."""
-    threshold = read_json(run.maps / "scores.json")["threshold"]
-    predicted = view.read(run.maps / "probability.tif", classes=True) >= threshold
-    slide, tested = view.thin(scene.label) == LANDSLIDE, view.thin(scene.tested)
-    image = (1 - FADED) * scene.image(view) + FADED
-    masks = [mask & tested for mask in (predicted & slide, predicted & ~slide, ~predicted & slide)]
-    for colour, mask in zip(COLOURS, masks, strict=True):
-        paint(image, mask, colour)
-    show(axes, image, view)
-    if not tested.all():
-        outline(axes, tested, view, "black", 0.6)
-    return {outcome: int(mask.sum()) for outcome, mask in zip(OUTCOMES, masks, strict=True)}
-
-
-def outcome_records(
-    spec: ExhibitSpec, row: str, run: RunFiles, counts: dict[str, int], note: str
-) -> Iterator[dict[str, Any]]:
-    for outcome, count in counts.items():
-        rest = {"protocol": run.protocol, "n_seeds": 1, "data": spec.only_site().data, "note": note}
-        yield record(spec, row, f"{outcome}_pixels", float(count), **rest)
-
-
-def nothing_to_show(spec: ExhibitSpec, protocol: str) -> HeadscarpError:
-    return HeadscarpError(
-        f"exhibit '{spec.name}' ({spec.kind}): the evaluated region of site '{spec.only_site().name}' "
-        f"under protocol '{protocol}' holds no "
-        "landslide to show; make the samples with another seed, or leave the protocol out of the exhibit"
-    )
-
-
-def whole_view(site: SiteFiles) -> View:
-    """A site at full resolution."""
-    grid = site_grid(site)
-    return View.of(grid, max(grid.shape))
+    def faded(self, view: View) -> np.ndarray:
+        """The image washed out, as a ground for colours."""
+        return (1 - FADED) * self.image(view) + FADED
 
 
 def scene_of(spec: ExhibitSpec, site: SiteFiles) -> Scene:
@@ -147,15 +136,10 @@ def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
                 f"exhibit '{spec.name}' of card '{spec.card}' ({spec.kind}) has the option `elsewhere` "
                 f"but no `target`"
             )
-        scene = scene_of(spec, spec.target)
-        scenes = dict.fromkeys(spec.protocols, scene)
+        scenes = dict.fromkeys(spec.protocols, scene_of(spec, spec.target))
     else:
         scene = scene_of(spec, spec.only_site())
-        whole = whole_view(scene.site)
-        scenes = {
-            protocol: replace(scene, tested=scene.tested & (regions_of(scene.site, protocol, whole) == TEST))
-            for protocol in spec.protocols
-        }
+        scenes = {protocol: tested_part(scene, protocol) for protocol in spec.protocols}
     for protocol, one in scenes.items():
         if not one.tested.any():
             raise HeadscarpError(
@@ -166,9 +150,18 @@ def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
     return scenes
 
 
-def first_runs(spec: ExhibitSpec, protocol: str) -> list[RunFiles]:
-    """The first seed of each row under a protocol."""
-    return [runs[0] for row in spec.rows if (runs := spec.runs_of(row, protocol))]
+def tested_part(scene: Scene, protocol: str) -> Scene:
+    """A scene of which only the test region of a protocol counts."""
+    regions = regions_of(scene.site, protocol, whole_view(scene.site))
+    return replace(scene, tested=scene.tested & (regions == TEST))
+
+
+def nothing_to_show(spec: ExhibitSpec, protocol: str) -> HeadscarpError:
+    return HeadscarpError(
+        f"exhibit '{spec.name}' ({spec.kind}): the evaluated region of site '{spec.only_site().name}' "
+        f"under protocol '{protocol}' holds no "
+        "landslide to show; make the samples with another seed, or leave the protocol out of the exhibit"
+    )
 
 
 def classes_of(run: RunFiles, scene: Scene) -> np.ndarray:
@@ -176,15 +169,47 @@ def classes_of(run: RunFiles, scene: Scene) -> np.ndarray:
     return whole_view(scene.site).read(run.maps / "classes.tif", classes=True)
 
 
-def draw_evaluated(axes: Axes, scene: Scene, view: View, picture: np.ndarray) -> None:
-    """A picture (row, col, 3) on the evaluated region, the washed-out image beside it."""
+def draw_reference(axes: Axes, scene: Scene, view: View, width: float) -> None:
+    """The image with the outlines of reference landslides."""
+    show(axes, scene.image(view), view)
+    outline(axes, view.thin(scene.label) == LANDSLIDE, view, palette.IMAGE_SLIDE, width)
+
+
+def draw_on_tested(axes: Axes, scene: Scene, view: View, image: np.ndarray) -> None:
+    """A picture (row, col, 3) with the border of the evaluated region."""
     tested = view.thin(scene.tested)
-    image = (1 - FADED) * scene.image(view) + FADED
-    image[tested] = picture[tested]
     show(axes, image, view)
     if not tested.all():
         outline(axes, tested, view, "black", 0.6)
 
 
-def fraction(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def tested_handles(scenes: Iterable[Scene]) -> list[Line2D]:
+    """Legend handle of that border, where a scene has one."""
+    bordered = any(not scene.tested.all() for scene in scenes)
+    return [Line2D([], [], color="black", lw=0.8, label="Evaluated region")] if bordered else []
+
+
+def reference_handles(scenes: Iterable[Scene]) -> list[Any]:
+    """Legend handles of references, outcomes and evaluated regions."""
+    reference = Line2D([], [], color=palette.IMAGE_SLIDE, lw=1.4, label="Reference landslide")
+    return [reference, *outcome_handles(), *tested_handles(scenes)]
+
+
+def draw_outcomes(axes: Axes, scene: Scene, view: View, run: RunFiles) -> dict[str, np.ndarray]:
+    """The washed-out image with the outcomes of a run's probabilities; returns their masks, as drawn."""
+    threshold = read_json(run.maps / "scores.json")["threshold"]
+    mapped = view.read(run.maps / "probability.tif", classes=True) >= threshold
+    masks = outcomes(mapped, view.thin(scene.label) == LANDSLIDE, view.thin(scene.tested))
+    image = scene.faded(view)
+    paint_outcomes(image, masks)
+    draw_on_tested(axes, scene, view, image)
+    return masks
+
+
+def draw_inventory(axes: Axes, site: SiteFiles, view: View) -> None:
+    """Mapped landslides over grey relief, unmapped land hatched."""
+    label = view.read(layer_path(site, "label"), classes=True)
+    image = grey_relief(hillshade(view, site), label)
+    paint(image, label == LANDSLIDE, palette.SLIDE)
+    show(axes, image, view)
+    hatch(axes, label == UNMAPPED, view)

@@ -1,4 +1,4 @@
-"""Square panels of rates, one for each protocol, with the legend below."""
+"""What charts share: rules behind them, and square panels for each protocol with the legend below."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 from headscarp.exhibits.panels.figure import WIDTH, new_figure
 from headscarp.exhibits.spec import ExhibitSpec
 
+GRID = "#DDDDDD"
 LINES = ("-", (0, (4, 1.5)))
+
+
+def ruled(axes: Axes, which: str) -> None:
+    """Thin lines behind a chart at the ticks of the x, the y or both axes."""
+    axes.grid(axis=which, color=GRID, lw=0.5)
+    axes.set_axisbelow(True)
 
 
 def protocol_panels(spec: ExhibitSpec) -> tuple[Figure, Sequence[Axes]]:
@@ -19,8 +26,7 @@ def protocol_panels(spec: ExhibitSpec) -> tuple[Figure, Sequence[Axes]]:
     panels = figure.subplots(1, len(spec.protocols), squeeze=False, sharex=True, sharey=True)[0]
     for axes, protocol in zip(panels, spec.protocols, strict=True):
         axes.set_title(f"Protocol {protocol}")
-        axes.grid(color="#DDDDDD", lw=0.5)
-        axes.set_axisbelow(True)
+        ruled(axes, "both")
     return figure, panels
 
 
