@@ -44,8 +44,8 @@ def checks_of(card: str) -> list[dict]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))["audit"]["checks"]
 
 
-# --- The order of files and the tiny run. It takes long, so pytest-xdist's controller begins it as soon as the
-# tests are known.
+# --- The order of files and the tiny run. It takes long, so pytest-xdist's controller begins it as soon as
+# the tests are known.
 
 TINY = pytest.StashKey()
 
