@@ -7,7 +7,6 @@ import yaml
 
 from headscarp.errors import HeadscarpError
 
-
 # LibYAML's parser where PyYAML was built with it: reading the cards is most of the planning.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
