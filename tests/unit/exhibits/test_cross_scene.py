@@ -26,8 +26,8 @@ from headscarp.site import terrain
 from headscarp.site.layers import check_record
 from headscarp.site.terrain_names import check_terrain, window_of, windowed
 from tests.conftest import REPOSITORY
-from tests.exhibit_frames import one, spec_of
 from tests.site_files import make_grid, write_raster
+from tests.world import one, run_record, spec_of
 
 CELL = 30.0
 GRID = make_grid(41, 47, CELL)
@@ -271,17 +271,7 @@ def world(tmp_path_factory):
                 write_scores(folder / scored, scores, arrays)
             maps = {"seconds": 1.5, "pixels": 500_000, "device": "CPU"}
             (folder / trained / "map.json").write_text(json.dumps(maps))
-            runs.append(
-                {
-                    "row": row,
-                    "label": row.capitalize(),
-                    "experiment": row,
-                    "protocol": "blocked",
-                    "seed": 0,
-                    "folder": str(folder),
-                    "maps": str(folder / trained),
-                }
-            )
+            runs.append(run_record(folder, row, row.capitalize(), "blocked", 0, folder / trained))
     sites = [
         {"name": site, "title": f"Region {site[-1].upper()} (simulated)", "folder": str(root), "data": "twin"}
         for site in WIDTHS

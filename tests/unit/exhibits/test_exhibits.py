@@ -36,6 +36,7 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.scoring.score import score_run
 from tests.conftest import checks_of
+from tests.world import grid_of, layer_of, one, pixels_of, run_record, smooth, spec_of, write_site_layers
 
 pytestmark = pytest.mark.slow
 
@@ -56,12 +57,6 @@ RUNS = {
     "unet": ("U-Net", 0.9),
     "unet+factors": ("U-Net + factors <b>", 1.3),
 }
-
-
-def smooth(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """A smooth random surface with zero mean and unit variance."""
-    surface = ndimage.gaussian_filter(rng.normal(size=shape), sigma, mode="wrap")
-    return (surface - surface.mean()) / surface.std()
 
 
 def invent_site(folder: Path, name: str, data: str, seed: int, shape: tuple[int, int] = SHAPE) -> dict:
@@ -104,22 +99,17 @@ def invent_site(folder: Path, name: str, data: str, seed: int, shape: tuple[int,
         "distance_to_fault": "m",
     }
     site = folder / name
-    for layer, values in layers.items():
-        write_layer(
-            site / "layers" / f"{layer}.tif",
-            Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented"),
-        )
     classes = {"label": (label, 255), "instances": (np.where(label == 1, instances, 0).astype(np.int32), 0)}
     classes["lithology"] = (1 + np.digitize(smooth(rng, shape, 12), [-0.4, 0.5]).astype(np.uint8), 0)
-    for layer, (values, nodata) in classes.items():
-        write_layer(
-            site / "layers" / f"{layer}.tif", Layer(layer, values, grid, "class", "invented", CLASSES, nodata)
-        )
-    manifest = [{"name": layer, "units": units.get(layer, "1")} for layer in [*layers, *classes]]
-    write_json(
-        site / "layers" / "layers.json",
-        {"grid": grid.to_record(), "layers": manifest, "dates": ["2020-01-01"], "notes": []},
-    )
+    written = [
+        Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented")
+        for layer, values in layers.items()
+    ]
+    written += [
+        Layer(layer, values, grid, "class", "invented", CLASSES, nodata)
+        for layer, (values, nodata) in classes.items()
+    ]
+    write_site_layers(site, written, "2020-01-01")
     write_lines(site / "raw", grid)
     channels = [*(layers[factor] if factor in layers else classes[factor][0] for factor in FACTORS)]
     (site / "cube").mkdir()
@@ -176,13 +166,12 @@ def invent_run(folder: Path, site: dict, row: str, protocol: str, seed: int) -> 
     says."""
     label_name, skill = RUNS[row]
     site_folder = Path(site["folder"])
-    label, instances = (np.load(site_folder / "cube" / "label.npy"), layer_of(site_folder, "instances"))
+    label, instances = (np.load(site_folder / "cube" / "label.npy"), layer_of(site, "instances"))
     rng = np.random.default_rng([seed, len(row), len(protocol)])
     logit = 4 * skill * ((label == 1) - 0.45) + smooth(rng, label.shape, 1.5)
     probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
     run = folder / row / protocol / f"seed{seed}"
-    grid = Grid.from_record(json.loads((site_folder / "layers" / "layers.json").read_text())["grid"])
-    write_layer(run / "probability.tif", Layer("probability", probability, grid, "1", "invented"))
+    write_layer(run / "probability.tif", Layer("probability", probability, grid_of(site), "1", "invented"))
     samples = Path(site["samples"][protocol])
     regions, blocks = np.load(samples / "regions.npy"), np.load(samples / "blocks.npy")
     scores, cells = score_run(
@@ -203,25 +192,7 @@ def invent_run(folder: Path, site: dict, row: str, protocol: str, seed: int) -> 
     pd.DataFrame({"epoch": epochs + 1} | losses | {"learning_rate": 1e-3, "seconds": 1.0}).to_csv(
         run / "history.csv", index=False
     )
-    return {
-        "row": row,
-        "label": label_name,
-        "experiment": row,
-        "protocol": protocol,
-        "seed": seed,
-        "folder": str(run),
-        "maps": str(run),
-    }
-
-
-def layer_of(site_folder: Path, layer: str) -> np.ndarray:
-    return pixels_of(site_folder / "layers" / f"{layer}.tif")
-
-
-def pixels_of(path: Path) -> np.ndarray:
-    """A raster read by another library than the one under test."""
-    with Image.open(path) as image:
-        return np.asarray(image)
+    return run_record(run, row, label_name, protocol, seed)
 
 
 @pytest.fixture(scope="module")
@@ -238,28 +209,10 @@ def world(tmp_path_factory) -> dict:
     return {"sites": sites, "runs": runs}
 
 
-def spec_of(world: dict, kind: str, **changes) -> ExhibitSpec:
-    record = {
-        "card": "test",
-        "name": "exhibit",
-        "kind": kind,
-        "title": "A title",
-        "caption": "A caption.",
-        **world,
-    } | changes
-    return ExhibitSpec.from_record(record)
-
-
 @pytest.fixture
 def of_runs(world):
     """Specs of exhibits of runs, which have one site."""
     return lambda kind, **changes: spec_of(world, kind, **({"sites": world["sites"][:1]} | changes))
-
-
-def one(frame: pd.DataFrame, row: str, metric: str, protocol: str = "") -> pd.Series:
-    chosen = frame[(frame["row"] == row) & (frame["metric"] == metric) & (frame["protocol"] == protocol)]
-    assert len(chosen) == 1
-    return chosen.iloc[0]
 
 
 def metrics_of(world: dict, row: str, protocol: str, metric: str) -> list[float]:
@@ -279,7 +232,7 @@ def test_site_table_counts_the_layers(world):
     published = [{"row": "alpha", "metric": "landslides", "value": 12, "unit": ""}]
     frame = function_of("site")(spec_of(world, "site", published=published))
     assert list(frame.columns) == COLUMNS
-    label, instances = (layer_of(Path(world["sites"][0]["folder"]), name) for name in ("label", "instances"))
+    label, instances = (layer_of(world["sites"][0], name) for name in ("label", "instances"))
     assert one(frame, "alpha", "rows")["value"] == SHAPE[0]
     assert one(frame, "alpha", "resolution_m")["value"] == 15
     assert one(frame, "alpha", "study_area_km2")["value"] == pytest.approx((label != 255).sum() * 225 / 1e6)
@@ -293,8 +246,8 @@ def test_site_table_counts_the_layers(world):
 
 def test_factor_ranges_are_those_inside_the_study_area(world):
     frame = function_of("factor_ranges")(spec_of(world, "factor_ranges", options={"factors": ["elevation"]}))
-    folder = Path(world["sites"][1]["folder"])
-    inside = layer_of(folder, "elevation")[layer_of(folder, "label") != 255]
+    site = world["sites"][1]
+    inside = layer_of(site, "elevation")[layer_of(site, "label") != 255]
     assert one(frame, "beta:elevation", "min")["value"] == pytest.approx(inside.min())
     assert one(frame, "beta:elevation", "max")["value"] == pytest.approx(inside.max())
     assert len(frame) == 4
@@ -606,7 +559,8 @@ def test_confusion_panel_colours_the_test_region_by_outcome(world, of_runs):
     site = spec.only_site()
     run = spec.runs_of("unet", "blocked")[0]
     view = View.of(Grid("EPSG:32649", Affine(15, 0, 0, 0, -15, 0), *SHAPE))
-    label, regions = layer_of(site.folder, "label"), np.load(site.samples["blocked"] / "regions.npy")
+    label = layer_of({"folder": site.folder}, "label")
+    regions = np.load(site.samples["blocked"] / "regions.npy")
     with look():
         axes = new_figure(3).subplots()
         draw_confusion(axes, run, 0.5, view, np.ones(SHAPE), label, regions)

@@ -18,7 +18,7 @@ from headscarp.samples.splits import TEST
 from headscarp.samples.windows import Window
 from headscarp.scoring.score import score_run, write_scores
 from tests.conftest import checks_of
-from tests.exhibit_frames import one, spec_of
+from tests.world import one, run_record, spec_of
 
 pytestmark = pytest.mark.slow
 
@@ -80,17 +80,7 @@ def world(tmp_path_factory) -> dict:
             for seed in SEEDS:
                 run = folder / "runs" / row / protocol / f"seed{seed}"
                 score_into(run, row, protocol, seed)
-                runs.append(
-                    {
-                        "row": row,
-                        "label": LABELS[row],
-                        "experiment": row,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, row, LABELS[row], protocol, seed))
     return {"sites": [site], "runs": runs}
 
 

@@ -27,7 +27,7 @@ from headscarp.scoring.pairs import (
 from headscarp.training.devices import peak_memory
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
-from tests.exhibit_frames import one, spec_of
+from tests.world import one, run_record, spec_of
 
 pytestmark = pytest.mark.slow
 
@@ -243,17 +243,7 @@ def world(tmp_path):
             (folder / "run.json").write_text(
                 json.dumps({"peak_memory": {"mib": 400.0 + 100 * seed, "of": "process"}})
             )
-            runs.append(
-                {
-                    "row": row,
-                    "label": row,
-                    "experiment": row,
-                    "protocol": "blocked",
-                    "seed": seed,
-                    "folder": str(folder),
-                    "maps": str(folder),
-                }
-            )
+            runs.append(run_record(folder, row, row, "blocked", seed))
     experiments = {
         row: {"network": row, "width": 0.25, "params": {}, "channels": ["red"] * 7}
         for row in ("unet", "resu_cbnet", "segnet")

@@ -12,7 +12,6 @@ from affine import Affine
 from matplotlib.colors import to_rgb
 from PIL import Image
 from rasterio.features import rasterize
-from scipy import ndimage
 from shapely import affinity
 from shapely.geometry import Point
 from sklearn.metrics import f1_score
@@ -34,7 +33,7 @@ from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.score import score_run
 from headscarp.site.cube import Cube, open_cube
 from headscarp.site.stack import write_array
-from tests.exhibit_frames import one, spec_of
+from tests.world import one, run_record, smooth, spec_of
 
 pytestmark = pytest.mark.slow
 
@@ -47,12 +46,6 @@ MODELS = {
     "pspnet": ("PSPNet, all dates", 1.1),
     "st_fusion": ("CNN-LSTM + DCNN-DBN", 1.6),
 }
-
-
-def smooth(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """A smooth random surface (row, col) with zero mean and unit variance."""
-    surface = ndimage.gaussian_filter(rng.normal(size=shape), sigma, mode="wrap")
-    return (surface - surface.mean()) / surface.std()
 
 
 def ellipses(rng: np.random.Generator, grid: Grid, count: int) -> geopandas.GeoDataFrame:
@@ -302,17 +295,7 @@ def invent_world(folder: Path, rows: int = ROWS, cols: int = COLS) -> dict:
                     10 * number + seed,
                     row == "st_fusion",
                 )
-                runs.append(
-                    {
-                        "row": row,
-                        "label": label,
-                        "experiment": row,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, row, label, protocol, seed))
     return {"both": both, "scene": scenes[0], "runs": runs}
 
 
@@ -805,15 +788,7 @@ def test_maps_of_runs_are_drawn_over_the_last_date(dated, kind):
         "data": "real",
         "samples": {"blocked": str(dated.samples["blocked"])},
     }
-    run = {
-        "row": "cnn_lstm",
-        "label": "CNN-LSTM",
-        "experiment": "cnn_lstm",
-        "protocol": "blocked",
-        "seed": 0,
-        "folder": str(dated.folder.parent / "run"),
-        "maps": str(dated.folder.parent / "run"),
-    }
+    run = run_record(dated.folder.parent / "run", "cnn_lstm", "CNN-LSTM", "blocked", 0)
     figure, frame = draw(spec_of({"sites": [site], "runs": [run]}, kind))
     assert len(frame) == 1 and "twin" not in figure._supxlabel.get_text()
 

@@ -33,14 +33,16 @@ from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import ANGLE, CLASSES, CONTINUOUS, Layer, write_layer
+from headscarp.geo.layer import ANGLE, CLASSES, Layer, write_layer
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import classes_record
 from headscarp.scoring.extraction import extraction_metrics
+from tests.world import grid_of, layer_of, run_record, smooth, write_site_layers
 
 pytestmark = pytest.mark.slow
 
 SIDE, CELL = 480, 0.5
+SHAPE = (SIDE, SIDE)
 PROTOCOLS = ("published", "blocked")
 NAMES = {0: "bare land", 1: "landslide", 2: "building", 3: "vegetation", 4: "water", 5: "road"}
 MODELS = {"rae_d": ("RAE-D", 0.9), "fstf_net": ("FSTF-Net", 1.4)}
@@ -77,18 +79,12 @@ STAGES = [
 ]
 
 
-def smooth(rng: np.random.Generator, sigma: float) -> np.ndarray:
-    """A smooth random surface (row, col) with zero mean and unit variance."""
-    surface = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE)), sigma, mode="wrap")
-    return (surface - surface.mean()) / surface.std()
-
-
 def invent_classes(rng: np.random.Generator, slope: np.ndarray, elevation: np.ndarray) -> np.ndarray:
     """Codes (row, col): slides where it is steep, a village, a river and a road where it is gentle."""
-    codes = np.where(smooth(rng, 14) > -0.2, 3, 0)
+    codes = np.where(smooth(rng, SHAPE, 14) > -0.2, 3, 0)
     codes[
         ndimage.binary_opening(
-            smooth(rng, 9) + 1.2 * (slope - slope.mean()) / slope.std() > 2.3, iterations=3
+            smooth(rng, SHAPE, 9) + 1.2 * (slope - slope.mean()) / slope.std() > 2.3, iterations=3
         )
     ] = 1
     row, col = np.indices(codes.shape)
@@ -108,8 +104,8 @@ def invent_site(folder: Path, name: str, seed: int) -> dict:
     row = np.indices((SIDE, SIDE))[0]
     elevation = (
         3200
-        + 0.45 * np.maximum(abs(row - SIDE * 0.62) - 70, 0) * CELL * (1 + 0.3 * smooth(rng, 40))
-        + 0.8 * smooth(rng, 25)
+        + 0.45 * np.maximum(abs(row - SIDE * 0.62) - 70, 0) * CELL * (1 + 0.3 * smooth(rng, SHAPE, 40))
+        + 0.8 * smooth(rng, SHAPE, 25)
     )
     dy, dx = np.gradient(elevation, CELL)
     slope, aspect = np.degrees(np.arctan(np.hypot(dx, dy))), np.degrees(np.arctan2(-dx, dy)) % 360
@@ -117,29 +113,22 @@ def invent_site(folder: Path, name: str, seed: int) -> dict:
     image = np.array([COLOURS.get(code, (0, 0, 0)) for code in range(256)])[codes] + 0.02 * rng.normal(
         size=(SIDE, SIDE, 3)
     )
-    image += 0.03 * smooth(rng, 3)[..., None]
+    image += 0.03 * smooth(rng, SHAPE, 3)[..., None]
     layers = dict(zip(("red", "green", "blue"), np.moveaxis(image, -1, 0), strict=True))
     layers |= {
         "elevation": elevation,
         "slope": slope,
-        "ndvi": np.where(codes == 3, 0.6, 0.1) + 0.05 * smooth(rng, 20),
+        "ndvi": np.where(codes == 3, 0.6, 0.1) + 0.05 * smooth(rng, SHAPE, 20),
     }
-    site, manifest = folder / name, []
-    for layer, values in layers.items():
-        units = {"elevation": "m", "slope": "degree"}.get(layer, "1")
-        write_layer(
-            site / "layers" / f"{layer}.tif", Layer(layer, values.astype(np.float32), grid, units, "invented")
-        )
-        manifest.append({"name": layer, "units": units, "kind": CONTINUOUS})
-    write_layer(site / "layers" / "aspect.tif", Layer("aspect", aspect, grid, "degree", "invented", ANGLE))
-    write_layer(site / "layers" / "label.tif", Layer("label", codes, grid, "class", "invented", CLASSES, 255))
-    classes = {str(code): text for code, text in NAMES.items()} | {"255": "unlabelled"}
-    manifest.append({"name": "aspect", "units": "degree", "kind": ANGLE})
-    manifest.append({"name": "label", "units": "class", "kind": CLASSES, "classes": classes})
-    write_json(
-        site / "layers" / "layers.json",
-        {"grid": grid.to_record(), "layers": manifest, "dates": ["2018-02-10"], "notes": []},
-    )
+    units = {"elevation": "m", "slope": "degree"}
+    written = [
+        Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented")
+        for layer, values in layers.items()
+    ]
+    written.append(Layer("aspect", aspect, grid, "degree", "invented", ANGLE))
+    written.append(Layer("label", codes, grid, "class", "invented", CLASSES, 255))
+    site = folder / name
+    write_site_layers(site, written, "2018-02-10", {"label": NAMES | {255: "unlabelled"}})
     write_raw(site / "raw", grid, codes, image)
     samples = {}
     for protocol in PROTOCOLS:
@@ -194,12 +183,6 @@ def write_raw(raw: Path, grid: Grid, codes: np.ndarray, image: np.ndarray) -> No
         geopandas.GeoDataFrame(geometry=[shape], crs=grid.crs).to_file(raw / f"{name}.gpkg")
 
 
-def layer_of(site: dict, layer: str) -> np.ndarray:
-    # another library than the one under test
-    with Image.open(Path(site["folder"]) / "layers" / f"{layer}.tif") as image:
-        return np.asarray(image)
-
-
 def regions_of(site: dict, protocol: str) -> np.ndarray:
     return np.load(Path(site["samples"][protocol]) / "regions.npy")
 
@@ -212,9 +195,9 @@ def map_of(run: Path) -> np.ndarray:
 def invent_map(folder: Path, site: dict, tested: np.ndarray, skill: float, seed: int) -> None:
     """Write classes.tif with smooth mistakes, and its scores on the evaluated pixels."""
     label, rng = layer_of(site, "label"), np.random.default_rng(seed)
-    score = np.stack([skill * 2 * (label == code) + smooth(rng, 7) for code in NAMES])
+    score = np.stack([skill * 2 * (label == code) + smooth(rng, SHAPE, 7) for code in NAMES])
     mapped = score.argmax(axis=0).astype(np.uint8)
-    grid = Grid.from_record(json.loads((Path(site["folder"]) / "layers" / "layers.json").read_text())["grid"])
+    grid = grid_of(site)
     write_layer(folder / "classes.tif", Layer("classes", mapped, grid, "class", "invented", CLASSES, 255))
     tested = tested & (label != 255)
     confusion = confusion_matrix(label[tested], mapped[tested], labels=list(NAMES))
@@ -268,17 +251,7 @@ def invent_world(folder: Path) -> dict:
                 )
                 invent_map(run / "jiuzhaigou", target, everywhere, 0.6 * skill, 10 * number + seed + 5)
                 invent_change(run / "change", site)
-                runs.append(
-                    {
-                        "row": row,
-                        "label": label,
-                        "experiment": row,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, row, label, protocol, seed))
     return {"site": site, "target": target, "runs": runs}
 
 

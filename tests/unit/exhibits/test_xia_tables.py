@@ -16,7 +16,7 @@ from headscarp.files import write_json
 from headscarp.samples.splits import TEST
 from headscarp.scoring.score import score_classes, score_run, write_scores
 from tests.conftest import checks_of
-from tests.exhibit_frames import one, spec_of
+from tests.world import one, run_record, spec_of
 
 SHAPE = (64, 80)
 SKILL = {"rae_d": 0.6, "fstf_net": 0.8}
@@ -103,17 +103,7 @@ def world(tmp_path_factory) -> dict:
                     run / "change" / "change.json",
                     CHANGE | {"gone": CHANGE["gone"] | {"count": 4 + 2 * seed}},
                 )
-                runs.append(
-                    {
-                        "row": name,
-                        "label": LABELS[name],
-                        "experiment": name,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, name, LABELS[name], protocol, seed))
     target = site | {"name": "jiuzhaigou_vhr", "title": "Jiuzhaigou (simulated)", "samples": {}}
     return {"sites": [site], "runs": runs, "target": target}
 

@@ -2,7 +2,6 @@
 invented runs."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import geopandas
@@ -38,9 +37,10 @@ from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import ANGLE, CLASSES, CONTINUOUS, Layer, write_cog, write_layer
+from headscarp.geo.layer import ANGLE, CLASSES, Layer, write_cog, write_layer
 from headscarp.mapping.polygons import polygonise, write_polygons
 from headscarp.scoring.bootstrap import cell_histograms
+from tests.world import grid_of, layer_of, one, run_record, smooth, write_site_layers
 
 pytestmark = pytest.mark.slow
 
@@ -68,12 +68,6 @@ CELL_MODELS = {
     "gbdt_lr": ("GBDT + LR", 1.5),
 }
 FOLDS = 2
-
-
-def smooth(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """A smooth random surface with zero mean and unit variance."""
-    surface = ndimage.gaussian_filter(rng.normal(size=shape), sigma, mode="wrap")
-    return (surface - surface.mean()) / surface.std()
 
 
 def classes_of(surface: np.ndarray, codes: list[int]) -> np.ndarray:
@@ -129,25 +123,19 @@ def invent_city(
         ),
         "land_use": (classes_of(smooth(rng, shape, 8), list(LAND_USE)), 0, LAND_USE),
     }
-    site, manifest = folder / name, []
-    for layer, values in layers.items():
-        write_layer(
-            site / "layers" / f"{layer}.tif",
-            Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented"),
-        )
-        manifest.append({"name": layer, "units": units.get(layer, "1"), "kind": CONTINUOUS})
+    written = [
+        Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented")
+        for layer, values in layers.items()
+    ]
     aspect = np.degrees(np.arctan2(*np.gradient(elevation))) % 360
-    write_layer(site / "layers" / "aspect.tif", Layer("aspect", aspect, grid, "degree", "invented", ANGLE))
-    manifest.append({"name": "aspect", "units": "degree", "kind": ANGLE})
-    for layer, (values, nodata, names) in classed.items():
-        write_layer(
-            site / "layers" / f"{layer}.tif", Layer(layer, values, grid, "class", "invented", CLASSES, nodata)
-        )
-        classes = {"classes": {str(code): text for code, text in names.items()}} if names else {}
-        manifest.append({"name": layer, "units": "class", "kind": CLASSES} | classes)
-    write_json(
-        site / "layers" / "layers.json",
-        {"grid": grid.to_record(), "layers": manifest, "dates": ["2019-07-01"], "notes": []},
+    written.append(Layer("aspect", aspect, grid, "degree", "invented", ANGLE))
+    written += [
+        Layer(layer, values, grid, "class", "invented", CLASSES, nodata)
+        for layer, (values, nodata, _) in classed.items()
+    ]
+    site = folder / name
+    write_site_layers(
+        site, written, "2019-07-01", {layer: names for layer, (_, _, names) in classed.items() if names}
     )
     if not (folder / "raw").exists():  # the other sites lie in the first one
         write_vectors(folder / "raw", grid, rng)
@@ -176,16 +164,6 @@ def write_vectors(raw: Path, grid: Grid, rng: np.random.Generator) -> None:
     )
 
 
-def layer_of(site: dict, layer: str) -> np.ndarray:
-    # another library than the one under test
-    with Image.open(Path(site["folder"]) / "layers" / f"{layer}.tif") as image:
-        return np.asarray(image)
-
-
-def grid_of(site: dict) -> Grid:
-    return Grid.from_record(json.loads((Path(site["folder"]) / "layers" / "layers.json").read_text())["grid"])
-
-
 def invent_regions(site: dict) -> None:
     """Write regions of both protocols: chips drawn at random, and the right half."""
     label = layer_of(site, "label")
@@ -201,14 +179,16 @@ def invent_regions(site: dict) -> None:
 
 def invent_map(run: Path, site: dict, target: dict, skill: float, seed: int) -> None:
     """Write the map of a network and what it finds elsewhere."""
-    for one, folder in ((site, run), (target, run / target["name"])):
-        label, rng = layer_of(one, "label"), np.random.default_rng(seed)
+    for place, folder in ((site, run), (target, run / target["name"])):
+        label, rng = layer_of(place, "label"), np.random.default_rng(seed)
         logit = 5 * skill * ((label == 1) - 0.5) + 1.6 * smooth(rng, label.shape, 1.5)
         probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
         write_layer(
-            folder / "probability.tif", Layer("probability", probability, grid_of(one), "1", "invented")
+            folder / "probability.tif", Layer("probability", probability, grid_of(place), "1", "invented")
         )
-        write_polygons(folder / "inventory.gpkg", polygonise(probability, grid_of(one), minimum_area_m2=2e5))
+        write_polygons(
+            folder / "inventory.gpkg", polygonise(probability, grid_of(place), minimum_area_m2=2e5)
+        )
     write_json(run / "scores.json", {"threshold": 0.5})
 
 
@@ -331,32 +311,12 @@ def invent_world(folder: Path) -> dict:
         for number, (row, (label, skill)) in enumerate(MODELS.items()):
             run = folder / "runs" / row / protocol / "seed0"
             invent_map(run, district, city, skill, number + 5 * (protocol == "blocked"))
-            runs.append(
-                {
-                    "row": row,
-                    "label": label,
-                    "experiment": row,
-                    "protocol": protocol,
-                    "seed": 0,
-                    "folder": str(run),
-                    "maps": str(run),
-                }
-            )
+            runs.append(run_record(run, row, label, protocol, 0))
         for number, (row, (label, skill)) in enumerate(CELL_MODELS.items()):
             for seed in (0, 1):
                 run = folder / "runs" / row / protocol / f"seed{seed}"
                 invent_cell_run(run, coarse, protocol, skill, 10 * number + seed)
-                cell_runs.append(
-                    {
-                        "row": row,
-                        "label": label,
-                        "experiment": row,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                cell_runs.append(run_record(run, row, label, protocol, seed))
     sites = {"city": city, "district": district, "coarse": coarse}
     return sites | {"runs": runs, "cell_runs": cell_runs, "searches": invent_searches(folder)}
 
@@ -426,12 +386,6 @@ def spec(world):
 
 def captions(figure) -> str:
     return " ".join(text.get_text() for text in figure.findobj(Text))
-
-
-def one(frame: pd.DataFrame, row: str, metric: str, protocol: str = "") -> pd.Series:
-    chosen = frame[(frame["row"] == row) & (frame["metric"] == metric) & (frame["protocol"] == protocol)]
-    assert len(chosen) == 1
-    return chosen.iloc[0]
 
 
 @pytest.mark.parametrize("kind", DRAWN)

@@ -19,11 +19,11 @@ from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tables.training import network_anatomy
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import CLASSES, Layer, write_layer
+from headscarp.geo.layer import CLASSES, Layer
 from headscarp.samples.cell_table import Cells
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
 from tests.conftest import checks_of
-from tests.exhibit_frames import one, spec_of
+from tests.world import one, run_record, spec_of, write_site_layers
 
 SHAPE = (60, 80)
 SKILL = {"multi": 2.0, "small": 1.0, "gbdt_lr": 0.6}
@@ -43,26 +43,16 @@ def world(tmp_path_factory) -> dict:
     lithology = np.where(col < 30, 6, np.where(col < 75, 7, 9)).astype(np.uint8)
     lithology[:3] = 0
     values = {"elevation": 200 + 20 * row + rng.normal(0, 3, SHAPE), "ndvi": rng.beta(6, 3, SHAPE)}
-    layers = folder / "site" / "layers"
-    for name, units in (("elevation", "m"), ("ndvi", "1")):
-        write_layer(
-            layers / f"{name}.tif", Layer(name, values[name].astype(np.float32), GRID, units, "invented")
-        )
-    for name, classes, nodata in (("label", label, 255), ("lithology", lithology, 0)):
-        write_layer(layers / f"{name}.tif", Layer(name, classes, GRID, "class", "invented", CLASSES, nodata))
-    manifest = [
-        {"name": "elevation", "units": "m"},
-        {"name": "ndvi", "units": "1"},
-        {"name": "label", "units": "class"},
-        {
-            "name": "lithology",
-            "units": "class",
-            "classes": {"6": "T3 sandstone", "7": "T2 mudstone", "9": "P shale", "11": "D1 shale"},
-        },
+    layers = [
+        Layer(name, values[name].astype(np.float32), GRID, units, "invented")
+        for name, units in (("elevation", "m"), ("ndvi", "1"))
     ]
-    write_json(
-        layers / "layers.json", {"grid": GRID.to_record(), "layers": manifest, "dates": [], "notes": []}
-    )
+    layers += [
+        Layer(name, codes, GRID, "class", "invented", CLASSES, nodata)
+        for name, codes, nodata in (("label", label, 255), ("lithology", lithology, 0))
+    ]
+    rocks = {6: "T3 sandstone", 7: "T2 mudstone", 9: "P shale", 11: "D1 shale"}
+    write_site_layers(folder / "site", layers, classes={"lithology": rocks})
     site = {
         "name": "city",
         "title": "City (simulated)",
@@ -82,17 +72,7 @@ def world(tmp_path_factory) -> dict:
                 noise = np.random.default_rng([seed, len(name)]).normal(size=(2, *SHAPE))
                 maps = (1 / (1 + np.exp(1.2 - skill * (label == 1) - noise))).astype(np.float32)
                 write_cell_scores(run, *score_cells(maps, cells, seed))
-                runs.append(
-                    {
-                        "row": name,
-                        "label": LABELS[name],
-                        "experiment": name,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, name, LABELS[name], protocol, seed))
     return {"sites": [site], "runs": runs}
 
 
@@ -348,15 +328,7 @@ def test_hyperparameters_are_those_of_the_run(world, tmp_path, real_data):
         tmp_path / "run.json",
         {"spec": {"network": network, "channels": list("abcdefghijklmn"), "classes": 1, "recipe": recipe}},
     )
-    run = {
-        "row": "small",
-        "label": "Small-scale",
-        "experiment": "small",
-        "protocol": "published",
-        "seed": 0,
-        "folder": str(tmp_path),
-        "maps": str(tmp_path),
-    }
+    run = run_record(tmp_path, "small", "Small-scale", "published", 0)
     spec = spec_of(
         world, "hyperparameters", runs=[run], options={"published_row": "3d_cnn"}, published=published
     )
@@ -484,17 +456,7 @@ def inventories(world, tmp_path) -> dict:
             elsewhere / "inventory.json",
             {"threshold": 0.5, "mapped": counts[0], "masks": masks, "inventory": counts[3], "notes": []},
         )
-        runs.append(
-            {
-                "row": "focal_50",
-                "label": "Model-1",
-                "experiment": "focal_50",
-                "protocol": "published",
-                "seed": seed,
-                "folder": str(folder),
-                "maps": str(folder),
-            }
-        )
+        runs.append(run_record(folder, "focal_50", "Model-1", "published", seed))
     return {"sites": world["sites"], "runs": runs, "target": target}
 
 

@@ -14,8 +14,8 @@ from headscarp.exhibits.panels.figure import draw
 from headscarp.mapping.explain import explain_run, explained_layers, grad_cam, largest_slides, made_by
 from headscarp.networks.blocks import SegmentationNetwork
 from headscarp.training.weights import save_weights
-from tests.exhibit_frames import one, spec_of
 from tests.site_files import make_grid, write_raster
+from tests.world import one, spec_of
 
 CELL_NETWORKS = {"cnn3d"}
 
