@@ -9,7 +9,6 @@ import math
 import os
 import re
 import shutil
-import subprocess
 import time
 
 import geopandas
@@ -17,7 +16,8 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from tests.workflow.test_workflow import configure, snakemake
+from tests.deploy import apt
+from tests.workflow.runs import configure, snakemake
 
 selenium = pytest.importorskip("selenium", reason="the browser is driven by selenium: pip install selenium")
 
@@ -30,7 +30,7 @@ REPORT = "results/report/report.html"
 DESKTOP, PHONE = (1400, 900), (390, 844)
 PATIENCE = 15  # seconds until a page must have done what it was asked
 DECIMALS = {"area_m2": 0, "length_m": 0, "mean_probability": 2, "mean_slope_deg": 1, "mean_elevation_m": 0}
-RUN = "results/runs/small/ridge/fc_densenet+factors/{}/seed0"
+HOME = "results/runs/small/ridge/fc_densenet+factors/{}/seed0/ridge"
 
 
 def small_card():
@@ -74,21 +74,10 @@ def results(tmp_path_factory):
 def install_browser():
     """Chromium and its driver; they are installed where this user may."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        if os.geteuid() or not shutil.which("apt-get"):
-            pytest.skip("no chromium with chromedriver here, and only root of a Debian could install them")
-        packages = [
-            "apt-get",
-            "install",
-            "--yes",
-            "--quiet",
-            "--no-install-recommends",
-            "chromium",
-            "chromium-driver",
-        ]
-        for command in (["apt-get", "update", "--quiet"], packages):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"chromium cannot be installed: {done.stderr[-300:]}")
+        try:
+            apt.install("chromium", "chromium-driver")
+        except apt.NotInstalled as reason:
+            pytest.skip(f"no chromium with chromedriver here: {reason}")
     return shutil.which("chromium"), shutil.which("chromedriver")
 
 
@@ -208,8 +197,8 @@ class TestMap:
             lambda: page.execute_script("return run.key in taken && 'landslides' in shown"),
             "landslides of the chosen run",
         )
-        slides = geopandas.read_file(results / RUN.format(protocol) / "landslides.gpkg")
-        scores = json.loads((results / RUN.format(protocol) / "scores.json").read_text())
+        slides = geopandas.read_file(results / HOME.format(protocol) / "landslides.gpkg")
+        scores = json.loads((results / HOME.format(protocol) / "scores.json").read_text())
         assert f"F1 {scores['metrics']['f1']:.3f}" in page.find_element(By.ID, "scores").text
         places = slides.geometry.representative_point().to_crs("EPSG:4326")
         for index in (0, len(slides) // 3):

@@ -1,5 +1,7 @@
 # Stage exhibits: one tidy table or one figure, from scores, maps and layers only.
 
+from headscarp.exhibits.kinds import sources_of
+
 
 def get_exhibit(wildcards):
     return plan.exhibits.find(wildcards.card, wildcards.exhibit)
@@ -88,7 +90,7 @@ rule draw_figure:
 rule judge_claims:
     input:
         plan.claims.inputs,
-        module=str(LIBRARY / "headscarp" / "exhibits" / "claims.py"),
+        sources=sources_of("claims", "forest_plot", panels=True),
     output:
         csv="results/tables/claims.csv",
         markdown="results/tables/claims.md",

@@ -18,12 +18,12 @@ from shapely.geometry import Point
 from sklearn.metrics import f1_score
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.figures.scene_grid import RULES, Series, axis_ratio
-from headscarp.exhibits.figures.series_maps import SHOWN, greenness_of, slide_ages, telling_window
+from headscarp.exhibits.figures.series_maps import greenness_of, slide_ages
 from headscarp.exhibits.kinds import KINDS
 from headscarp.exhibits.layers import layer_path, values_of
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import DPI, HEIGHT, WIDTH, draw, save
+from headscarp.exhibits.panels.series_windows import RULES, SHOWN, Series, axis_ratio, telling_window
 from headscarp.exhibits.spec import SiteFiles
 from headscarp.exhibits.tables.sites import data_sources
 from headscarp.exhibits.tidy import COLUMNS
@@ -35,6 +35,8 @@ from headscarp.scoring.score import score_run
 from headscarp.site.cube import Cube, open_cube
 from headscarp.site.stack import write_array
 from tests.exhibit_frames import one, spec_of
+
+pytestmark = pytest.mark.slow
 
 ROWS, COLS, CELL, WINDOW, GAP = 120, 160, 30.0, 32, 40
 DATES = ["2008-09-14", "2011-09-20", "2014-09-11", "2017-09-16", "2020-09-22"]
@@ -241,7 +243,7 @@ def invent_run(folder: Path, site: dict, protocol: str, skill: float, seed: int,
     stored = probability.astype(np.float32)
     scores, cells = score_run(stored, label, instances, regions, blocks, CELL**2, "published", "twin", 0)
     write_json(folder / "scores.json", scores | {"protocol": protocol})
-    np.savez(folder / "cells.npz", **cells)
+    np.savez(folder / "counts.npz", **cells)
     history_of(rng, skill, pretrained).to_csv(folder / "history.csv", index=False)
 
 
@@ -308,6 +310,7 @@ def invent_world(folder: Path, rows: int = ROWS, cols: int = COLS) -> dict:
                         "protocol": protocol,
                         "seed": seed,
                         "folder": str(run),
+                        "maps": str(run),
                     }
                 )
     return {"both": both, "scene": scenes[0], "runs": runs}
@@ -809,6 +812,7 @@ def test_maps_of_runs_are_drawn_over_the_last_date(dated, kind):
         "protocol": "blocked",
         "seed": 0,
         "folder": str(dated.folder.parent / "run"),
+        "maps": str(dated.folder.parent / "run"),
     }
     figure, frame = draw(spec_of({"sites": [site], "runs": [run]}, kind))
     assert len(frame) == 1 and "twin" not in figure._supxlabel.get_text()

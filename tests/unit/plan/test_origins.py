@@ -194,11 +194,11 @@ def test_an_area_without_inventory_is_a_target_of_runs_trained_elsewhere(root):
 
     write_card(root, changed(add))
     plan = plan_of(root)
-    assert plan.maps("valley") == {
-        "results/runs/valley/valley/unet/blocked/seed0": "valley",
-        "results/runs/valley/valley/unet/blocked/seed0/on/next": "next",
+    assert plan.maps.of_card("valley") == {
+        "results/runs/valley/valley/unet/blocked/seed0/valley": "valley",
+        "results/runs/valley/valley/unet/blocked/seed0/next": "next",
     }
-    page = plan.page_record("next")
+    page = plan.maps.page_record("next")
     assert [run["trained_on"] for run in page["runs"]] == ["Valley"]
     assert "results/sites/next/summary.html" in plan.targets("valley")
 

@@ -4,17 +4,16 @@ Everything of a paper is worked out from its published values by the checks of `
 nothing is trained.
 """
 
-import html as html_module
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from headscarp.exhibits.render import html_page, markdown_line
+from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.tidy import write_csv
-from headscarp.files import atomic_path, read_json
+from headscarp.files import read_json
 from headscarp.scoring.audit.findings import OVERLAP_ITEM, Finding
 from headscarp.scoring.audit.registry import run_checks
 
@@ -84,9 +83,11 @@ def write_audit(
 ) -> None:
     """Write the findings as CSV, and by item as Markdown and HTML, each atomically."""
     write_csv(frame, csv)
-    for path, text in ((md, to_markdown(frame, titles)), (html, to_html(frame, titles))):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    sections = [
+        Section.of_text(f"{item}. {titles[item]}", HEADS, map(cells_of, part.itertuples()))
+        for item, part in frame.groupby("item", sort=False)
+    ]
+    write_pages(md, html, TITLE, sections)
 
 
 HEADS = ["Where", "What", "Value", "Range", "Beside", "Verdict"]
@@ -107,27 +108,3 @@ def cells_of(found: Any) -> list[str]:
         beside,
         found.verdict,
     ]
-
-
-def to_markdown(frame: pd.DataFrame, titles: Mapping[int, str]) -> str:
-    parts = [f"# {TITLE}", ""]
-    for item, part in frame.groupby("item", sort=False):
-        parts += [f"## {item}. {titles[item]}", "", markdown_line(HEADS), "|" + " --- |" * len(HEADS)]
-        parts += [*(markdown_line(cells_of(found)) for found in part.itertuples()), ""]
-    return "\n".join(parts).rstrip() + "\n"
-
-
-def to_html(frame: pd.DataFrame, titles: Mapping[int, str]) -> str:
-    def row_of(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html_module.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    parts = [f"<h1>{html_module.escape(TITLE)}</h1>"]
-    for item, part in frame.groupby("item", sort=False):
-        parts += [
-            f"<h2>{item}. {html_module.escape(titles[item])}</h2>",
-            "<table>",
-            f"<thead>{row_of(HEADS, 'th')}</thead>",
-            "<tbody>",
-        ]
-        parts += [*(row_of(cells_of(found), "td") for found in part.itertuples()), "</tbody>", "</table>"]
-    return html_page(TITLE, parts, [])

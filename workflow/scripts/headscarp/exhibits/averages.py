@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.exhibits.runs import scored_runs
+from headscarp.exhibits.runs import Scored, groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import record
 from headscarp.scoring.bootstrap import histogram_metrics, intervals
@@ -23,54 +23,57 @@ def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> 
     Values are `scale` times the fractions of scores.json. A metric that is undefined for a seed is left out
     of the mean, with a note. Those of `images.IMAGE_METRICS` say in a note what they average over.
     """
-    runs = scored_runs(spec)
     lines = []
-    for protocol in spec.protocols:
-        for row in spec.rows:
-            group = [one for one in runs if (one.run.row, one.run.protocol) == (row, protocol)]
-            if not group:
-                continue
-            cells = [one.cells() for one in group]
-            bounds = intervals(cells, BOOTSTRAP_SEED)
-            found = [
-                histogram_metrics(one.positive.sum(axis=0), one.negative.sum(axis=0), one.threshold)
-                for one in cells
-            ]
-            if not set(IMAGE_METRICS).isdisjoint(metrics) and all("images" in one.scores for one in group):
-                images = [one.images() for one in group]
-                bounds |= intervals(images, BOOTSTRAP_SEED)
-                found = [
-                    coarse | one.metrics(np.ones(len(one.per_cell)))
-                    for coarse, one in zip(found, images, strict=True)
-                ]
-            for metric in metrics:
-                exact = [one.scores["metrics"].get(metric) for one in group]
-                value = mean_of(exact, scale)
-                notes = []
-                if value["n_seeds"] < len(group):
-                    notes.append(
-                        f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under "
-                        f"{protocol}"
-                    )
-                if value["value"] is not None and bounds.get(metric):
-                    if fits([coarse[metric] for coarse in found], exact):
-                        value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
-                    else:
-                        notes.append(f"no interval under {protocol}: {CROWDED}")
-                if metric in IMAGE_METRICS:
-                    notes = [image_note(group[0].scores, protocol), *notes]
-                lines.append(
-                    record(
-                        spec,
-                        row,
-                        metric,
-                        protocol=protocol,
-                        data=spec.only_site().data,
-                        note="; ".join(notes),
-                        **value,
-                    )
-                )
+    for row, protocol, group in groups_of(spec, scored_runs(spec)):
+        bounds, found = bootstrapped(group, metrics)
+        lines += [aggregated(spec, row, metric, protocol, group, bounds, found, scale) for metric in metrics]
     return lines
+
+
+def bootstrapped(
+    group: Sequence[Scored], metrics: Sequence[str]
+) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """Intervals of the metrics of a row's runs, and the metrics of each run that they belong to."""
+    cells = [one.cells() for one in group]
+    bounds = intervals(cells, BOOTSTRAP_SEED)
+    found = [
+        histogram_metrics(one.positive.sum(axis=0), one.negative.sum(axis=0), one.threshold) for one in cells
+    ]
+    if not set(IMAGE_METRICS).isdisjoint(metrics) and all("images" in one.scores for one in group):
+        images = [one.images() for one in group]
+        bounds |= intervals(images, BOOTSTRAP_SEED)
+        whole = [one.metrics(np.ones(len(one.per_cell))) for one in images]
+        found = [coarse | one for coarse, one in zip(found, whole, strict=True)]
+    return bounds, found
+
+
+def aggregated(
+    spec: ExhibitSpec,
+    row: str,
+    metric: str,
+    protocol: str,
+    group: Sequence[Scored],
+    bounds: Mapping[str, Any],
+    found: Sequence[Mapping[str, float]],
+    scale: float,
+) -> dict[str, Any]:
+    """The tidy record of a metric of a row's runs, with what `bootstrapped` gives of them."""
+    exact = [one.scores["metrics"].get(metric) for one in group]
+    value = mean_of(exact, scale)
+    notes = [image_note(group[0].scores, protocol)] if metric in IMAGE_METRICS else []
+    notes += undefined_notes(value["n_seeds"], len(group), protocol)
+    if value["value"] is not None and bounds.get(metric):
+        if fits([coarse[metric] for coarse in found], exact):
+            value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
+        else:
+            notes.append(f"no interval under {protocol}: {CROWDED}")
+    same = {"protocol": protocol, "data": spec.only_site().data, "note": "; ".join(notes)}
+    return record(spec, row, metric, **same, **value)
+
+
+def undefined_notes(defined: int, seeds: int, protocol: str) -> list[str]:
+    """A note where a score is undefined for some seeds."""
+    return [f"undefined for {seeds - defined} of {seeds} seeds under {protocol}"] if defined < seeds else []
 
 
 def fits(coarse: Sequence[float], exact: Sequence[float | None]) -> bool:

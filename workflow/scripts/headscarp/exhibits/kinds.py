@@ -46,9 +46,13 @@ class Kind:
     @property
     def sources(self) -> list[str]:
         """Code whose change makes exhibits of this kind again: its module and, of a figure, all panels."""
-        own = PACKAGE / f"{self.module.replace('.', '/')}.py"
-        panels = [] if self.is_table else sorted((PACKAGE / "panels").glob("*.py"))
-        return [str(path) for path in (own, *panels)]
+        return sources_of(self.module, panels=not self.is_table)
+
+
+def sources_of(*modules: str, panels: bool) -> list[str]:
+    """Files of modules of this package, and of all panels."""
+    files = [PACKAGE / f"{module.replace('.', '/')}.py" for module in modules]
+    return [str(path) for path in (*files, *(sorted((PACKAGE / "panels").glob("*.py")) if panels else ()))]
 
 
 AUDIT = "audit"  # the kind that shows what the checks of a card find in all its published tables

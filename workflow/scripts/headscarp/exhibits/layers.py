@@ -14,6 +14,7 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import open_raster, read_layer
 from headscarp.vocabulary import require_known
 
+CLASSES, BREAKS_SEED = 5, 0  # natural breaks of factors: how many classes, seed of their k-means
 # pattern and length of an ISO date in the name of a layer's file
 DATED, ISO = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", 10
 

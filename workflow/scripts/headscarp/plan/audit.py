@@ -16,7 +16,7 @@ from headscarp.scoring.audit.registry import require_printed
 class Audit:
     """The audit of the selected cards."""
 
-    of: Selection
+    plan: Selection
 
     @property
     def targets(self) -> list[str]:
@@ -26,14 +26,14 @@ class Audit:
     @property
     def cards(self) -> list[Card]:
         """The selected cards that have an audit."""
-        return [card for card in map(self.of.cards.get, self.of.selected) if card.audit]
+        return [card for card in map(self.plan.cards.get, self.plan.selected) if card.audit]
 
     @property
     def samples(self) -> list[dict[str, str]]:
         """Windows of the selected cards, by site and protocol, whose overlap the audit tells."""
         found = []
-        for card in self.of.selected:
-            exhibits = [one for one in self.of.cards[card].exhibits.values() if one.reads.runs and one.rows]
+        for card in self.plan.selected:
+            exhibits = [one for one in self.plan.cards[card].exhibits.values() if one.reads.runs and one.rows]
             places = [
                 (site, protocol) for one in exhibits for site in one.sites for protocol in one.protocols
             ]
@@ -42,10 +42,10 @@ class Audit:
                     "card": card,
                     "site": site,
                     "protocol": protocol,
-                    "folder": self.of.sites[site].samples(card, protocol),
+                    "folder": self.plan.sites[site].samples(card, protocol),
                 }
                 for site, protocol in dict.fromkeys(places)
-                if not self.of.is_cell_site(site)
+                if not self.plan.is_cell_site(site)
             ]
         return found
 

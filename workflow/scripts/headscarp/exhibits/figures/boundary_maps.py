@@ -1,5 +1,7 @@
 """Outlines of labelled and mapped landslides (xia2021, Fig. 15)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -19,9 +21,9 @@ from headscarp.exhibits.panels.scene import (
     draw_reference,
     scenes_of,
 )
-from headscarp.exhibits.panels.windows import slide_windows
+from headscarp.exhibits.panels.windows import Window, slices, slide_windows
 from headscarp.exhibits.runs import scores_part
-from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import frame_of, of_seed, record
 
 BOUNDARIES = ("#CC79A7", "#56B4E9", "#009E73", "#000000")
@@ -46,30 +48,17 @@ def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             f"exhibit '{spec.name}' ({spec.kind}) has {len(spec.rows)} rows but shows "
             f"{len(BOUNDARIES)} at most"
         )
-    scenes, count = scenes_of(spec), int(spec.options.get("slides", CLOSE_UPS))
-    windows = {
-        protocol: slide_windows(scene.tested & (scene.label == LANDSLIDE), count)
-        for protocol, scene in scenes.items()
-    }
-    for protocol, found in windows.items():
-        if not found:
-            raise HeadscarpError(
-                f"exhibit '{spec.name}' ({spec.kind}): the evaluated region under protocol '{protocol}' "
-                f"holds no landslide to show; "
-                "make the samples with another seed, or leave the protocol out of the exhibit"
-            )
+    scenes = scenes_of(spec)
+    windows = {protocol: close_up_windows(spec, scene, protocol) for protocol, scene in scenes.items()}
     page = Page.grid(1, max(map(len, windows.values())), len(scenes), heading=0.52, footer=0.75, caption=0.0)
     figure, lines = page.figure(), []
     for block, (protocol, scene) in enumerate(scenes.items()):
         runs = spec.first_runs(protocol)
         maps = [classes_of(run, scene) == LANDSLIDE for run in runs]
-        texts = []
-        for run in runs:
-            part = scores_part(run.maps / "scores.json", "boundary")
-            rest = of_seed(run, scene.site, f", evaluated region, tolerance {part['tolerance_px']} pixels")
-            lines.append(record(spec, run.row, "boundary_f1", part["f1"], **rest))
-            texts.append(f"{run.label} {score_text(part['f1'])}")
+        of_runs = [boundary_record(spec, run, scene) for run in runs]
+        texts = [f"{run.label} {score_text(one['value'])}" for run, one in zip(runs, of_runs, strict=True)]
         page.head(figure, block, f"Protocol: {protocol} · boundary F1: {', '.join(texts)}")
+        lines += of_runs
         for column, window in enumerate(windows[protocol]):
             view, axes = scene.view(window), page.axes(figure, block, 0, column)
             draw_reference(axes, scene, view, 2.4)
@@ -77,9 +66,9 @@ def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             for colour, run, mapped in zip(BOUNDARIES, runs, maps, strict=False):
                 outline(axes, view.thin(mapped), view, colour, 0.9)
                 overlaps.append(overlap_in(mapped, scene, window))
-                rest = of_seed(run, scene.site, ", close-up")
-                lines.append(record(spec, f"{run.row}:slide {column + 1}", "iou", overlaps[-1], **rest))
-            text = ", ".join(score_text(value) for value in overlaps)
+                same = of_seed(run, scene.site, ", close-up")
+                lines.append(record(spec, f"{run.row}:slide {column + 1}", "iou", overlaps[-1], **same))
+            text = ", ".join(map(score_text, overlaps))
             axes.set_title(f"{panel_letter(column)} Slide {column + 1}\nIoU {text}", fontsize=7, pad=3)
             scale_bar(axes, view.width_km)
     handles = [Line2D([], [], color=palette.IMAGE_SLIDE, lw=2.4, label="Labelled landslide")]
@@ -90,11 +79,30 @@ def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     return figure, frame_of(lines)
 
 
-def overlap_in(mapped: np.ndarray, scene: Scene, window: tuple[int, int, int, int]) -> float | None:
+def close_up_windows(spec: ExhibitSpec, scene: Scene, protocol: str) -> list[Window]:
+    """Windows around the largest evaluated slides."""
+    count = int(spec.options.get("slides", CLOSE_UPS))
+    found = slide_windows(scene.tested & (scene.label == LANDSLIDE), count)
+    if not found:
+        raise HeadscarpError(
+            f"exhibit '{spec.name}' ({spec.kind}): the evaluated region under protocol '{protocol}' "
+            f"holds no landslide to show; "
+            "make the samples with another seed, or leave the protocol out of the exhibit"
+        )
+    return found
+
+
+def boundary_record(spec: ExhibitSpec, run: RunFiles, scene: Scene) -> dict[str, Any]:
+    """Tidy record of the boundary F1 of a run."""
+    part = scores_part(run.maps / "scores.json", "boundary")
+    same = of_seed(run, scene.site, f", evaluated region, tolerance {part['tolerance_px']} pixels")
+    return record(spec, run.row, "boundary_f1", part["f1"], **same)
+
+
+def overlap_in(mapped: np.ndarray, scene: Scene, window: Window) -> float | None:
     """Intersection over union of mapped and labelled landslide among the evaluated pixels of a window; None
     where there is neither."""
-    row, col, rows, cols = window
-    inside = np.s_[row : row + rows, col : col + cols]
+    inside = slices(window)
     tested, slide, found = scene.tested[inside], scene.label[inside] == LANDSLIDE, mapped[inside]
     union = int(((slide | found) & tested).sum())
     return float((slide & found & tested).sum() / union) if union else None

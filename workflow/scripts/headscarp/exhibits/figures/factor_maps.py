@@ -13,6 +13,8 @@ from matplotlib.patches import Rectangle
 
 from headscarp.exhibits.labels import factor_label, unit_text
 from headscarp.exhibits.layers import (
+    BREAKS_SEED,
+    CLASSES,
     class_names,
     is_classed,
     layer_path,
@@ -23,8 +25,6 @@ from headscarp.exhibits.layers import (
 )
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.classed import (
-    BREAKS_SEED,
-    CLASSES,
     TINTS,
     Classed,
     breaks_codes,

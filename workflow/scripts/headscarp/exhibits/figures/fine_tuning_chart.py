@@ -1,6 +1,6 @@
 """Scores against the share of a new site that a network was fine-tuned on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,63 +46,51 @@ def fine_tuning_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     ticks = sorted(set(shares.values()))
     lines = []
     for index, protocol in enumerate(spec.protocols):
+        scored = {row: values[protocol, row] for row in shares if values[protocol, row]}
         for axes, metric in zip(panels, TUNED, strict=True):
-            found = {
-                row: [one[metric] for one in values[protocol, row]] for row in shares if values[protocol, row]
-            }
-            draw_tuned(
-                axes, {ticks.index(shares[row]): of_row for row, of_row in found.items()}, protocol, index
-            )
+            found = {row: [one[metric] for one in of_row] for row, of_row in scored.items()}
+            at_ticks = {ticks.index(shares[row]): of_row for row, of_row in found.items()}
+            draw_tuned(axes, at_ticks, protocol, index)
             for row, of_row in found.items():
-                pixels = {one["n_pixels"] for one in values[protocol, row]}
-                note = (
-                    f"{shares[row]:g} % of the new site; "
-                    f"{', '.join(f'{count:,}' for count in sorted(pixels))} pixels evaluated"
-                )
-                lines.append(
-                    record(
-                        spec,
-                        row,
-                        metric,
-                        protocol=protocol,
-                        data=spec.sites[0].data,
-                        note=note,
-                        **mean_of(of_row),
-                    )
-                )
+                note = f"{shares[row]:g} % of the new site; {pixels_text(scored[row])} pixels evaluated"
+                same = {"protocol": protocol, "data": spec.sites[0].data, "note": note}
+                lines.append(record(spec, row, metric, **same, **mean_of(of_row)))
     for axes, metric in zip(panels, TUNED, strict=True):
-        for row, share in shares.items():
-            printed = spec.published_value(row, metric)
-            if printed is not None:
-                axes.plot(
-                    ticks.index(share), printed, "*", ms=9, mfc="none", mec=palette.INK, mew=0.9, zorder=6
-                )
+        printed = {row: spec.published_value(row, metric) for row in shares}
+        draw_printed(axes, {ticks.index(shares[row]): value for row, value in printed.items()})
         axes.set_xticks(range(len(ticks)), [f"{tick:g}" for tick in ticks])
-        axes.set(
-            xlabel="Share of the new site in fine-tuning (%)",
-            ylabel=TUNED[metric],
-            ylim=(0, 1),
-            xlim=(-0.4, len(ticks) - 0.6),
-        )
+        axes.set(xlabel="Share of the new site in fine-tuning (%)", ylabel=TUNED[metric])
+        axes.set(ylim=(0, 1), xlim=(-0.4, len(ticks) - 0.6))
         ruled(axes, "y")
+    figure.legend(handles=tuning_handles(spec, shares), loc="outside upper center", ncols=3)
+    sign(figure, spec, f"Mean and standard deviation of seeds, each a dot.{pixels_remark(values)}")
+    return figure, frame_of(lines)
+
+
+def pixels_text(scores: Sequence[Mapping[str, Any]]) -> str:
+    """On how many pixels the runs of a row were evaluated."""
+    return ", ".join(f"{count:,}" for count in sorted({one["n_pixels"] for one in scores}))
+
+
+def draw_printed(axes: Axes, values: Mapping[int, float | None]) -> None:
+    """Stars for the values that the paper prints, by place on the axis of shares."""
+    for place, value in values.items():
+        if value is not None:
+            axes.plot(place, value, "*", ms=9, mfc="none", mec=palette.INK, mew=0.9, zorder=6)
+
+
+def tuning_handles(spec: ExhibitSpec, rows: Iterable[str]) -> list[Line2D]:
+    """Legend handles of protocols, and of printed values where there are any."""
+    looks = zip(palette.OKABE_ITO, palette.MARKERS, spec.protocols, strict=False)
     handles = [
-        Line2D(
-            [],
-            [],
-            color=palette.OKABE_ITO[index],
-            marker=palette.MARKERS[index],
-            ms=4.5,
-            label=f"Protocol {protocol}",
-        )
-        for index, protocol in enumerate(spec.protocols)
+        Line2D([], [], color=colour, marker=marker, ms=4.5, label=f"Protocol {protocol}")
+        for colour, marker, protocol in looks
     ]
-    if any(spec.published_value(row, metric) is not None for row in shares for metric in TUNED):
+    if any(spec.published_value(row, metric) is not None for row in rows for metric in TUNED):
         handles.append(
             Line2D([], [], ls="", marker="*", ms=9, mfc="none", mec=palette.INK, label="Published")
         )
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    sign(figure, spec, f"Mean and standard deviation of seeds, each a dot.{pixels_remark(values)}")
-    return figure, frame_of(lines)
+    return handles
 
 
 def shares_of(spec: ExhibitSpec) -> dict[str, float]:

@@ -9,15 +9,13 @@ from matplotlib.figure import Figure
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.exhibits.labels import factor_label, unit_text
-from headscarp.exhibits.layers import units_of, values_of
+from headscarp.exhibits.layers import BREAKS_SEED, CLASSES, units_of, values_of
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.panels.legend import swatches
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, record
 from headscarp.scoring.breaks import natural_breaks
-
-CLASSES, BREAKS_SEED = 5, 0
 
 
 def landslide_frequency(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:

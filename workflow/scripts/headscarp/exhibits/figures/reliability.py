@@ -1,14 +1,16 @@
 """Calibration: observed shares against mapped probability."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import new_figure, sign
-from headscarp.exhibits.runs import Scored, scored_runs
+from headscarp.exhibits.runs import Scored, groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record
 
@@ -18,51 +20,42 @@ RELIABILITY_BINS = 16
 def reliability(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Observed landslide share against mapped probability in 16 bins, seeds pooled, over the distribution of
     probabilities."""
-    runs = scored_runs(spec)
-    columns = len(spec.protocols)
     figure = new_figure(4.3)
-    panels = figure.subplots(2, columns, squeeze=False, sharex=True, height_ratios=[3, 1])
-    lines = []
-    for (upper, lower), protocol in zip(panels.T, spec.protocols, strict=True):
+    panels = figure.subplots(2, len(spec.protocols), squeeze=False, sharex=True, height_ratios=[3, 1])
+    of_protocol = dict(zip(spec.protocols, panels.T, strict=True))
+    for upper, _ in of_protocol.values():
         upper.plot([0, 1], [0, 1], color=palette.MUTED, lw=0.8, ls="--")
-        for index, row in enumerate(spec.rows):
-            group = [one for one in runs if (one.run.row, one.run.protocol) == (row, protocol)]
-            if not group:
-                continue
-            bins = calibration_bins(group)
-            look = {"color": palette.OKABE_ITO[index % 8], "lw": 1.1}
-            filled = bins[bins["pixels"] > 0]
-            upper.plot(
-                filled["mapped"],
-                filled["observed"],
-                marker=palette.MARKERS[index % 8],
-                ms=3.2,
-                label=spec.labels[row],
-                **look,
-            )
-            lower.stairs(
-                bins["pixels"] / bins["pixels"].sum(), np.linspace(0, 1, RELIABILITY_BINS + 1), **look
-            )
-            for number, one in enumerate(filled.itertuples(), start=1):
-                note = (
-                    f"{spec.labels[row]}: mean mapped probability and observed landslide share of the "
-                    f"filled bins"
-                )
-                for metric in ("mapped", "observed"):
-                    value = float(getattr(one, metric))
-                    rest = {
-                        "protocol": protocol,
-                        "n_seeds": len(group),
-                        "data": spec.only_site().data,
-                        "note": note,
-                    }
-                    lines.append(record(spec, row, f"{metric}_{number:02d}", value, **rest))
+    lines = []
+    for row, protocol, group in groups_of(spec, scored_runs(spec)):
+        bins = calibration_bins(group)
+        draw_bins(*of_protocol[protocol], bins, spec.rows.index(row), spec.labels[row])
+        lines += bin_records(spec, row, protocol, bins, len(group))
+    for protocol, (upper, lower) in of_protocol.items():
         upper.set(xlim=(0, 1), ylim=(0, 1), aspect="auto", ylabel="Observed landslide share")
         upper.set_title(f"Protocol {protocol}")
         upper.legend(loc="upper left")
         lower.set(yscale="log", xlabel="Mapped probability of landslide", ylabel="Share of pixels")
     sign(figure, spec, "Dashed: perfect calibration.")
     return figure, frame_of(lines)
+
+
+def draw_bins(upper: Axes, lower: Axes, bins: pd.DataFrame, index: int, label: str) -> None:
+    """Observed share against probability, and how often each probability is mapped, of the row `index`."""
+    look = {"color": palette.OKABE_ITO[index % 8], "lw": 1.1}
+    filled = bins[bins["pixels"] > 0]
+    marker = palette.MARKERS[index % 8]
+    upper.plot(filled["mapped"], filled["observed"], marker=marker, ms=3.2, label=label, **look)
+    lower.stairs(bins["pixels"] / bins["pixels"].sum(), np.linspace(0, 1, RELIABILITY_BINS + 1), **look)
+
+
+def bin_records(
+    spec: ExhibitSpec, row: str, protocol: str, bins: pd.DataFrame, seeds: int
+) -> Iterator[dict[str, Any]]:
+    note = f"{spec.labels[row]}: mean mapped probability and observed landslide share of the filled bins"
+    same = {"protocol": protocol, "n_seeds": seeds, "data": spec.only_site().data, "note": note}
+    for number, one in enumerate(bins[bins["pixels"] > 0].itertuples(), start=1):
+        for metric in ("mapped", "observed"):
+            yield record(spec, row, f"{metric}_{number:02d}", float(getattr(one, metric)), **same)
 
 
 def calibration_bins(group: Sequence[Scored]) -> pd.DataFrame:

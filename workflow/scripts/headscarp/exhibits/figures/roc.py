@@ -12,7 +12,7 @@ from headscarp.exhibits.averages import aggregate
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.charts import LINES, below, protocol_panels
 from headscarp.exhibits.panels.figure import sign
-from headscarp.exhibits.runs import Scored, scored_runs
+from headscarp.exhibits.runs import Scored, groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record
 
@@ -25,26 +25,22 @@ def roc(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
     The numbers behind it are the AUC and the true-positive rate at five false-positive rates.
     """
-    runs = scored_runs(spec)
     lines = aggregate(spec, ["auc"])
     areas = {(line["row"], line["protocol"]): line for line in lines}
     figure, panels = protocol_panels(spec)
-    for axes, protocol in zip(panels, spec.protocols, strict=True):
+    of_protocol = dict(zip(spec.protocols, panels, strict=True))
+    for axes in panels:
         axes.plot([0, 1], [0, 1], color=palette.MUTED, lw=0.8, ls="--")
-        for index, row in enumerate(spec.rows):
-            group = [one for one in runs if (one.run.row, one.run.protocol) == (row, protocol)]
-            if not group:
-                continue
-            fpr, tpr = roc_points(group)
-            label = f"{spec.labels[row]}: {area_text(areas[row, protocol])}"
-            axes.plot(
-                fpr, tpr, color=palette.OKABE_ITO[index % 8], ls=LINES[index // 8 % 2], lw=1.3, label=label
-            )
-            for rate in FALSE_POSITIVE_RATES:
-                rest = {"protocol": protocol, "n_seeds": len(group), "data": spec.only_site().data}
-                lines.append(
-                    record(spec, row, f"tpr_at_fpr_{rate:.2f}", float(np.interp(rate, fpr, tpr)), **rest)
-                )
+    for row, protocol, group in groups_of(spec, scored_runs(spec)):
+        fpr, tpr = roc_points(group)
+        index, label = spec.rows.index(row), f"{spec.labels[row]}: {area_text(areas[row, protocol])}"
+        look = {"color": palette.OKABE_ITO[index % 8], "ls": LINES[index // 8 % 2], "lw": 1.3}
+        of_protocol[protocol].plot(fpr, tpr, label=label, **look)
+        same = {"protocol": protocol, "n_seeds": len(group), "data": spec.only_site().data}
+        for rate in FALSE_POSITIVE_RATES:
+            value = float(np.interp(rate, fpr, tpr))
+            lines.append(record(spec, row, f"tpr_at_fpr_{rate:.2f}", value, **same))
+    for axes in panels:
         axes.set(xlim=(-0.01, 1), ylim=(0, 1.01), xlabel="False-positive rate", aspect="equal", anchor="N")
         below(axes, "AUC [95 % interval]")
     panels[0].set_ylabel("True-positive rate")

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from headscarp.exhibits.panels.charts import ruled
 from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.panels.land_cover import INKS, names_of_classes
 from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.stages import class_ratio, read_stages
 from headscarp.exhibits.tidy import frame_of, record
-from headscarp.files import read_json
 
 
 def sampling_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
@@ -69,32 +68,6 @@ def sampling_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     figure.legend(handles=handles, loc="outside upper center", ncols=6)
     sign(figure, spec, "Below the stages: windows, and the ratio of the largest class to the smallest.")
     return figure, frame_of(lines)
-
-
-def read_stages(folder: Path) -> list[dict[str, Any]]:
-    """The stages of sampling {stage, windows, shares: {code: share}} of a folder of samples, codes as
-    integers.
-
-    Raises:
-        HeadscarpError: samples.json is missing or says nothing of stages.
-    """
-    path = folder / "samples.json"
-    stages = read_json(path).get("stages")
-    if not stages:
-        raise HeadscarpError(
-            f"{path} names no stages of sampling: only samples of kind superpixels have them; leave the "
-            f"chart out of the card"
-        )
-    return [
-        stage | {"shares": {int(code): float(share) for code, share in stage["shares"].items()}}
-        for stage in stages
-    ]
-
-
-def class_ratio(shares: Mapping[int, float]) -> float | None:
-    """Ratio of the largest to the smallest share that is not 0; None where there is none."""
-    present = [share for share in shares.values() if share > 0]
-    return max(present) / min(present) if present else None
 
 
 def draw_stages(axes: Axes, stages: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> None:

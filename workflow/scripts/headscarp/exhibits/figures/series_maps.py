@@ -23,19 +23,19 @@ from headscarp.exhibits.panels.legend import legend_at_foot, swatches
 from headscarp.exhibits.panels.marks import bare, orient, outline
 from headscarp.exhibits.panels.page import Page, place
 from headscarp.exhibits.panels.series import NOTHING, draw_image, draw_masks, image_at, true_colour
+from headscarp.exhibits.panels.series_windows import telling_window
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.panels.windows import Window, slices
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.geo.grid import Grid
-from headscarp.samples.windows import counts_in_windows, grid_corners
 from headscarp.site.cube import Cube, open_cube
 
 AGES = ("#56B4E9", "#0072B2", "#CC79A7", "#E69F00", "#D55E00")
 VEGETATION, BARE_LAND = "#009E73", "#222222"
 CHART = 2.0  # inches: the chart below the maps without its axis
-# quantile of the background above which it is vegetation; pixels of slides of an age that a window shows
-GREENEST, SHOWN = 2 / 3, 20
+# quantile of the background above which it is vegetation
+GREENEST = 2 / 3
 SIDE = 96  # pixels of the window
 
 
@@ -174,28 +174,6 @@ def pixel_groups(
         low, high = np.quantile(values[newest], [0.25, 0.75])
         groups["bare land"] &= (values >= low) & (values <= high)
     return {name: mask for name, mask in groups.items() if mask.any()}
-
-
-def telling_window(ages: np.ndarray, cube: Cube, side: int) -> Window:
-    """The square window that shows slides of the most ages, and of those the one that is clearest through the
-    dates; the first of equals.
-
-    A window shows slides of an age with `SHOWN` pixels of them, an eighth of its side or more from its edge.
-    Windows start at every eighth.
-    """
-    side = min(side, *ages.shape)
-    rim = side // 8
-    corners = grid_corners(ages.shape, side, max(1, rim))
-    inner = [
-        counts_in_windows(ages == age, corners + rim, side - 2 * rim) for age in np.unique(ages[ages > 0])
-    ]
-    shown = sum((count >= SHOWN).astype(float) for count in inner)
-    optical = cube.values[:, cube.positions(["red"])[0]] if "red" in cube.channels else cube.values[:, 0]
-    clear = sum(counts_in_windows(np.isfinite(values), corners, side) for values in optical) / (
-        len(optical) * side**2
-    )
-    row, col = corners[np.argmax(shown + clear / 2)]
-    return int(row), int(col), side, side
 
 
 def draw_dates(

@@ -17,8 +17,8 @@ from headscarp.exhibits.layers import layer_path, site_grid
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import WIDTH, new_figure, panel_letter, sign
 from headscarp.exhibits.panels.ground import ELEVATION, TRUE_COLOUR, composite, shade
-from headscarp.exhibits.panels.legend import swatches
-from headscarp.exhibits.panels.location import locator, place_records
+from headscarp.exhibits.panels.legend import COMPACT, swatches
+from headscarp.exhibits.panels.location import head_of_site, place_records
 from headscarp.exhibits.panels.marks import kilometres, orient, outline, show
 from headscarp.exhibits.panels.page import place
 from headscarp.exhibits.panels.vectors import draw_lines, draw_outlines, outline_handles, raw_vectors
@@ -50,24 +50,14 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     figure = new_figure(sum(heights) + 0.2, layout=None)
     top, number = 0.0, 0
     for site, view, shown, width, height in zip(spec.sites, views, panels, widths, heights, strict=True):
-        grid = site_grid(site)
         label = view.read(layer_path(site, "label"), classes=True)
+        right = LEFT + len(shown) * (width + BETWEEN) - 0.02
         for column, background in enumerate(shown):
             left = LEFT + column * (width + BETWEEN)
             axes = place(figure, (left, top + HEAD, width, width * view.aspect))
             if background == "relief":
-                drawn = draw_relief(
-                    axes,
-                    site,
-                    view,
-                    label,
-                    slides="points" not in spec.options,
-                    border="outlines" not in spec.options,
-                )
-                bar = place(
-                    figure,
-                    (LEFT + len(shown) * (width + BETWEEN) - 0.02, top + HEAD, 0.1, width * view.aspect),
-                )
+                drawn = draw_relief(axes, spec, site, view, label)
+                bar = place(figure, (right, top + HEAD, 0.1, width * view.aspect))
                 figure.colorbar(drawn, cax=bar, label="Elevation (m)")
                 draw_points(axes, spec, site)
             else:
@@ -75,23 +65,15 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                 outline(axes, label == LANDSLIDE, view, palette.IMAGE_SLIDE, 0.4)
             draw_outlines(axes, spec, site)
             axes.set_title(f"{panel_letter(number)} {panel_title(spec, background, channels)}", pad=4)
-            kilometres(axes, grid, ylabel=column == 0)
+            kilometres(axes, site_grid(site), ylabel=column == 0)
             if column == 0:
                 orient(axes, view.width_km)
             number += 1
-        tall = figure.get_figheight()
-        figure.text(0.01, 1 - (top + 0.05) / tall, f"{site.title} · {locator(grid)}", weight="bold", va="top")
-        anchor = (0.5, 1 - (top + height) / tall)
-        handles = site_legend(spec, site, label, shown)
-        figure.legend(
-            handles=handles,
-            loc="lower center",
-            bbox_to_anchor=anchor,
-            ncols=6 if len(handles) <= 6 else 4,
-            handlelength=1.6,
-            columnspacing=1.4,
-        )
+        head_of_site(figure, top, site)
         top += height
+        handles = site_legend(spec, site, label, shown)
+        foot = {"loc": "lower center", "bbox_to_anchor": (0.5, 1 - top / figure.get_figheight())}
+        figure.legend(handles=handles, ncols=6 if len(handles) <= 6 else 4, **foot, **COMPACT)
     sign(figure, spec)
     return figure, frame_of(place_records(spec))
 
@@ -150,10 +132,10 @@ def draw_points(axes: Axes, spec: ExhibitSpec, site: SiteFiles) -> None:
 
 
 def draw_relief(
-    axes: Axes, site: SiteFiles, view: View, label: np.ndarray, slides: bool = True, border: bool = True
+    axes: Axes, spec: ExhibitSpec, site: SiteFiles, view: View, label: np.ndarray
 ) -> ScalarMappable:
-    """Hypsometric tints over shaded relief, with lines and, if asked, outlines of slides and of the mapped
-    area; returns the mappable of the elevation."""
+    """Hypsometric tints over shaded relief, with lines, and outlines of slides and of the mapped area unless
+    the exhibit shows points and outlines of its own; returns the mappable of the elevation."""
     elevation = view.read(layer_path(site, "elevation"))
     colours = ScalarMappable(Normalize(*np.nanpercentile(elevation, [0.2, 99.8])), ELEVATION)
     lit = np.clip(0.35 + 0.9 * shade(elevation, view), 0, 1.25)[..., None]
@@ -162,12 +144,12 @@ def draw_relief(
     show(axes, tinted, view)
     draw_lines(axes, site.raw / "rivers.gpkg", site_grid(site).crs, palette.WATER, 0.8)
     draw_lines(axes, site.raw / "faults.gpkg", site_grid(site).crs, palette.FAULT, 0.9, "dashed")
-    if slides:
+    if "points" not in spec.options:
         patches = np.zeros((*label.shape, 4))
         patches[label == LANDSLIDE] = (*to_rgb(palette.SLIDE), 0.45)
         show(axes, patches, view)
         outline(axes, label == LANDSLIDE, view, palette.SLIDE, 0.4)
-    if border:
+    if "outlines" not in spec.options:
         outline(axes, label != UNMAPPED, view, "black", 0.9)
     return colours
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from headscarp.exhibits.layers import site_grid
-from headscarp.exhibits.panels.classed import BREAKS_SEED, NOT_MAPPED, Classed, breaks_codes, class_image
+from headscarp.exhibits.layers import BREAKS_SEED, site_grid
+from headscarp.exhibits.panels.classed import NOT_MAPPED, Classed, breaks_codes, class_image
 from headscarp.exhibits.panels.figure import panel_letter, sign
 from headscarp.exhibits.panels.ground import mapped_area
 from headscarp.exhibits.panels.legend import WIDE, legend_at_foot, swatches

@@ -10,7 +10,6 @@ from matplotlib.colors import to_hex, to_rgb
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec
 
-CLASSES, BREAKS_SEED = 5, 0
 NOT_MAPPED = "#FFFFFF"
 # Tints of seven hues that stay apart with deuteranopia and protanopia; hatches make three classes of each.
 TINTS = ["#9CC9E8", "#F2B179", "#8FCFB4", "#E3B4CF", "#F3E08A", "#5E8FB8", "#BDBDBD"]

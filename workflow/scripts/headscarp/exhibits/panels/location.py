@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from headscarp.exhibits.layers import site_grid, value_range
-from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import record
 from headscarp.geo.grid import Grid
 
@@ -50,3 +52,9 @@ def place_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
                 data=site.data,
                 note="unit m" if "elevation" in metric else "unit degree",
             )
+
+
+def head_of_site(figure: Figure, top: float, site: SiteFiles) -> None:
+    """Title of a site and where it lies, `top` inches below the upper edge of a figure."""
+    height = 1 - (top + 0.05) / figure.get_figheight()
+    figure.text(0.01, height, f"{site.title} · {locator(site_grid(site))}", weight="bold", va="top")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from headscarp.codes import LANDSLIDE
 from headscarp.exhibits.averages import mean_of
-from headscarp.exhibits.class_tables import LANDSLIDE
 from headscarp.exhibits.runs import runs_by_row
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record
@@ -48,10 +48,11 @@ def change_numbers(made: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         for metric, key in (("slides", "slides"), ("slides_found", "found"), ("false_polygons", "false")):
             if made["truth"] and status in made["truth"]:
                 numbers[status][metric] = float(made["truth"][status][key])
-    code_of = {name: code for code, name in CLASS_NAMES.items()}
-    for name in (name for name in CLASS_NAMES.values() if name != LANDSLIDE):
-        numbers[f"{name}_to_{LANDSLIDE}"] = {
-            f"{one['from']}_to_{one['to']}_m2": one["area_m2"][code_of[name]][code_of[LANDSLIDE]]
-            for one in made["transitions"]
-        }
+    slide = CLASS_NAMES[LANDSLIDE]
+    for code, name in CLASS_NAMES.items():
+        if code != LANDSLIDE:
+            numbers[f"{name}_to_{slide}"] = {
+                f"{one['from']}_to_{one['to']}_m2": one["area_m2"][code][LANDSLIDE]
+                for one in made["transitions"]
+            }
     return numbers

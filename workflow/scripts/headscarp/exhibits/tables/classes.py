@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headscarp.exhibits.averages import BOOTSTRAP_SEED, mean_of
-from headscarp.exhibits.class_tables import LANDSLIDE
+from headscarp.exhibits.averages import BOOTSTRAP_SEED, mean_of, undefined_notes
 from headscarp.exhibits.effects import effects
 from headscarp.exhibits.runs import runs_by_row
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
@@ -22,7 +21,8 @@ from headscarp.vocabulary import require_known
 # Names of Table 3 in its order: {column: metric of `scoring.classes.flat_metrics`}. The column of a class is
 # its precision.
 PRINTED_COLUMNS = {
-    name: f"{name}_precision" for name in ("bare_land", "vegetation", "water", "building", "road", LANDSLIDE)
+    name: f"{name}_precision"
+    for name in ("bare_land", "vegetation", "water", "building", "road", "landslide")
 } | {
     "avg_recall": "mean_recall",
     "avg_f1": "mean_f1",
@@ -113,10 +113,6 @@ def extraction_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
 def data_of(runs: Sequence[RunFiles]) -> str:
     """Whether runs were scored on a twin or on real data."""
     return read_json(runs[0].maps / "scores.json")["data"]
-
-
-def undefined_notes(defined: int, seeds: int, protocol: str) -> list[str]:
-    return [f"undefined for {seeds - defined} of {seeds} seeds under {protocol}"] if defined < seeds else []
 
 
 def fine_tuning(spec: ExhibitSpec) -> pd.DataFrame:

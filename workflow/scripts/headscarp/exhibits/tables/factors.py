@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
-from headscarp.exhibits.layers import class_names, units_of, values_of
+from headscarp.exhibits.layers import BREAKS_SEED, CLASSES, class_names, units_of, values_of
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, record
 from headscarp.scoring.breaks import natural_breaks
@@ -33,9 +33,6 @@ def factor_ranges(spec: ExhibitSpec) -> pd.DataFrame:
             for metric, value in zip(("min", "max"), bounds, strict=True):
                 lines.append(record(spec, f"{one.name}:{factor}", metric, value, data=one.data, note=note))
     return frame_of(lines)
-
-
-BREAKS_SEED = 0
 
 
 def class_shares(spec: ExhibitSpec) -> pd.DataFrame:
@@ -77,7 +74,7 @@ def factor_classes(spec: ExhibitSpec) -> pd.DataFrame:
     published table}, where the names differ). The published metric is `natural_breaks`, numbers parted by
     spaces; where there are not `classes` + 1 of them they are shown as printed.
     """
-    one, classes = spec.only_site(), spec.options.get("classes", 5)
+    one, classes = spec.only_site(), spec.options.get("classes", CLASSES)
     mapped = values_of(one, "label") != UNMAPPED
     lines = []
     for factor in spec.options["factors"]:

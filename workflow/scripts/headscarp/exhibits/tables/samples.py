@@ -4,10 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.stages import class_ratio, read_stages
 from headscarp.exhibits.tidy import frame_of, record
-from headscarp.files import read_json
 from headscarp.mapping.raster import CLASS_NAMES
 
 
@@ -23,23 +22,12 @@ def class_ratios(spec: ExhibitSpec) -> pd.DataFrame:
     lines: list[dict[str, Any]] = []
     for site in spec.sites:
         for protocol, folder in site.samples.items():
-            stages = read_json(folder / "samples.json").get("stages")
-            if not stages:
-                raise HeadscarpError(
-                    f"{folder / 'samples.json'} tells no stages of sampling; take a site sampled by "
-                    f"superpixels in exhibit '{spec.name}'"
-                )
-            for stage in stages:
-                same = {"protocol": protocol, "data": site.data}
-                row, shares = (
-                    f"{site.name}:{stage['stage']}",
-                    {int(code): share for code, share in stage["shares"].items()},
-                )
+            same = {"protocol": protocol, "data": site.data}
+            for stage in read_stages(folder):
+                row, shares = f"{site.name}:{stage['stage']}", stage["shares"]
                 lines.append(record(spec, row, "windows", float(stage["windows"]), **same))
                 lines += [
                     record(spec, row, name, shares.get(code), **same) for code, name in CLASS_NAMES.items()
                 ]
-                positive = [share for share in shares.values() if share > 0]
-                ratio = max(positive) / min(positive) if positive else None
-                lines.append(record(spec, row, "largest_to_smallest", ratio, **same))
+                lines.append(record(spec, row, "largest_to_smallest", class_ratio(shares), **same))
     return frame_of(lines)

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.averages import aggregate, mean_of
+from headscarp.exhibits.averages import aggregate, mean_of, undefined_notes
 from headscarp.exhibits.runs import groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import AS_PRINTED, beside, frame_of, names_of, record
@@ -26,27 +26,25 @@ def scores(spec: ExhibitSpec) -> pd.DataFrame:
 
 def objects(spec: ExhibitSpec) -> pd.DataFrame:
     """Detection of whole slides, and recall by size of slide, as fractions; mean and sd over seeds."""
-    runs = scored_runs(spec)
     lines = []
-    for protocol in spec.protocols:
-        for row in spec.rows:
-            group = [one.scores for one in runs if (one.run.row, one.run.protocol) == (row, protocol)]
-            for metric in ("recall", "precision", "f1", "slides") if group else ():
-                value = mean_of([(scores["objects"] or {}).get(metric) for scores in group])
-                name = "slides" if metric == "slides" else f"object_{metric}"
-                value["sd"] = None if metric == "slides" else value["sd"]  # the same slides whatever the seed
-                lines.append(object_record(spec, row, name, protocol, value, len(group)))
-            for name, values in recall_by_size([scores["size_recall"] for scores in group]).items():
-                lines.append(object_record(spec, row, name, protocol, mean_of(values), len(group)))
+    for row, protocol, group in groups_of(spec, scored_runs(spec)):
+        scores = [one.scores for one in group]
+        for metric in ("recall", "precision", "f1", "slides"):
+            value = mean_of([(one["objects"] or {}).get(metric) for one in scores])
+            name = "slides" if metric == "slides" else f"object_{metric}"
+            value["sd"] = None if metric == "slides" else value["sd"]  # the same slides whatever the seed
+            lines.append(object_record(spec, row, name, protocol, value, len(group)))
+        for name, values in recall_by_size([one["size_recall"] for one in scores]).items():
+            lines.append(object_record(spec, row, name, protocol, mean_of(values), len(group)))
     return frame_of(lines)
 
 
 def object_record(
     spec: ExhibitSpec, row: str, metric: str, protocol: str, value: dict[str, Any], seeds: int
 ) -> dict[str, Any]:
-    if value["n_seeds"] < seeds:
-        value["note"] = f"undefined for {seeds - value['n_seeds']} of {seeds} seeds under {protocol}"
-    return record(spec, row, metric, protocol=protocol, data=spec.only_site().data, **value)
+    note = "; ".join(undefined_notes(value["n_seeds"], seeds, protocol))
+    same = {"protocol": protocol, "data": spec.only_site().data, "note": note}
+    return record(spec, row, metric, **same, **value)
 
 
 def recall_by_size(of_seeds: list[list[dict[str, Any]]]) -> dict[str, list[float | None]]:

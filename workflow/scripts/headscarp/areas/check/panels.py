@@ -1,34 +1,23 @@
-"""One page that shows what `headscarp check` found: image, relief, coverage, alignment, values and areas of a
-study area."""
+"""The panels of the page of `headscarp check`: image, relief, coverage, alignment, values and areas."""
 
 import textwrap
-from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from headscarp.areas.alignment import REACH
-from headscarp.areas.check import ERROR, LEVELS, NOTE, OK, WARNING, Checked, image_after
+from headscarp.areas.check.findings import Checked
 from headscarp.areas.slide_areas import area_density
 from headscarp.codes import LANDSLIDE
 from headscarp.exhibits.panels import palette
-from headscarp.exhibits.panels.figure import DPI, look
 from headscarp.exhibits.panels.ground import ELEVATION, shade, stretch
-from headscarp.exhibits.panels.location import locator
 from headscarp.exhibits.panels.marks import bare, hatch, kilometres, north_arrow, outline, scale_bar, show
 from headscarp.exhibits.panels.view import View
-from headscarp.files import atomic_path
 
-PAGE = (8.27, 11.69)  # inches: A4
-LONGEST_SIDE = 700
-INKS = {ERROR: palette.SLIDE, WARNING: "#B35900", NOTE: palette.WATER, OK: "#00694C"}
-MARKS = {ERROR: "✖", WARNING: "▲", NOTE: "●", OK: "✔"}
 BAND_INKS = {
     "blue": "#0072B2",
     "green": "#009E73",
@@ -39,60 +28,6 @@ BAND_INKS = {
     "coastal": "#56B4E9",
 }
 MOST_MISSING = 5
-# in the order in which the page tells them
-TOPICS = ("alignment", "landslides", "split", "card", "files", "values")
-MOST_LINES = 21
-
-
-def draw_page(checked: Checked, path: str | Path) -> None:
-    """Write the page of a site as PNG, atomically."""
-    with look():
-        figure = Figure(figsize=PAGE)
-        FigureCanvasAgg(figure)
-        view = View.of(checked.view, LONGEST_SIDE)
-        head(figure, checked)
-        draw_image(panel(figure, 0.55, 0.95, 3.15, 2.95), checked, view)
-        draw_relief(panel(figure, 4.35, 0.95, 3.15, 2.95), checked, view)
-        draw_coverage(panel(figure, 0.55, 4.45, 3.15, 2.15), checked, view)
-        draw_alignment(panel(figure, 4.6, 4.45, 2.6, 2.15), checked)
-        draw_values(panel(figure, 0.55, 7.3, 3.15, 1.5), checked)
-        draw_areas(panel(figure, 4.6, 7.3, 3.2, 1.5), checked)
-        tell(figure, checked, 9.35)
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
-
-
-def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at (left, distance from the top, width, height) in inches."""
-    return figure.add_axes((left / PAGE[0], 1 - (top + height) / PAGE[1], width / PAGE[0], height / PAGE[1]))
-
-
-def head(figure: Figure, checked: Checked) -> None:
-    """Title, place and verdict."""
-    counts = {level: sum(one.level == level for one in checked.findings) for level in (ERROR, WARNING, NOTE)}
-    figure.text(0.045, 0.972, f"{checked.title}: data check", fontsize=14, weight="bold", va="top")
-    figure.text(
-        0.045,
-        0.949,
-        f"{locator(checked.grid)} · {checked.grid.crs} · {checked.card}",
-        fontsize=7.5,
-        color=palette.MUTED,
-        va="top",
-    )
-    verdict = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items())
-    colour = INKS[checked.status]
-    box = {"boxstyle": "round,pad=0.45", "fc": "white", "ec": colour, "lw": 1.2}
-    figure.text(
-        0.955,
-        0.968,
-        f"{MARKS[checked.status]} {verdict}",
-        fontsize=9,
-        color=colour,
-        weight="bold",
-        ha="right",
-        va="top",
-        bbox=box,
-    )
 
 
 def empty(axes: Axes, text: str) -> None:
@@ -104,7 +39,7 @@ def empty(axes: Axes, text: str) -> None:
 
 def draw_image(axes: Axes, checked: Checked, view: View) -> None:
     """The image with the outlines of the slides and of the area."""
-    names = bands_to_show(image_after(checked))
+    names = bands_to_show(checked.image_after())
     if not names:
         axes.set_title("(a) Image")
         empty(axes, "no image at hand")
@@ -315,36 +250,3 @@ def draw_areas(axes: Axes, checked: Checked) -> None:
     axes.axvline(checked.grid.resolution**2, color=palette.MUTED, lw=0.9, ls="--", label="one cell")
     axes.set(xlabel="Area (m²)", ylabel="Slides per m²")
     axes.legend(fontsize=6.5, handlelength=1.6)
-
-
-def tell(figure: Figure, checked: Checked, top: float) -> None:
-    """The findings, the worst first, as far as they fit."""
-    figure.text(0.045, 1 - top / PAGE[1], "What was found", fontsize=8.5, weight="bold", va="top")
-    ranked = sorted(checked.findings, key=lambda one: (-LEVELS.index(one.level), TOPICS.index(one.topic)))
-    line, shown = 0, 0
-    for finding in ranked:
-        wrapped = textwrap.wrap(f"{finding.subject}: {finding.text}", 185)
-        wrapped = (
-            wrapped
-            if len(wrapped) <= 2
-            else [wrapped[0], textwrap.shorten(" ".join(wrapped[1:]), 180, placeholder=" …")]
-        )
-        if line + len(wrapped) > MOST_LINES - (shown < len(ranked) - 1):
-            break
-        height = 1 - (top + 0.19 + 0.098 * line) / PAGE[1]
-        figure.text(0.045, height, MARKS[finding.level], fontsize=6, color=INKS[finding.level], va="top")
-        figure.text(
-            0.062, height, "\n".join(wrapped), fontsize=5.8, color=palette.INK, va="top", linespacing=1.16
-        )
-        line, shown = line + len(wrapped), shown + 1
-    if shown < len(ranked):
-        height = 1 - (top + 0.19 + 0.098 * line) / PAGE[1]
-        figure.text(
-            0.062,
-            height,
-            f"and {len(ranked) - shown} more: see check.json",
-            fontsize=5.8,
-            color=palette.MUTED,
-            va="top",
-            style="italic",
-        )
