@@ -23,9 +23,9 @@ from affine import Affine
 
 from headscarp import networks
 from headscarp.geo.grid import Grid
+from headscarp.mapping.network_map import of_landslides
 from headscarp.mapping.predict import Tiling, predict_scene
 from headscarp.mapping.raster import write_probability
-from headscarp.mapping.scene import of_landslides
 from headscarp.training.devices import autocast, choose_device, choose_precision, device_name
 from headscarp.training.windows import Scene
 

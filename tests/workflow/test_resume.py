@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import torch
 
+from headscarp.arrays import open_array, read_arrays
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.charts import read_history
 from headscarp.files import atomic_path, read_json
 from headscarp.samples.windows import Window, read_windows, write_windows
 from headscarp.scoring.bootstrap import read_cells
 from headscarp.scoring.classes import read_class_cells
-from headscarp.site.cube import open_array, read_arrays
 from headscarp.training.weights import save_weights, start_from
 from tests.conftest import REPOSITORY
 from tests.workflow.test_workflow import configure

@@ -305,7 +305,7 @@ def test_an_edited_module_redoes_the_exhibits_that_it_makes(finished_on_paper):
         "learning/trainer.py",
         "networks/unet.py",
         "scoring/score.py",
-        "mapping/scene.py",
+        "mapping/network_map.py",
         "exhibits/style.py",
     )
     before = {name: (library / name).read_text(encoding="utf-8") for name in (*edited, "exhibits/charts.py")}

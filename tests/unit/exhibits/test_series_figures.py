@@ -17,6 +17,7 @@ from shapely import affinity
 from shapely.geometry import Point
 from sklearn.metrics import f1_score
 
+from headscarp.arrays import stream_array
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import rasters, series_maps, style
 from headscarp.exhibits.class_tables import data_sources
@@ -29,7 +30,6 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.score import score_run
-from headscarp.site.stack import write_array
 from tests.exhibit_frames import one, spec_of
 
 ROWS, COLS, CELL, WINDOW, GAP = 120, 160, 30.0, 32, 40
@@ -115,7 +115,7 @@ def write_cube(
         ("label", label.astype(np.uint8)),
         ("instances", instances.astype(np.int32)),
     ):
-        write_array(site / "cube" / f"{name}.npy", array.dtype, array.shape, iter([array]))
+        stream_array(site / "cube" / f"{name}.npy", array.dtype, array.shape, iter([array]))
     described = [
         {"name": name, "units": "1", "source": "invented", "dated": dated} for name, dated in channels.items()
     ]

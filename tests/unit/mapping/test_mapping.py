@@ -27,9 +27,9 @@ from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer, write_layer
 from headscarp.mapping.forest import run_forest, sample_pixels, training_pixels
+from headscarp.mapping.network_map import map_run
 from headscarp.mapping.polygons import polygonise, write_polygons
 from headscarp.mapping.predict import Tiling, predict_scene
-from headscarp.mapping.scene import map_run
 from headscarp.training.trainer import train_run
 from headscarp.training.weights import load_network
 from headscarp.training.windows import Scene, open_samples

@@ -17,8 +17,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, read_layer
+from headscarp.mapping.network_map import write_maps
 from headscarp.mapping.raster import class_raster
-from headscarp.mapping.scene import write_maps
 from headscarp.samples.splits import TEST
 from headscarp.samples.windows import write_windows
 from headscarp.scoring.audit import audit_row

@@ -15,7 +15,7 @@ import score_run as rule
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.scene import write_maps
+from headscarp.mapping.network_map import write_maps
 from headscarp.samples.splits import TEST, UNUSED
 from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.audit import is_possible

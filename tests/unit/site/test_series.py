@@ -23,8 +23,8 @@ from headscarp.site.collage import join_scenes
 from headscarp.site.cube import open_cube
 from headscarp.site.dates import files_by_date, rising_dates
 from headscarp.site.layers import LayerFolder, build_layers, check_record
+from headscarp.site.scene import check_scene
 from headscarp.site.stack import build_cube
-from headscarp.sources.local import check_scene
 from tests.site_files import NORTH, WEST, make_grid, read_manifest, write_raster, write_shapes
 
 # clear, cloudy, without files, and on another grid

@@ -22,13 +22,14 @@ from torch.nn import functional
 
 from headscarp.errors import HeadscarpError
 from headscarp.training import trainer
+from headscarp.training.batches import Batches, turn
 from headscarp.training.devices import autocast, choose_device, choose_precision
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.recipe import Recipe
 from headscarp.training.schedules import learning_rate_at
 from headscarp.training.trainer import make_optimiser, train, train_run, tuned_recipe
 from headscarp.training.weights import load_network
-from headscarp.training.windows import Batches, open_samples, turn
+from headscarp.training.windows import open_samples
 from tests.conftest import REPOSITORY
 from train_network import only
 

@@ -19,14 +19,15 @@ from torch.nn import functional
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import read_layer
+from headscarp.mapping.network_map import map_run
 from headscarp.mapping.predict import Tiling, predict_scene
-from headscarp.mapping.scene import map_run
 from headscarp.training import trainer
+from headscarp.training.batches import Batches, collate
 from headscarp.training.recipe import Recipe
 from headscarp.training.search import run_search
 from headscarp.training.trainer import Loop, make_optimiser, train_run, tuned_recipe
 from headscarp.training.weights import build_network, load_network
-from headscarp.training.windows import Batches, Scene, collate, open_samples, open_scene
+from headscarp.training.windows import Scene, open_samples, open_scene
 from tests.unit.training.test_training import assert_same_weights
 
 CPU = torch.device("cpu")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from headscarp.arrays import open_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
@@ -20,7 +21,6 @@ from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, metric_label, read_csv, record, unit_text
 from headscarp.files import read_json
 from headscarp.scoring.breaks import natural_breaks
-from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 FACTORS = (

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from headscarp.arrays import open_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
@@ -24,7 +25,6 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
 from headscarp.geo.grid import Grid
-from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 TRAIN, VALIDATION, TEST = 1, 2, 3

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headscarp.arrays import read_arrays
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import VERSUS, record
 from headscarp.files import read_json
 from headscarp.scoring.bootstrap import Cells, CountedCells, histogram_metrics, intervals, paired_difference
 from headscarp.scoring.images import IMAGE_METRICS, Images
-from headscarp.site.cube import read_arrays
 from headscarp.vocabulary import require_known
 
 BOOTSTRAP_SEED = 0

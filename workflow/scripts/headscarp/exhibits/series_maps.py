@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from rasterio.features import rasterize
 
+from headscarp.arrays import open_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits import style
@@ -44,7 +45,7 @@ from headscarp.files import read_json
 from headscarp.geo.grid import Grid
 from headscarp.samples.windows import counts_in_windows, grid_corners, read_windows
 from headscarp.scoring.pixel import pixel_metrics
-from headscarp.site.cube import Cube, open_array, open_cube
+from headscarp.site.cube import Cube, open_cube
 
 # of masks: ground and slide; of images: where they have no data
 GROUND, SLIDE, NOTHING = "#E4E4E4", "#222222", "#BDBDBD"

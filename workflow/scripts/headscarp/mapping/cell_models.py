@@ -22,9 +22,9 @@ from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.mapping.forest import make_forest
-from headscarp.mapping.scene import write_map_record
+from headscarp.mapping.network_map import write_map_record
 from headscarp.mapping.susceptibility import write_susceptibility
-from headscarp.provenance import made, read_by_run
+from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.cell_table import Cells, read_cells
 from headscarp.samples.splits import TRAIN
 from headscarp.site.cube import Cube, open_cube
@@ -250,7 +250,7 @@ def fit_cell_model(
             "folds": folds,
             "seconds": round(sum(fold["seconds"] for fold in folds), 3),
         }
-        | made(started, read_by_run(cube_folder, cells_folder)),
+        | run_provenance(started, files_read_by_run(cube_folder, cells_folder)),
     )
     began = time.perf_counter()
     bands = predict_map(models, cube, spec["channels"])

@@ -16,13 +16,12 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
+from headscarp.arrays import open_array, write_arrays
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path
 from headscarp.mapping.predict import read_window, to_probability
 from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead
 from headscarp.samples.splits import TEST
-from headscarp.site.cube import open_array
 from headscarp.training.devices import choose_device
 from headscarp.training.weights import load_network
 from headscarp.training.windows import Scene, open_scene
@@ -189,10 +188,8 @@ def explain_run(
         with torch.inference_mode():
             arrays["probability"].append(to_probability(model(image))[0, logit].cpu().numpy())
     named = {f"{name}_layer": np.array(layer) for name, layer in layers.items()}
-    with atomic_path(run_folder / "gradcam.npz") as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(
-            stream, windows=windows, **named, **{name: np.stack(values) for name, values in arrays.items()}
-        )
+    stacked = {name: np.stack(values) for name, values in arrays.items()}
+    write_arrays(run_folder / "gradcam.npz", {"windows": windows} | named | stacked)
 
 
 def window_of(scene: Scene, window: np.ndarray) -> Tensor:

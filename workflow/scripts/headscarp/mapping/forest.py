@@ -14,9 +14,9 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
+from headscarp.mapping.network_map import write_map_record
 from headscarp.mapping.raster import write_probability
-from headscarp.mapping.scene import write_map_record
-from headscarp.provenance import made, read_by_run
+from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.splits import TRAIN, UNUSED
 from headscarp.training.windows import BLOCKED, Samples, Scene, open_samples
 from headscarp.vocabulary import require_known
@@ -74,7 +74,7 @@ def run_forest(
             "importances": dict(zip(spec["channels"], forest.feature_importances_.tolist(), strict=True)),
             "seconds": round(time.perf_counter() - began, 3),
         }
-        | made(started, read_by_run(cube_folder, samples_folder)),
+        | run_provenance(started, files_read_by_run(cube_folder, samples_folder)),
     )
     began = time.perf_counter()
     grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])

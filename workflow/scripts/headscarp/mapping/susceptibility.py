@@ -10,7 +10,7 @@ import torch
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import write_cog
 from headscarp.mapping.dense import susceptibility_map
-from headscarp.mapping.scene import write_map_record
+from headscarp.mapping.network_map import write_map_record
 from headscarp.samples.cell_table import read_cells, scaled_factors
 from headscarp.site.cube import Cube, open_cube
 from headscarp.training.cells import load_fold_networks

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import open_array, write_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, read_json, write_json
+from headscarp.files import read_json, write_json
 from headscarp.samples.patch_split import FILE, patch_cells, patch_split, read_patches
 from headscarp.samples.splits import (
     AREA,
@@ -28,7 +29,6 @@ from headscarp.samples.splits import (
 )
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres
 from headscarp.samples.windows import SPLITS, Window, footprint, write_windows
-from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time
@@ -351,8 +351,3 @@ def bootstrap_cells(scored: np.ndarray, size: int) -> np.ndarray:
     """Id (row, col) int32 of the square of `size` pixels that a pixel lies in; -1 where nothing is scored."""
     rows, cols = (np.arange(length, dtype=np.int32) // size for length in scored.shape)
     return np.where(scored, rows[:, None] * (cols[-1] + 1) + cols[None, :], -1).astype(np.int32)
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    with atomic_path(path) as temporary:
-        np.save(temporary, array)

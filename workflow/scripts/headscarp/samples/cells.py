@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import write_arrays
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, write_json
+from headscarp.files import write_json
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.cell_labels import LABEL_SOURCES, label_cells
 from headscarp.samples.cell_table import SUBSETS
@@ -190,8 +191,7 @@ def build_cells(
         "block": bootstrap_cells(label != UNMAPPED, spec.block or spec.largest)[row, col],
         "split": regions[:, row, col],
     }
-    with atomic_path(Path(out_folder) / "cells.npz") as temporary:
-        np.savez_compressed(temporary, **arrays)
+    write_arrays(Path(out_folder) / "cells.npz", arrays)
     write_json(
         Path(out_folder) / "cells.json",
         {

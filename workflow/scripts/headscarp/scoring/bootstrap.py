@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from headscarp.arrays import read_arrays
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.scoring.pixel import (
@@ -24,7 +25,6 @@ from headscarp.scoring.pixel import (
     ranking_metrics,
     ratio,
 )
-from headscarp.site.cube import read_arrays
 
 DRAWS = 1000
 DRAWS_AT_ONCE = 200  # bounds the memory of the weights

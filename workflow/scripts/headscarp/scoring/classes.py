@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import read_arrays
 from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.extraction import extraction_metrics
 from headscarp.scoring.pixel import plain, ratio
-from headscarp.site.cube import read_arrays
 
 OF_CLASSES = ("precision", "recall", "f1", "iou")
 OVERALL = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import write_arrays
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, write_json
+from headscarp.files import write_json
 from headscarp.samples.splits import TEST, VALIDATION
 from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import Cells, cell_histograms, intervals
@@ -226,8 +227,3 @@ def write_scores(
     if confusions is not None:
         write_arrays(folder / "classes.npz", {"confusion": confusions})
     write_json(folder / "scores.json", scores)
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **arrays)

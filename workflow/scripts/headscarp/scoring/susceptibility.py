@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import write_arrays
 from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path
 from headscarp.samples.cell_table import Cells
 from headscarp.samples.splits import TEST, VALIDATION
 from headscarp.scoring.pixel import plain, ranking_counts, ranking_metrics
@@ -145,6 +145,5 @@ def write_cell_scores(
     predictions: dict[str, np.ndarray],
 ) -> None:
     """Write scores.json, cells.npz and predictions.npz into the folder of a run, atomically."""
-    with atomic_path(Path(folder) / "predictions.npz") as temporary:
-        np.savez_compressed(temporary, **predictions)
+    write_arrays(Path(folder) / "predictions.npz", predictions)
     write_scores(folder, scores, histograms)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from headscarp.arrays import stream_array
 from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, write_json
@@ -16,8 +17,8 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer
 from headscarp.site.cube import Cube, open_cube
 from headscarp.site.layers import build_layers
-from headscarp.site.stack import ROWS_AT_ONCE, SERIES_KEYS, write_array
-from headscarp.sources.local import prepare_scene
+from headscarp.site.scene import prepare_scene
+from headscarp.site.stack import ROWS_AT_ONCE, SERIES_KEYS
 from headscarp.vocabulary import require_known
 
 NOWHERE = (
@@ -36,7 +37,7 @@ def build_scene_layers(
     those of the check.
 
     Args:
-        record: as `sources.local.check_scene` takes it.
+        record: as `site.scene.check_scene` takes it.
 
     Raises:
         HeadscarpError: any file is unfit; the message names it and the remedy. Nothing is written then.
@@ -88,14 +89,14 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
         for channel in range(channels)
         for strip in stacked([cube.values[time, channel] for cube in cubes.values()], width, gap, np.nan)
     )
-    write_array(out / "cube.npy", np.float32, (times, channels, height, width), planes)
-    write_array(
+    stream_array(out / "cube.npy", np.float32, (times, channels, height, width), planes)
+    stream_array(
         out / "label.npy",
         np.uint8,
         (height, width),
         stacked([cube.label for cube in cubes.values()], width, gap, UNMAPPED),
     )
-    write_array(
+    stream_array(
         out / "instances.npy", np.int32, (height, width), stacked(numbered_on(cubes.values()), width, gap, 0)
     )
     first = Grid.from_record(headers[0]["grid"])

@@ -14,13 +14,13 @@ import numpy as np
 from affine import Affine
 from tqdm import tqdm
 
+from headscarp.arrays import stream_array
 from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.rasters import resolution_m as resolution_of
 from headscarp.site.labels import connected_labels
-from headscarp.site.stack import write_array
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels
 from headscarp.sources.patch_sets.registry import open_benchmark
 
@@ -170,7 +170,7 @@ def blank_array(path: Path, dtype: type, shape: tuple[int, ...], fill: float) ->
         part = (ROWS_AT_ONCE, shape[-1])
         rows = math.prod(shape[:-1])
         tops = range(0, rows, ROWS_AT_ONCE)
-        write_array(temporary, dtype, shape, (np.full(part, fill, dtype)[: rows - top] for top in tops))
+        stream_array(temporary, dtype, shape, (np.full(part, fill, dtype)[: rows - top] for top in tops))
         yield temporary
 
 

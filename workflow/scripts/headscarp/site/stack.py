@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from rasterio.windows import Window
 
-from headscarp.files import atomic_path, read_json, write_json
+from headscarp.arrays import stream_array
+from headscarp.files import read_json, write_json
 from headscarp.geo.layer import ANGLE, CLASSES, open_raster
 from headscarp.geo.rasters import components
 
@@ -69,9 +70,9 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
         for channel in channels
         for strip in encoded_strips(channel, date, plane)
     )
-    write_array(out / "cube.npy", np.float32, shape, strips)
-    write_array(out / "label.npy", np.uint8, plane, strips_of(layers / "label.tif"))
-    write_array(out / "instances.npy", np.int32, plane, strips_of(layers / "instances.tif"))
+    stream_array(out / "cube.npy", np.float32, shape, strips)
+    stream_array(out / "label.npy", np.uint8, plane, strips_of(layers / "label.tif"))
+    stream_array(out / "instances.npy", np.int32, plane, strips_of(layers / "instances.tif"))
     described = [
         {"name": one.name, "units": one.units, "source": one.source, "dated": one.dated, "masked": one.masked}
         for one in channels
@@ -157,16 +158,3 @@ def strips_of(path: Path, masked: bool = False) -> Iterator[np.ndarray]:
             yield source.read(
                 1, window=Window(0, top, source.width, min(ROWS_AT_ONCE, source.height - top)), masked=masked
             )
-
-
-def write_array(path: Path, dtype: type, shape: tuple[int, ...], parts: Iterator[np.ndarray]) -> None:
-    """Write a .npy file from consecutive parts.
-
-    Appended rather than filled through a memory map, because a full disk under a memory map kills the
-    process.
-    """
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        for part in parts:
-            stream.write(np.ascontiguousarray(part, dtype).data)

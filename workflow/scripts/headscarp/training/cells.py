@@ -23,14 +23,14 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, remove, sha256_of, write_json
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.neighbourhoods import neighbourhoods
-from headscarp.provenance import made, read_by_run
+from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.cell_table import SUBSETS, Cells, read_cells, scaled_factors
 from headscarp.site.cube import Cube, open_cube
+from headscarp.training.batches import Batch, training_order, validation_order
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.recipe import Recipe
 from headscarp.training.trainer import HISTORY, train, write_history
 from headscarp.training.weights import build_network, save_weights
-from headscarp.training.windows import Batch, training_order, validation_order
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def train_cells(
             "epochs": max(record["epochs"] for record in folds),
             "seconds": round(sum(record["seconds"] for record in folds), 3),
         }
-        | made(began, read_by_run(cube_folder, cells_folder)),
+        | run_provenance(began, files_read_by_run(cube_folder, cells_folder)),
     )
     for folder in folders:
         remove(folder)

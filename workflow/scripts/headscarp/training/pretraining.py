@@ -7,16 +7,14 @@ names the method and prints no number.
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from headscarp.errors import HeadscarpError
 from headscarp.networks.dbn import RBM, GaussianRBM
-
-if TYPE_CHECKING:
-    from headscarp.training.trainer import BatchSource
+from headscarp.training.batches import BatchSource
 
 EARLY_MOMENTUM, EARLY_EPOCHS, MOMENTUM = 0.5, 5, 0.9
 WEIGHT_DECAY = 2e-4
@@ -26,7 +24,7 @@ WINDOWS_AT_ONCE = 8
 
 
 def pretrain(
-    model: nn.Module, batches: "BatchSource", settings: dict[str, Any], seed: int
+    model: nn.Module, batches: BatchSource, settings: dict[str, Any], seed: int
 ) -> list[dict[str, Any]]:
     """Train the machines of `model.dbn` in place, each on what the one below makes of pixels of the training
     windows.
@@ -63,7 +61,7 @@ def pretrain(
     return history
 
 
-def dbn_inputs(model: nn.Module, batches: "BatchSource", count: int, seed: int) -> Tensor:
+def dbn_inputs(model: nn.Module, batches: BatchSource, count: int, seed: int) -> Tensor:
     """What reaches `model.dbn` at `count` pixels that count in training, or at all there are, (n, inputs)
     float32.
 

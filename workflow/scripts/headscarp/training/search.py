@@ -28,6 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, remove, write_json
+from headscarp.training.batches import Batches
 from headscarp.training.devices import choose_device
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
@@ -41,7 +42,7 @@ from headscarp.training.trainer import (
     prepare,
     require_windows,
 )
-from headscarp.training.windows import BLOCKED, Batches, Samples, open_samples, with_dates_read
+from headscarp.training.windows import BLOCKED, Samples, open_samples, with_dates_read
 from headscarp.vocabulary import require_known
 
 SAMPLERS = {"gp": GPSampler, "random": RandomSampler}

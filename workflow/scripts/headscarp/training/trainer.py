@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, remove, sha256_of, write_json
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.initialise import positive_unit_ball_
-from headscarp.provenance import made, read_by_run
+from headscarp.provenance import files_read_by_run, run_provenance
+from headscarp.training.batches import Batch, Batches, BatchSource
 from headscarp.training.devices import autocast, choose_device, choose_precision, device_name, peak_memory
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.pretraining import pretrain
@@ -35,7 +36,7 @@ from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
 from headscarp.training.schedules import learning_rate_at
 from headscarp.training.weights import build_network, save_weights, start_from
-from headscarp.training.windows import SHUFFLED, Batch, Batches, Samples, open_samples, with_dates_read
+from headscarp.training.windows import SHUFFLED, Samples, open_samples, with_dates_read
 
 HISTORY = (
     "epoch",
@@ -53,17 +54,6 @@ HISTORY_TAIL = 5
 
 class DivergedError(HeadscarpError):
     """The loss of a training is no longer a finite number."""
-
-
-class BatchSource(Protocol):
-    """What the trainer asks of its batches: images, targets, and masks that weigh the losses.
-    `windows.Batches` is one."""
-
-    steps: int
-
-    def count(self, split: str) -> int: ...
-    def training(self, epoch: int) -> Iterator[Batch]: ...
-    def validation(self) -> Iterator[Batch]: ...
 
 
 @dataclass
@@ -431,7 +421,9 @@ def train_run(
             "weights": "best" if state.best is not None else "last",
             "history": state.history[-HISTORY_TAIL:],
         }
-        | made(began, [*read_by_run(cube_folder, samples_folder), *filter(None, (start, statistics))]),
+        | run_provenance(
+            began, [*files_read_by_run(cube_folder, samples_folder), *filter(None, (start, statistics))]
+        ),
     )
 
 

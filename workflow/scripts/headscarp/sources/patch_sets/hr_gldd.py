@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import open_array
 from headscarp.errors import HeadscarpError
-from headscarp.site.cube import open_array
 from headscarp.sources.patch_sets.patch import (
     TEST,
     TRAIN,

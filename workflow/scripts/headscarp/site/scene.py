@@ -23,8 +23,8 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster
 from headscarp.geo.rasters import MINIMUM_COVER, band_of, cover_of
 from headscarp.geo.vectors import read_vectors
-from headscarp.site.layers import check_keys, check_record
-from headscarp.vocabulary import require_known
+from headscarp.site.layers import check_record
+from headscarp.vocabulary import check_keys, require_known
 
 RGB = ("red", "green", "blue")
 # the value that counts as reflectance 1 where the card gives no scale
