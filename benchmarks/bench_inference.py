@@ -24,10 +24,10 @@ from affine import Affine
 from headscarp import networks
 from headscarp.geo.grid import Grid
 from headscarp.mapping.network_map import of_landslides
-from headscarp.mapping.predict import Tiling, predict_scene
+from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.mapping.raster import write_probability
 from headscarp.training.devices import autocast, choose_device, choose_precision, device_name
-from headscarp.training.windows import Scene
+from headscarp.training.windows import NormalisedCube
 
 CHANNELS = 7
 STRIP = 256
@@ -48,9 +48,9 @@ def map_in_strips(
     cube_path: Path, model: torch.nn.Module, device: torch.device, precision: torch.dtype
 ) -> None:
     cube = np.load(cube_path, mmap_mode="r")
-    scene = Scene(cube, list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS)
-    grid = Grid("EPSG:32654", TRANSFORM, *scene.shape)
-    strips = predict_scene(model, scene, device, precision)
+    normalised = NormalisedCube(cube, list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS)
+    grid = Grid("EPSG:32654", TRANSFORM, *normalised.shape)
+    strips = predict_strips(model, normalised, device, precision)
     write_probability(cube_path.with_name("probability.tif"), of_landslides(strips), grid, "benchmark")
 
 

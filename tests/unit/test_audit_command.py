@@ -18,7 +18,15 @@ from headscarp.exhibits.needs import AUDITED
 from headscarp.exhibits.paper_audits import AUDITS, paper_audits, write_audits
 from headscarp.files import write_json
 from headscarp.plan.cards import read_published
-from headscarp.scoring.possible import QUANTITIES, Printed, enclosures, is_possible, metrics_of, ranges, whole
+from headscarp.scoring.possible import (
+    QUANTITIES,
+    Printed,
+    enclosures,
+    is_possible,
+    metrics_of,
+    ranges,
+    whole_space,
+)
 from headscarp.scoring.table_audit import audit_table
 from tests.conftest import REPOSITORY
 
@@ -98,7 +106,7 @@ def test_every_metric_over_a_box_lies_between_its_bounds():
     for _ in range(60):
         low = rng.uniform(0, 0.9, 3)
         high = np.minimum(low + rng.uniform(0.001, 0.3, 3), [1, 0.999, 1])
-        box = whole(1.0)._replace(low=low[None], high=high[None])
+        box = whole_space(1.0)._replace(low=low[None], high=high[None])
         least, most = enclosures(box)
         r, w, s = rng.uniform(low[:, None], high[:, None], (3, 200))
         inside = s * (1 + w / (1 - w)) <= 1

@@ -27,7 +27,7 @@ from headscarp.plan.cards import check as check_schema
 from headscarp.plan.cards import merge, origins_of, own_sites, read_yaml
 from headscarp.samples.splits import SamplingSpec, blocked_split
 from headscarp.samples.windows import SPLITS
-from headscarp.site.labels import burn, connected_labels
+from headscarp.site.labels import connected_labels, rasterise_numbers
 from headscarp.site.layers import PART_KEYS, has_data, site_grid
 from headscarp.vocabulary import require_known
 
@@ -326,7 +326,7 @@ def outline_mask(layers: Mapping[str, Any], located: Mapping[str, Located | str]
         return np.ones(view.shape, bool)
     shapes = vectors_of(place, view.crs).geometry.to_numpy()
     shapes = shapes[shapely.area(shapes) > 0]
-    inside = burn(shapes, 1, view) == 1 if len(shapes) else np.zeros(view.shape, bool)
+    inside = rasterise_numbers(shapes, 1, view) == 1 if len(shapes) else np.zeros(view.shape, bool)
     return inside if inside.any() else np.ones(view.shape, bool)
 
 
@@ -718,7 +718,7 @@ def mapped_mask(labels: Mapping[str, Any], located: Mapping[str, Located | str],
         raise HeadscarpError(
             f"{place.path} holds no polygons of the mapped area; take another file or leave `area` out"
         )
-    return burn(shapes, 1, view) == 1
+    return rasterise_numbers(shapes, 1, view) == 1
 
 
 def slides_from_polygons(
@@ -749,7 +749,7 @@ def slides_from_polygons(
     polygons = polygons[on_grid]
     checked.areas = shapely.area(polygons)
     checked.label = np.where(
-        mapped, (burn(polygons, 1, checked.view) > 0).astype(np.uint8), np.uint8(UNMAPPED)
+        mapped, (rasterise_numbers(polygons, 1, checked.view) > 0).astype(np.uint8), np.uint8(UNMAPPED)
     )
     union = shapely.area(shapely.union_all(polygons))
     overlap = max(0.0, 1 - union / checked.areas.sum())

@@ -23,7 +23,7 @@ from headscarp.scoring.audit import (
     macro_or_class,
     printed_f_score,
 )
-from headscarp.scoring.pixel import plain
+from headscarp.scoring.pixel import to_python
 
 FACTORS = "+factors"  # how the name of an experiment with influencing factors ends
 PRINTED = "published"
@@ -212,7 +212,7 @@ def reading_records(
     yield record(spec, row, "implied_landslide_share", best.share, data=PRINTED, note=note)
     for metric in ("precision", "recall", "f1"):
         beside = printed[metric] if metric == "f1" else None
-        value = plain({metric: np.float64(best.metric(metric))})[metric]
+        value = to_python({metric: np.float64(best.metric(metric))})[metric]
         yield record(spec, row, f"implied_landslide_{metric}", value, published=beside, data=PRINTED)
 
 
@@ -220,7 +220,7 @@ def background_records(spec: ExhibitSpec, share: float) -> Iterator[dict[str, An
     """Tidy records of a map without landslides; beside its accuracy the best that the search printed."""
     trials = printed_rows(spec, spec.options.get("search", "table3"))
     best = max(numbers[OBJECTIVE] for numbers in trials.values())
-    metrics = plain({name: np.float64(value) for name, value in all_background(share).items()})
+    metrics = to_python({name: np.float64(value) for name, value in all_background(share).items()})
     note = (
         f"a map without landslides where {share:.1%} are landslides; beside its accuracy the best of "
         f"{len(trials)} printed trials"

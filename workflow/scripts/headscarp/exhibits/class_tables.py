@@ -17,9 +17,9 @@ from headscarp.files import read_json
 from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.audit import audit_row
 from headscarp.scoring.bootstrap import intervals, require_same_cells
-from headscarp.scoring.classes import ClassCells, absence_notes, read_class_cells
+from headscarp.scoring.classes import CellConfusions, absence_notes, read_cell_confusions
 from headscarp.scoring.extraction import EXTRACTION
-from headscarp.scoring.pixel import plain
+from headscarp.scoring.pixel import to_python
 from headscarp.vocabulary import require_known
 
 LANDSLIDE = "landslide"
@@ -171,14 +171,14 @@ def groups(spec: ExhibitSpec) -> Iterator[tuple[str, str, list[RunFiles]]]:
                 yield protocol, row, runs
 
 
-def cells_by_group(spec: ExhibitSpec, folder_of: FolderOf) -> dict[tuple[str, str], list[ClassCells]]:
+def cells_by_group(spec: ExhibitSpec, folder_of: FolderOf) -> dict[tuple[str, str], list[CellConfusions]]:
     """Confusion matrices of the runs of each (protocol, row).
 
     Raises:
         HeadscarpError: a file is missing, or runs of one protocol were scored on different pixels.
     """
     cells = {
-        (protocol, row): [read_class_cells(folder_of(run)) for run in runs]
+        (protocol, row): [read_cell_confusions(folder_of(run)) for run in runs]
         for protocol, row, runs in groups(spec)
     }
     for protocol in spec.protocols:
@@ -195,7 +195,7 @@ def score_records(
     for protocol, row, runs in groups(spec):
         group = cells[protocol, row]
         bounds = intervals(group, BOOTSTRAP_SEED)
-        each = [plain(one.metrics(np.ones(len(one.confusion)))) for one in group]
+        each = [to_python(one.metrics(np.ones(len(one.confusion)))) for one in group]
         same = {"protocol": protocol, "data": data_of(runs, folder_of)}
         absent = absence_notes(group[0].confusion.sum(axis=0))
         for column, metric in metrics.items():

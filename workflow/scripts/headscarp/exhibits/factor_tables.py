@@ -11,7 +11,7 @@ from headscarp.exhibits.rasters import class_names, units_of, values_of
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, record
 from headscarp.scoring.breaks import natural_breaks
-from headscarp.scoring.pixel import plain, ratio
+from headscarp.scoring.pixel import ratio, to_python
 
 BREAKS_SEED = 0
 
@@ -40,7 +40,7 @@ def class_shares(spec: ExhibitSpec) -> pd.DataFrame:
                 "frequency_ratio": ratio(shares[1], shares[0]),
             }
             note = "" if area else "no cell of the study area is of this class"
-            for metric, value in plain(measured).items():
+            for metric, value in to_python(measured).items():
                 lines.append(
                     record(spec, f"{one.name}:{code} {name}", metric, value, data=one.data, note=note)
                 )

@@ -11,8 +11,14 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import VERSUS, record
 from headscarp.files import read_json
-from headscarp.scoring.bootstrap import Cells, CountedCells, histogram_metrics, intervals, paired_difference
-from headscarp.scoring.images import IMAGE_METRICS, Images
+from headscarp.scoring.bootstrap import (
+    CellHistograms,
+    ScoredCells,
+    histogram_metrics,
+    intervals,
+    paired_difference,
+)
+from headscarp.scoring.images import IMAGE_METRICS, ImageScores
 from headscarp.vocabulary import require_known
 
 BOOTSTRAP_SEED = 0
@@ -27,14 +33,14 @@ class Scored:
     run: RunFiles
     scores: dict[str, Any]
 
-    def cells(self) -> Cells:
+    def cells(self) -> CellHistograms:
         """Histograms of probability (cells, 256) of the evaluated region."""
         stored = self.stored()
-        return Cells(stored["positive"], stored["negative"], self.scores["threshold"])
+        return CellHistograms(stored["positive"], stored["negative"], self.scores["threshold"])
 
-    def images(self) -> Images:
+    def images(self) -> ImageScores:
         """Scores of the test windows of a run that was scored by windows, too."""
-        return Images.from_arrays(self.stored())
+        return ImageScores.from_arrays(self.stored())
 
     def stored(self) -> dict[str, np.ndarray]:
         """Arrays of cells.npz; raises a `HeadscarpError` where it does not exist or is damaged."""
@@ -194,7 +200,7 @@ class Effect(NamedTuple):
 def effects(
     spec: ExhibitSpec,
     pair: Sequence[str],
-    cells: Mapping[tuple[str, str], Sequence[CountedCells]],
+    cells: Mapping[tuple[str, str], Sequence[ScoredCells]],
     metrics: Sequence[str],
 ) -> Iterator[Effect]:
     """Effects of a pair of rows under each protocol, by bootstrap over the same blocks and seeds.
@@ -213,7 +219,7 @@ def effects(
 
 
 def differences(
-    first: Sequence[CountedCells], second: Sequence[CountedCells], metrics: Sequence[str], place: str
+    first: Sequence[ScoredCells], second: Sequence[ScoredCells], metrics: Sequence[str], place: str
 ) -> dict[str, Difference]:
     """The difference of each metric between two groups of runs, by bootstrap over the same blocks and seeds;
     `place` begins an error.

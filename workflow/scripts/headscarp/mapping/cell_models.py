@@ -193,12 +193,12 @@ def block_folds(folds: int, seed: int, slides: np.ndarray, blocks: np.ndarray) -
     return StratifiedGroupKFold(min(folds, most), shuffle=True, random_state=seed)
 
 
-def stacked_or_leaves(params: dict[str, Any], seed: int, threads: int) -> CellModel:
+def gbdt_lr(params: dict[str, Any], seed: int, threads: int) -> CellModel:
     rest = {name: value for name, value in params.items() if name != "leaves"}
     return (LeafGBDT if params.get("leaves", False) else StackedGBDT)(rest, seed, threads)
 
 
-MODELS = {"gbdt_lr": stacked_or_leaves, "logistic_regression": Logistic, "cell_forest": Forest}
+MODELS = {"gbdt_lr": gbdt_lr, "logistic_regression": Logistic, "cell_forest": Forest}
 
 
 def fit_cell_model(

@@ -18,7 +18,7 @@ from headscarp.mapping.network_map import write_map_record
 from headscarp.mapping.raster import write_probability
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.splits import TRAIN, UNUSED
-from headscarp.training.windows import BLOCKED, Samples, Scene, open_samples
+from headscarp.training.windows import BLOCKED, NormalisedCube, Samples, open_samples
 from headscarp.vocabulary import require_known
 
 DEFAULTS = {"n_estimators": 100, "min_samples_leaf": 5, "max_features": "sqrt"}
@@ -34,7 +34,7 @@ def run_forest(
     date: int = -1,
     maximum_pixels: int = 50_000,
 ) -> None:
-    """Train a forest and map its scene: `run.json` (with Gini importances by channel, adding up to 1),
+    """Train a forest and map its site: `run.json` (with Gini importances by channel, adding up to 1),
     `probability.tif` and `map.json`.
 
     Args:
@@ -80,11 +80,11 @@ def run_forest(
     grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])
     write_probability(
         run_folder / "probability.tif",
-        predict_strips(forest, samples.scene, date),
+        predict_strips(forest, samples.cube, date),
         grid,
         f"headscarp: random forest, seed {spec['seed']}",
     )
-    write_map_record(run_folder, time.perf_counter() - began, samples.scene.shape, "cpu")
+    write_map_record(run_folder, time.perf_counter() - began, samples.cube.shape, "cpu")
 
 
 def make_forest(params: dict[str, Any], seed: int, threads: int) -> RandomForestClassifier:
@@ -100,7 +100,7 @@ def sample_pixels(samples: Samples, date: int, maximum: int, seed: int) -> tuple
     if len(pixels) > maximum:
         pixels = np.sort(np.random.default_rng(seed).choice(pixels, maximum, replace=False))
     rows, cols = np.unravel_index(pixels, samples.label.shape)
-    values = samples.scene.read_pixels(date, rows, cols)
+    values = samples.cube.read_pixels(date, rows, cols)
     some = ~np.isnan(values).all(1)
     return np.nan_to_num(values[some]), samples.label[rows, cols][some] == LANDSLIDE
 
@@ -118,14 +118,14 @@ def training_pixels(samples: Samples) -> np.ndarray:
 
 
 def predict_strips(
-    forest: RandomForestClassifier, scene: Scene, date: int
+    forest: RandomForestClassifier, cube: NormalisedCube, date: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Probability of landslides, strip by strip (first row, (rows, cols) float32); NaN where all channels are
     NaN."""
-    height, width = scene.shape
+    height, width = cube.shape
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
-        values = scene.read(date, slice(top, top + rows), slice(0, width))
+        values = cube.read(date, slice(top, top + rows), slice(0, width))
         nothing = np.isnan(values).all(0)
         pixels = np.nan_to_num(values).reshape(len(values), -1).T
         probability = forest.predict_proba(pixels)[:, 1].reshape(nothing.shape)

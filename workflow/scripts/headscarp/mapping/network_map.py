@@ -1,4 +1,4 @@
-"""The map of a trained run: probability of its whole scene, and its classes where there are several, as
+"""The map of a trained run: probability of its whole site, and its classes where there are several, as
 COGs."""
 
 import time
@@ -14,11 +14,11 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.predict import Tiling, predict_scene
+from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.mapping.raster import class_raster, probability_raster
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.weights import load_network
-from headscarp.training.windows import open_scene, with_dates_read
+from headscarp.training.windows import open_normalised, with_dates_of_cube
 
 
 def map_run(
@@ -58,7 +58,7 @@ def map_run(
     spec = record["spec"]
     require_dates(spec, cube_folder, run_folder)
     model.to(place, memory_format=torch.channels_last)
-    scene = open_scene(
+    cube = open_normalised(
         cube_folder,
         samples_folder,
         spec["channels"],
@@ -66,17 +66,19 @@ def map_run(
         spec.get("dates"),
     )
     precision = choose_precision(spec["recipe"]["precision"], place)
-    strips = predict_scene(model, scene, place, precision, date, tiling, batch)
+    strips = predict_strips(model, cube, place, precision, date, tiling, batch)
     network = spec["network"]["name"]
     began = time.perf_counter()
     grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
-    write_maps(out_folder, strips, spec["classes"], grid, f"headscarp: {network}, seed {record['seed']}")
-    write_map_record(out_folder, time.perf_counter() - began, scene.shape, device_name(place))
+    write_map_rasters(
+        out_folder, strips, spec["classes"], grid, f"headscarp: {network}, seed {record['seed']}"
+    )
+    write_map_record(out_folder, time.perf_counter() - began, cube.shape, device_name(place))
 
 
 def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> None:
     """Refuse a cube of another number of dates than the network of a run's specification reads."""
-    read, there = spec.get("dates_read"), with_dates_read(spec, cube_folder).get("dates_read")
+    read, there = spec.get("dates_read"), with_dates_of_cube(spec, cube_folder).get("dates_read")
     if read and len(there) != len(read):
         raise HeadscarpError(
             f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but the "
@@ -86,7 +88,7 @@ def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> 
         )
 
 
-def write_maps(
+def write_map_rasters(
     folder: Path, strips: Iterable[tuple[int, np.ndarray]], classes: int, grid: Grid, source: str
 ) -> None:
     """Write strips (first row, probabilities (classes, rows, cols)) as `probability.tif` and, of several

@@ -16,7 +16,7 @@ from headscarp.site.cube import Cube, open_cube
 from headscarp.training.cells import load_fold_networks
 from headscarp.training.devices import choose_device, device_name
 
-NAME = "landslide susceptibility"
+SUSCEPTIBILITY_NAME = "landslide susceptibility"
 
 
 def map_susceptibility(
@@ -54,7 +54,11 @@ def write_susceptibility(
     run_folder: Path, bands: Sequence[np.ndarray], cube: Cube, network: str, seed: int
 ) -> None:
     """Write one band (row, col) float32 for each fold as `susceptibility.tif`."""
-    names = [NAME] if len(bands) == 1 else [f"{NAME}, fold {fold}" for fold in range(len(bands))]
+    names = (
+        [SUSCEPTIBILITY_NAME]
+        if len(bands) == 1
+        else [f"{SUSCEPTIBILITY_NAME}, fold {fold}" for fold in range(len(bands))]
+    )
     grid = Grid.from_record(cube.header["grid"])
     write_cog(
         run_folder / "susceptibility.tif",

@@ -13,7 +13,7 @@ from headscarp.networks.blocks import (
     LogitNorm,
     SegmentationNetwork,
     convolution,
-    pre_activated,
+    norm_relu_conv,
     scaled,
     up_convolution,
 )
@@ -44,9 +44,9 @@ class FCDenseNet(SegmentationNetwork):
         stem, growth = scaled(48, width), scaled(growth, width)
 
         def layer(channels: int) -> nn.Sequential:
-            bottleneck = pre_activated(channels, 4 * growth, 1, bias=False)
+            bottleneck = norm_relu_conv(channels, 4 * growth, 1, bias=False)
             return nn.Sequential(
-                *bottleneck, *pre_activated(4 * growth, growth, 3, bias=False), nn.Dropout(dropout)
+                *bottleneck, *norm_relu_conv(4 * growth, growth, 3, bias=False), nn.Dropout(dropout)
             )
 
         def block(channels: int) -> DenseBlock:
@@ -62,7 +62,7 @@ class FCDenseNet(SegmentationNetwork):
             skips.append(channels + LAYERS * growth)
             channels = int(theta * skips[-1])
             self.transition_down.append(
-                nn.Sequential(*pre_activated(skips[-1], channels, 1, bias=False), nn.MaxPool2d(2))
+                nn.Sequential(*norm_relu_conv(skips[-1], channels, 1, bias=False), nn.MaxPool2d(2))
             )
         self.bottom = block(channels)
         self.transition_up, self.up = nn.ModuleList(), nn.ModuleList()

@@ -12,7 +12,7 @@ from headscarp.networks.blocks import (
     DenseBlock,
     SegmentationNetwork,
     convolution,
-    pre_activated,
+    norm_relu_conv,
     scaled,
     up_convolution,
 )
@@ -44,7 +44,7 @@ class Tiramisu(SegmentationNetwork):
         channels, growth = scaled(48, width), scaled(growth, width)
 
         def layer(channels: int) -> nn.Sequential:
-            return nn.Sequential(*pre_activated(channels, growth, 3), nn.Dropout(dropout))
+            return nn.Sequential(*norm_relu_conv(channels, growth, 3), nn.Dropout(dropout))
 
         self.stem = convolution(in_channels, channels, 3)
         self.down, self.transition_down = nn.ModuleList(), nn.ModuleList()
@@ -54,7 +54,7 @@ class Tiramisu(SegmentationNetwork):
             channels += count * growth
             skips.append(channels)
             self.transition_down.append(
-                nn.Sequential(*pre_activated(channels, channels, 1), nn.Dropout(dropout), nn.MaxPool2d(2))
+                nn.Sequential(*norm_relu_conv(channels, channels, 1), nn.Dropout(dropout), nn.MaxPool2d(2))
             )
         self.bottom = DenseBlock(channels, layers[-1], growth, layer)
         self.transition_up, self.up = nn.ModuleList(), nn.ModuleList()

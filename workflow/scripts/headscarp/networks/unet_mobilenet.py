@@ -40,7 +40,7 @@ LEVELS = (
     ),
     (Row(5, 672, 160, 168, True), *2 * (Row(5, 960, 160, 240, True),)),
 )
-FIRST, LAST = 16, 960  # maps of the 3x3 convolution before and the 1x1 convolution after the bottlenecks
+FIRST, HEAD_MAPS = 16, 960  # maps of the 3x3 convolution before and the 1x1 convolution after the bottlenecks
 DECODER = (256, 128, 64, 32, 16)  # at 1/16 to 1/1, the widths of segmentation_models.pytorch
 
 
@@ -57,7 +57,7 @@ class MobileNetUNet(ResUNet):
     def __init__(self, in_channels: int, classes: int, width: float):
         skips = [scaled(level[-1].outputs, width) for level in LEVELS[:-1]]
         *steps, last = (scaled(channels, width) for channels in DECODER)
-        deeper = [scaled(LAST, width), *steps[:-1]]
+        deeper = [scaled(HEAD_MAPS, width), *steps[:-1]]
         decoder = [
             _two_convolutions(below + skip, step)
             for below, skip, step in zip(deeper, reversed(skips), steps, strict=True)
@@ -90,7 +90,9 @@ def mobilenet_v3_large(in_channels: int, width: float) -> list[nn.Module]:
         0,
         nn.Sequential(*bias_free(in_channels, scaled(FIRST, width), 3, stride=2), nn.Hardswish(inplace=True)),
     )
-    levels[-1].append(nn.Sequential(*bias_free(channels, scaled(LAST, width), 1), nn.Hardswish(inplace=True)))
+    levels[-1].append(
+        nn.Sequential(*bias_free(channels, scaled(HEAD_MAPS, width), 1), nn.Hardswish(inplace=True))
+    )
     return levels
 
 

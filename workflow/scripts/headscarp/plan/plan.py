@@ -32,7 +32,7 @@ from headscarp.plan.cards import (
 )
 from headscarp.plan.origins import Origins
 from headscarp.scoring.claims import printed_effect
-from headscarp.site.terrain_names import windowed
+from headscarp.site.terrain_names import names_over_windows
 from headscarp.sources.archive import is_reachable, read_table
 from headscarp.sources.datasets import Dataset, read_datasets
 from headscarp.vocabulary import require_known
@@ -177,7 +177,7 @@ class Plan:
 
     def terrain_over_windows(self, site: str) -> list[str]:
         """Terrain layers over windows that a site asks for."""
-        return windowed(self.sites[site].layers.get("terrain", []))
+        return names_over_windows(self.sites[site].layers.get("terrain", []))
 
     def joined(self, site: str) -> bool:
         """Whether a site is a scene of a collage."""

@@ -12,7 +12,7 @@ from headscarp.arrays import open_array, write_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
-from headscarp.samples.patch_split import FILE, patch_cells, patch_split, read_patches
+from headscarp.samples.patch_split import PATCHES_FILE, patch_cells, patch_split, read_patches
 from headscarp.samples.splits import (
     AREA,
     PATCHES,
@@ -24,8 +24,8 @@ from headscarp.samples.splits import (
     Split,
     blocked_split,
     overlap_share,
-    place_of,
     published_split,
+    slices_of_scene,
 )
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres
 from headscarp.samples.windows import SPLITS, Window, footprint, write_windows
@@ -33,12 +33,12 @@ from headscarp.vocabulary import require_known
 
 STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time
 
-EVALUATED = {
+EVALUATION_NOTES = {
     AREA: "every mapped pixel is evaluated, those of the training windows included, as in the paper",
     TEST_WINDOWS: "the test windows, drawn at random, are also the validation windows that stop and tune "
     "the training, as in the paper",
 }
-NOT_BALANCED = {
+UNBALANCED_NOTES = {
     "blocked": "only training windows are centred on superpixels and balanced; validation and test windows "
     "are those of the regular grid",
     "published": "patches of superpixels are split at random; only the training ones are balanced, with "
@@ -79,7 +79,7 @@ def build_samples(
     cube, label = open_array(cube_folder / "cube.npy"), open_array(cube_folder / "label.npy")
     channels = [channel["name"] for channel in header["channels"]]
     dated = [channel["name"] for channel in header["channels"] if channel.get("dated")]
-    patches = read_patches(cube_folder / FILE) if "patches" in header else []
+    patches = read_patches(cube_folder / PATCHES_FILE) if "patches" in header else []
     require_kind(spec, bool(patches), cube_folder)
     if not (label == LANDSLIDE).any():
         raise HeadscarpError(
@@ -104,7 +104,7 @@ def build_samples(
         split = SPLITTERS[protocol](
             label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {})
         )
-        notes = [] if blocked else [EVALUATED[spec.evaluate]]
+        notes = [] if blocked else [EVALUATION_NOTES[spec.evaluate]]
     if unobserved:
         when = " at all dates" if len(cube) > 1 else ""
         notes.append(
@@ -121,13 +121,13 @@ def build_samples(
             cube, split.regions == TRAIN if blocked else label != UNMAPPED, channels, dated
         ),
         "counts": subset_counts(split, label, protocol),
-        "overlap": overlap(split, label),
+        "overlap": training_overlap(split, label),
         "notes": notes,
     }
     if sampler:
         record["superpixels"] = asdict(spec.superpixels) | {"count": len(sampler.centres)}
         record["stages"] = split.stages
-        notes += [NOT_BALANCED[protocol], *notes_of_stages(split.stages, label, spec)]
+        notes += [UNBALANCED_NOTES[protocol], *notes_of_stages(split.stages, label, spec)]
     if scenes:
         record["scenes"] = scene_counts(split, label, scenes)
         idle = [one["name"] for one in record["scenes"] if not any(one["windows"].values())]
@@ -322,7 +322,7 @@ def scene_counts(split: Split, label: np.ndarray, scenes: Sequence[dict[str, Any
     """Windows of every subset, scored pixels and landslide share of each scene of a collage."""
     counts = []
     for scene in scenes:
-        rows, part = range(scene["row"], scene["row"] + scene["height"]), label[place_of(scene)]
+        rows, part = range(scene["row"], scene["row"] + scene["height"]), label[slices_of_scene(scene)]
         splits = [window.split for window in split.windows if window.row in rows]
         pixels = int((part != UNMAPPED).sum())
         counts.append(
@@ -336,7 +336,7 @@ def scene_counts(split: Split, label: np.ndarray, scenes: Sequence[dict[str, Any
     return counts
 
 
-def overlap(split: Split, label: np.ndarray) -> dict[str, float | None]:
+def training_overlap(split: Split, label: np.ndarray) -> dict[str, float | None]:
     """How much of what is validated and evaluated was trained on: shares of windows, and of evaluated pixels,
     None where there are none."""
     trained = footprint((window for window in split.windows if window.split == "train"), label.shape)

@@ -28,17 +28,17 @@ from headscarp.samples.splits import (
     VALIDATION,
     are_numbers,
     block_assignments,
-    check,
-    grown,
+    clear_buffer,
+    dilated,
     is_number,
     is_whole,
-    with_buffer,
+    require_value,
 )
 from headscarp.samples.windows import SPLITS
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 
-EARLY_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
+EARLY_STOPPING_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class CellsSpec:
             and self.windows
             and all(is_whole(n) and n > 0 for n in self.windows)
         )
-        check(bool(fine), "cells.windows", self.windows, "a list of whole numbers of cells above 0")
-        check(
+        require_value(bool(fine), "cells.windows", self.windows, "a list of whole numbers of cells above 0")
+        require_value(
             is_number(self.label_share) and 0 < self.label_share <= 1,
             "cells.label_share",
             self.label_share,
             "above 0 and at most 1",
         )
-        check(
+        require_value(
             is_number(self.test_fraction) and 0 < self.test_fraction < 1,
             "cells.test_fraction",
             self.test_fraction,
@@ -91,19 +91,19 @@ class CellsSpec:
         fine = (
             are_numbers(self.fractions, 3) and min(self.fractions) > 0 and abs(sum(self.fractions) - 1) < 1e-6
         )
-        check(
+        require_value(
             fine,
             "cells.fractions",
             self.fractions,
             "three numbers above 0 (train, validation, test) that sum to 1",
         )
-        check(
+        require_value(
             is_whole(self.folds) and (self.folds == 1 or self.folds >= 3),
             "cells.folds",
             self.folds,
             "1 (hold-out) or a number from 3 on",
         )
-        check(
+        require_value(
             self.block is None or (is_whole(self.block) and self.block > 0),
             "cells.block",
             self.block,
@@ -111,7 +111,7 @@ class CellsSpec:
         )
         least = self.largest - 1
         fine = self.buffer is None or (is_whole(self.buffer) and self.buffer >= least)
-        check(
+        require_value(
             fine,
             "cells.buffer",
             self.buffer,
@@ -173,7 +173,9 @@ def build_cells(
     channels = list(dict.fromkeys(name for group in groups for name in group))
     labels = label_cells(cube, source, spec.label_share)
     notes = list(labels.notes)
-    label = sampled(labels.label, whole_windows(cube, channels, spec.largest, Path(cube_folder)), notes)
+    label = without_partial_windows(
+        labels.label, whole_windows(cube, channels, spec.largest, Path(cube_folder)), notes
+    )
 
     regions = SPLITTERS[protocol](label, spec, np.random.default_rng(seed))
     if protocol == "blocked":
@@ -251,15 +253,15 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
 
 def within_reach(mask: np.ndarray, window: int) -> np.ndarray:
     """Cells (row, col) whose window of `window` cells holds a true cell of the mask."""
-    return grown(mask, window // 2, window - 1 - window // 2)
+    return dilated(mask, window // 2, window - 1 - window // 2)
 
 
 def footprints(mask: np.ndarray, window: int) -> np.ndarray:
     """What the windows of the mask's cells cover, bool (row, col)."""
-    return grown(mask, window - 1 - window // 2, window // 2)
+    return dilated(mask, window - 1 - window // 2, window // 2)
 
 
-def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarray:
+def without_partial_windows(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarray:
     """The label, with cells without a whole window as not sampled (255), and a note of how many they are.
 
     Raises:
@@ -285,7 +287,7 @@ def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarra
 # Splits
 
 
-def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+def random_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
     """Regions (fold, row, col) uint8 of a random split, or of as many shuffled folds; a tenth of the training
     cells validates.
 
@@ -303,7 +305,7 @@ def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) 
     for fold, region in enumerate(regions):
         region[cells] = np.where(fold_of == fold, TEST, TRAIN)
         training = np.flatnonzero(region == TRAIN)
-        region[rng.choice(training, round(EARLY_SHARE * len(training)), replace=False)] = VALIDATION
+        region[rng.choice(training, round(EARLY_STOPPING_SHARE * len(training)), replace=False)] = VALIDATION
     regions = regions.reshape(spec.folds, *label.shape)
     problem = missing_class(label, regions, ("train", "test"))
     if problem:
@@ -311,7 +313,7 @@ def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) 
     return regions
 
 
-def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
     """Regions (fold, row, col) uint8 of spatial blocks; largest windows of cells of different subsets never
     intersect.
 
@@ -333,7 +335,7 @@ def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator)
             if spec.folds == 1
             else [subsets_of_fold(dealt, fold, spec.folds) for fold in range(spec.folds)]
         )
-        regions = np.stack([with_buffer(subset, spec.apart) for subset in subsets])
+        regions = np.stack([clear_buffer(subset, spec.apart) for subset in subsets])
         problem = missing_class(label, regions, SPLITS)
         if problem is None:
             return regions
@@ -356,7 +358,7 @@ def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:
     return subsets
 
 
-SPLITTERS = {"published": random_splits, "blocked": blocked_splits}
+SPLITTERS = {"published": random_regions, "blocked": blocked_regions}
 
 
 def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str]) -> str | None:
@@ -381,7 +383,7 @@ def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str])
 def overlap_share(region: np.ndarray, window: int) -> float:
     """Share of the test cells of a fold whose windows of `window` cells intersect the window of a training
     cell."""
-    return float(grown(region == TRAIN, window - 1)[region == TEST].mean())
+    return float(dilated(region == TRAIN, window - 1)[region == TEST].mean())
 
 
 def refuse_overlap(regions: np.ndarray, window: int) -> None:

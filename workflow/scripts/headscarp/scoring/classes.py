@@ -18,10 +18,10 @@ from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.extraction import extraction_metrics
-from headscarp.scoring.pixel import plain, ratio
+from headscarp.scoring.pixel import ratio, to_python
 
-OF_CLASSES = ("precision", "recall", "f1", "iou")
-OVERALL = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")
+CLASS_METRICS = ("precision", "recall", "f1", "iou")
+OVERALL_METRICS = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")
 
 
 def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) -> np.ndarray:
@@ -78,11 +78,11 @@ def flat_metrics(confusion: np.ndarray) -> dict[str, np.ndarray]:
     of_classes = {
         f"{name}_{metric}": scores[metric][..., code]
         for code, name in CLASS_NAMES.items()
-        for metric in OF_CLASSES
+        for metric in CLASS_METRICS
     }
     return (
         of_classes
-        | {metric: scores[metric] for metric in OVERALL}
+        | {metric: scores[metric] for metric in OVERALL_METRICS}
         | extraction_metrics(*landslide_outcomes(confusion))
     )
 
@@ -99,9 +99,9 @@ def landslide_outcomes(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 
 @dataclass(frozen=True)
-class ClassCells:
+class CellConfusions:
     """One run: confusion matrices (cells, classes, classes) of its spatial cells, as
-    `bootstrap.CountedCells`."""
+    `bootstrap.ScoredCells`."""
 
     confusion: np.ndarray
 
@@ -119,9 +119,10 @@ def classes_record(confusion: np.ndarray) -> dict[str, Any]:
     """The part `classes` of scores.json, from one matrix (classes, classes); None where undefined."""
     scores = confusion_scores(confusion)
     per_class = {
-        str(code): plain({metric: scores[metric][code] for metric in OF_CLASSES}) for code in CLASS_NAMES
+        str(code): to_python({metric: scores[metric][code] for metric in CLASS_METRICS})
+        for code in CLASS_NAMES
     }
-    overall = plain({metric: scores[metric] for metric in OVERALL})
+    overall = to_python({metric: scores[metric] for metric in OVERALL_METRICS})
     return {"confusion": np.asarray(confusion).tolist(), "per_class": per_class, **overall}
 
 
@@ -135,7 +136,7 @@ def absence_notes(confusion: np.ndarray) -> list[str]:
     )
 
 
-def read_class_cells(run_folder: str | Path) -> ClassCells:
+def read_cell_confusions(run_folder: str | Path) -> CellConfusions:
     """Confusion matrices of a scored run of several classes, from its classes.npz.
 
     Raises:
@@ -144,4 +145,4 @@ def read_class_cells(run_folder: str | Path) -> ClassCells:
     path = Path(run_folder) / "classes.npz"
     if not path.exists():
         raise HeadscarpError(f"{path} does not exist; score the run again, or take a run of several classes")
-    return ClassCells(read_arrays(path)["confusion"])
+    return CellConfusions(read_arrays(path)["confusion"])

@@ -14,17 +14,17 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.samples.splits import TEST, VALIDATION
 from headscarp.samples.windows import Window
-from headscarp.scoring.bootstrap import Cells, cell_histograms, intervals
+from headscarp.scoring.bootstrap import CellHistograms, cell_histograms, intervals
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import absence_notes, cell_confusions, classes_record, landslide_outcomes
 from headscarp.scoring.extraction import extraction_metrics, object_extraction
 from headscarp.scoring.images import image_scores, images_record
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
-from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics, plain
+from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics, to_python
 
 PUBLISHED_THRESHOLD = 0.5
-OVERLAP = 0.5
-MINIMUM_PIXELS = 4
+OBJECT_OVERLAP = 0.5
+OBJECT_MINIMUM_PIXELS = 4
 
 
 def score_run(
@@ -57,8 +57,8 @@ def score_run(
     Returns:
         scores: the record of scores.json; metrics are fractions, None where undefined. With test windows
             `metrics` and `intervals` hold those of `images.IMAGE_METRICS`, and `images` counts windows.
-        cells: `positive` and `negative` (cells, 256) int32 of the evaluated region, and what `images.Images`
-        keeps of the test windows.
+        cells: `positive` and `negative` (cells, 256) int32 of the evaluated region, and what
+            `images.ImageScores` keeps of the test windows.
 
     Raises:
         HeadscarpError: shapes differ, nothing to score, or pixels to be scored have no probability.
@@ -126,7 +126,7 @@ def score_classes(
     scores = {
         "classes": classes_record(confusion),
         "extraction": {
-            "pixel": plain(extraction_metrics(*landslide_outcomes(confusion))),
+            "pixel": to_python(extraction_metrics(*landslide_outcomes(confusion))),
             "object": object_extraction(objects),
         },
         "boundary": boundary_scores(mapped, label == LANDSLIDE, known, scored),
@@ -164,7 +164,7 @@ def score_pixels(
     if truth.any():
         metrics, bounds = (
             pixel_metrics(probability, truth, threshold),
-            intervals([Cells(positive, negative, threshold)], seed),
+            intervals([CellHistograms(positive, negative, threshold)], seed),
         )
     scores = {
         "threshold": threshold,
@@ -208,9 +208,9 @@ def score_objects(
     prediction: np.ndarray, label: np.ndarray, instances: np.ndarray, scored: np.ndarray, pixel_area: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Object scores with the rule they follow, and recall by size of slide."""
-    areas, detected = reference_slides(prediction, instances, scored, OVERLAP)
-    true = predicted_objects(prediction, label == LANDSLIDE, scored, OVERLAP, MINIMUM_PIXELS)
-    rule = {"overlap": OVERLAP, "minimum_pixels": MINIMUM_PIXELS}
+    areas, detected = reference_slides(prediction, instances, scored, OBJECT_OVERLAP)
+    true = predicted_objects(prediction, label == LANDSLIDE, scored, OBJECT_OVERLAP, OBJECT_MINIMUM_PIXELS)
+    rule = {"overlap": OBJECT_OVERLAP, "minimum_pixels": OBJECT_MINIMUM_PIXELS}
     return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected)
 
 

@@ -13,7 +13,7 @@ from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_table import Cells
 from headscarp.samples.splits import TEST, VALIDATION
-from headscarp.scoring.pixel import plain, ranking_counts, ranking_metrics
+from headscarp.scoring.pixel import ranking_counts, ranking_metrics, to_python
 from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_threshold, write_scores
 
 RANKING = ("auc", "average_precision")
@@ -135,7 +135,7 @@ def truth_scores(probability: np.ndarray, truth: np.ndarray) -> dict[str, float 
     if not known.any():
         return None
     metrics = ranking_metrics(*ranking_counts(probability[known], truth[known] == 1))
-    return plain({name: metrics[name] for name in RANKING})
+    return to_python({name: metrics[name] for name in RANKING})
 
 
 def write_cell_scores(

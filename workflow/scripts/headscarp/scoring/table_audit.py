@@ -41,7 +41,7 @@ HEADINGS = {
     "weighted_iou": "fwiou weightediou frequencyweightediou",
 }
 # What a table may hold besides; it says nothing of the confusion matrix.
-BESIDE = (
+PASSED_OVER = (
     "auc auroc rocauc prauc ap averageprecision map brier ece mcc loss params parameters parametersm "
     "flops gflops time testtime traintime "
     "epochs epoch fps size memory ram seed threshold"
@@ -133,7 +133,7 @@ def audit_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
     Args:
         frame: the first column names the rows; the others are headed as in `HEADINGS` and hold fractions or
             percent, as text (so that the digits tell the rounding) or numbers; empty cells are left out.
-            Columns of `BESIDE` are passed over.
+            Columns of `PASSED_OVER` are passed over.
 
     Returns:
         Findings {row, check, column, printed, low, high, reading, verdict, text}; fractions. Check `row`:
@@ -219,12 +219,12 @@ def kinds_of(columns: Sequence[str]) -> dict[str, str]:
     }
     kinds: dict[str, str] = {}
     for column, key in keys.items():
-        if key in BESIDE.split():
+        if key in PASSED_OVER.split():
             continue
         if key not in KINDS:
             raise HeadscarpError(
                 f"column '{column}' is not known; "
-                f"{nearest(key, [*KINDS, *BESIDE.split()]) if key else 'give it a heading'}"
+                f"{nearest(key, [*KINDS, *PASSED_OVER.split()]) if key else 'give it a heading'}"
             )
         # PA is the producer's accuracy where the user's stands beside it, and the pixel accuracy elsewhere.
         kinds[column] = "recall" if key == "pa" and "ua" in keys.values() else KINDS[key]
@@ -299,7 +299,7 @@ def reading_of(rows: Mapping[str, Sequence[Cell]]) -> Reading:
             for number, cells in enumerate(possible)
             if (share := share_of(cells, reading))
         }
-        wrong = len(filled) - len(possible), len(strangers(shares))
+        wrong = len(filled) - len(possible), len(rows_of_other_test_sets(shares))
         if least is None or wrong < least:
             best, least = reading, wrong
         if least == (0, 0):
@@ -328,7 +328,10 @@ def exchanged_headings(impossible: Sequence[Sequence[Cell]]) -> tuple[str, str, 
     columns = list(dict.fromkeys((cell.column, cell.kind) for cells in rows for cell in cells))
     for (first, one), (second, other) in combinations(columns, 2):
         for reading in READINGS:
-            fitting = sum(possible_as(exchanged(cells, first, one, second, other), reading) for cells in rows)
+            fitting = sum(
+                possible_as(with_exchanged_headings(cells, first, one, second, other), reading)
+                for cells in rows
+            )
             if fitting > most:
                 best, most = (first, second, reading), fitting
             if fitting == len(rows):
@@ -336,7 +339,9 @@ def exchanged_headings(impossible: Sequence[Sequence[Cell]]) -> tuple[str, str, 
     return best
 
 
-def exchanged(cells: Sequence[Cell], first: str, one: str, second: str, other: str) -> list[Cell]:
+def with_exchanged_headings(
+    cells: Sequence[Cell], first: str, one: str, second: str, other: str
+) -> list[Cell]:
     """The row with two headings exchanged."""
     kinds = {first: other, second: one}
     return [cell._replace(kind=kinds.get(cell.column, cell.kind)) for cell in cells]
@@ -414,13 +419,15 @@ def impossible_findings(
         first, second, reading = exchange
         kinds = {cell.column: cell.kind for cell in cells}
         if {first, second} <= kinds.keys() and possible_as(
-            exchanged(cells, first, kinds[first], second, kinds[second]), reading
+            with_exchanged_headings(cells, first, kinds[first], second, kinds[second]), reading
         ):
             text = (
                 f"impossible as headed; possible when '{first}' and '{second}' change places and all are "
                 f"read as {reading.name}"
             )
-            share = share_of(exchanged(cells, first, kinds[first], second, kinds[second]), reading)
+            share = share_of(
+                with_exchanged_headings(cells, first, kinds[first], second, kinds[second]), reading
+            )
             low, high = share or (None, None)
             yield finding(name, "row", "mislabelled", text, low=low, high=high, reading=reading.name)
             return
@@ -432,14 +439,14 @@ def conflict_finding(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     """A smallest set of numbers of a row that cannot stand together, and what all but one of them leave for
     that one."""
     reading = READINGS[0]
-    kept = sorted(cells, key=doubt)
+    kept = sorted(cells, key=order_of_doubt)
     for cell in list(kept):
         fewer = [other for other in kept if other is not cell]
         if fewer and not possible_as(fewer, reading):
             kept = fewer
     # The one without which the whole row is possible, where there is one.
     odd = [cell for cell in kept if possible_as([other for other in cells if other is not cell], reading)]
-    accused, *others = sorted(kept, key=lambda cell: (cell not in odd, doubt(cell)))
+    accused, *others = sorted(kept, key=lambda cell: (cell not in odd, order_of_doubt(cell)))
     given = " and ".join(filter(None, [", ".join(map(cell_name, others[1:])), cell_name(others[0])]))
     metric = accused.read_as(reading).metric
     found = ranges([cell.read_as(reading) for cell in others], (metric, "iou"))
@@ -467,7 +474,7 @@ def conflict_finding(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     return finding(name, "conflict", "impossible", text, **same)
 
 
-def doubt(cell: Cell) -> int:
+def order_of_doubt(cell: Cell) -> int:
     """How late a number is questioned."""
     return DERIVED.index(cell.kind) if cell.kind in DERIVED else len(DERIVED)
 
@@ -499,7 +506,7 @@ def reading_findings(
 
 def test_set_findings(shares: Mapping[str, tuple[Reading, tuple[float, float]]]) -> Iterator[dict[str, Any]]:
     """Whether the landslide shares of all rows can be one."""
-    odd = strangers(shares)
+    odd = rows_of_other_test_sets(shares)
     same = [share for name, (_, share) in shares.items() if name not in odd]
     if len(same) > 1:
         low, high = max(low for low, _ in same), min(high for _, high in same)
@@ -520,7 +527,7 @@ def test_set_findings(shares: Mapping[str, tuple[Reading, tuple[float, float]]])
         )
 
 
-def strangers(shares: Mapping[str, tuple[Reading, tuple[float, float]]]) -> list[str]:
+def rows_of_other_test_sets(shares: Mapping[str, tuple[Reading, tuple[float, float]]]) -> list[str]:
     """Rows outside the largest group whose ranges of the landslide share have a point in common."""
 
     def fits(name: str, point: float) -> bool:

@@ -21,7 +21,7 @@ from headscarp.site.scene import prepare_scene
 from headscarp.site.stack import ROWS_AT_ONCE, SERIES_KEYS
 from headscarp.vocabulary import require_known
 
-NOWHERE = (
+NO_LOCATION_NOTE = (
     "a collage of scenes has no place on Earth: its grid has the CRS and the resolution of the first "
     "scene, and its own corner at 0, 0"
 )
@@ -80,24 +80,29 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
     cubes = {site: open_cube(folder) for site, folder in scenes.items()}
     require_alike(name, cubes)
     headers = [cube.header for cube in cubes.values()]
-    placed = places(cubes, gap)
+    placed = scene_placements(cubes, gap)
     height, width = placed[-1]["row"] + placed[-1]["height"], max(scene["width"] for scene in placed)
     times, channels = next(iter(cubes.values())).values.shape[:2]
     planes = (
         strip
         for time in range(times)
         for channel in range(channels)
-        for strip in stacked([cube.values[time, channel] for cube in cubes.values()], width, gap, np.nan)
+        for strip in stacked_strips(
+            [cube.values[time, channel] for cube in cubes.values()], width, gap, np.nan
+        )
     )
     stream_array(out / "cube.npy", np.float32, (times, channels, height, width), planes)
     stream_array(
         out / "label.npy",
         np.uint8,
         (height, width),
-        stacked([cube.label for cube in cubes.values()], width, gap, UNMAPPED),
+        stacked_strips([cube.label for cube in cubes.values()], width, gap, UNMAPPED),
     )
     stream_array(
-        out / "instances.npy", np.int32, (height, width), stacked(numbered_on(cubes.values()), width, gap, 0)
+        out / "instances.npy",
+        np.int32,
+        (height, width),
+        stacked_strips(renumbered_instances(cubes.values()), width, gap, 0),
     )
     first = Grid.from_record(headers[0]["grid"])
     grid = Grid(first.crs, Affine(first.transform.a, 0, 0, 0, first.transform.e, 0), height, width)
@@ -111,10 +116,10 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
         "data": data,
         "grid": grid.to_record(),
         "dates": dates,
-        "channels": joined_channels(headers),
+        "channels": channels_of_all(headers),
         "scenes": placed,
     }
-    write_json(out / "cube.json", header | joined | {"notes": [NOWHERE, *unequal(cubes)]})
+    write_json(out / "cube.json", header | joined | {"notes": [NO_LOCATION_NOTE, *pixel_size_notes(cubes)]})
 
 
 def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
@@ -160,7 +165,7 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
             )
 
 
-def joined_channels(headers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def channels_of_all(headers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The channels as the first scene describes them; one that is dated or masked in any scene is so in the
     collage."""
     return [
@@ -169,7 +174,7 @@ def joined_channels(headers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
     ]
 
 
-def places(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:
+def scene_placements(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:
     """Where each scene stands in the collage (its first row and size) and on Earth (its grid)."""
     placed, row = [], 0
     for site, cube in cubes.items():
@@ -188,7 +193,7 @@ def places(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:
     return placed
 
 
-def unequal(cubes: Mapping[str, Cube]) -> list[str]:
+def pixel_size_notes(cubes: Mapping[str, Cube]) -> list[str]:
     """A note where the scenes' pixels differ in size, since areas are counted in those of the first."""
     sizes = {site: Grid.from_record(cube.header["grid"]).resolution for site, cube in cubes.items()}
     if np.ptp(list(sizes.values())) <= 0.01 * min(sizes.values()):
@@ -200,7 +205,7 @@ def unequal(cubes: Mapping[str, Cube]) -> list[str]:
     ]
 
 
-def stacked(arrays: Sequence[np.ndarray], width: int, gap: int, fill: float) -> Iterator[np.ndarray]:
+def stacked_strips(arrays: Sequence[np.ndarray], width: int, gap: int, fill: float) -> Iterator[np.ndarray]:
     """Arrays (row, col) one below the other as strips (rows, width), filled beside the narrower ones and in
     `gap` rows between two."""
     for number, array in enumerate(arrays):
@@ -211,7 +216,7 @@ def stacked(arrays: Sequence[np.ndarray], width: int, gap: int, fill: float) -> 
             yield np.pad(strip, ((0, 0), (0, width - strip.shape[1])), constant_values=fill)
 
 
-def numbered_on(cubes: Sequence[Cube]) -> list[np.ndarray]:
+def renumbered_instances(cubes: Sequence[Cube]) -> list[np.ndarray]:
     """Instances of each scene, numbered on after the greatest number of the scenes above."""
     last, numbered = 0, []
     for cube in cubes:

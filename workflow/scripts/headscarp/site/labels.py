@@ -66,11 +66,13 @@ def rasterise_labels(
             f"{Path(landslides).name}: {np.count_nonzero(~inside)} of {len(slides)} polygons are "
             f"outside the site and were dropped"
         )
-    instances = burn(slides.geometry.to_numpy()[inside], numbers[inside], grid)
+    instances = rasterise_numbers(slides.geometry.to_numpy()[inside], numbers[inside], grid)
     label = (instances > 0).astype(np.uint8)
     mapped = np.ones(grid.shape, bool) if covered is None else covered
     if area is not None:
-        mapped = mapped & (burn(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1)
+        mapped = mapped & (
+            rasterise_numbers(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
+        )
     label[~mapped] = UNMAPPED
     instances[~mapped] = 0
     if not (label == 1).any():
@@ -125,7 +127,7 @@ def align_labels(
     if covered is not None:
         mapped &= covered
     if area is not None:
-        mapped &= burn(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
+        mapped &= rasterise_numbers(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
     return connected_labels(
         np.where(mapped, layer.values, UNMAPPED).astype(np.uint8), Path(classes).name, notes
     )
@@ -159,7 +161,7 @@ def read_polygons(path: str | Path, grid: Grid, notes: list[str]) -> geopandas.G
     return table
 
 
-def burn(geometries: np.ndarray, numbers: np.ndarray | int, grid: Grid) -> np.ndarray:
+def rasterise_numbers(geometries: np.ndarray, numbers: np.ndarray | int, grid: Grid) -> np.ndarray:
     """Numbers of polygons at the cells whose centres they hold, int32 (row, col), 0 elsewhere."""
     shapes = zip(geometries, np.broadcast_to(numbers, len(geometries)).tolist(), strict=True)
     return rasterize(shapes, out_shape=grid.shape, transform=grid.transform, fill=0, dtype="int32")

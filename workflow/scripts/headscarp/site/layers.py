@@ -28,7 +28,7 @@ from headscarp.site.dates import files_by_date, rising_dates
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.indices import INDICES
 from headscarp.site.labels import Labels, align_labels, bounds_text, rasterise_labels
-from headscarp.site.polygon_layers import burn_attribute
+from headscarp.site.polygon_layers import rasterise_attribute
 from headscarp.site.terrain_names import check_terrain
 from headscarp.vocabulary import check_keys, require_known
 
@@ -154,7 +154,7 @@ def build_layers(
             attribute, kind, units, scale, classes, mask}}: the attribute's value at cell centres, where
             classes given as text are numbered
             from 1 in alphabetical order unless `classes` gives their codes (see
-            `polygon_layers.burn_attribute`).
+            `polygon_layers.rasterise_attribute`).
             `terrain`: names of layers of `terrain_folder` to take, see `terrain_names` (optional);
             `terrain_resampling`: bilinear
             (default) or cubic.
@@ -194,7 +194,7 @@ def build_layers(
                 )
             )
         add_labels(folder, record.get("labels"), raw, covered)
-        masked = with_indices(
+        masked = masked_with_indices(
             [name for name, entry in rasters.items() if "mask" in entry], record.get("indices", {})
         )
         folder.write_manifest(record["name"], record["data"], dates, masked)
@@ -216,18 +216,18 @@ def add_rasters(
         of_polygons = "attribute" in entry
         own_grids = (hidden,) if of_polygons else (files, hidden)
         folder.notes += [
-            note for part in own_grids for note in other_grids(raw, part) if note not in folder.notes
+            note for part in own_grids for note in grid_notes(raw, part) if note not in folder.notes
         ]
         for date, file in files.items():
             if of_polygons:
-                layer, classes, effective = *burnt(folder, raw / file, name, entry), None
+                layer, classes, effective = *attribute_layer(folder, raw / file, name, entry), None
             else:
                 layer = coregister(
                     raw / file, name, entry, folder.grid, MINIMUM_COVER if date is None else 0.0
                 )
                 classes, effective = entry.get("classes"), resolution_m(folder.grid, raw / file)
             if concealing := hidden.get(date, hidden.get(None)):
-                layer = without(
+                layer = masked_layer(
                     layer, flagged(raw / concealing, mask["values"], folder.grid), concealing, mask["values"]
                 )
             elif mask:
@@ -253,7 +253,7 @@ def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum
     """One file of a raster on the site's grid, scaled."""
     band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
     layer = align(path, band, grid, kind, minimum_cover, entry.get("resampling", BILINEAR))
-    return scaled(
+    return scaled_layer(
         replace(layer, source=layer.source + (f", band {band}" if band != 1 else "")),
         name,
         entry["units"],
@@ -261,19 +261,19 @@ def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum
     )
 
 
-def burnt(
+def attribute_layer(
     folder: LayerFolder, path: Path, name: str, entry: dict[str, Any]
 ) -> tuple[Layer, dict[int, str] | None]:
     """An attribute of polygons on the site's grid, scaled, and {code: name} of its classes; notes go to the
     folder."""
-    layer, classes, notes = burn_attribute(
+    layer, classes, notes = rasterise_attribute(
         path, entry["attribute"], folder.grid, entry.get("kind", CONTINUOUS), entry.get("classes")
     )
     folder.notes += notes
-    return scaled(layer, name, entry["units"], entry.get("scale", 1)), classes
+    return scaled_layer(layer, name, entry["units"], entry.get("scale", 1)), classes
 
 
-def scaled(layer: Layer, name: str, units: str, scale: float) -> Layer:
+def scaled_layer(layer: Layer, name: str, units: str, scale: float) -> Layer:
     """A layer under its name at the site, its values (not those of classes) times a factor."""
     values = layer.values if layer.kind == CLASSES else layer.values * np.float32(scale)
     return replace(
@@ -285,7 +285,7 @@ def scaled(layer: Layer, name: str, units: str, scale: float) -> Layer:
     )
 
 
-def without(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -> Layer:
+def masked_layer(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -> Layer:
     """A layer without data where `hidden` (row, col), as its source tells."""
     values = np.where(hidden, layer.values.dtype.type(layer.nodata), layer.values)
     return replace(
@@ -293,25 +293,25 @@ def without(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -
     )
 
 
-def other_grids(raw: Path, files: dict[str | None, str]) -> list[str]:
+def grid_notes(raw: Path, files: dict[str | None, str]) -> list[str]:
     """Notes on the dates whose file lies on another grid than those of most dates."""
     grids = {}
     for date, file in files.items():
         with open_raster(raw / file) as source:
             grids[date] = grid_of(source)
     usual = max(
-        grids.values(), key=lambda grid: sum(alike(grid, other) for other in grids.values()), default=None
+        grids.values(), key=lambda grid: sum(same_grid(grid, other) for other in grids.values()), default=None
     )
     return [
         f"{files[date]} ({date}) lies on another grid ({grid_text(grid)}) than the files of other dates "
         f"({grid_text(usual)}); it was "
         "co-registered"
         for date, grid in grids.items()
-        if not alike(grid, usual)
+        if not same_grid(grid, usual)
     ]
 
 
-def alike(one: Grid, other: Grid) -> bool:
+def same_grid(one: Grid, other: Grid) -> bool:
     """Whether two grids have the same CRS, shape and (to a hundredth of a cell) bounds."""
     near = all(abs(a - b) <= 0.01 * one.resolution for a, b in zip(one.bounds, other.bounds, strict=True))
     return one.crs == other.crs and one.shape == other.shape and near
@@ -350,7 +350,7 @@ def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
         folder.add(Layer(name, values, folder.grid, "1", source), effective_m=effective, date=date)
 
 
-def with_indices(masked: Sequence[str], indices: dict[str, dict[str, str]]) -> list[str]:
+def masked_with_indices(masked: Sequence[str], indices: dict[str, dict[str, str]]) -> list[str]:
     """The masked layers and the indices of one or more of them."""
     return [*masked, *(name for name, inputs in indices.items() if set(inputs.values()) & set(masked))]
 

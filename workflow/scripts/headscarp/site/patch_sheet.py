@@ -28,12 +28,12 @@ from headscarp.sources.patch_sets.registry import open_benchmark
 GAP = 32
 ROWS_AT_ONCE = 32
 CRS = "EPSG:32631"  # metres, as any zone's
-NOWHERE = (
+NO_LOCATION_NOTE = (
     f"a sheet of patches has no place on Earth: its grid, in metres ({CRS}) with its own corner at 0, "
     f"0, only orders them; "
     "patches.csv tells the place of each where it is known"
 )
-AFTER, IMAGE = "after the event", "image"
+AFTER_THE_EVENT, IMAGE = "after the event", "image"
 COLUMNS = ("patch", "split", "group", "row", "col", "height", "width", "mapped", "source", "crs", "transform")
 
 
@@ -134,7 +134,7 @@ def build_sheet(
         )
         label = files.enter_context(blank_array(out / "label.npy", np.uint8, sheet.shape, UNMAPPED))
         instances = files.enter_context(blank_array(out / "instances.npy", np.int32, sheet.shape, 0))
-        lines, places = zip(*placed(patches, sheet, first.shape, cube, label, instances), strict=True)
+        lines, places = zip(*write_patches(patches, sheet, first.shape, cube, label, instances), strict=True)
     with (
         atomic_path(out / "patches.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as stream,
@@ -149,19 +149,21 @@ def build_sheet(
     size = {"count": sheet.count, "height": sheet.height, "width": sheet.width, "gap": GAP}
     write_json(
         out / "cube.json",
-        header | described | {"patches": size, "notes": [NOWHERE, *notes_on(lines, sizes, resolution_m)]},
+        header
+        | described
+        | {"patches": size, "notes": [NO_LOCATION_NOTE, *notes_on(lines, sizes, resolution_m)]},
     )
 
 
 def dates_of(count: int) -> list[str]:
     """Dates of a sheet: its patches are of different days, so that they count images."""
-    return [AFTER] if count == 1 else [f"{IMAGE} {number}" for number in range(1, count + 1)]
+    return [AFTER_THE_EVENT] if count == 1 else [f"{IMAGE} {number}" for number in range(1, count + 1)]
 
 
 @contextmanager
 def blank_array(path: Path, dtype: type, shape: tuple[int, ...], fill: float) -> Iterator[Path]:
-    """A new .npy file full of `fill`, to be changed in the block by `put`; it appears as `path` when that
-    succeeds.
+    """A new .npy file full of `fill`, to be changed in the block by `write_part`; it appears as `path` when
+    that succeeds.
 
     It is written whole before it is mapped into memory, because a full disk under a memory map kills the
     process.
@@ -174,13 +176,13 @@ def blank_array(path: Path, dtype: type, shape: tuple[int, ...], fill: float) ->
         yield temporary
 
 
-def put(path: Path, place: tuple[slice, slice], values: np.ndarray) -> None:
+def write_part(path: Path, place: tuple[slice, slice], values: np.ndarray) -> None:
     """Write values (…, row, col) at a place of a .npy file, which is mapped for that only: pages of a map
     that stays count as memory."""
     np.lib.format.open_memmap(path, mode="r+")[(..., *place)] = values
 
 
-def placed(
+def write_patches(
     patches: Sequence[Patch],
     sheet: Sheet,
     shape: tuple[int, ...],
@@ -198,10 +200,10 @@ def placed(
         require_fit(patch, pixels, shape, patches[0])
         row, col = sheet.corner(number)
         place = slice(row, row + sheet.height), slice(col, col + sheet.width)
-        put(cube, place, np.where(np.isfinite(pixels.values), pixels.values, np.nan))
-        put(label, place, pixels.label)
+        write_part(cube, place, np.where(np.isfinite(pixels.values), pixels.values, np.nan))
+        write_part(label, place, pixels.label)
         slides = connected_labels(pixels.label, patch.name, []).instances
-        put(instances, place, np.where(slides > 0, slides + np.int32(last), 0))
+        write_part(instances, place, np.where(slides > 0, slides + np.int32(last), 0))
         last += int(slides.max(initial=0))
         grid = pixels.place
         line = {

@@ -30,11 +30,11 @@ RGB = ("red", "green", "blue")
 # the value that counts as reflectance 1 where the card gives no scale
 FULL_SCALE = {"uint8": 255, "uint16": 65535}
 GREATEST_REFLECTANCE = 2.0  # glints exceed 1, numbers from 0 to 255 exceed this
-CLASS_NAMES = dict(enumerate(LAND_COVER))
+DEFAULT_CLASS_NAMES = dict(enumerate(LAND_COVER))
 LABEL_KEYS = ("landslides", "classes", "names", "values", "area")
 PREPARED_RGB, PREPARED_CLASSES = "prepared_rgb.tif", "prepared_classes.tif"
 ROWS_AT_ONCE = 512
-LONGEST_GLANCE = 1000  # pixels a side of the thinned image from which range and transparency are judged
+THINNED_SIDE = 1000  # pixels a side of the thinned image from which range and transparency are judged
 LISTED = 12  # unknown values of a mask that a message names
 
 
@@ -85,7 +85,7 @@ def prepare_scene(
     image = rgb_file(record, place)
     for path in raw.iterdir():
         (out / path.name).symlink_to(path.resolve())
-    entries = entries_of(record["rasters"], image)
+    entries = entries_of_file(record["rasters"], image)
     write_reflectance(raw / image, out / PREPARED_RGB, entries)
     rasters = dict(record["rasters"])
     for number, (name, entry) in enumerate(entries.items(), start=1):
@@ -132,7 +132,7 @@ def check_rgb(path: Path, record: Mapping[str, Any], place: str) -> list[str]:
     """Bands, scale, transparency and grid of the image."""
     notes = []
     with open_raster(path) as source:
-        entries = entries_of(record["rasters"], path.name)
+        entries = entries_of_file(record["rasters"], path.name)
         bands = {name: band_of(source, entry.get("band", 1)) for name, entry in entries.items()}
         if len({bands[name] for name in RGB}) < len(RGB):
             listed = ", ".join(str(bands[name]) for name in RGB)
@@ -144,7 +144,7 @@ def check_rgb(path: Path, record: Mapping[str, Any], place: str) -> list[str]:
             require_metric_grid(source, place)
         alpha = alpha_of(source, set(bands.values()))
         if alpha:
-            clear = float(np.mean(~opaque(glance(source, alpha).data, source.dtypes[alpha - 1])))
+            clear = float(np.mean(~is_opaque(thinned_band(source, alpha).data, source.dtypes[alpha - 1])))
             notes.append(
                 f"{path.name}: band {alpha} is alpha and not a channel; its transparent pixels "
                 f"({clear:.1%}) are no data (name it among "
@@ -165,7 +165,7 @@ def require_metric_grid(source: rasterio.DatasetReader, place: str) -> None:
         )
 
 
-def entries_of(rasters: Mapping[str, Mapping[str, Any]], file: str) -> dict[str, Mapping[str, Any]]:
+def entries_of_file(rasters: Mapping[str, Mapping[str, Any]], file: str) -> dict[str, Mapping[str, Any]]:
     """The rasters of a card that are bands of one file."""
     return {name: entry for name, entry in rasters.items() if entry["file"] == file}
 
@@ -181,15 +181,15 @@ def alpha_of(source: rasterio.DatasetReader, channels: set[int]) -> int | None:
     return next((band for band in found if band not in channels), None)
 
 
-def opaque(alpha: np.ndarray, dtype: str) -> np.ndarray:
+def is_opaque(alpha: np.ndarray, dtype: str) -> np.ndarray:
     """Where an alpha band is at least half of its range."""
     most = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1.0
     return alpha >= most / 2
 
 
-def glance(source: rasterio.DatasetReader, band: int) -> np.ndarray:
+def thinned_band(source: rasterio.DatasetReader, band: int) -> np.ndarray:
     """A band thinned to at most LONGEST_GLANCE pixels a side (the nearest of each), nodata masked."""
-    step = max(1, -(-max(source.shape) // LONGEST_GLANCE))
+    step = max(1, -(-max(source.shape) // THINNED_SIDE))
     return source.read(
         band, masked=True, out_shape=(max(1, source.height // step), max(1, source.width // step))
     )
@@ -216,7 +216,9 @@ def check_scale(
     if not unscaled:
         return []
     dtype = source.dtypes[next(iter(unscaled.values())) - 1]
-    seen = np.stack([glance(source, band).astype(np.float32).filled(np.nan) for band in unscaled.values()])
+    seen = np.stack(
+        [thinned_band(source, band).astype(np.float32).filled(np.nan) for band in unscaled.values()]
+    )
     greatest = float(np.nanmax(seen, initial=-np.inf))
     remedy = (
         f"give {place}, rasters, {', '.join(unscaled)} a scale, for example 1.0e-4 where the numbers "
@@ -254,7 +256,7 @@ def write_reflectance(path: Path, target: Path, entries: Mapping[str, Mapping[st
                     else source.read_masks(colours, window=window).any(axis=0)
                 )
                 if alpha:
-                    seen &= opaque(source.read(alpha, window=window), source.dtypes[alpha - 1])
+                    seen &= is_opaque(source.read(alpha, window=window), source.dtypes[alpha - 1])
                 values = source.read(bands, window=window).astype(np.float32) * scales[:, None, None]
                 sink.write(np.where(seen, values, np.float32(np.nan)), window=window)
             for number, name in enumerate(entries, start=1):
@@ -361,7 +363,7 @@ def background_note(name: str) -> str:
 
 def class_names(labels: Mapping[str, Any]) -> dict[int, str]:
     """{code: name} of a scene's classes."""
-    return {int(code): name for code, name in labels.get("names", CLASS_NAMES).items()}
+    return {int(code): name for code, name in labels.get("names", DEFAULT_CLASS_NAMES).items()}
 
 
 def codes_of_values(labels: Mapping[str, Any], place: str) -> dict[int, int]:

@@ -19,7 +19,7 @@ from headscarp.files import atomic_path
 from headscarp.geo.grid import Grid, grid_for, utm_crs
 from headscarp.geo.layer import ANGLE, CONTINUOUS, FLAT, Layer, grid_of, open_raster, write_layer
 from headscarp.geo.rasters import align
-from headscarp.site.terrain_names import window_of
+from headscarp.site.terrain_names import parse_windowed
 
 NODATA = -9999.0
 LEAST_GRADIENT = 1e-3
@@ -44,7 +44,7 @@ def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: I
         HeadscarpError: the model is missing, truncated, empty or without CRS, a window is unfit, or the disk
         is full.
     """
-    windows = {name: window_of(name) for name in over_windows}
+    windows = {name: parse_windowed(name) for name in over_windows}
     dem = metric_dem(dem_path)
     with atomic_path(out_folder) as folder:
         folder.mkdir()
@@ -134,7 +134,7 @@ def flow_accumulation(dem: np.ndarray, grid: Grid) -> np.ndarray:
     planar slopes (and in RichDEM compares drops, not gradients, so that diagonals win ties).
     """
     known = ~np.isnan(dem)
-    with quiet():
+    with silence_stdout():
         surface = padded(dem, grid, NODATA)
         richdem.FillDepressions(surface, in_place=True)
         richdem.ResolveFlats(surface, in_place=True)
@@ -217,7 +217,7 @@ DERIVATIVES_OVER_WINDOWS: dict[str, tuple[Callable[[np.ndarray, Grid, int], np.n
 
 def attribute(dem: np.ndarray, grid: Grid, name: str) -> np.ndarray:
     """A RichDEM terrain attribute, float32 (row, col)."""
-    with quiet():
+    with silence_stdout():
         return np.array(richdem.TerrainAttribute(padded(dem, grid, float("nan")), name))[1:-1, 1:-1]
 
 
@@ -234,7 +234,7 @@ def padded(dem: np.ndarray, grid: Grid, nodata: float) -> richdem.rdarray:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_stdout() -> Iterator[None]:
     """Send what C++ code prints on standard output and error to nowhere."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -22,12 +22,12 @@ TERRAIN = (
 WINDOWED = re.compile(r"(slope|relief|tpi)_(\d+)")
 
 
-def windowed(names: Iterable[str]) -> list[str]:
+def names_over_windows(names: Iterable[str]) -> list[str]:
     """Those of the names that are of layers over windows."""
     return [name for name in names if WINDOWED.fullmatch(name)]
 
 
-def window_of(name: str) -> tuple[str, int]:
+def parse_windowed(name: str) -> tuple[str, int]:
     """What a layer over windows is (slope, relief or tpi), and the side of its windows in cells.
 
     Raises:
@@ -51,6 +51,6 @@ def check_terrain(name: str, place: str) -> None:
         HeadscarpError: the nearest name that exists is named, or why a window cannot be.
     """
     if WINDOWED.fullmatch(name):
-        window_of(name)
+        parse_windowed(name)
     else:
         require_known(name, TERRAIN, f"{place}: layer")

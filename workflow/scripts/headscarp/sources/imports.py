@@ -31,15 +31,15 @@ from headscarp.files import atomic_path
 from headscarp.geo.layer import open_any_raster
 from headscarp.geo.vectors import read_table, repaired
 from headscarp.sources.netcdf import NETCDF, read_netcdf
-from headscarp.sources.parts import Part, write_part
+from headscarp.sources.parts import RasterPart, write_part
 from headscarp.sources.region import (
     DEGREES,
     Region,
     bounds_between,
-    cut_under,
+    cells_under,
     footprint,
     in_degrees,
-    miss,
+    outside_error,
     region_around,
 )
 from headscarp.sources.unpack import name_of
@@ -215,7 +215,7 @@ def unpacked_file(
         ) from None
 
 
-def crs_told(own: Any, spec: Mapping[str, Any], path: Path, notes: list[str]) -> Any:
+def crs_of_file(own: Any, spec: Mapping[str, Any], path: Path, notes: list[str]) -> Any:
     """The CRS of a file: the key's, or its own.
 
     Raises:
@@ -251,7 +251,7 @@ def import_vectors(
         else tables[0]
     )
     if table.empty:
-        raise HeadscarpError(nothing_found(spec, paths, region, table.crs))
+        raise HeadscarpError(empty_message(spec, paths, region, table.crs))
     write_table(table, target, notes)
     return [
         f"{', '.join(path.name for path in paths)}: {len(table)} features{where_text(spec)} on the site "
@@ -268,7 +268,7 @@ def features_of(
     reading = {"encoding": spec["encoding"]} if "encoding" in spec else {}
     layer = layer_of(file, layer, path)
     own = pyogrio.read_info(file, layer=layer, **reading)["crs"]
-    crs = crs_told(own, spec, path, notes)
+    crs = crs_of_file(own, spec, path, notes)
     selection = reading | {"layer": layer} | ({"where": spec["where"]} if "where" in spec else {})
     box = region.bounds_in(crs) if region else None
     with warnings.catch_warnings():
@@ -328,7 +328,7 @@ def where_text(spec: Mapping[str, Any]) -> str:
     return f" with {spec['where']}" if "where" in spec else ""
 
 
-def nothing_found(spec: Mapping[str, Any], paths: Sequence[Path], region: Region | None, crs: Any) -> str:
+def empty_message(spec: Mapping[str, Any], paths: Sequence[Path], region: Region | None, crs: Any) -> str:
     """What to say and do where no feature is left."""
     listed = ", ".join(map(str, paths))
     if region is None:
@@ -371,7 +371,7 @@ def import_outline(spec: Mapping[str, Any], paths: Sequence[Path], target: Path,
     table = pandas.concat([part.to_crs(tables[0].crs) for part in tables], ignore_index=True)
     listed = ", ".join(map(str, paths))
     if table.empty:
-        raise HeadscarpError(nothing_found(spec, paths, None, table.crs))
+        raise HeadscarpError(empty_message(spec, paths, None, table.crs))
     check_coordinates(table, listed)
     polygons = table[shapely.area(table.geometry.to_numpy()) > 0]
     if polygons.empty:
@@ -468,14 +468,14 @@ def part_of_tiles(
     paths: Sequence[Path],
     region: Region,
     notes: list[str],
-) -> tuple[Part, float]:
+) -> tuple[RasterPart, float]:
     """The cells of one raster, or of several on one lattice (the first with data counts), under a region, and
     the share of it covered.
 
     Numbers that the file says to scale (GDAL's scale and offset of a band) are scaled, as float32.
     """
     first = sources[0]
-    crs = crs_told(first.crs, spec, paths[0], notes)
+    crs = crs_of_file(first.crs, spec, paths[0], notes)
     lattice = lattice_of(first, paths[0])
     corners = [corner_on(lattice, source, first, path) for source, path in zip(sources, paths, strict=True)]
     rows = (
@@ -487,12 +487,12 @@ def part_of_tiles(
         max(left + source.width for (_, left), source in zip(corners, sources, strict=True)),
     )
     bounds, turn = region.bounds_in(crs), 0
-    cut = cut_under(bounds, lattice, rows, cols)
+    cut = cells_under(bounds, lattice, rows, cols)
     if cut is None and CRS.from_user_input(crs).is_geographic:  # longitudes from 0 to 360
         turn = 360
-        cut = cut_under((bounds[0] + turn, bounds[1], bounds[2] + turn, bounds[3]), lattice, rows, cols)
+        cut = cells_under((bounds[0] + turn, bounds[1], bounds[2] + turn, bounds[3]), lattice, rows, cols)
     if cut is None:
-        raise miss(paths[0], footprint(lattice, rows, cols), crs, region)
+        raise outside_error(paths[0], footprint(lattice, rows, cols), crs, region)
     scales = np.array([first.scales, first.offsets])
     packed = bool((scales != [[1], [0]]).any())
     dtype, nodata = kind_of_cells(sources, paths, packed)
@@ -528,7 +528,7 @@ def part_of_tiles(
             1, window=Window(window.col_off + cut.left, window.row_off + cut.top, window.width, window.height)
         )
 
-    part = Part(
+    part = RasterPart(
         crs,
         Affine.translation(-turn, 0) @ lattice @ Affine.translation(cut.left, cut.top),
         cut.bottom - cut.top,

@@ -14,8 +14,8 @@ from pyproj.exceptions import CRSError
 from scipy.spatial import cKDTree
 
 from headscarp.errors import HeadscarpError
-from headscarp.sources.parts import Part
-from headscarp.sources.region import DEGREES, Cut, Region, cut_under, footprint, miss
+from headscarp.sources.parts import RasterPart
+from headscarp.sources.region import DEGREES, CellRange, Region, cells_under, footprint, outside_error
 from headscarp.vocabulary import require_known
 
 NETCDF = (".nc", ".nc4", ".cdf", ".netcdf")
@@ -38,7 +38,7 @@ KILOMETRES = ("km", "kilometer", "kilometers", "kilometre", "kilometres")
 
 def read_netcdf(
     path: Path, variable: str | None, time: Any, crs: str | None, region: Region
-) -> tuple[Part, float, list[str]]:
+) -> tuple[RasterPart, float, list[str]]:
     """The part of a variable under a region.
 
     Axes may come in any order and direction, longitudes from 0 to 360. Coordinates of two dimensions (a
@@ -58,7 +58,7 @@ def read_netcdf(
         HeadscarpError: the file is unreadable or misses the region; variable, time or CRS is unknown or not
         told; axes are uneven.
     """
-    with opened(path) as data:
+    with open_dataset(path) as data:
         array = variable_of(data, variable, path)
         array, names = steps_of(array, time, path)
         axes = {kind: axis_of(data, array, kind) for kind in (X, Y)}
@@ -73,7 +73,7 @@ def read_netcdf(
         if packed:
             notes.append(f"{path.name}: {array.name} is packed; its values are {packed}, as float32")
         units = [str(array.attrs.get("units", ""))] * len(values)
-    part = Part(
+    part = RasterPart(
         system.to_wkt(),
         transform,
         *values.shape[1:],
@@ -87,7 +87,7 @@ def read_netcdf(
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[xarray.Dataset]:
+def open_dataset(path: Path) -> Iterator[xarray.Dataset]:
     """A NetCDF file, its values as they are stored, its times decoded.
 
     Raises:
@@ -300,14 +300,14 @@ def even_part(
 ) -> tuple[np.ndarray, Affine, float]:
     """Stored values (band, row, col) from north to south and west to east under a region, their transform,
     and the share covered."""
-    x, columns = ordered(coordinates(data[axes[X]], crs), crs.is_geographic)
-    y, rows = ordered(-coordinates(data[axes[Y]], crs), False)
+    x, columns = sorted_coordinates(coordinates(data[axes[X]], crs), crs.is_geographic)
+    y, rows = sorted_coordinates(-coordinates(data[axes[Y]], crs), False)
     (west, step_x), (south, step_y) = origin_of(x, axes[X], place), origin_of(y, axes[Y], place)
     transform = Affine(step_x, 0, west, 0, -step_y, -south)
     spans = (0, len(y)), (0, len(x))
-    cut = cut_under(region.bounds_in(crs), transform, *spans)
+    cut = cells_under(region.bounds_in(crs), transform, *spans)
     if cut is None:
-        raise miss(path, footprint(transform, *spans), crs, region)
+        raise outside_error(path, footprint(transform, *spans), crs, region)
     taken = array.isel({axes[Y]: rows[cut.top : cut.bottom], axes[X]: columns[cut.left : cut.right]})
     return (
         planes(taken, axes[Y], axes[X], place),
@@ -323,7 +323,7 @@ def coordinates(axis: xarray.DataArray, crs: CRS) -> np.ndarray:
     return values.astype(np.float64) * factor
 
 
-def ordered(values: np.ndarray, turns: bool) -> tuple[np.ndarray, np.ndarray]:
+def sorted_coordinates(values: np.ndarray, turns: bool) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates rising, and their places in the file; longitudes beyond 180 degrees (`turns`) are taken
     back by a turn."""
     if turns and values.max() > 180:
@@ -380,17 +380,17 @@ def curved_part(
     )
     transform = Affine(step / shrink, 0, west - step / shrink / 2, 0, -step, north + step / 2)
     spans = (0, math.ceil((north - south) / step) + 1), (0, math.ceil((east - west) / (step / shrink)) + 1)
-    cut = cut_under(bounds, transform, *spans)
+    cut = cells_under(bounds, transform, *spans)
     if cut is None:
-        raise miss(path, footprint(transform, *spans), DEGREES, region)
+        raise outside_error(path, footprint(transform, *spans), DEGREES, region)
     nodes, beyond = nearest_nodes(lon, lat, transform, cut, shrink, step)
     if beyond.all():
-        raise miss(path, (west, south, east, north), DEGREES, region)
+        raise outside_error(path, (west, south, east, north), DEGREES, region)
     rows, cols = np.unravel_index(nodes, lon.shape)
     top, left = int(rows.min()), int(cols.min())
     taken = array.isel({dims[0]: slice(top, int(rows.max()) + 1), dims[1]: slice(left, int(cols.max()) + 1)})
     values = planes(taken, dims[0], dims[1], place)[:, rows - top, cols - left]
-    values = blanked(values, beyond, array.attrs, place)
+    values = mask_distant_cells(values, beyond, array.attrs, place)
     note = (
         f"{path.name}: its grid is curved; the nearest node went to each cell of an even grid of "
         f"{step / shrink:.5g} x {step:.5g} degrees"
@@ -399,7 +399,7 @@ def curved_part(
 
 
 def nearest_nodes(
-    lon: np.ndarray, lat: np.ndarray, transform: Affine, cut: Cut, shrink: float, step: float
+    lon: np.ndarray, lat: np.ndarray, transform: Affine, cut: CellRange, shrink: float, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Flat index of the node nearest to each cell of a cut (row, col), and where it is farther than a
     step."""
@@ -411,7 +411,9 @@ def nearest_nodes(
     return known[nearest], distance > step
 
 
-def blanked(values: np.ndarray, beyond: np.ndarray, told: dict[str, Any], place: str) -> np.ndarray:
+def mask_distant_cells(
+    values: np.ndarray, beyond: np.ndarray, told: dict[str, Any], place: str
+) -> np.ndarray:
     """Stored values (band, row, col) with the file's fill value `beyond` (row, col) the nodes.
 
     Raises:

@@ -104,7 +104,7 @@ def in_degrees(bounds: Bounds, crs: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CellRange:
     """Rows `top` to `bottom` and columns `left` to `right` (exclusive) of a lattice, and the share of the box
     that they hold."""
 
@@ -115,7 +115,9 @@ class Cut:
     share: float
 
 
-def cut_under(bounds: Bounds, transform: Affine, rows: tuple[int, int], cols: tuple[int, int]) -> Cut | None:
+def cells_under(
+    bounds: Bounds, transform: Affine, rows: tuple[int, int], cols: tuple[int, int]
+) -> CellRange | None:
     """The cells of a lattice (rotated ones too) under a box, and some around it (see TURNED), or None where
     none is under it.
 
@@ -134,7 +136,7 @@ def cut_under(bounds: Bounds, transform: Affine, rows: tuple[int, int], cols: tu
         (max(first, math.floor(low - around)), min(last, math.ceil(high + around)))
         for low, high, first, last in spans
     )
-    return Cut(
+    return CellRange(
         top,
         bottom,
         left,
@@ -152,7 +154,7 @@ def footprint(transform: Affine, rows: tuple[int, int], cols: tuple[int, int]) -
     return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
-def miss(path: str | Path, bounds: Bounds, crs: Any, region: Region) -> HeadscarpError:
+def outside_error(path: str | Path, bounds: Bounds, crs: Any, region: Region) -> HeadscarpError:
     """The error of a raster that lies elsewhere."""
     return HeadscarpError(
         f"{path} misses the site: it covers {in_degrees(bounds, crs)}, the outline with its margin "

@@ -26,7 +26,7 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class Series:
+class RasterSeries:
     """Variables of one file on its north-up grid.
 
     `times` (n) datetime64[s], rising, are those of the images; `variables` are float32, NaN = no data, (n,
@@ -45,7 +45,7 @@ class Series:
 
 def read_series(
     path: str | Path, names: Iterable[str], outline: str | Path | None = None, times: str | None = None
-) -> Series:
+) -> RasterSeries:
     """Read variables of a series.
 
     NetCDF: dimensions are told apart by their names (time; x, lon or longitude; y, lat or latitude) and may
@@ -80,7 +80,7 @@ def read_series(
     return series
 
 
-def read_netcdf(path: Path, names: list[str]) -> Series:
+def read_netcdf(path: Path, names: list[str]) -> RasterSeries:
     try:
         with xarray.open_dataset(path, decode_times=False) as data:
             x_name, y_name = (
@@ -110,7 +110,7 @@ def read_netcdf(path: Path, names: list[str]) -> Series:
                 )
                 values = ordered.values.astype(np.float32)
                 variables[str(variable.name)] = values[..., ::-1, :] if upside_down else values
-            return Series(times, grid, variables)
+            return RasterSeries(times, grid, variables)
     # what the libraries let through of broken files
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise HeadscarpError(
@@ -186,7 +186,7 @@ def crs_text(text: str, path: Path) -> str:
         ) from None
 
 
-def read_archive(path: Path, names: list[str], outline: str | Path | None, times: str | None) -> Series:
+def read_archive(path: Path, names: list[str], outline: str | Path | None, times: str | None) -> RasterSeries:
     if outline is None or times is None:
         raise HeadscarpError(
             f"{path}: an archive of arrays says neither where nor when it is; give `outline` and `times`"
@@ -221,7 +221,7 @@ def read_archive(path: Path, names: list[str], outline: str | Path | None, times
                 f"{plane} (time, row, column)"
             )
     grid = outlined_grid(Path(outline), plane)
-    return Series(moments, grid, {name: values.astype(np.float32) for name, values in arrays.items()})
+    return RasterSeries(moments, grid, {name: values.astype(np.float32) for name, values in arrays.items()})
 
 
 def outlined_grid(outline: Path, shape: tuple[int, int]) -> Grid:

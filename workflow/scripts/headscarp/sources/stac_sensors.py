@@ -220,7 +220,7 @@ def described_bands(fields: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], 
 
 
 def judge_offset(numbers: np.ndarray, stated: int) -> tuple[int, str]:
-    """Check the stated offset of a Sentinel-2 scene by its dark pixels.
+    """Check the stated offset of a Sentinel-2 tile by its dark pixels.
 
     Args:
         numbers: digital numbers of clear pixels, (band, pixel), NaN = no data.

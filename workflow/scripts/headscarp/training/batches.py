@@ -84,7 +84,7 @@ class Batches:
                     int(np.random.SeedSequence([self.seed, epoch, 2, start]).generate_state(1)[0])
                 )
                 gain, offset = self.jitter * torch.randn(2, *image.shape[:2], 1, 1, generator=random)
-                gain[:, self.samples.scene.flags] = offset[:, self.samples.scene.flags] = 0
+                gain[:, self.samples.cube.flag_planes] = offset[:, self.samples.cube.flag_planes] = 0
                 image.mul_(1 + gain).add_(offset)
             yield image, target, self._weighed(target, mask)
 
@@ -94,14 +94,14 @@ class Batches:
         if not self.shuffled:
             return None
         random = np.random.default_rng([self.seed, epoch, 4])
-        return [random.permutation(len(self.samples.scene.cube)) for _ in range(count)]
+        return [random.permutation(len(self.samples.cube.values)) for _ in range(count)]
 
     def _turned(self, index: int, symmetry: int, dates: np.ndarray | None) -> tuple[np.ndarray, ...]:
         """A training window, turned, with its dates in another order unless `dates` is None."""
         image, target, mask = self.samples.read("train", index)
         if dates is not None:
             image = image.reshape(len(dates), -1, *image.shape[1:])[dates].reshape(image.shape)
-        return tuple(turn(part, symmetry) for part in (image, target, mask))
+        return tuple(apply_symmetry(part, symmetry) for part in (image, target, mask))
 
     def validation(self) -> Iterator[Batch]:
         order = validation_order(self.count("validation"), self.steps * self.batch)
@@ -129,7 +129,7 @@ def validation_order(count: int, wanted: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
 
 
-def turn(array: np.ndarray, symmetry: int) -> np.ndarray:
+def apply_symmetry(array: np.ndarray, symmetry: int) -> np.ndarray:
     """One of the eight symmetries of a square (0 is none): `symmetry` % 4 quarter turns, then from 4 on a
     flip, of the last two axes."""
     turned = np.rot90(array, symmetry % 4, axes=(-2, -1))

@@ -29,7 +29,7 @@ from headscarp.site.cube import Cube, open_cube
 from headscarp.training.batches import Batch, training_order, validation_order
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.recipe import Recipe
-from headscarp.training.trainer import HISTORY, train, write_history
+from headscarp.training.trainer import HISTORY_COLUMNS, train, write_history
 from headscarp.training.weights import build_network, save_weights
 
 
@@ -98,9 +98,9 @@ def train_cells(
     torch.set_num_threads(threads)
     recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]), place)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
-    model = untrained(spec)
-    require_fitting(model, cells, Path(cells_folder))
-    digest = digest_of(spec, Path(cube_folder), Path(cells_folder))
+    model = build_untrained(spec)
+    require_windows_within(model, cells, Path(cells_folder))
+    digest = fingerprint_of_cells(spec, Path(cube_folder), Path(cells_folder))
     folders = [run_folder / f"fold{fold}" for fold in range(cells.folds)]
     folds = [
         train_fold(cube, cells, fold, folder, spec, recipe, place, digest, progress)
@@ -115,7 +115,7 @@ def train_cells(
     }
     save_weights(run_folder / "model.safetensors", state)
     history = [{"fold": fold} | line for fold, record in enumerate(folds) for line in record["history"]]
-    write_history(run_folder / "history.csv", history, ("fold", *HISTORY))
+    write_history(run_folder / "history.csv", history, ("fold", *HISTORY_COLUMNS))
     write_json(
         run_folder / "run.json",
         {
@@ -168,13 +168,13 @@ def recipe_of_cells(recipe: Recipe, device: torch.device) -> Recipe:
     return replace(recipe, loss="cross_entropy" if recipe.loss == "bce" else recipe.loss, precision=precision)
 
 
-def untrained(spec: dict[str, Any]) -> nn.Module:
+def build_untrained(spec: dict[str, Any]) -> nn.Module:
     """The network of a spec: a function of its seed, whatever ran before."""
     torch.manual_seed(spec["seed"])
     return build_network(spec)
 
 
-def require_fitting(model: nn.Module, cells: Cells, folder: Path) -> None:
+def require_windows_within(model: nn.Module, cells: Cells, folder: Path) -> None:
     largest = max(cells.record["windows"])
     if max(model.windows) > largest:
         raise HeadscarpError(
@@ -200,8 +200,8 @@ def train_fold(
     record_path = folder / "fold.json"
     if record_path.exists() and (record := read_json(record_path))["fingerprint"] == digest:
         return record
-    batches = batches_of(cube, cells, fold, spec, recipe, device)
-    state = train(untrained(spec), batches, recipe, folder, spec["seed"], device, digest, progress)
+    batches = fold_batches(cube, cells, fold, spec, recipe, device)
+    state = train(build_untrained(spec), batches, recipe, folder, spec["seed"], device, digest, progress)
     record = {
         "fingerprint": digest,
         "history": state.history,
@@ -215,7 +215,7 @@ def train_fold(
     return record
 
 
-def batches_of(
+def fold_batches(
     cube: Cube, cells: Cells, fold: int, spec: dict[str, Any], recipe: Recipe, device: torch.device
 ) -> CellBatches:
     factors = torch.from_numpy(scaled_factors(cube, cells, fold, spec["channels"])).to(device)
@@ -229,7 +229,9 @@ def batches_of(
     if recipe.class_weights == "balanced":
         weights = balanced_weights(subsets["train"][2])
     steps = recipe.steps_per_epoch or -(-int(chosen["train"].sum()) // recipe.batch)
-    return CellBatches(factors, subsets, weights, untrained(spec).windows, recipe.batch, steps, spec["seed"])
+    return CellBatches(
+        factors, subsets, weights, build_untrained(spec).windows, recipe.batch, steps, spec["seed"]
+    )
 
 
 def balanced_weights(label: Tensor) -> Tensor:
@@ -238,7 +240,7 @@ def balanced_weights(label: Tensor) -> Tensor:
     return len(label) / (2 * torch.bincount(label, minlength=2).float())
 
 
-def digest_of(spec: dict[str, Any], cube_folder: Path, cells_folder: Path) -> str:
+def fingerprint_of_cells(spec: dict[str, Any], cube_folder: Path, cells_folder: Path) -> str:
     """A digest that changes with anything that training depends on; the cube enters by size and time of
     change."""
     status = (cube_folder / "cube.npy").stat()
@@ -261,7 +263,7 @@ def load_fold_networks(run_folder: str | Path, folds: int) -> tuple[list[nn.Modu
     path = Path(run_folder) / "model.safetensors"
     try:
         weights = load_file(path)
-        models = [untrained(record["spec"]) for _ in range(folds)]
+        models = [build_untrained(record["spec"]) for _ in range(folds)]
         for fold, model in enumerate(models):
             prefix = f"fold{fold}."
             model.load_state_dict(

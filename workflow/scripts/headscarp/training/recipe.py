@@ -25,7 +25,7 @@ INITIALISATIONS = ("default", "positive_unit_ball")
 PRECISIONS = ("auto", "float32", "bfloat16")
 CLASS_WEIGHTS = ("balanced",)
 # Settings of the pre-training of a deep belief network with their defaults.
-PRETRAINING: dict[str, float] = {"epochs": 10, "pixels": 20000, "batch": 100, "learning_rate": 0.01}
+PRETRAINING_DEFAULTS: dict[str, float] = {"epochs": 10, "pixels": 20000, "batch": 100, "learning_rate": 0.01}
 
 AT_LEAST_ONE = ("batch", "steps_per_epoch", "patience", "micro_batch")
 ABOVE_ZERO = ("learning_rate", "positive_weight")
@@ -104,7 +104,7 @@ class Recipe:
         for key, known in (("loss", LOSSES), ("schedule", SCHEDULES)):
             self._complete(f"{key}_params", f"parameter of {getattr(self, key)}", known[getattr(self, key)])
         if self.pretraining is not None:
-            self._complete("pretraining", "key", PRETRAINING)
+            self._complete("pretraining", "key", PRETRAINING_DEFAULTS)
             for key, value in self.pretraining.items():
                 require_number(
                     f"recipe.pretraining.{key}",

@@ -35,10 +35,10 @@ from headscarp.training.pretraining import pretrain
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
 from headscarp.training.schedules import learning_rate_at
-from headscarp.training.weights import build_network, save_weights, start_from
-from headscarp.training.windows import SHUFFLED, Samples, open_samples, with_dates_read
+from headscarp.training.weights import build_network, load_initial_weights, save_weights
+from headscarp.training.windows import SHUFFLED_DATES, Samples, open_samples, with_dates_of_cube
 
-HISTORY = (
+HISTORY_COLUMNS = (
     "epoch",
     "train_loss",
     "train_accuracy",
@@ -48,8 +48,8 @@ HISTORY = (
     "seconds",
 )
 # Of a run whose deep belief network was trained in advance, layer by layer.
-PRETRAINED_HISTORY = ("phase", "epoch", "reconstruction_error", *HISTORY[1:])
-HISTORY_TAIL = 5
+PRETRAINED_HISTORY_COLUMNS = ("phase", "epoch", "reconstruction_error", *HISTORY_COLUMNS[1:])
+EPOCHS_IN_RECORD = 5
 
 
 class DivergedError(HeadscarpError):
@@ -57,7 +57,7 @@ class DivergedError(HeadscarpError):
 
 
 @dataclass
-class State:
+class TrainingState:
     """What changes from epoch to epoch beside weights and optimiser: one line of history each; the best
     weights, with patience."""
 
@@ -88,7 +88,7 @@ def train(
     fingerprint: str,
     progress: bool = True,
     pretraining: Sequence[dict[str, Any]] = (),
-) -> State:
+) -> TrainingState:
     """Train `model` in place; write `model.safetensors` and `history.csv` into `folder`.
 
     `pretraining` holds the lines of history of what was trained before; history then says of each line which
@@ -108,7 +108,7 @@ def train(
     optimiser = make_optimiser(recipe, model)
     checkpoint = folder / "checkpoint.pt"
     state = load_checkpoint(checkpoint, fingerprint, model, optimiser, device)
-    loop = Loop(model, optimiser, batches, recipe, device, seed)
+    loop = EpochLoop(model, optimiser, batches, recipe, device, seed)
     shown = Progress(
         "/".join(folder.parts[-5:]),
         len(state.history) * batches.steps,
@@ -116,12 +116,12 @@ def train(
         progress,
     )
     with closing(shown):
-        for record in epochs(loop, state, str(folder), shown):
+        for record in run_epochs(loop, state, str(folder), shown):
             save_checkpoint(checkpoint, fingerprint, model, optimiser, state)
             shown.epoch(record, recipe.epochs)
     if pretraining:
         lines = [*pretraining, *({"phase": "training"} | record for record in state.history)]
-        write_history(folder / "history.csv", lines, PRETRAINED_HISTORY)
+        write_history(folder / "history.csv", lines, PRETRAINED_HISTORY_COLUMNS)
     else:
         write_history(folder / "history.csv", state.history)
     save_weights(folder / "model.safetensors", model.state_dict())
@@ -129,7 +129,9 @@ def train(
     return state
 
 
-def epochs(loop: "Loop", state: State, name: str, shown: Progress) -> Iterator[dict[str, Any]]:
+def run_epochs(
+    loop: "EpochLoop", state: TrainingState, name: str, shown: Progress
+) -> Iterator[dict[str, Any]]:
     """Run the epochs that `state` still lacks, until the recipe's number or its patience is reached; yield
     the record of each.
 
@@ -139,7 +141,7 @@ def epochs(loop: "Loop", state: State, name: str, shown: Progress) -> Iterator[d
     recipe = loop.recipe
     while len(state.history) < recipe.epochs and not state.is_out_of(recipe.patience):
         record = loop.run_epoch(len(state.history), shown)
-        require_sound(record, recipe, name)
+        require_finite_losses(record, recipe, name)
         state.history.append(record)
         if recipe.patience is not None and state.best_epoch == record["epoch"]:
             state.best = {name: tensor.detach().clone() for name, tensor in loop.model.state_dict().items()}
@@ -160,7 +162,7 @@ def require_windows(batches: BatchSource, recipe: Recipe, name: str) -> None:
         )
 
 
-def require_sound(record: dict[str, Any], recipe: Recipe, name: str) -> None:
+def require_finite_losses(record: dict[str, Any], recipe: Recipe, name: str) -> None:
     for key, needed in (("train_loss", True), ("validation_loss", recipe.patience is not None)):
         if record[key] is None and needed:
             raise HeadscarpError(
@@ -177,16 +179,16 @@ def require_sound(record: dict[str, Any], recipe: Recipe, name: str) -> None:
 
 def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimiser == "sgd":
-        sgd = uncompiled(torch.optim.SGD)
+        sgd = without_compile_wrappers(torch.optim.SGD)
         return sgd(
             model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
         )
-    return uncompiled(torch.optim.Adam)(
+    return without_compile_wrappers(torch.optim.Adam)(
         model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
 
 
-def uncompiled(optimiser: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+def without_compile_wrappers(optimiser: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
     """The same optimiser without the wrappers by which torch keeps torch.compile out of it: their first call
     loads all of torch._dynamo, one to three seconds of CPU time, half of a short training."""
     bare = {
@@ -198,7 +200,7 @@ def uncompiled(optimiser: type[torch.optim.Optimizer]) -> type[torch.optim.Optim
     )
 
 
-class Loop:
+class EpochLoop:
     """One epoch at a time: a pass over training batches, then one over validation batches."""
 
     def __init__(
@@ -222,7 +224,7 @@ class Loop:
     def run_epoch(self, epoch: int, shown: Progress) -> dict[str, Any]:
         """Train and validate epoch `epoch` (from 0); return its line of history."""
         began = time.perf_counter()
-        torch.manual_seed(seed_of(self.seed, epoch))
+        torch.manual_seed(epoch_seed(self.seed, epoch))
         self.model.train()
         losses, accuracy = PixelMean(), PixelMean()
         for number, batch in enumerate(self.batches.training(epoch)):
@@ -309,13 +311,13 @@ class PixelMean:
         return float(self._sum / self._count) if float(self._count) else None
 
 
-def seed_of(seed: int, epoch: int) -> int:
+def epoch_seed(seed: int, epoch: int) -> int:
     """A seed for torch's generator, well mixed from both."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def save_checkpoint(
-    path: Path, fingerprint: str, model: nn.Module, optimiser: torch.optim.Optimizer, state: State
+    path: Path, fingerprint: str, model: nn.Module, optimiser: torch.optim.Optimizer, state: TrainingState
 ) -> None:
     record = {
         "fingerprint": fingerprint,
@@ -330,21 +332,23 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path, fingerprint: str, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
-) -> State:
+) -> TrainingState:
     """Put a checkpoint back into model and optimiser; a fresh state where there is none, it is another run's,
     or it cannot be read."""
     try:
         record = torch.load(path, map_location=device, weights_only=True)
     except Exception:  # whatever torch makes of a damaged file, the answer is to start again
-        return State()
+        return TrainingState()
     if record.get("fingerprint") != fingerprint:
-        return State()
+        return TrainingState()
     model.load_state_dict(record["model"])
     optimiser.load_state_dict(record["optimiser"])
-    return State(record["history"], record["best"])
+    return TrainingState(record["history"], record["best"])
 
 
-def write_history(path: Path, history: list[dict[str, Any]], columns: Sequence[str] = HISTORY) -> None:
+def write_history(
+    path: Path, history: list[dict[str, Any]], columns: Sequence[str] = HISTORY_COLUMNS
+) -> None:
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
@@ -385,17 +389,17 @@ def train_run(
     samples = open_samples(
         cube_folder, samples_folder, spec["channels"], statistics, spec.get("dates")
     ).with_share(share, spec["seed"])
-    spec = with_dates_read(spec, cube_folder)
+    spec = with_dates_of_cube(spec, cube_folder)
     require_classes(samples, spec["classes"], Path(cube_folder) / "label.npy")
     if start is not None and recipe.pretraining is not None:
         raise HeadscarpError(
             f"the run starts from the weights of {start}, which would undo recipe.pretraining; set "
             f"`pretraining: null`"
         )
-    model, batches, pretraining = prepare(spec, recipe, samples, place)
+    model, batches, pretraining = prepare_training(spec, recipe, samples, place)
     if start is not None:
-        start_from(model, start)
-    fingerprint = fingerprint_of(spec, Path(cube_folder), Path(samples_folder), start)
+        load_initial_weights(model, start)
+    fingerprint = fingerprint_of_run(spec, Path(cube_folder), Path(samples_folder), start)
     state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress, pretraining)
     write_json(
         Path(run_folder) / "run.json",
@@ -419,7 +423,7 @@ def train_run(
             "seconds": round(sum(record["seconds"] for record in (*pretraining, *state.history)), 3),
             "best_epoch": state.best_epoch,
             "weights": "best" if state.best is not None else "last",
-            "history": state.history[-HISTORY_TAIL:],
+            "history": state.history[-EPOCHS_IN_RECORD:],
         }
         | run_provenance(
             began, [*files_read_by_run(cube_folder, samples_folder), *filter(None, (start, statistics))]
@@ -427,7 +431,7 @@ def train_run(
     )
 
 
-def prepare(
+def prepare_training(
     spec: dict[str, Any], recipe: Recipe, samples: Samples, device: torch.device
 ) -> tuple[nn.Module, Batches, list[dict[str, Any]]]:
     """The network, on the device, and the batches of a run: a function of the spec's seed, whatever ran
@@ -454,7 +458,7 @@ def prepare(
         recipe.augment,
         recipe.jitter,
         weights,
-        spec.get("dates") == SHUFFLED,
+        spec.get("dates") == SHUFFLED_DATES,
     )
     model.to(device)
     if recipe.pretraining is None:
@@ -485,7 +489,7 @@ def tuned_recipe(recipe: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]
     return tuned
 
 
-def fingerprint_of(
+def fingerprint_of_run(
     spec: dict[str, Any], cube_folder: Path, samples_folder: Path, start: str | Path | None = None
 ) -> str:
     """A digest that changes with anything that training depends on; large files enter by size and time of

@@ -37,7 +37,7 @@ def load_network(run_folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     return model, record
 
 
-def start_from(model: nn.Module, path: str | Path) -> None:
+def load_initial_weights(model: nn.Module, path: str | Path) -> None:
     """Put the weights of another run's `model.safetensors` into `model`, in place.
 
     Raises:

@@ -17,32 +17,37 @@ from headscarp.samples.windows import SPLITS, Window, read_windows
 from headscarp.vocabulary import require_known
 
 BLOCKED = "blocked"
-REGION_OF = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
+REGION_CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 RELEASE_BYTES = 64 << 20
-LAST, ALL, SHUFFLED = DATES = ("last", "all", "shuffled")
+LAST_DATE, ALL_DATES, SHUFFLED_DATES = DATE_CHOICES = ("last", "all", "shuffled")
 
 
-class Scene:
+class NormalisedCube:
     """Chosen channels of a cube (time, channel, row, col), z-scored as they are read, one date at a time.
 
     Args:
-        cube: float32, usually a memory map; NaN is no data.
+        values: of the cube, float32, usually a memory map; NaN is no data.
         channels: positions of the chosen channels in the cube.
         mean, sd: one number for each chosen channel, or one for each date and channel, in its units; sd 0 (a
-        constant channel) counts as 1.
-        telling: which of the chosen channels tell by a value that a date was observed; none if not given.
+            constant channel) counts as 1.
+        observed_by: which of the chosen channels show by a value that a date was observed; none if not given.
     """
 
     # Planes of what is read that hold no values of channels.
-    flags = slice(0)
+    flag_planes = slice(0)
 
     def __init__(
-        self, cube: np.ndarray, channels: list[int], mean: list, sd: list, telling: list[bool] | None = None
+        self,
+        values: np.ndarray,
+        channels: list[int],
+        mean: list,
+        sd: list,
+        observed_by: list[bool] | None = None,
     ) -> None:
-        self.cube = cube
+        self.values = values
         self.channels = channels
-        self.telling = np.array(telling or [False] * len(channels))
-        by_date = (len(cube), len(channels), 1, 1)
+        self.observed_by = np.array(observed_by or [False] * len(channels))
+        by_date = (len(values), len(channels), 1, 1)
         spread = np.asarray(sd, np.float32)
         self._mean = np.broadcast_to(np.asarray(mean, np.float32)[..., None, None], by_date)
         self._sd = np.broadcast_to(np.where(spread == 0, np.float32(1), spread)[..., None, None], by_date)
@@ -50,11 +55,11 @@ class Scene:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.cube.shape[2:]
+        return self.values.shape[2:]
 
     def read(self, date: int, rows: slice, cols: slice) -> np.ndarray:
         """Standardised values (channel, row, col) float32 of one date; NaN stays NaN."""
-        values = np.stack([self.cube[date, channel, rows, cols] for channel in self.channels])
+        values = np.stack([self.values[date, channel, rows, cols] for channel in self.channels])
         self._release(values.nbytes)
         values -= self._mean[date]
         values /= self._sd[date]
@@ -62,7 +67,7 @@ class Scene:
 
     def read_pixels(self, date: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Standardised values (pixel, channel) float32 of single pixels; NaN stays NaN."""
-        values = np.stack([self.cube[date, channel, rows, cols] for channel in self.channels])
+        values = np.stack([self.values[date, channel, rows, cols] for channel in self.channels])
         return ((values - self._mean[date, :, 0]) / self._sd[date, :, 0]).T
 
     def has_data(self, values: np.ndarray) -> np.ndarray:
@@ -72,68 +77,71 @@ class Scene:
     def is_trainable(self, values: np.ndarray) -> np.ndarray:
         """Where (row, col) bool what `read` gave may count in a loss: in a cube of several dates not under
         the clouds of the date read."""
-        return self._is_observed(values) if len(self.cube) > 1 else np.ones(values.shape[1:], bool)
+        return self._is_observed(values) if len(self.values) > 1 else np.ones(values.shape[1:], bool)
 
     def _is_observed(self, values: np.ndarray) -> np.ndarray:
-        """Where (row, col) bool at least one telling channel of a date has a value; everywhere if there is
-        none."""
+        """Where (row, col) bool at least one channel of `observed_by` has a value at a date; everywhere if
+        there is none."""
         return (
-            ~np.isnan(values[self.telling]).all(0) if self.telling.any() else np.ones(values.shape[1:], bool)
+            ~np.isnan(values[self.observed_by]).all(0)
+            if self.observed_by.any()
+            else np.ones(values.shape[1:], bool)
         )
 
     def _release(self, count: int) -> None:
         """Give pages of the map that were read back to the system now and then, or they would count as memory
         of this process."""
         self._unreleased += count
-        mapped = getattr(self.cube, "_mmap", None)
+        mapped = getattr(self.values, "_mmap", None)
         if self._unreleased > RELEASE_BYTES and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
             self._unreleased = 0
 
 
-class Series(Scene):
+class NormalisedSeries(NormalisedCube):
     """The same, all dates of the cube at once.
 
     `read` gives (dates x (channels + 1), row, col) float32: date by date the standardised channels, NaN where
-    they have no data, and then a plane that is 1 where at least one of the telling channels was observed at
-    that date, else 0 (1 everywhere if none tells).
+    they have no data, and then a plane that is 1 where at least one channel of `observed_by` has a value at
+    that date, else 0 (1 everywhere if there is none).
     """
 
     @property
-    def flags(self) -> slice:
+    def flag_planes(self) -> slice:
         return slice(len(self.channels), None, len(self.channels) + 1)
 
     def read(self, date: int, rows: slice, cols: slice) -> np.ndarray:
         """All dates, whichever is asked for: the window of a label holds them all."""
         planes = []
-        for one in range(len(self.cube)):
-            values = super().read(one, rows, cols)
+        for each in range(len(self.values)):
+            values = super().read(each, rows, cols)
             planes += [values, self._is_observed(values)[None].astype(np.float32)]
         return np.concatenate(planes)
 
     def has_data(self, values: np.ndarray) -> np.ndarray:
         """Where (row, col) bool at least one date was observed."""
-        by_date = values.reshape(len(self.cube), -1, *values.shape[1:])
+        by_date = values.reshape(len(self.values), -1, *values.shape[1:])
         return ((by_date[:, -1] > 0) & ~np.isnan(by_date[:, :-1]).all(1)).any(0)
 
     def is_trainable(self, values: np.ndarray) -> np.ndarray:
         return self.has_data(values)
 
 
-def open_scene(
+def open_normalised(
     cube_folder: str | Path,
     samples_folder: str | Path,
     channels: list[str],
     statistics: str | Path | None = None,
     dates: str | None = None,
-) -> Scene:
+) -> NormalisedCube:
     """Open the cube's memory map with the normalisation of a set of samples, or that of another samples.json,
     `statistics`.
 
     `dates` is `last` (or None): one date at a time, normalised by statistics over all dates, or `all` or
-    `shuffled`: a `Series`, each date normalised by its own statistics where the samples have them (a channel
-    without a value at a date: by those over all dates). What tells that a date was observed are the chosen
-    channels out of which clouds were taken (a rain gauge works under them), or else all dated ones.
+    `shuffled`: a `NormalisedSeries`, each date normalised by its own statistics where the samples have them
+    (a channel without a value at a date: by those over all dates). What tells that a date was observed are
+    the chosen channels out of which clouds were taken (a rain gauge works under them), or else all dated
+    ones.
 
     Raises:
         HeadscarpError: a file is missing or truncated; a channel is not in the cube (the nearest name is
@@ -152,19 +160,22 @@ def open_scene(
         require_known(name, normalisation, f"{samples}: normalisation of channel")
     cube = open_array(Path(cube_folder) / "cube.npy")
     positions = [names.index(name) for name in channels]
-    dated, masked = ([entries[name].get(key, False) for name in channels] for key in ("dated", "masked"))
-    telling = [one and other for one, other in zip(dated, masked, strict=True)]
-    telling = telling if any(telling) else dated
+    dated = [entries[name].get("dated", False) for name in channels]
+    masked = [entries[name].get("masked", False) for name in channels]
+    cloud_free = [changes and hidden for changes, hidden in zip(dated, masked, strict=True)]
+    observed_by = cloud_free if any(cloud_free) else dated
     if not reads_series(dates):
         scale = [normalisation[name] for name in channels]
-        return Scene(cube, positions, [s["mean"] for s in scale], [s["sd"] for s in scale], telling)
+        return NormalisedCube(
+            cube, positions, [s["mean"] for s in scale], [s["sd"] for s in scale], observed_by
+        )
     by_channel = [
         scale_by_date(normalisation[name], len(cube), f"{samples}: channel '{name}'") for name in channels
     ]
     by_date = list(zip(*by_channel, strict=True))
-    return Series(
-        cube, positions, *([[s[key] for s in one] for one in by_date] for key in ("mean", "sd")), telling
-    )
+    means = [[scale["mean"] for scale in scales] for scales in by_date]
+    sds = [[scale["sd"] for scale in scales] for scales in by_date]
+    return NormalisedSeries(cube, positions, means, sds, observed_by)
 
 
 def reads_series(dates: str | None) -> bool:
@@ -173,7 +184,7 @@ def reads_series(dates: str | None) -> bool:
     Raises:
         HeadscarpError: it is none of last, all and shuffled.
     """
-    return require_known(dates or LAST, DATES, "dates") != LAST
+    return require_known(dates or LAST_DATE, DATE_CHOICES, "dates") != LAST_DATE
 
 
 def scale_by_date(scale: dict[str, Any], dates: int, name: str) -> list[dict[str, float]]:
@@ -184,10 +195,10 @@ def scale_by_date(scale: dict[str, Any], dates: int, name: str) -> list[dict[str
             f"{name} is normalised at {len(by_date)} dates, but the cube has {dates}; use samples of as "
             f"many dates"
         )
-    return [one or scale for one in by_date]
+    return [own or scale for own in by_date]
 
 
-def with_dates_read(spec: dict[str, Any], cube_folder: str | Path) -> dict[str, Any]:
+def with_dates_of_cube(spec: dict[str, Any], cube_folder: str | Path) -> dict[str, Any]:
     """A run's or a search's specification with `dates_read`, the ISO dates of the cube, if it reads them
     all."""
     return (
@@ -199,10 +210,10 @@ def with_dates_read(spec: dict[str, Any], cube_folder: str | Path) -> dict[str, 
 
 @dataclass(frozen=True)
 class Samples:
-    """Windows of a scene with labels: `windows` maps a split to an int array (window, [row, col, size,
+    """Windows of a cube with labels: `windows` maps a split to an int array (window, [row, col, size,
     date])."""
 
-    scene: Scene
+    cube: NormalisedCube
     label: np.ndarray
     regions: np.ndarray
     protocol: str
@@ -212,22 +223,22 @@ class Samples:
         """One window: image (plane, row, col) float32 with no data as 0 (the mean), target uint8 and mask
         bool, both (row, col).
 
-        The planes are the channels, or those of a `Series`. The mask leaves out pixels that are unmapped or
-        never used; under protocol blocked, those outside the split's region; and, in a cube of several dates,
-        those that are observed at none of the dates read.
+        The planes are the channels, or those of a `NormalisedSeries`. The mask leaves out pixels that are
+        unmapped or never used; under protocol blocked, those outside the split's region; and, in a cube of
+        several dates, those that are observed at none of the dates read.
         """
         row, col, size, date = (int(n) for n in self.windows[split][index])
         rows, cols = slice(row, row + size), slice(col, col + size)
-        image = self.scene.read(date, rows, cols)
+        image = self.cube.read(date, rows, cols)
         target, mask = self._target(rows, cols, split)
-        mask &= self.scene.is_trainable(image)
+        mask &= self.cube.is_trainable(image)
         np.nan_to_num(image, copy=False)
         return image, target, mask
 
     def _target(self, rows: slice, cols: slice, split: str) -> tuple[np.ndarray, np.ndarray]:
         label, region = self.label[rows, cols], self.regions[rows, cols]
         mask = (label != UNMAPPED) & (
-            region == REGION_OF[split] if self.protocol == BLOCKED else region != UNUSED
+            region == REGION_CODES[split] if self.protocol == BLOCKED else region != UNUSED
         )
         return np.where(mask, label, 0), mask
 
@@ -266,18 +277,19 @@ def open_samples(
     statistics: str | Path | None = None,
     dates: str | None = None,
 ) -> Samples:
-    """Open a cube with the windows of one protocol; for `statistics`, `dates` and errors see `open_scene`."""
+    """Open a cube with the windows of one protocol; for `statistics`, `dates` and errors see
+    `open_normalised`."""
     cube_folder, samples_folder = Path(cube_folder), Path(samples_folder)
     return Samples(
-        scene=open_scene(cube_folder, samples_folder, channels, statistics, dates),
+        cube=open_normalised(cube_folder, samples_folder, channels, statistics, dates),
         label=open_array(cube_folder / "label.npy"),
         regions=open_array(samples_folder / "regions.npy"),
         protocol=read_json(samples_folder / "samples.json")["protocol"],
-        windows=by_split(read_windows(samples_folder / "windows.csv")),
+        windows=windows_by_split(read_windows(samples_folder / "windows.csv")),
     )
 
 
-def by_split(windows: Iterable[Window]) -> dict[str, np.ndarray]:
+def windows_by_split(windows: Iterable[Window]) -> dict[str, np.ndarray]:
     """Windows as int arrays (window, [row, col, size, date]), one for each split."""
     found: dict[str, list[tuple[int, ...]]] = {split: [] for split in SPLITS}
     for window in windows:

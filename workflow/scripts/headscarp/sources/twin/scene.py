@@ -7,11 +7,11 @@ from scipy import ndimage
 from shapely.geometry import LineString
 
 from headscarp.sources.twin import region as regions
-from headscarp.sources.twin.cover import BUILT, WATER, Ground, land_cover, vegetation
+from headscarp.sources.twin.cover import BUILT, WATER, CoverFactors, land_cover, vegetation
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.geography import distance_to, fault_line, mapped_area, river_lines, to_map
 from headscarp.sources.twin.reflectance import simulate_bands
-from headscarp.sources.twin.region import Region, block_mean, refined
+from headscarp.sources.twin.region import RegionLayers, block_mean, refined
 from headscarp.sources.twin.routing import drain, fill_depressions
 from headscarp.sources.twin.slides import factor_of_safety, imprint, place_slides
 from headscarp.sources.twin.spec import COARSE_FACTOR, TwinSpec
@@ -23,7 +23,7 @@ _RIVER_WIDTH, _WIDE_M = 3, 4e5
 
 
 @dataclass(frozen=True)
-class Scene:
+class SimulatedSite:
     """A simulated site.
 
     bands: (band, row, col) float32 reflectance, named by `spec.bands`; dem: (row, col) float32 m on
@@ -43,15 +43,16 @@ class Scene:
     safety: np.ndarray
     rivers: list[LineString]
     faults: list[LineString]
-    region: Region | None
+    region: RegionLayers | None
 
 
 @dataclass(frozen=True)
 class Landscape:
     """A site before its image is taken.
 
-    dem, lithology, instances, mapped and safety as in `Scene`; ground: what land cover depends on; plants:
-    classes of `cover.vegetation`. rivers, fault: lines (n, 2) in rows and columns of the DEM's grid. Of a
+    dem, lithology, instances, mapped and safety as in `SimulatedSite`; ground: what land cover depends on;
+    plants: classes of `cover.vegetation`. rivers, fault: lines (n, 2) in rows and columns of the DEM's grid.
+    Of a
     region: its terrain's units, roads as lines and as a mask, and annual rain; None for a site without.
     """
 
@@ -60,7 +61,7 @@ class Landscape:
     instances: np.ndarray
     mapped: np.ndarray
     safety: np.ndarray
-    ground: Ground
+    ground: CoverFactors
     plants: np.ndarray
     rivers: list[np.ndarray]
     fault: np.ndarray
@@ -70,19 +71,19 @@ class Landscape:
     rain: np.ndarray | None
 
 
-def generators(seed: int) -> dict[str, np.random.Generator]:
+def part_generators(seed: int) -> dict[str, np.random.Generator]:
     """One generator per part of a scene, so that a change to one part leaves the others as they were."""
     parts = ("terrain", "fault", "outline", "slides", "cover", "image", "places", "rain", "soil", "district")
     return dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
 
 
-def simulate(spec: TwinSpec, seed: int) -> Scene:
+def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
     """Simulate a site; the same spec and seed give the same scene.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area.
     """
-    of = generators(seed)
+    of = part_generators(seed)
     land = build_landscape(spec, of)
     slides = land.instances > 0
     cover = land_cover(
@@ -98,7 +99,7 @@ def simulate(spec: TwinSpec, seed: int) -> Scene:
             regions.block_majority(use, COARSE_FACTOR),
         )
         units = regions.block_majority(land.units, COARSE_FACTOR)
-        region = Region(
+        region = RegionLayers(
             land.rain,
             coarse_dem,
             regions.soils(of["soil"], units, coarse_dem, coarse_use),
@@ -110,7 +111,7 @@ def simulate(spec: TwinSpec, seed: int) -> Scene:
             district,
             regions.survey(spec, of["district"], land.instances, district),
         )
-    return Scene(
+    return SimulatedSite(
         spec,
         bands,
         land.dem,
@@ -126,7 +127,7 @@ def simulate(spec: TwinSpec, seed: int) -> Scene:
 
 
 def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Landscape:
-    """Terrain, mapped area, slides and plants of a site, from the `generators` of its seed.
+    """Terrain, mapped area, slides and plants of a site, from the `part_generators` of its seed.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area.
@@ -179,7 +180,7 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
         )
         road_mask = cells_of_lines([line * factor for line in roads], shape)
         road_distance = distance_to(road_mask, resolution).astype(real)
-        ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
+        ground = CoverFactors(elevation, slope, aspect, river_distance, water, lithology)
         plants = vegetation(
             spec, of["cover"], ground, mapped, regions.remoteness(spec, of["places"], places, road_distance)
         )
@@ -209,7 +210,7 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     )
     elevation = resample_to(dem, shape, factor)
     slope, aspect = slope_and_aspect(elevation, resolution)
-    ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
+    ground = CoverFactors(elevation, slope, aspect, river_distance, water, lithology)
     if plants is None:
         plants = vegetation(spec, of["cover"], ground, mapped, ground.river_distance / 800)
     return Landscape(

@@ -24,7 +24,7 @@ from headscarp.sources.twin.reflectance import (
     sunlight,
 )
 from headscarp.sources.twin.region import annual_rain
-from headscarp.sources.twin.scene import Landscape, build_landscape, generators
+from headscarp.sources.twin.scene import Landscape, build_landscape, part_generators
 from headscarp.sources.twin.series_spec import SeriesDate, SeriesSpec
 from headscarp.sources.twin.spec import EARTHQUAKE
 
@@ -83,7 +83,7 @@ class Lasting:
 
 
 @dataclass(frozen=True)
-class Series:
+class SimulatedSeries:
     """A site and its course in time.
 
     land: the landscape with all slides up to the last date; cover: (row, col) land cover without slides and
@@ -113,13 +113,13 @@ class Observation:
     bareness: np.ndarray
 
 
-def build_series(spec: SeriesSpec, seed: int) -> Series:
+def build_series(spec: SeriesSpec, seed: int) -> SimulatedSeries:
     """Simulate a site and the course of its slides; the same spec and seed give the same series.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area.
     """
-    of = generators(seed)
+    of = part_generators(seed)
     site = spec.site
     land = build_landscape(site, of)
     snowless = replace(site, snow_line_m=None)
@@ -129,10 +129,12 @@ def build_series(spec: SeriesSpec, seed: int) -> Series:
     )
     rng = np.random.default_rng([seed, 1])
     started, greening = _start_years(spec, rng), _greening_years(spec, rng, land)
-    return Series(spec, seed, land, cover, started, greening, _lasting(spec, rng, of["rain"], land, cover))
+    return SimulatedSeries(
+        spec, seed, land, cover, started, greening, _lasting(spec, rng, of["rain"], land, cover)
+    )
 
 
-def observation(series: Series, name: str) -> Observation:
+def observation(series: SimulatedSeries, name: str) -> Observation:
     """The image of the date called `name`, its clouds and the rain of its year; the same whichever dates were
     simulated before."""
     spec, ground, date, lasting = series.spec, series.land.ground, series.spec.dates[name], series.lasting
@@ -222,7 +224,7 @@ def _lasting(
     )
 
 
-def _cover_at(series: Series, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:
+def _cover_at(series: SimulatedSeries, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:
     """Land cover (row, col) at a date: bars along a river that is wider in wet years, and snow above the line
     of the date."""
     ground, lasting = series.land.ground, series.lasting
@@ -240,7 +242,7 @@ def _cover_at(series: Series, rng: np.random.Generator, date: SeriesDate) -> np.
 
 
 def _surface_at(
-    series: Series, rng: np.random.Generator, date: SeriesDate, cover: np.ndarray
+    series: SimulatedSeries, rng: np.random.Generator, date: SeriesDate, cover: np.ndarray
 ) -> tuple[Surface, np.ndarray]:
     """What a date's reflectance is mixed from, and the bare share (row, col) of slides and of what looks like
     them."""
@@ -271,7 +273,7 @@ def _surface_at(
     return Surface(cover, vigour, built, bare, bareness[bare], brightness[bare], hardness[bare]), bareness
 
 
-def _bare_shares(series: Series, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:
+def _bare_shares(series: SimulatedSeries, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:
     """Bare share (1 + patch + slide,) of each patch and slide at a date relative to its fresh state; 0 before
     a slide starts."""
     lasting, patches = series.lasting, series.lasting.behaviour.size

@@ -44,8 +44,9 @@ UNCHANGED, GROWN, NEW = "unchanged", "grown", "new"
 
 @dataclass(frozen=True)
 class Slide:
-    """A landslide: number from 1; UNCHANGED, GROWN or NEW; its reach at each image, the depth (see `Ground`)
-    up to which it has come, negative before it starts; whether a sand-proof net covers part of it."""
+    """A landslide: number from 1; UNCHANGED, GROWN or NEW; its reach at each image, the depth (see
+    `ValleyGround`) up to which it has come, negative before it starts; whether a sand-proof net covers part
+    of it."""
 
     number: int
     status: str
@@ -54,7 +55,7 @@ class Slide:
 
 
 @dataclass(frozen=True)
-class Ground:
+class ValleyGround:
     """The ground in cells of `PIXEL_M`, arrays (row, col) of `spec.cells` a side.
 
     elevation: bare ground, m, float32; height: of trees and buildings above it, m, float32; base: classes
@@ -96,7 +97,7 @@ class Ground:
         return np.where(instances > 0, LANDSLIDE, self.base).astype(np.uint8)
 
 
-def build_ground(spec: VhrSpec, seed: int) -> Ground:
+def build_ground(spec: VhrSpec, seed: int) -> ValleyGround:
     """Simulate the ground; the same spec and seed give the same ground.
 
     Raises:
@@ -115,7 +116,7 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
     elevation, floor = _valley(spec, of["terrain"], axis_distance)
     mine = np.zeros(shape, bool)
     if spec.mine is not None:
-        elevation, mine = _dug(spec, of["terrain"], elevation)
+        elevation, mine = _carve_mine(spec, of["terrain"], elevation)
     slope, _ = slope_and_aspect(elevation, _TERRAIN_M)
 
     roads = _roads(spec, of["roads"], course, elevation, floor)
@@ -129,7 +130,7 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
         spec, of["slides"], elevation, slope, ndimage.binary_dilation(busy | mine, iterations=3)
     )
     elevation = elevation + imprint(elevation, instances, _TERRAIN_M, 1.0)
-    slides = _fates(spec, of["fate"], instances, statuses)
+    slides = _slide_histories(spec, of["fate"], instances, statuses)
     owner, depth = _depths(of["fate"], instances, fine)
 
     slope, aspect = slope_and_aspect(ndimage.gaussian_filter(elevation, 2.0), _TERRAIN_M)
@@ -145,7 +146,7 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
     for mask, code in ((water, WATER), (road, ROAD), (roof > 0, BUILDING)):
         base[mask] = code
     height = np.where(base == VEGETATION, crown_height, height).astype(np.float32)
-    return Ground(
+    return ValleyGround(
         spec,
         _finer(elevation, fine),
         height,
@@ -202,7 +203,9 @@ def _valley(
     return spec.valley_floor_m + surface - surface.min(), beyond < 0
 
 
-def _dug(spec: VhrSpec, rng: np.random.Generator, elevation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _carve_mine(
+    spec: VhrSpec, rng: np.random.Generator, elevation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The mine: benches cut into the slope inside an uneven ellipse, and its mask."""
     rows, cols = np.indices(elevation.shape) * _TERRAIN_M
     (x, y), (long, short) = spec.mine, _MINE
@@ -300,7 +303,7 @@ def _place(
     return instances, statuses
 
 
-def _fates(
+def _slide_histories(
     spec: VhrSpec, rng: np.random.Generator, instances: np.ndarray, statuses: list[str]
 ) -> tuple[Slide, ...]:
     """Reach of each slide at each image, and which lie under nets: the largest of those that do not move."""

@@ -21,10 +21,10 @@ from headscarp.sources.twin.vhr import (
     ROAD,
     VEGETATION,
     WATER,
-    Ground,
+    ValleyGround,
     build_ground,
 )
-from headscarp.sources.twin.vhr_image import observe, observed_cells, scene_at, seen_classes, texture_of
+from headscarp.sources.twin.vhr_image import lit_ground, observe, observed_cells, seen_classes, texture_of
 from headscarp.sources.twin.vhr_spec import BANDS, PIXEL_M, SENSORS, VhrImage, VhrSpec
 from headscarp.sources.twin.write import polygons, write_vectors
 
@@ -32,7 +32,7 @@ from headscarp.sources.twin.write import polygons, write_vectors
 _DEM_ERROR_M, _NDVI_ERROR = 0.3, 0.02
 
 
-def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> Ground:
+def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> ValleyGround:
     """Simulate a scene and write the files of `files.raw_files` into `folder`, byte-identical for equal
     `spec` and `seed`.
 
@@ -47,7 +47,7 @@ def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> Ground:
     for date, (suffix, image) in enumerate(zip(suffixes(spec.images), spec.images.values(), strict=True)):
         instances = ground.instances_at(date)
         cells = observed_cells(spec, image, np.where(instances > 0, 0, ground.height))
-        rgb = observe(scene_at(ground, texture, image, instances), image, cells, [seed, 2, date])
+        rgb = observe(lit_ground(ground, texture, image, instances), image, cells, [seed, 2, date])
         classes, seen = (seen_classes(values, cells) for values in (ground.classes_at(instances), instances))
         grid = spec.grid(image.resolution_m)
         write_cog(
@@ -102,13 +102,13 @@ def _resolutions(spec: VhrSpec) -> dict[str, dict[str, float]]:
     }
 
 
-def _started(ground: Ground) -> dict[int, str]:
+def _started(ground: ValleyGround) -> dict[int, str]:
     """Date of the first image that shows each slide; slides of the first image may be older."""
     dates = [image.date for image in ground.spec.images.values()]
     return {slide.number: dates[int(np.argmax(np.array(slide.reach) > 0))] for slide in ground.slides}
 
 
-def _write_topography(folder: Path, ground: Ground, seed: int, source: str) -> None:
+def _write_topography(folder: Path, ground: ValleyGround, seed: int, source: str) -> None:
     """The elevation model and the NDVI: means over their cells, with errors."""
     spec, rng = ground.spec, np.random.default_rng([seed, 3])
     dem_grid, ndvi_grid = spec.grid(spec.dem_resolution_m), spec.grid(spec.ndvi_resolution_m)
@@ -124,7 +124,7 @@ def _write_topography(folder: Path, ground: Ground, seed: int, source: str) -> N
     write_layer(folder / "ndvi.tif", Layer("ndvi", ndvi.astype(np.float32), ndvi_grid, "1", source))
 
 
-def _write_features(folder: Path, ground: Ground) -> None:
+def _write_features(folder: Path, ground: ValleyGround) -> None:
     """Outlines of what lies on the ground, in the scene and as it is (no image's error of position)."""
     spec = ground.spec
     grid = spec.grid(PIXEL_M)
@@ -154,7 +154,7 @@ def _statistics(image: VhrImage, classes: np.ndarray, areas: list[float]) -> dic
     }
 
 
-def _changes(ground: Ground) -> dict[str, object]:
+def _changes(ground: ValleyGround) -> dict[str, object]:
     """Slides by what befell them between each image and the next, and slopes (degrees) by class, on the
     ground as it is."""
     spec, pixel = ground.spec, PIXEL_M**2

@@ -20,7 +20,7 @@ from headscarp.sources.twin.cover import NAMES
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.geography import to_map
 from headscarp.sources.twin.region import LAND_USE, SOILS, rain_factor, size_class, slip_volume
-from headscarp.sources.twin.scene import Scene, simulate
+from headscarp.sources.twin.scene import SimulatedSite, simulate_site
 from headscarp.sources.twin.spec import TwinSpec
 from headscarp.sources.twin.strata import UNITS
 
@@ -28,7 +28,7 @@ from headscarp.sources.twin.strata import UNITS
 _GEOPACKAGE_DATE = "2000-01-01T00:00:00.000Z"
 
 
-def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
+def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> SimulatedSite:
     """Simulate a site and write its raw layers into `folder`, byte-identical for equal `spec` and `seed`.
 
     Writes the files of `files.raw_files`.
@@ -36,7 +36,7 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     Raises:
         HeadscarpError: the slides do not fit into the study area, or the disk is full.
     """
-    scene = simulate(spec, seed)
+    scene = simulate_site(spec, seed)
     folder = Path(folder)
     source = f"simulated (headscarp twin, seed {seed}); no measurement"
     write_cog(
@@ -75,7 +75,7 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     return scene
 
 
-def _write_region(folder: Path, scene: Scene, source: str) -> None:
+def _write_region(folder: Path, scene: SimulatedSite, source: str) -> None:
     """The layers of a scene's region."""
     spec, region = scene.spec, scene.region
     coarse = spec.coarser_grid(spec.coarse_factor)
@@ -114,7 +114,7 @@ def _write_region(folder: Path, scene: Scene, source: str) -> None:
     )
 
 
-def statistics(scene: Scene) -> dict[str, object]:
+def statistics(scene: SimulatedSite) -> dict[str, object]:
     """What the scene turned out to be, in the units of the site table."""
     pixel_km2 = scene.spec.resolution_m**2 / 1e6
     slope, _ = slope_and_aspect(
