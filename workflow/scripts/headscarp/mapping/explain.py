@@ -69,7 +69,7 @@ def module_outputs(model: SegmentationNetwork, window: Tensor) -> list[ModuleOut
     finally:
         for hook in hooks:
             hook.remove()
-    return [made for made in calls if made and names.count(made.name) == 1]
+    return [output for output in calls if output and names.count(output.name) == 1]
 
 
 def explained_layers(model: SegmentationNetwork, bands: int, classes: int) -> dict[str, str]:
@@ -81,8 +81,8 @@ def explained_layers(model: SegmentationNetwork, bands: int, classes: int) -> di
     coarse maps.
     """
     side = 4 * model.size_multiple
-    made = module_outputs(model, torch.zeros(1, bands, side, side, device=next(model.parameters()).device))
-    maps = [one for one in made if one.maps != classes]
+    outputs = module_outputs(model, torch.zeros(1, bands, side, side, device=next(model.parameters()).device))
+    maps = [one for one in outputs if one.maps != classes]
     smallest = min(one.height for one in maps)
     encoder = max((one.maps, index) for index, one in enumerate(maps) if one.height == smallest)[1]
     return {"decoder": maps[-1].name, "encoder": maps[encoder].name}
@@ -165,11 +165,11 @@ def explain_run(
             in the test region, or the device does not exist.
     """
     run_folder, cube_folder, samples_folder = Path(run_folder), Path(cube_folder), Path(samples_folder)
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     model, record = load_network(run_folder)
     spec = record["spec"]
-    model.to(place).eval()
+    model.to(torch_device).eval()
     cube = open_normalised(
         cube_folder, samples_folder, spec["channels"], record.get("statistics"), spec.get("dates")
     )
@@ -180,7 +180,7 @@ def explain_run(
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in (*EXPLAINED, "probability")}
     layers: dict[str, str] = {}
     for window in windows:
-        image = load_window(cube, window).to(place)
+        image = load_window(cube, window).to(torch_device)
         layers = layers or explained_layers(model, image.shape[1], spec["classes"])
         slides = torch.from_numpy(crop(label, window) == LANDSLIDE)
         for name, layer in layers.items():

@@ -52,12 +52,12 @@ def map_run(
     """
     run_folder, cube_folder = Path(run_folder), Path(cube_folder)
     out_folder = run_folder if out_folder is None else Path(out_folder)
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     model, record = load_network(run_folder)
     spec = record["spec"]
     require_dates(spec, cube_folder, run_folder)
-    model.to(place, memory_format=torch.channels_last)
+    model.to(torch_device, memory_format=torch.channels_last)
     cube = open_normalised(
         cube_folder,
         samples_folder,
@@ -65,15 +65,15 @@ def map_run(
         statistics or record.get("statistics"),
         spec.get("dates"),
     )
-    precision = choose_precision(spec["recipe"]["precision"], place)
-    strips = predict_strips(model, cube, place, precision, date, tiling, batch)
+    precision = choose_precision(spec["recipe"]["precision"], torch_device)
+    strips = predict_strips(model, cube, torch_device, precision, date, tiling, batch)
     network = spec["network"]["name"]
     began = time.perf_counter()
     grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
     write_map_rasters(
         out_folder, strips, spec["classes"], grid, f"headscarp: {network}, seed {record['seed']}"
     )
-    write_map_record(out_folder, time.perf_counter() - began, cube.shape, device_name(place))
+    write_map_record(out_folder, time.perf_counter() - began, cube.shape, device_name(torch_device))
 
 
 def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> None:

@@ -35,19 +35,21 @@ def map_susceptibility(
         HeadscarpError: the run is not complete, a file of the cube or the cells is missing, or the device
         does not exist.
     """
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
     models, record = load_fold_networks(run_folder, cells.folds)
     began = time.perf_counter()
     bands = [
         susceptibility_map(
-            model.to(place), scaled_factors(cube, cells, fold, record["spec"]["channels"]), place
+            model.to(torch_device),
+            scaled_factors(cube, cells, fold, record["spec"]["channels"]),
+            torch_device,
         )
         for fold, model in enumerate(models)
     ]
     write_susceptibility(Path(run_folder), bands, cube, record["spec"]["network"]["name"], record["seed"])
-    write_map_record(Path(run_folder), time.perf_counter() - began, bands[0].shape, device_name(place))
+    write_map_record(Path(run_folder), time.perf_counter() - began, bands[0].shape, device_name(torch_device))
 
 
 def write_susceptibility(

@@ -499,8 +499,8 @@ def scene_subsets(
             "sampling.split.kind is scenes, but the site holds only one; use it for a site that joins "
             "scenes, or blocks"
         )
-    split, places = spec.split, {scene["name"]: slices_of_scene(scene) for scene in scenes}
-    test = label[places[require_known(split.test, places, "sampling.split.test: scene")]]
+    split, slices = spec.split, {scene["name"]: slices_of_scene(scene) for scene in scenes}
+    test = label[slices[require_known(split.test, slices, "sampling.split.test: scene")]]
     if not (test == LANDSLIDE).any():
         raise HeadscarpError(
             f"sampling.split.test: scene '{split.test}' has no landslide, so nothing can be scored on "
@@ -514,21 +514,21 @@ def scene_subsets(
             f"{spec.window}; make sampling.window smaller or leave out another scene"
         )
     if isinstance(split.validation, str):
-        require_known(split.validation, places, "sampling.split.validation: scene")
+        require_known(split.validation, slices, "sampling.split.validation: scene")
         codes = {split.test: TEST, split.validation: VALIDATION}
-        yield paint_scenes(label.shape, places, {name: codes.get(name, TRAIN) for name in places})
+        yield paint_scenes(label.shape, slices, {name: codes.get(name, TRAIN) for name in slices})
         return
     others = np.full_like(label, UNMAPPED)
-    for name, place in places.items():
+    for name, part in slices.items():
         if name != split.test:
-            others[place] = label[place]
+            others[part] = label[part]
     for blocks in block_assignments(
         others, sides_of_blocks(spec), (1 - split.validation, split.validation), spec.buffer, rng
     ):
         yield paint_scenes(
             label.shape,
-            places,
-            {name: TEST if name == split.test else blocks[place] for name, place in places.items()},
+            slices,
+            {name: TEST if name == split.test else blocks[part] for name, part in slices.items()},
         )
 
 
@@ -538,12 +538,12 @@ def slices_of_scene(scene: Mapping[str, Any]) -> tuple[slice, slice]:
 
 
 def paint_scenes(
-    shape: tuple[int, int], places: Mapping[str, tuple[slice, slice]], codes: Mapping[str, Any]
+    shape: tuple[int, int], slices: Mapping[str, tuple[slice, slice]], codes: Mapping[str, Any]
 ) -> np.ndarray:
     """Subsets (row, col) with a code, or an array of codes, for each scene and UNUSED between them."""
     subsets = np.full(shape, UNUSED, np.uint8)
-    for name, place in places.items():
-        subsets[place] = codes[name]
+    for name, part in slices.items():
+        subsets[part] = codes[name]
     return subsets
 
 

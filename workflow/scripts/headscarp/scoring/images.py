@@ -84,20 +84,20 @@ def image_scores(
             col) of the pixels that pooled scores count. windows: of all subsets. threshold: landslide is
             mapped at it and above, as for the pooled scores.
     """
-    rows, pixels, places = [], [], []
+    rows, pixels, cells = [], [], []
     columns = probability.shape[1]
     for window in windows:
-        place = np.s_[window.row : window.row + window.size, window.col : window.col + window.size]
-        inside = scored[place]
+        part = np.s_[window.row : window.row + window.size, window.col : window.col + window.size]
+        inside = scored[part]
         if window.split != "test" or not inside.any():
             continue
-        truth = label[place][inside] == LANDSLIDE
-        rows.append(scores_of_image(probability[place][inside], truth, threshold))
+        truth = label[part][inside] == LANDSLIDE
+        rows.append(scores_of_image(probability[part][inside], truth, threshold))
         pixels.append((np.count_nonzero(truth), np.count_nonzero(~truth)))
         row, col = ((corner + window.size // 2) // window.size for corner in (window.row, window.col))
-        places.append(row * columns + col)
+        cells.append(row * columns + col)
     return (
-        ImageScores(np.array(rows), np.array(pixels, np.int64), np.array(places, np.int64)) if rows else None
+        ImageScores(np.array(rows), np.array(pixels, np.int64), np.array(cells, np.int64)) if rows else None
     )
 
 

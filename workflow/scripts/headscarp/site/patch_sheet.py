@@ -134,7 +134,7 @@ def build_sheet(
         )
         label = files.enter_context(blank_array(out / "label.npy", np.uint8, sheet.shape, UNMAPPED))
         instances = files.enter_context(blank_array(out / "instances.npy", np.int32, sheet.shape, 0))
-        lines, places = zip(*write_patches(patches, sheet, first.shape, cube, label, instances), strict=True)
+        lines, grids = zip(*write_patches(patches, sheet, first.shape, cube, label, instances), strict=True)
     with (
         atomic_path(out / "patches.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as stream,
@@ -145,7 +145,7 @@ def build_sheet(
     grid = Grid(CRS, Affine(resolution_m, 0, 0, 0, -resolution_m, 0), *sheet.shape)
     header = {"site": name, "data": data, "grid": grid.to_record(), "dates": dates_of(len(first))}
     described = {"channels": [asdict(channel) for channel in channels], "classes": None}
-    sizes = {resolution_of(place) for place in places if place}
+    sizes = {resolution_of(patch_grid) for patch_grid in grids if patch_grid}
     size = {"count": sheet.count, "height": sheet.height, "width": sheet.width, "gap": GAP}
     write_json(
         out / "cube.json",

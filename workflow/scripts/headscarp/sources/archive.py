@@ -96,11 +96,13 @@ def is_reachable(
         ]
     if not absent or is_offline():
         return not absent
-    places = [place for place in addresses_of(absent[0].url, mirror) if "://" in place]
+    addresses = [address for address in addresses_of(absent[0].url, mirror) if "://" in address]
     answers: list[bool] = []
     askers = [
-        threading.Thread(target=lambda place=place: answers.append(answers_at(place, timeout)), daemon=True)
-        for place in places
+        threading.Thread(
+            target=lambda address=address: answers.append(answers_at(address, timeout)), daemon=True
+        )
+        for address in addresses
     ]
     for asker in askers:
         asker.start()

@@ -188,12 +188,12 @@ def addresses_of(url: str, mirror: str | None) -> list[str]:
     path = url.split("://", 1)[1]
     if "://" not in mirror:
         return [str(Path(mirror).expanduser() / path), url]
-    places = [f"{mirror.rstrip('/')}/{path}"]
+    addresses = [f"{mirror.rstrip('/')}/{path}"]
     # a plain file server decodes the path once, but the files keep the percent signs of the URL in their
     # names
     if "%" in path:
-        places.append(f"{mirror.rstrip('/')}/{path.replace('%', '%25')}")
-    return [*places, url]
+        addresses.append(f"{mirror.rstrip('/')}/{path.replace('%', '%25')}")
+    return [*addresses, url]
 
 
 @contextmanager
@@ -463,7 +463,7 @@ class Progress:
             disable=not sys.stderr.isatty(),
             leave=False,
         )
-        self.told = time.monotonic()
+        self.last_line = time.monotonic()
 
     def __enter__(self) -> "Progress":
         return self
@@ -474,8 +474,8 @@ class Progress:
     def add(self, count: int) -> None:
         self.bar.update(count)
         self.count += count
-        if self.bar.disable and time.monotonic() - self.told >= SECONDS_BETWEEN_LINES:
-            self.told = time.monotonic()
+        if self.bar.disable and time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
+            self.last_line = time.monotonic()
             of_all = f" of {self.total / 1e6:.1f}" if self.total else ""
             logging.info("%s: %.1f%s MB", self.name, self.count / 1e6, of_all)
 

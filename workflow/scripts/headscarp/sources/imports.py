@@ -497,9 +497,9 @@ def part_of_tiles(
     packed = bool((scales != [[1], [0]]).any())
     dtype, nodata = kind_of_cells(sources, paths, packed)
     if packed:
-        told = ", ".join(sorted({f"x {scale:g} + {offset:g}" for scale, offset in scales.T}))
+        packings = ", ".join(sorted({f"x {scale:g} + {offset:g}" for scale, offset in scales.T}))
         notes.append(
-            f"{paths[0].name}: its bands are to be scaled; the values are stored numbers {told}, as float32"
+            f"{paths[0].name}: its bands are to be scaled; the values are stored numbers {packings}, as float32"
         )
     own_mask = (
         len(sources) == 1

@@ -168,11 +168,11 @@ def curved(data: xarray.Dataset, array: xarray.DataArray) -> dict[str, str] | No
 
 def is_axis(coordinate: xarray.DataArray, kind: str) -> bool:
     """Whether a coordinate is that along x or y, by its standard name, axis, units or name."""
-    told = coordinate.attrs
+    attributes = coordinate.attrs
     return (
-        told.get("standard_name") in STANDARD_NAMES[kind]
-        or str(told.get("axis", "")).lower() == kind
-        or told.get("units") == UNITS[kind]
+        attributes.get("standard_name") in STANDARD_NAMES[kind]
+        or str(attributes.get("axis", "")).lower() == kind
+        or attributes.get("units") == UNITS[kind]
         or str(coordinate.name).lower() in NAMES[kind]
     )
 
@@ -190,17 +190,17 @@ def steps_of(array: xarray.DataArray, time: Any, path: Path) -> tuple[xarray.Dat
                 f"{path}: {array.name} has no times, so the key `time` chooses nothing; remove it"
             )
         return array, [str(array.name)]
-    told = [time_text(value) for value in array[steps].values]
+    labels = [time_text(value) for value in array[steps].values]
     wanted = "" if time is None else str(time).replace(" ", "T")
-    chosen = [number for number, text in enumerate(told) if text.startswith(wanted)]
+    chosen = [number for number, text in enumerate(labels) if text.startswith(wanted)]
     if not chosen:
         raise HeadscarpError(
-            f"{path}: no step of {array.name} is of the time {time}; its {len(told)} steps run from "
-            f"{told[0]} to {told[-1]}"
+            f"{path}: no step of {array.name} is of the time {time}; its {len(labels)} steps run from "
+            f"{labels[0]} to {labels[-1]}"
         )
-    midnight = all(text.endswith("T00:00:00") for text in told)
+    midnight = all(text.endswith("T00:00:00") for text in labels)
     return array.isel({steps: chosen}), [
-        told[number].removesuffix("T00:00:00") if midnight else told[number] for number in chosen
+        labels[number].removesuffix("T00:00:00") if midnight else labels[number] for number in chosen
     ]
 
 
@@ -252,9 +252,9 @@ def lacks_crs(data: xarray.Dataset, array: xarray.DataArray, axes: dict[str, str
 
 
 def is_longitude(coordinate: xarray.DataArray) -> bool:
-    told = coordinate.attrs
-    named = str(coordinate.name).lower() in LONGITUDE and "degree" in str(told.get("units", "degrees"))
-    return told.get("standard_name") == "longitude" or told.get("units") == UNITS[X] or named
+    attributes = coordinate.attrs
+    named = str(coordinate.name).lower() in LONGITUDE and "degree" in str(attributes.get("units", "degrees"))
+    return attributes.get("standard_name") == "longitude" or attributes.get("units") == UNITS[X] or named
 
 
 def crs_of(
@@ -269,12 +269,12 @@ def crs_of(
         return CRS.from_user_input(crs)
     mapping = str(array.attrs.get("grid_mapping", "")).split(":")[0].split(" ")[0]
     if mapping in data.variables:
-        told = data[mapping].attrs
+        attributes = data[mapping].attrs
         try:
             return (
-                CRS.from_user_input(told["spatial_ref"])
-                if "spatial_ref" in told and "crs_wkt" not in told
-                else CRS.from_cf(told)
+                CRS.from_user_input(attributes["spatial_ref"])
+                if "spatial_ref" in attributes and "crs_wkt" not in attributes
+                else CRS.from_cf(attributes)
             )
         except (CRSError, KeyError) as error:
             raise HeadscarpError(
@@ -412,14 +412,14 @@ def nearest_nodes(
 
 
 def mask_distant_cells(
-    values: np.ndarray, beyond: np.ndarray, told: dict[str, Any], place: str
+    values: np.ndarray, beyond: np.ndarray, attributes: dict[str, Any], place: str
 ) -> np.ndarray:
     """Stored values (band, row, col) with the file's fill value `beyond` (row, col) the nodes.
 
     Raises:
         HeadscarpError: they are integers and there is no fill value.
     """
-    fills = fill_values(told, values.dtype)
+    fills = fill_values(attributes, values.dtype)
     if not beyond.any():
         return values
     if not fills and not np.issubdtype(values.dtype, np.floating):
@@ -432,21 +432,23 @@ def mask_distant_cells(
 # --- values ---
 
 
-def unpacked(values: np.ndarray, told: dict[str, Any]) -> tuple[np.ndarray, float | None, str]:
+def unpacked(values: np.ndarray, attributes: dict[str, Any]) -> tuple[np.ndarray, float | None, str]:
     """Stored values as what they mean: (values, nodata, how they were unpacked or nothing).
 
     Packed ones become float32 with NaN = no data, other floats NaN where a fill value is, whole numbers one
     fill value.
     """
-    if str(told.get("_Unsigned", "")).lower() == "true" and np.issubdtype(values.dtype, np.signedinteger):
+    if str(attributes.get("_Unsigned", "")).lower() == "true" and np.issubdtype(
+        values.dtype, np.signedinteger
+    ):
         values = values.view(f"u{values.dtype.itemsize}")
-    fills = fill_values(told, values.dtype)
+    fills = fill_values(attributes, values.dtype)
     empty = np.isin(values, fills)
     scale, offset = (
-        float(np.ravel(told.get(key, usual))[0])
+        float(np.ravel(attributes.get(key, usual))[0])
         for key, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
     )
-    if "scale_factor" in told or "add_offset" in told:
+    if "scale_factor" in attributes or "add_offset" in attributes:
         real = (values.astype(np.float64) * scale + offset).astype(np.float32)
         real[empty] = np.nan
         return real, float("nan"), f"stored values x {scale:g} + {offset:g}"
@@ -455,10 +457,10 @@ def unpacked(values: np.ndarray, told: dict[str, Any]) -> tuple[np.ndarray, floa
     return (np.where(empty, fills[0], values), int(fills[0]), "") if fills else (values, None, "")
 
 
-def fill_values(told: dict[str, Any], dtype: np.dtype) -> list[np.generic]:
+def fill_values(attributes: dict[str, Any], dtype: np.dtype) -> list[np.generic]:
     """What stands for no data, in the type of the values."""
     found: Sequence[Any] = [
-        value for key in ("_FillValue", "missing_value") for value in np.ravel(told.get(key, []))
+        value for key in ("_FillValue", "missing_value") for value in np.ravel(attributes.get(key, []))
     ]
     kept = []
     for value in found:

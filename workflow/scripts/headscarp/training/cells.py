@@ -94,16 +94,16 @@ def train_cells(
             were chosen for; a recipe that cells have no use for; a loss that is not finite.
     """
     began = time.time()
-    run_folder, place = Path(run_folder), choose_device(device)
+    run_folder, torch_device = Path(run_folder), choose_device(device)
     torch.set_num_threads(threads)
-    recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]), place)
+    recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]), torch_device)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
     model = build_untrained(spec)
     require_windows_within(model, cells, Path(cells_folder))
     digest = fingerprint_of_cells(spec, Path(cube_folder), Path(cells_folder))
     folders = [run_folder / f"fold{fold}" for fold in range(cells.folds)]
     folds = [
-        train_fold(cube, cells, fold, folder, spec, recipe, place, digest, progress)
+        train_fold(cube, cells, fold, folder, spec, recipe, torch_device, digest, progress)
         for fold, folder in enumerate(folders)
     ]
 
@@ -123,8 +123,8 @@ def train_cells(
             "seed": spec["seed"],
             "protocol": cells.record["protocol"],
             "versions": {"torch": torch.__version__, "numpy": np.__version__, "headscarp": __version__},
-            "device": device_name(place),
-            "precision": str(choose_precision(recipe.precision, place)).removeprefix("torch."),
+            "device": device_name(torch_device),
+            "precision": str(choose_precision(recipe.precision, torch_device)).removeprefix("torch."),
             "threads": threads,
             "parameters": count_parameters(model),
             "trainable": count_trainable(model),
@@ -244,13 +244,13 @@ def fingerprint_of_cells(spec: dict[str, Any], cube_folder: Path, cells_folder: 
     """A digest that changes with anything that training depends on; the cube enters by size and time of
     change."""
     status = (cube_folder / "cube.npy").stat()
-    told = {
+    content = {
         "spec": spec,
         "cube": read_json(cube_folder / "cube.json"),
         "array": [status.st_size, status.st_mtime_ns],
         "cells": [read_json(cells_folder / "cells.json"), sha256_of(cells_folder / "cells.npz")],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_fold_networks(run_folder: str | Path, folds: int) -> tuple[list[nn.Module], dict[str, Any]]:

@@ -91,7 +91,7 @@ def run_search(
     require_known(spec["sampler"], SAMPLERS, "search: sampler")
     space = make_space(spec["space"])
     require_valid_recipes(spec["recipe"], space)
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     samples = open_samples(cube_folder, samples_folder, spec["channels"], dates=spec.get("dates"))
     spec = with_dates_of_cube(spec, cube_folder)
@@ -111,7 +111,7 @@ def run_search(
                 spec | {"recipe": recipe_of_trial(spec["recipe"], trial.params)},
                 samples,
                 objective,
-                place,
+                torch_device,
                 name,
             )
         except DivergedError as error:
@@ -121,7 +121,7 @@ def run_search(
         trial.set_user_attr("seconds", round(seconds, 3))
         study.tell(trial, value)
         best = max([value, *(one.value for one in finished)])
-        told = ", ".join(
+        chosen_values = ", ".join(
             f"{key} {chosen:.4g}" if isinstance(chosen, float) else f"{key} {chosen}"
             for key, chosen in trial.params.items()
         )
@@ -132,7 +132,7 @@ def run_search(
             objective,
             value,
             best,
-            told,
+            chosen_values,
             seconds,
         )
     write_results(Path(out_folder), finished[: spec["trials"]], spec, objective)
@@ -287,18 +287,18 @@ def best_f1(probability: np.ndarray, truth: np.ndarray) -> float:
 def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str) -> None:
     """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first)."""
     recipes = [Recipe.from_record(recipe_of_trial(spec["recipe"], trial.params)) for trial in trials]
-    told = [key for key in RECIPE_KEYS if key in ALWAYS_REPORTED or key in spec["space"]]
+    reported = [key for key in RECIPE_KEYS if key in ALWAYS_REPORTED or key in spec["space"]]
     values = [trial.value for trial in trials]
     with (
         atomic_path(folder / "trials.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["trial", "value", "best", *told, *LOSS_KEYS, "seconds"])
+        writer.writerow(["trial", "value", "best", *reported, *LOSS_KEYS, "seconds"])
         for number, (trial, recipe, best) in enumerate(
             zip(trials, recipes, itertools.accumulate(values, max), strict=True), start=1
         ):
-            chosen = [getattr(recipe, key) for key in told] + [
+            chosen = [getattr(recipe, key) for key in reported] + [
                 recipe.loss_params.get(key, "") for key in LOSS_KEYS
             ]
             writer.writerow([number, trial.value, best, *chosen, trial.user_attrs["seconds"]])
@@ -310,7 +310,7 @@ def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any],
             "value": values[first],
             "trial": first + 1,
             "objective": objective,
-            "recipe": {key: getattr(recipe, key) for key in (*told, "loss", "loss_params")},
+            "recipe": {key: getattr(recipe, key) for key in (*reported, "loss", "loss_params")},
             "sampler": spec["sampler"],
             "trials": len(trials),
             "notes": [

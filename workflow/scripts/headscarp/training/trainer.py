@@ -383,7 +383,7 @@ def train_run(
     """
     began = time.time()
     recipe = Recipe.from_record(spec["recipe"])
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     share, statistics = spec.get("share", 1), spec.get("statistics")
     samples = open_samples(
@@ -396,11 +396,13 @@ def train_run(
             f"the run starts from the weights of {start}, which would undo recipe.pretraining; set "
             f"`pretraining: null`"
         )
-    model, batches, pretraining = prepare_training(spec, recipe, samples, place)
+    model, batches, pretraining = prepare_training(spec, recipe, samples, torch_device)
     if start is not None:
         load_initial_weights(model, start)
     fingerprint = fingerprint_of_run(spec, Path(cube_folder), Path(samples_folder), start)
-    state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress, pretraining)
+    state = train(
+        model, batches, recipe, run_folder, spec["seed"], torch_device, fingerprint, progress, pretraining
+    )
     write_json(
         Path(run_folder) / "run.json",
         {
@@ -411,10 +413,10 @@ def train_run(
             "share": share,
             "statistics": statistics,
             "versions": {"torch": torch.__version__, "numpy": np.__version__, "headscarp": __version__},
-            "device": device_name(place),
-            "precision": str(choose_precision(recipe.precision, place)).removeprefix("torch."),
+            "device": device_name(torch_device),
+            "precision": str(choose_precision(recipe.precision, torch_device)).removeprefix("torch."),
             "threads": threads,
-            "peak_memory": peak_memory(place),
+            "peak_memory": peak_memory(torch_device),
             "parameters": count_parameters(model),
             "trainable": count_trainable(model),
             "windows": {split: batches.count(split) for split in ("train", "validation")},
@@ -495,7 +497,7 @@ def fingerprint_of_run(
     """A digest that changes with anything that training depends on; large files enter by size and time of
     change."""
     arrays = [cube_folder / "cube.npy", cube_folder / "label.npy", samples_folder / "regions.npy"]
-    told = {
+    content = {
         "spec": spec,
         "cube": read_json(cube_folder / "cube.json"),
         "samples": read_json(samples_folder / "samples.json"),
@@ -504,4 +506,4 @@ def fingerprint_of_run(
         "start": start and sha256_of(start),
         "statistics": spec.get("statistics") and read_json(spec["statistics"]),
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
