@@ -13,7 +13,8 @@ import pytest
 
 from headscarp.errors import HeadscarpError
 from headscarp.sources import downloads
-from headscarp.sources.archive import ArchiveFile, fetch_archive_file, is_reachable, places_of, read_table
+from headscarp.sources.archive import ArchiveFile, fetch_archive_file, is_reachable, read_table
+from headscarp.sources.downloads import addresses_of
 from tests.conftest import REPOSITORY
 
 TABLE = REPOSITORY / "workflow" / "cards" / "archive" / "iburi2018.csv"
@@ -227,7 +228,7 @@ def test_the_table_of_iburi_agrees_with_the_mirror(real_data, closed, tmp_path):
         assert (str(file.bytes), file.sha256, file.licence) == tuple(
             upstream[file.url][key] for key in ("bytes", "sha256", "licence")
         )
-        assert places_of(file.url, "mirror")[0] == f"mirror/{upstream[file.url]['path']}"
+        assert addresses_of(file.url, "mirror")[0] == f"mirror/{upstream[file.url]['path']}"
     mirror = str(real_data("mirror"))
     assert is_reachable(table, mirror, tmp_path)
     fetch_archive_file(table["landslides.zip"], tmp_path / "landslides.zip", mirror)

@@ -111,8 +111,8 @@ def open_raster(path: str | Path) -> Iterator[rasterio.DatasetReader]:
     with open_any_raster(path) as source:
         if source.crs is None:
             raise HeadscarpError(
-                f"{path} has no CRS; find out which it is and assign it, for example with `gdal_edit.py "
-                f"-a_srs EPSG:32649 {path}`"
+                f"{path} has no CRS; find out which it is and assign it, "
+                f"for example with `gdal_edit.py -a_srs EPSG:32649 {path}`"
             )
         yield source
 

@@ -186,9 +186,8 @@ def block_folds(folds: int, seed: int, slides: np.ndarray, blocks: np.ndarray) -
     most = min(len(np.unique(blocks[slides])), len(np.unique(blocks[~slides])))
     if most < 2:
         raise HeadscarpError(
-            "gbdt_lr: the landslides (or the other cells) to train on lie in one spatial block only, "
-            "which cannot be held out from itself; "
-            "use a site with more landslides or smaller cells.windows"
+            "gbdt_lr: the landslides (or the other cells) to train on lie in one spatial block only, which "
+            "cannot be held out from itself; use a site with more landslides or smaller cells.windows"
         )
     return StratifiedGroupKFold(min(folds, most), shuffle=True, random_state=seed)
 
@@ -220,7 +219,7 @@ def fit_cell_model(
 
     Raises:
         HeadscarpError: an unknown model, parameter or channel, a missing file, or landslides in one block
-        only (gbdt_lr).
+            only (gbdt_lr).
     """
     started, run_folder = time.time(), Path(run_folder)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)

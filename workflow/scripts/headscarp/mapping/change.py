@@ -101,8 +101,8 @@ def compare_dates(
     dates = list(maps)
     if len(dates) < 2:
         raise HeadscarpError(
-            f"a comparison needs the maps of two dates or more, but got {len(dates)}: "
-            f"{', '.join(dates) or 'none'}"
+            "a comparison needs the maps of two dates or more, "
+            f"but got {len(dates)}: {', '.join(dates) or 'none'}"
         )
     grid = max((read_grid(path) for path in maps.values()), key=lambda grid: grid.resolution)
     codes = np.stack([read_classes_on(path, grid) for path in maps.values()])
@@ -224,8 +224,8 @@ def score_changes(
     for date in (dates[0], dates[-1]):
         if date not in truth:
             raise HeadscarpError(
-                f"no true slides are given for {date}; give a file for the first and the last date, or "
-                f"none at all"
+                f"no true slides are given for {date}; give a file "
+                "for the first and the last date, or none at all"
             )
     first, last = (
         np.where(known, rasterise_instances(truth[date], grid), 0) for date in (dates[0], dates[-1])

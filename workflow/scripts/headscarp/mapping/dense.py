@@ -36,7 +36,7 @@ def susceptibility_map(
         model: on `device`; it is put into evaluation mode.
         factors: (factor, row, col), scaled as for training; NaN is no data.
         strip_rows: rows that are mapped at once; they bound the memory. Strips overlap by the largest window
-        less one row.
+            less one row.
 
     Returns:
         (row, col) float32; NaN where the largest window leaves the map or holds a NaN.
@@ -49,8 +49,8 @@ def susceptibility_map(
     window = max(model.windows)
     if window > min(height, width):
         raise HeadscarpError(
-            f"a window of {window} x {window} cells does not fit into the map of {height} x {width} cells; "
-            "use a smaller window or a larger map"
+            f"a window of {window} x {window} cells does not fit into the map "
+            f"of {height} x {width} cells; use a smaller window or a larger map"
         )
     probability = np.full((height, width), np.nan, np.float32)
     tall, wide = height - window + 1, width - window + 1

@@ -39,7 +39,7 @@ def run_forest(
 
     Args:
         spec: {network: {params: of scikit-learn's RandomForestClassifier}, channels: [names], seed}, as for
-        `training.trainer.train_run`.
+            `training.trainer.train_run`.
         maximum_pixels: size of the random sample of training pixels.
 
     Raises:
@@ -52,8 +52,8 @@ def run_forest(
     values, labels = sample_pixels(samples, date, maximum_pixels, spec["seed"])
     if len(np.unique(labels)) < 2:
         raise HeadscarpError(
-            f"{samples_folder}: the training pixels hold only landslides or only background; use other "
-            f"blocks or another seed"
+            f"{samples_folder}: the training pixels hold only landslides "
+            "or only background; use other blocks or another seed"
         )
     forest.fit(values, labels)
     write_json(

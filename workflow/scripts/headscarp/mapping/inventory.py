@@ -123,7 +123,7 @@ def read_on_grid(path: Path, grid: Grid) -> np.ndarray:
     layer = read_layer(path)
     if layer.grid != grid:
         raise HeadscarpError(
-            f"{path} is not on the grid of the probability map; align the layers of this site and map "
-            f"it again"
+            f"{path} is not on the grid of the probability map; "
+            "align the layers of this site and map it again"
         )
     return layer.values

@@ -81,10 +81,9 @@ def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> 
     read, there = spec.get("dates_read"), with_dates_of_cube(spec, cube_folder).get("dates_read")
     if read and len(there) != len(read):
         raise HeadscarpError(
-            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but the "
-            f"network in {run_folder} reads {len(read)} "
-            f"({', '.join(read)}); give the site as many dates, or map it with an experiment without "
-            f"`dates: {spec['dates']}`"
+            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but "
+            f"the network in {run_folder} reads {len(read)} ({', '.join(read)}); give the site "
+            f"as many dates, or map it with an experiment without `dates: {spec['dates']}`"
         )
 
 

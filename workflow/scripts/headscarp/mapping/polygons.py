@@ -72,7 +72,7 @@ def landslide_polygons(
     Args:
         probability: 0..1, NaN = no data.
         layers_folder: the layers of the site, on the grid of the map, with layers.json; None where it has
-        none.
+            none.
 
     Raises:
         HeadscarpError: the grid is not in metres, or a layer is unreadable or on another grid.
@@ -129,8 +129,8 @@ def read_site_layer(folder: str | Path | None, grid: Grid, name: str, units: str
     layer = read_layer(path)
     if layer.grid != grid:
         raise HeadscarpError(
-            f"{path} is not on the grid of the probability map; align the layers of this site and map "
-            f"it again"
+            f"{path} is not on the grid of the probability map; "
+            "align the layers of this site and map it again"
         )
     return layer.values if layer.units == units else None
 
@@ -148,7 +148,7 @@ def polygonise(
     Args:
         probability: (row, col) in 0..1; NaN is no data and belongs to no group.
         layers: further (row, col) arrays by name, NaN = no data; each adds a column with the mean of a
-        group's pixels.
+            group's pixels.
 
     Returns:
         Polygons in the grid's CRS with `area_m2`, `mean_probability` and a `mean_<name>` for each of
@@ -171,8 +171,8 @@ def outline_groups(
     `polygonise`, in no order."""
     if CRS.from_user_input(grid.crs).linear_units.lower() not in ("metre", "meter"):
         raise HeadscarpError(
-            f"polygons need a CRS in metres for their areas and {grid.crs} is not; reproject the site, "
-            f"for example to its UTM zone"
+            f"polygons need a CRS in metres for their areas and {grid.crs} "
+            "is not; reproject the site, for example to its UTM zone"
         )
     numbers, count = ndimage.label(probability >= threshold)
     groups = PixelGroups(numbers.astype(np.int32, copy=False), count)

@@ -38,9 +38,9 @@ class Tiling:
     def __post_init__(self) -> None:
         if self.window % ALIGNMENT or self.margin < 0 or self.fade < 1 or self.overlap >= self.window:
             raise HeadscarpError(
-                f"mapping: window {self.window}, margin {self.margin} and fade {self.fade} do not fit; "
-                f"the window must be a multiple of {ALIGNMENT} and larger than two margins and the fade "
-                f"together ({self.overlap})"
+                f"mapping: window {self.window}, margin {self.margin} and fade "
+                f"{self.fade} do not fit; the window must be a multiple of {ALIGNMENT} "
+                f"and larger than two margins and the fade together ({self.overlap})"
             )
 
     @property

@@ -33,7 +33,7 @@ def map_susceptibility(
 
     Raises:
         HeadscarpError: the run is not complete, a file of the cube or the cells is missing, or the device
-        does not exist.
+            does not exist.
     """
     torch_device = choose_device(device)
     torch.set_num_threads(threads)

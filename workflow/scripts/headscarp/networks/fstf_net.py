@@ -146,9 +146,8 @@ def build_fstf_net(
     if not 0 < spectral < in_channels:
         raise HeadscarpError(
             f'network "fstf_net" fuses the first `spectral` channels with the others, and with '
-            f"spectral={spectral} of "
-            f"{in_channels} channels one of its branches has none; add terrain channels to the inputs, "
-            f"change `spectral`, or take rae_d"
+            f"spectral={spectral} of {in_channels} channels one of its branches has "
+            "none; add terrain channels to the inputs, change `spectral`, or take rae_d"
         )
     if fusion == "stack":
         return RAED(in_channels, classes, width, dropout)

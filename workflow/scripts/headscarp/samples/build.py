@@ -83,8 +83,8 @@ def build_samples(
     require_kind(spec, bool(patches), cube_folder)
     if not (label == LANDSLIDE).any():
         raise HeadscarpError(
-            f"{cube_folder / 'label.npy'} holds no landslide pixel (1); check the landslide polygons of "
-            f"the site"
+            f"{cube_folder / 'label.npy'} holds no landslide "
+            "pixel (1); check the landslide polygons of the site"
         )
 
     seen = observed(cube, channels, groups)
@@ -92,8 +92,8 @@ def build_samples(
     label = np.where(seen, label, UNMAPPED).astype(np.uint8)
     if not (label == LANDSLIDE).any():
         raise HeadscarpError(
-            f"{cube_folder / 'cube.npy'} has no landslide pixel where all input groups have values; "
-            f"check that its layers cover the slides"
+            f"{cube_folder / 'cube.npy'} has no landslide pixel where all "
+            "input groups have values; check that its layers cover the slides"
         )
     sampler = superpixel_sampler(cube[-1], channels, label, spec) if spec.superpixels else None
     blocked, scenes = protocol == "blocked", header.get("scenes", [])
@@ -154,8 +154,8 @@ def require_kind(spec: SamplingSpec, of_patches: bool, cube_folder: Path) -> Non
         )
     if spec.kind == PATCHES and not of_patches:
         raise HeadscarpError(
-            f"sampling.split.kind is {PATCHES}, but {cube_folder} is no sheet of patches; use blocks, "
-            f"strips or scenes"
+            f"sampling.split.kind is {PATCHES}, but {cube_folder} "
+            "is no sheet of patches; use blocks, strips or scenes"
         )
 
 
@@ -186,24 +186,22 @@ def notes_of_stages(stages: Sequence[dict[str, Any]], label: np.ndarray, spec: S
     region, last = stages[0]["shares"], stages[-1]["shares"]
     if len(region) < 2:
         raise HeadscarpError(
-            f"the training region holds class {', '.join(region)} only, so that superpixels have no "
-            f"smaller class to balance; use another "
-            "sampling.split or seed, or set sampling.superpixels: null"
+            f"the training region holds class {', '.join(region)} only, so that superpixels have no smaller "
+            "class to balance; use another sampling.split or seed, or set sampling.superpixels: null"
         )
     notes = []
     missing = sorted(set(np.unique(label[label != UNMAPPED]).tolist()) - {int(code) for code in region})
     if missing:
         notes.append(
-            f"the training region has no pixel of class {', '.join(map(str, missing))}, which its "
-            f"windows cannot balance"
+            "the training region has no pixel of class "
+            f"{', '.join(map(str, missing))}, which its windows cannot balance"
         )
     rarest, largest = min(last.values()), max(last.values())
     if largest > spec.superpixels.bound * rarest:
         times = f"{largest / rarest:.1f} times" if rarest else "infinitely more than"
         notes.append(
-            f"in the {stages[-1]['windows']} training windows the largest class covers {times} what the "
-            f"smallest does; the bound of "
-            f"{spec.superpixels.bound:g} was not reached"
+            f"in the {stages[-1]['windows']} training windows the largest class covers {times} "
+            f"what the smallest does; the bound of {spec.superpixels.bound:g} was not reached"
         )
     return notes
 
@@ -289,8 +287,8 @@ def normalisation(
     empty = [name for name in channels if not pooled[name].count]
     if empty:
         raise HeadscarpError(
-            f"channel '{empty[0]}' has no value (all NaN) in the training pixels; check that its layer "
-            f"covers the site"
+            f"channel '{empty[0]}' has no value (all NaN) in the "
+            "training pixels; check that its layer covers the site"
         )
     return {
         name: pooled[name].record()

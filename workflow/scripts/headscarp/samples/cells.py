@@ -47,15 +47,15 @@ class CellsSpec:
 
     Attributes:
         windows: sizes of the windows around a cell; one of n cells at (r, c) covers the rows r - n//2 … r -
-        n//2 + n - 1, columns likewise.
+            n//2 + n - 1, columns likewise.
         label_share: share of a cell that landslides must cover.
         test_fraction: of the cells, in a random hold-out (zhang2024, stage 1: 80 % and 20 %).
         fractions: train, validation and test in a hold-out of spatial blocks.
         folds: 1 is one hold-out; k from 3 on is cross-validation, each cell tested once.
         block: side of a spatial block; None is three of the largest window, or two or one where the map is
-        too small for that.
+            too small for that.
         buffer: cells this near to another subset are left out; None is the least that keeps their largest
-        windows apart.
+            windows apart.
 
     Raises:
         HeadscarpError: a value out of range.
@@ -227,8 +227,8 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
     shape = cube.label.shape
     if window > min(shape):
         raise HeadscarpError(
-            f"cells.windows holds {window}, but the map {folder} has {shape[0]} x {shape[1]} cells; "
-            f"make the windows smaller"
+            f"cells.windows holds {window}, but the map {folder} has "
+            f"{shape[0]} x {shape[1]} cells; make the windows smaller"
         )
     missing = {
         name: np.isnan(cube.values[-1, position])
@@ -244,9 +244,9 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
     if not whole.any():
         worst = max(missing, key=lambda name: missing[name].mean())
         raise HeadscarpError(
-            f"{folder}: no cell has a whole window of {window} cells without missing values; '{worst}' "
-            f"is missing at "
-            f"{missing[worst].mean():.0%} of the cells: drop it from the card, or make cells.windows smaller"
+            f"{folder}: no cell has a whole window of {window} cells without "
+            f"missing values; '{worst}' is missing at {missing[worst].mean():.0%} "
+            "of the cells: drop it from the card, or make cells.windows smaller"
         )
     return whole
 
@@ -272,14 +272,13 @@ def without_partial_windows(label: np.ndarray, whole: np.ndarray, notes: list[st
     slides, others = np.count_nonzero(kept == LANDSLIDE), np.count_nonzero(kept == 0)
     if lost:
         notes.append(
-            f"{lost} labelled cells have no whole window (border of the map, or missing values) and are "
-            f"not sampled"
+            f"{lost} labelled cells have no whole window (border "
+            "of the map, or missing values) and are not sampled"
         )
     if not slides or not others:
         raise HeadscarpError(
-            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells "
-            f"have none; both kinds are needed: "
-            "make cells.windows smaller, or use a site with more landslides"
+            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells have "
+            "none; both kinds are needed: make cells.windows smaller, or use a site with more landslides"
         )
     return kept
 
@@ -323,7 +322,7 @@ def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator
 
     Raises:
         HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best
-        ones is named.
+            ones is named.
     """
     sides = [spec.block] if spec.block else [windows * spec.largest for windows in DEFAULT_BLOCKS]
     fractions = spec.fractions if spec.folds == 1 else (1 / spec.folds,) * spec.folds
@@ -342,10 +341,9 @@ def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator
         if number == 0:
             first_problem = problem
     raise HeadscarpError(
-        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, {spec.apart} cells "
-        f"between subsets); "
-        "change cells.block, make cells.windows or cells.buffer smaller, use fewer cells.folds or a "
-        "larger site"
+        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, "
+        f"{spec.apart} cells between subsets); change cells.block, make cells.windows "
+        "or cells.buffer smaller, use fewer cells.folds or a larger site"
     )
 
 
@@ -396,9 +394,9 @@ def refuse_overlap(regions: np.ndarray, window: int) -> None:
         share = overlap_share(region, window)
         if share > 0:
             raise HeadscarpError(
-                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of the test cells "
-                f"intersect windows of {window} cells "
-                "around training cells; raise cells.buffer, or call the protocol published"
+                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of "
+                f"the test cells intersect windows of {window} cells around "
+                "training cells; raise cells.buffer, or call the protocol published"
             )
 
 
@@ -428,8 +426,7 @@ def ranges(
             elif least == most:
                 raise HeadscarpError(
                     f"factor '{name}' has one value ({least:g}) in the windows of the training cells, "
-                    f"so it cannot be scaled and tells "
-                    "nothing; drop it from the input groups in the card"
+                    "so it cannot be scaled and tells nothing; drop it from the input groups in the card"
                 )
             scale[name] = {"min": least, "max": most}
     return found

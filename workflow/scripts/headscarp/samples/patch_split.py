@@ -41,9 +41,8 @@ BY_NEIGHBOURHOOD_NOTE = (
 )
 BY_GROUP_NOTE = "patches were split by the events or areas that they come from"
 AT_RANDOM_NOTE = (
-    "patches were split at random: neither their places nor their events are known, so that patches of "
-    "two subsets may be "
-    "neighbours on the ground or overlap"
+    "patches were split at random: neither their places nor their events are known, "
+    "so that patches of two subsets may be neighbours on the ground or overlap"
 )
 
 
@@ -118,8 +117,8 @@ def patch_split(
     small = min(min(patch.height, patch.width) for patch in patches)
     if small < spec.window:
         raise HeadscarpError(
-            f"patches of {small} pixels are smaller than the window of {spec.window}; make "
-            f"sampling.window smaller"
+            f"patches of {small} pixels are smaller than the "
+            f"window of {spec.window}; make sampling.window smaller"
         )
     slides, scored = (
         np.array([np.count_nonzero(of(label[patch.area])) for patch in patches])
@@ -144,9 +143,8 @@ def patch_split(
     raise HeadscarpError(
         f"{protocol} split of {len(patches)} patches: {missing} has no patch with a landslide in its mask; "
         + (
-            "the benchmark published no masks of it, or they were not unpacked: add them, or use the "
-            "protocol blocked, which splits the "
-            "patches that have masks"
+            "the benchmark published no masks of it, or they were not unpacked: add "
+            "them, or use the protocol blocked, which splits the patches that have masks"
             if protocol == "published"
             else "make sampling.split.neighbourhood or sampling.split.buffer smaller, or take more patches"
         )

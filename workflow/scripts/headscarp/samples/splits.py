@@ -390,10 +390,9 @@ def published_split(
         corners = sampler.candidates(everywhere)
     if len(corners) < 2:
         raise HeadscarpError(
-            f"only {len(corners)} window of {spec.window} pixels can be drawn from a scene of "
-            f"{label.shape[0]} x {label.shape[1]} pixels, "
-            "too few to split; make sampling.window or sampling.stride smaller, or use a site with "
-            "more landslides"
+            f"only {len(corners)} window of {spec.window} pixels can be drawn from a scene "
+            f"of {label.shape[0]} x {label.shape[1]} pixels, too few to split; make "
+            "sampling.window or sampling.stride smaller, or use a site with more landslides"
         )
     training = np.zeros(len(corners), dtype=bool)
     n_training = int(np.clip(round(spec.train_fraction * len(corners)), 1, len(corners) - 1))
@@ -453,7 +452,7 @@ def blocked_split(
 
     Raises:
         HeadscarpError: no split gives every subset landslide pixels and windows, or the scene to test on does
-        not exist or has none.
+            not exist or has none.
     """
     rng = np.random.default_rng(seed)
     for subsets in candidate_subsets(label, spec, rng, scenes):
@@ -466,10 +465,9 @@ def blocked_split(
             return Split(windows, regions, stages)
     raise HeadscarpError(
         f"no {spec.kind} of the scene of {label.shape[0]} x {label.shape[1]} pixels give "
-        f"train, validation and test each a landslide and a window of {spec.window} pixels beside a "
-        f"buffer of {spec.buffer}; make "
-        "sampling.window, sampling.split.block or sampling.split.buffer smaller (or move "
-        "sampling.split.edges), or use a larger site"
+        f"train, validation and test each a landslide and a window of {spec.window} pixels "
+        f"beside a buffer of {spec.buffer}; make sampling.window, sampling.split.block or "
+        "sampling.split.buffer smaller (or move sampling.split.edges), or use a larger site"
     )
 
 
@@ -492,26 +490,25 @@ def scene_subsets(
 
     Raises:
         HeadscarpError: the site is no collage, it lacks the scene, or the test scene has no landslide or no
-        room for a window.
+            room for a window.
     """
     if not scenes:
         raise HeadscarpError(
-            "sampling.split.kind is scenes, but the site holds only one; use it for a site that joins "
-            "scenes, or blocks"
+            "sampling.split.kind is scenes, but the site holds only "
+            "one; use it for a site that joins scenes, or blocks"
         )
     split, slices = spec.split, {scene["name"]: slices_of_scene(scene) for scene in scenes}
     test = label[slices[require_known(split.test, slices, "sampling.split.test: scene")]]
     if not (test == LANDSLIDE).any():
         raise HeadscarpError(
-            f"sampling.split.test: scene '{split.test}' has no landslide, so nothing can be scored on "
-            f"it; it can only train: leave out "
-            "another scene"
+            f"sampling.split.test: scene '{split.test}' has no landslide, so "
+            "nothing can be scored on it; it can only train: leave out another scene"
         )
     if min(test.shape) < spec.window:
         raise HeadscarpError(
-            f"sampling.split.test: scene '{split.test}' of {test.shape[0]} x {test.shape[1]} pixels is "
-            f"smaller than the window of "
-            f"{spec.window}; make sampling.window smaller or leave out another scene"
+            f"sampling.split.test: scene '{split.test}' of {test.shape[0]} x "
+            f"{test.shape[1]} pixels is smaller than the window of {spec.window}; "
+            "make sampling.window smaller or leave out another scene"
         )
     if isinstance(split.validation, str):
         require_known(split.validation, slices, "sampling.split.validation: scene")
@@ -731,7 +728,7 @@ def refuse_close_subsets(windows: Sequence[Window], buffer: int, protocol: str) 
 
     Raises:
         HeadscarpError: two windows of different subsets intersect or have fewer than `buffer` pixels between
-        them; they are named.
+            them; they are named.
     """
     if protocol != "blocked":
         return
@@ -740,11 +737,10 @@ def refuse_close_subsets(windows: Sequence[Window], buffer: int, protocol: str) 
         for i, j in close_pairs(footprints[one], footprints[other], buffer):
             a, b = footprints[one][i[0]], footprints[other][j[0]]
             raise HeadscarpError(
-                f"blocked samples leak: the {one} window at row {a[0]}, col {a[1]} (size {a[2]}) and "
-                f"the {other} window at row {b[0]}, "
-                f"col {b[1]} (size {b[2]}) intersect or have fewer than {buffer} pixels between them; "
-                f"delete windows.csv and make the "
-                "samples again, or call the protocol published"
+                f"blocked samples leak: the {one} window at row {a[0]}, col {a[1]} (size "
+                f"{a[2]}) and the {other} window at row {b[0]}, col {b[1]} (size {b[2]}) "
+                f"intersect or have fewer than {buffer} pixels between them; delete "
+                "windows.csv and make the samples again, or call the protocol published"
             )
 
 

@@ -40,7 +40,7 @@ def superpixel_centres(
 
     Args:
         image: (channel, row, col) float32, usually a memory map; NaN counts as the tile's mean of its
-        channel.
+            channel.
         channels: positions of those that superpixels are made of.
         mapped: (row, col) bool.
         pixels: mean size of a superpixel.
@@ -199,7 +199,7 @@ def windows_around(points: np.ndarray, possible: np.ndarray, size: int) -> np.nd
 
     Args:
         possible: (row, col) bool, where upper-left corners may lie. Points that no possible window holds are
-        left out.
+            left out.
     """
     if not possible.any():
         return np.empty((0, 2), np.int64)

@@ -148,7 +148,7 @@ def audit_row(row: Mapping[str, float | None], rounding: float = ROUNDING) -> li
 
     Args:
         row: `row` (its name) and any of precision, recall, accuracy, f1, iou, miou, kappa, dp, qp, oe, ce as
-        fractions.
+            fractions.
         rounding: half a unit of the last printed place.
 
     Returns:
@@ -202,7 +202,7 @@ def gains(
     Args:
         values: one metric by row of the table, e.g. kappa.
         proposed: row of the proposed network on the baselines' inputs. enriched: the proposed network with
-        more inputs.
+            more inputs.
 
     Returns:
         Per baseline {baseline, claimed (enriched - baseline), like_for_like (proposed - baseline), inputs
@@ -269,8 +269,8 @@ def fit_reading(printed: Mapping[str, float], columns: Mapping[str, str]) -> Fit
     }
     if not read:
         raise HeadscarpError(
-            f"none of the printed columns ({', '.join(printed)}) has a reading ({', '.join(columns)}); "
-            f"name their metrics"
+            f"none of the printed columns ({', '.join(printed)}) has "
+            f"a reading ({', '.join(columns)}); name their metrics"
         )
     axis = np.linspace(-1, 1, ZOOM_POINTS)
     offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)

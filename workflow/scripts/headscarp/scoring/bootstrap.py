@@ -132,8 +132,8 @@ def paired_difference(
     """
     if len(first) != len(second):
         raise HeadscarpError(
-            f"experiments of {len(first)} and {len(second)} seeds cannot be paired; run both with the "
-            f"same seeds"
+            f"experiments of {len(first)} and {len(second)} "
+            "seeds cannot be paired; run both with the same seeds"
         )
     require_same_cells([*first, *second])
     points = [mean_metrics(runs) for runs in (first, second)]

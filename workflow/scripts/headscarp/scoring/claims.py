@@ -45,8 +45,8 @@ def printed_effect(
         unit = require_known(record["unit"], UNIT_FACTORS, f"{place}, row {row}, metric {metric}: unit")
         if isinstance(record["value"], str):
             raise HeadscarpError(
-                f"{place}, row {row}: {metric} is text ('{record['value']}'), which has no difference; "
-                f"name another metric"
+                f"{place}, row {row}: {metric} is text ('{record['value']}'), "
+                "which has no difference; name another metric"
             )
         values.append(record["value"] / UNIT_FACTORS[unit])
     # Printed decimals: without rounding, 0.9504 - 0.9227 has digits that nobody printed.

@@ -36,10 +36,9 @@ def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) 
         unknown = np.unique(codes[codes >= count])
         if unknown.size:
             raise HeadscarpError(
-                f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which is no "
-                f"class: codes are 0 to {count - 1} "
-                f"({', '.join(CLASS_NAMES.values())}); check the classes of the site's labels, make the "
-                f"samples and map the site again"
+                f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which "
+                f"is no class: codes are 0 to {count - 1} ({', '.join(CLASS_NAMES.values())}); "
+                "check the classes of the site's labels, make the samples and map the site again"
             )
     ids, index = np.unique(cell, return_inverse=True)
     flat = (index * count + truth) * count + predicted

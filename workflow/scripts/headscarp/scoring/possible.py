@@ -181,8 +181,8 @@ def is_possible(printed: Sequence[Printed], most_share: float = 1.0) -> bool:
         require_known(one.metric, QUANTITIES, "metric")
         if not one.low < one.high:
             raise HeadscarpError(
-                f"column '{one.column}' leaves no room for rounding ({one.low} to {one.high}); give its "
-                f"printed digits"
+                f"column '{one.column}' leaves no room for rounding "
+                f"({one.low} to {one.high}); give its printed digits"
             )
     waiting, seen = whole_space(most_share), 0
     while len(waiting.low) and seen < MOST_BOXES_SEARCHED:

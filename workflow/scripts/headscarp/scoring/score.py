@@ -157,7 +157,7 @@ def score_pixels(
 
     Args:
         probability: 0..1. truth: boolean. cell: id of the bootstrap cell of each pixel. seed: of the
-        bootstrap.
+            bootstrap.
     """
     positive, negative = cell_histograms(probability, truth, cell)
     metrics = bounds = dict.fromkeys(METRICS)
@@ -182,8 +182,8 @@ def require_same_shape(**arrays: np.ndarray) -> None:
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1:
         raise HeadscarpError(
-            f"map and samples are not of one grid: {shapes}; make the cube, the samples and the map of "
-            f"this site again"
+            f"map and samples are not of one grid: {shapes}; make "
+            "the cube, the samples and the map of this site again"
         )
 
 
@@ -197,9 +197,9 @@ def probability_in(probability: np.ndarray, mask: np.ndarray, region: str) -> np
     missing = int(np.isnan(values).sum())
     if missing:
         raise HeadscarpError(
-            f"{missing} of {values.size} pixels of the {region} region have no probability (NaN); the "
-            f"map does not cover the samples: "
-            "make the samples with the experiments' input groups, and the map, again"
+            f"{missing} of {values.size} pixels of the {region} region have no "
+            "probability (NaN); the map does not cover the samples: make the "
+            "samples with the experiments' input groups, and the map, again"
         )
     return values
 

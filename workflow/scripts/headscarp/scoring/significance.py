@@ -52,9 +52,8 @@ def require_same_test_cells(first: Mapping[str, np.ndarray], second: Mapping[str
     for key in SAME_CELLS:
         if not np.array_equal(first[key], second[key]):
             raise HeadscarpError(
-                f"two runs were scored on different test cells ({key} differs in their predictions.npz) "
-                f"and cannot be compared; "
-                "train and score both again on the same cells"
+                f"two runs were scored on different test cells ({key} differs in their "
+                "predictions.npz) and cannot be compared; train and score both again on the same cells"
             )
 
 

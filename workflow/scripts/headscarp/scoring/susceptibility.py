@@ -29,9 +29,9 @@ def score_cells(
 
     Args:
         susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its
-        windows are incomplete.
+            windows are incomplete.
         cells: label is 1 at landslides; truth is 1 or 0, or 255 where unknown. seed: of the bootstrap, which
-        draws blocks of cells.
+            draws blocks of cells.
 
     Returns:
         scores: the record of scores.json. Metrics are fractions, None where undefined; `n_pixels` counts test
@@ -73,8 +73,8 @@ def check_grid(susceptibility: np.ndarray, cells: Cells) -> None:
     folds, *shape = susceptibility.shape
     if folds != cells.folds:
         raise HeadscarpError(
-            f"susceptibility.tif has {folds} bands but cells.npz {cells.folds} folds; make the cells, "
-            f"the run and its map again"
+            f"susceptibility.tif has {folds} bands but cells.npz "
+            f"{cells.folds} folds; make the cells, the run and its map again"
         )
     if (
         (cells.row.max() >= shape[0])
@@ -107,10 +107,9 @@ def cells_of(susceptibility: np.ndarray, cells: Cells, code: int, name: str) -> 
         missing = int(np.isnan(probability).sum())
         if missing:
             raise HeadscarpError(
-                f"{missing} of {member.size} {name} cells of fold {fold} have no probability (NaN) in "
-                f"susceptibility.tif; "
-                "cells are sampled where every window is complete: make the cells and the map again "
-                "with the same windows and channels"
+                f"{missing} of {member.size} {name} cells of fold {fold} have no probability "
+                "(NaN) in susceptibility.tif; cells are sampled where every window is "
+                "complete: make the cells and the map again with the same windows and channels"
             )
         found.append(chosen | {"fold": np.full(member.size, fold, np.uint8), "probability": probability})
     return {key: np.concatenate([one[key] for one in found]) for key in found[0]}

@@ -43,8 +43,7 @@ HEADINGS = {
 # What a table may hold besides; it says nothing of the confusion matrix.
 PASSED_OVER = (
     "auc auroc rocauc prauc ap averageprecision map brier ece mcc loss params parameters parametersm "
-    "flops gflops time testtime traintime "
-    "epochs epoch fps size memory ram seed threshold"
+    "flops gflops time testtime traintime epochs epoch fps size memory ram seed threshold"
 )
 KINDS = {heading: kind for kind, headings in HEADINGS.items() for heading in headings.split()}
 # A number of a contradiction is questioned in this order: those that are worked out from others first.
@@ -146,7 +145,7 @@ def audit_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
     Raises:
         HeadscarpError: a heading is unknown or stands twice, a cell is no number or out of range, or there is
-        nothing to audit.
+            nothing to audit.
     """
     rows = cells_of(frame)
     table_reading = reading_of(rows)
@@ -172,8 +171,8 @@ def cells_of(frame: pd.DataFrame) -> dict[str, list[Cell]]:
     """The printed numbers of each row, by its name."""
     if len(frame.columns) < 2 or not len(frame):
         raise HeadscarpError(
-            "the table has no scores; it needs a heading, a first column of names and columns such as "
-            "precision, recall, F1"
+            "the table has no scores; it needs a heading, a first "
+            "column of names and columns such as precision, recall, F1"
         )
     texts = {column: [cell_text(value) for value in frame[column]] for column in frame.columns}
     kinds = kinds_of(list(frame.columns[1:]))
@@ -192,8 +191,8 @@ def cells_of(frame: pd.DataFrame) -> dict[str, list[Cell]]:
             scale = 100 if percent else 1
             if not (-scale if kind == "kappa" else 0) <= number <= scale:
                 raise HeadscarpError(
-                    f"line {line}, column '{column}': {text} is out of range; scores are 0 to 1, or 0 "
-                    f"to 100 in percent"
+                    f"line {line}, column '{column}': {text} is out of "
+                    "range; scores are 0 to 1, or 0 to 100 in percent"
                 )
             rows[name].append(Cell(column, kind, number / scale, half_unit(text) / scale, text, percent))
     return rows
@@ -230,8 +229,8 @@ def kinds_of(columns: Sequence[str]) -> dict[str, str]:
         kinds[column] = "recall" if key == "pa" and "ua" in keys.values() else KINDS[key]
     if not kinds:
         raise HeadscarpError(
-            "no column is a score that can be audited; have some of accuracy, precision, recall, F1, "
-            "IoU, mIoU, kappa"
+            "no column is a score that can be audited; have some "
+            "of accuracy, precision, recall, F1, IoU, mIoU, kappa"
         )
     return kinds
 
@@ -243,8 +242,8 @@ def number_of(text: str, column: str, line: int) -> float | None:
         return None
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", bare):
         raise HeadscarpError(
-            f"line {line}, column '{column}': '{text}' is not a number such as 0.85 or 85.2; leave the "
-            f"cell empty or mend it"
+            f"line {line}, column '{column}': '{text}' is not a number "
+            "such as 0.85 or 85.2; leave the cell empty or mend it"
         )
     return float(bare)
 
@@ -422,8 +421,8 @@ def impossible_findings(
             with_exchanged_headings(cells, first, kinds[first], second, kinds[second]), reading
         ):
             text = (
-                f"impossible as headed; possible when '{first}' and '{second}' change places and all are "
-                f"read as {reading.name}"
+                f"impossible as headed; possible when '{first}' and "
+                f"'{second}' change places and all are read as {reading.name}"
             )
             share = share_of(
                 with_exchanged_headings(cells, first, kinds[first], second, kinds[second]), reading
@@ -456,8 +455,8 @@ def conflict_finding(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     needed = 2 * accused.value - found["iou"][1]
     if metric == "miou" and needed > 1:
         text += (
-            f" (beside a landslide IoU of {found['iou'][1]:.3f} the background would need one of "
-            f"{needed:.3f})"
+            f" (beside a landslide IoU of {found['iou'][1]:.3f} "
+            f"the background would need one of {needed:.3f})"
         )
     if accused in odd and len(cells) > len(kept):
         everything_else = [cell.read_as(reading) for cell in cells if cell is not accused]
@@ -498,8 +497,8 @@ def reading_findings(
         yield finding("", "columns", "note", text)
     elif by_reading and first.name not in (CLASS,) and first.name in by_reading:
         text = (
-            f"the numbers cannot all be of the landslide class and one test set; they fit when read as "
-            f"{first.name}"
+            "the numbers cannot all be of the landslide class and "
+            f"one test set; they fit when read as {first.name}"
         )
         yield finding("", "columns", "note", text, reading=first.name)
 
@@ -512,15 +511,15 @@ def test_set_findings(shares: Mapping[str, tuple[Reading, tuple[float, float]]])
         low, high = max(low for low, _ in same), min(high for _, high in same)
         if low <= high and high - low < 0.5:
             text = (
-                f"one landslide share, {share_text(low, high)}, fits {len(same)} of {len(shares)} "
-                f"possible rows"
+                f"one landslide share, {share_text(low, high)}, "
+                f"fits {len(same)} of {len(shares)} possible rows"
             )
             yield finding("", "test set", "consistent" if not odd else "note", text, low=low, high=high)
     for name in odd:
         low, high = shares[name][1]
         text = (
-            f"needs a landslide share of {share_text(low, high)}, which is not that of the other rows: "
-            f"it was scored on other pixels"
+            f"needs a landslide share of {share_text(low, high)}, which "
+            "is not that of the other rows: it was scored on other pixels"
         )
         yield finding(
             name, "test set", "other test set", text, low=low, high=high, reading=shares[name][0].name

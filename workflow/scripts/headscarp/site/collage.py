@@ -22,8 +22,8 @@ from headscarp.site.stack import ROWS_AT_ONCE, SERIES_KEYS
 from headscarp.vocabulary import require_known
 
 NO_LOCATION_NOTE = (
-    "a collage of scenes has no place on Earth: its grid has the CRS and the resolution of the first "
-    "scene, and its own corner at 0, 0"
+    "a collage of scenes has no place on Earth: its grid has the CRS "
+    "and the resolution of the first scene, and its own corner at 0, 0"
 )
 
 
@@ -68,7 +68,7 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
 
     Raises:
         HeadscarpError: fewer than two scenes, a file is missing or truncated, or channels or classes differ
-        between scenes.
+            between scenes.
     """
     if len(scenes) < 2:
         raise HeadscarpError(
@@ -149,19 +149,19 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
             longer, shorter = (first, site) if len(model.channels) > len(cube.channels) else (site, first)
             extra = cubes[longer].channels[len(cubes[shorter].channels)]
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} do not fit together: scene {shorter} lacks the "
-                f"channel '{extra}'; {remedy}"
+                f"site {name}: scenes {first} and {site} do not fit together: "
+                f"scene {shorter} lacks the channel '{extra}'; {remedy}"
             )
         one, other = len(model.header["dates"]), len(cube.header["dates"])
         if one != other:
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} have different numbers of dates ({one} and "
-                f"{other}); give both as many"
+                f"site {name}: scenes {first} and {site} have different "
+                f"numbers of dates ({one} and {other}); give both as many"
             )
         if (one := model.header.get("classes")) != (other := cube.header.get("classes")):
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} have different classes ({one} and {other}); "
-                f"give both the same in the card"
+                f"site {name}: scenes {first} and {site} have different "
+                f"classes ({one} and {other}); give both the same in the card"
             )
 
 
@@ -200,8 +200,8 @@ def pixel_size_notes(cubes: Mapping[str, Cube]) -> list[str]:
         return []
     listed = ", ".join(f"{site} {size:g}" for site, size in sizes.items())
     return [
-        f"pixels of the scenes differ in size ({listed}); they are joined pixel by pixel, and areas are "
-        f"counted in those of the first"
+        f"pixels of the scenes differ in size ({listed}); they are joined "
+        "pixel by pixel, and areas are counted in those of the first"
     ]
 
 

@@ -62,7 +62,7 @@ def open_cube(folder: str | Path) -> Cube:
     for (name, shape), array in zip(wanted.items(), (cube.values, cube.label, cube.instances), strict=True):
         if array.shape != shape:
             raise HeadscarpError(
-                f"{folder / name}.npy has the shape {array.shape}, cube.json says {shape}; delete the "
-                f"folder and stack the cube again"
+                f"{folder / name}.npy has the shape {array.shape}, cube.json "
+                f"says {shape}; delete the folder and stack the cube again"
             )
     return cube

@@ -36,8 +36,8 @@ def distance_to_lines(path: str | Path, grid: Grid) -> np.ndarray:
     )
     if not len(parts):
         raise HeadscarpError(
-            f"{path} holds no lines and no polygons; take the file of the lines, or drop this distance "
-            f"from the site's layers"
+            f"{path} holds no lines and no polygons; take the file of "
+            "the lines, or drop this distance from the site's layers"
         )
     points, line = shapely.get_coordinates(parts, return_index=True)
     within = line[1:] == line[:-1]

@@ -79,7 +79,7 @@ class LayerFolder:
             classes: {code: name} of a class layer.
             effective_m: cell size of what the layer came from, where that is larger than the grid's.
             date: ISO date of a dated layer, whose file is then `<name>_<date>.tif`; a static layer has none.
-            Dates of a name come rising.
+                Dates of a name come rising.
         """
         source = f"{layer.source}. {self.citation}" if self.citation else layer.source
         title, file = (
@@ -132,48 +132,34 @@ def build_layers(
 
     Args:
         record: how raw files become layers, the part `layers` of a card's site, with the site's `name` and
-        `data` (twin or real):
-            `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that
-            CRS over its footprint;
-            with {within: vector file} too, only the part under that file's bounding box, in whole cells; with
-            {part: {axis, from, to}}
-            too, only that between two shares of its width (axis x, from the west) or height (axis y, from the
-            north).
+            `data` (twin or real): `grid`: {like: raw raster} takes that raster's grid; with {crs,
+            resolution_m} too, a grid in that CRS over its footprint; with {within: vector file} too, only the
+            part under that file's bounding box, in whole cells; with {part: {axis, from, to}} too, only that
+            between two shares of its width (axis x, from the west) or height (axis y, from the north).
             {around: vector file, crs, resolution_m} takes the box of an outline in that CRS, its edges
-            multiples of the resolution.
-            `dates`: list of dates (ISO texts, rising); landslides are those of the last.
-            `citation`: appended to every layer's source (optional).
-            `rasters`: {layer: {file (the same at all dates) or files ({date: file}; a date without one is
-            missing), band (number or
+            multiples of the resolution. `dates`: list of dates (ISO texts, rising); landslides are those of
+            the last. `citation`: appended to every layer's source (optional). `rasters`: {layer: {file (the
+            same at all dates) or files ({date: file}; a date without one is missing), band (number or
             description, default 1), kind (continuous or classes), units, scale (factor on the values, default
-            1), classes ({code:
-            name}, for kind classes), resampling (bilinear, the default, or cubic, for others), mask ({file or
-            files, values: codes};
-            cells with one of these codes, of clouds for example, become no data; optional)}}; or of polygons,
-            {layer: {file (vectors),
-            attribute, kind, units, scale, classes, mask}}: the attribute's value at cell centres, where
-            classes given as text are numbered
-            from 1 in alphabetical order unless `classes` gives their codes (see
-            `polygon_layers.rasterise_attribute`).
-            `terrain`: names of layers of `terrain_folder` to take, see `terrain_names` (optional);
-            `terrain_resampling`: bilinear
-            (default) or cubic.
-            `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date
-            that has all of them.
-            `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons
-            (optional).
-            `labels`: {landslides: vector file, area: vector file (optional)}, or for several classes
-            {classes: raster file of codes,
-            of which 1 is landslides, names: {code: name}, area: vector file (optional)}; without it every
-            cell is unmapped.
-            `layers.json` gives for each layer `resolution_m`, the grid's, and `effective_resolution_m`, that
-            of the raster that it came
-            from where it is coarser; for one of `files` its `date`. That of several dates has `series` (see
+            1), classes ({code: name}, for kind classes), resampling (bilinear, the default, or cubic, for
+            others), mask ({file or files, values: codes}; cells with one of these codes, of clouds for
+            example, become no data; optional)}}; or of polygons, {layer: {file (vectors), attribute, kind,
+            units, scale, classes, mask}}: the attribute's value at cell centres, where classes given as text
+            are numbered from 1 in alphabetical order unless `classes` gives their codes (see
+            `polygon_layers.rasterise_attribute`). `terrain`: names of layers of `terrain_folder` to take, see
+            `terrain_names` (optional); `terrain_resampling`: bilinear (default) or cubic. `indices`: {ndvi:
+            {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date that has all of
+            them. `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons
+            (optional). `labels`: {landslides: vector file, area: vector file (optional)}, or for several
+            classes {classes: raster file of codes, of which 1 is landslides, names: {code: name}, area:
+            vector file (optional)}; without it every cell is unmapped. `layers.json` gives for each layer
+            `resolution_m`, the grid's, and `effective_resolution_m`, that of the raster that it came from
+            where it is coarser; for one of `files` its `date`. That of several dates has `series` (see
             `describe_series`).
 
     Raises:
         HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the
-        remedy.
+            remedy.
     """
     check_record(record)
     raw, terrain, rasters = Path(raw_folder), Path(terrain_folder or ""), record["rasters"]
@@ -303,9 +289,8 @@ def grid_notes(raw: Path, files: dict[str | None, str]) -> list[str]:
         grids.values(), key=lambda grid: sum(same_grid(grid, other) for other in grids.values()), default=None
     )
     return [
-        f"{files[date]} ({date}) lies on another grid ({grid_text(grid)}) than the files of other dates "
-        f"({grid_text(usual)}); it was "
-        "co-registered"
+        f"{files[date]} ({date}) lies on another grid ({grid_text(grid)}) than "
+        f"the files of other dates ({grid_text(usual)}); it was co-registered"
         for date, grid in grids.items()
         if not same_grid(grid, usual)
     ]
@@ -319,8 +304,8 @@ def same_grid(one: Grid, other: Grid) -> bool:
 
 def grid_text(grid: Grid) -> str:
     return (
-        f"{grid.crs}, cells of {grid.resolution:.6g}, from {grid.bounds[0]:.9g}, {grid.bounds[3]:.9g} "
-        f"on, {grid.height} x {grid.width}"
+        f"{grid.crs}, cells of {grid.resolution:.6g}, from {grid.bounds[0]:.9g}, "
+        f"{grid.bounds[3]:.9g} on, {grid.height} x {grid.width}"
     )
 
 
@@ -463,7 +448,7 @@ def site_grid(record: dict[str, Any], raw: Path) -> Grid:
 
     Raises:
         HeadscarpError: a file is missing or unreadable, the CRS is unfit, or the vector file lies beside the
-        raster.
+            raster.
     """
     if "around" in record:
         grid = grid_around(raw / record["around"], record["crs"], float(record["resolution_m"]))
@@ -543,13 +528,13 @@ def check_record(record: dict[str, Any]) -> None:
         if not common_dates(files_of(record["rasters"][inputs[band]], dates, place) for band in bands):
             listed = " and ".join(inputs[band] for band in bands)
             raise HeadscarpError(
-                f"{place}, indices, {name}: {listed} have no date in common; give them `files` of one, "
-                f"or drop the index"
+                f"{place}, indices, {name}: {listed} have no date in "
+                "common; give them `files` of one, or drop the index"
             )
     if len(dates) > 1 and not any("files" in entry for entry in record["rasters"].values()):
         raise HeadscarpError(
-            f"{place}: all rasters are the same at all {len(dates)} dates; give one of them `files`, or "
-            f"list one date"
+            f"{place}: all rasters are the same at all {len(dates)} "
+            "dates; give one of them `files`, or list one date"
         )
 
 
@@ -575,7 +560,7 @@ def check_part(part: Any, place: str) -> None:
 
     Raises:
         HeadscarpError: a key is unknown or missing, the axis does not exist, or the shares do not rise from 0
-        to 1.
+            to 1.
     """
     if not isinstance(part, dict):
         raise HeadscarpError(
@@ -589,8 +574,8 @@ def check_part(part: Any, place: str) -> None:
         or not 0 <= shares[0] < shares[1] <= 1
     ):
         raise HeadscarpError(
-            f"{place}: from {shares[0]!r} to {shares[1]!r} is no part; give two rising shares of the "
-            f"grid from 0 to 1"
+            f"{place}: from {shares[0]!r} to {shares[1]!r} is no "
+            "part; give two rising shares of the grid from 0 to 1"
         )
 
 
@@ -599,13 +584,13 @@ def check_files(entry: dict[str, Any], dates: Sequence[str], place: str) -> None
 
     Raises:
         HeadscarpError: both or neither of `file` and `files` are given, a date is unfit, or a mask has no
-        codes or does not fit the raster.
+            codes or does not fit the raster.
     """
     if ("file" in entry) == ("files" in entry):
         how = "both `file` and `files` are" if "file" in entry else "neither `file` nor `files` is"
         raise HeadscarpError(
-            f"{place}: {how} given; give `file` for a raster that is the same at all dates, `files` for "
-            f"one of each date"
+            f"{place}: {how} given; give `file` for a raster that "
+            "is the same at all dates, `files` for one of each date"
         )
     files_of(entry, dates, place)
     if "mask" not in entry:
@@ -615,8 +600,8 @@ def check_files(entry: dict[str, Any], dates: Sequence[str], place: str) -> None
     check_files({key: value for key, value in mask.items() if key != "values"}, dates, place)
     if "files" in mask and "file" in entry:
         raise HeadscarpError(
-            f"{place}: a mask of `files` belongs to a raster of `files`; give the mask one `file` or "
-            f"the raster dates"
+            f"{place}: a mask of `files` belongs to a raster of "
+            "`files`; give the mask one `file` or the raster dates"
         )
     check_codes(mask["values"], place)
 
@@ -637,17 +622,17 @@ def check_label_keys(labels: dict[str, Any], place: str) -> None:
 
     Raises:
         HeadscarpError: a key is unknown or missing, both kinds are given, or a code is not a number from 0 to
-        254.
+            254.
     """
     check_keys(labels, LABEL_KEYS, ("names",) if "classes" in labels else ("landslides",), place)
     if "landslides" in labels and ("classes" in labels or "names" in labels):
         raise HeadscarpError(
-            f"{place}: landslides (polygons) and classes (a raster with names) exclude each other; keep "
-            f"one of them"
+            f"{place}: landslides (polygons) and classes (a raster "
+            "with names) exclude each other; keep one of them"
         )
     for code in labels.get("names", {}):
         if not str(code).isdecimal() or int(code) >= UNMAPPED:
             raise HeadscarpError(
-                f"{place}, names: the code '{code}' is no whole number from 0 to {UNMAPPED - 1}; "
-                f"{UNMAPPED} is unmapped"
+                f"{place}, names: the code '{code}' is no whole number "
+                f"from 0 to {UNMAPPED - 1}; {UNMAPPED} is unmapped"
             )

@@ -29,9 +29,8 @@ GAP = 32
 ROWS_AT_ONCE = 32
 CRS = "EPSG:32631"  # metres, as any zone's
 NO_LOCATION_NOTE = (
-    f"a sheet of patches has no place on Earth: its grid, in metres ({CRS}) with its own corner at 0, "
-    f"0, only orders them; "
-    "patches.csv tells the place of each where it is known"
+    f"a sheet of patches has no place on Earth: its grid, in metres ({CRS}) with its own "
+    "corner at 0, 0, only orders them; patches.csv tells the place of each where it is known"
 )
 AFTER_THE_EVENT, IMAGE = "after the event", "image"
 COLUMNS = ("patch", "split", "group", "row", "col", "height", "width", "mapped", "source", "crs", "transform")
@@ -74,7 +73,7 @@ def build_benchmark(record: Mapping[str, Any], raw_folder: str | Path, out_folde
 
     Args:
         record: the part `benchmark` of a card's site (see `sources.benchmarks.registry.open_benchmark`), with
-        the site's `name` and `data`.
+            the site's `name` and `data`.
 
     Raises:
         HeadscarpError: as `open_benchmark` and `build_sheet`.
@@ -125,8 +124,8 @@ def build_sheet(
     sheet = Sheet(len(patches), *first.shape[2:])
     if first.shape[1] != len(channels):
         raise HeadscarpError(
-            f"{patches[0].source} has {first.shape[1]} channels, the benchmark {len(channels)}; the "
-            f"file is another's"
+            f"{patches[0].source} has {first.shape[1]} channels, "
+            f"the benchmark {len(channels)}; the file is another's"
         )
     with ExitStack() as files:
         cube = files.enter_context(
@@ -227,16 +226,14 @@ def require_fit(patch: Patch, pixels: Pixels, shape: tuple[int, ...], first: Pat
     another."""
     if pixels.values.shape != shape:
         raise HeadscarpError(
-            f"{patch.source}: the patch '{patch.name}' has the shape {pixels.values.shape} (time, "
-            f"channel, row, col), the first, "
-            f"'{first.name}', {shape}; all patches of a benchmark must be alike: remove the others or "
-            f"take them as a site of their own"
+            f"{patch.source}: the patch '{patch.name}' has the shape {pixels.values.shape} "
+            f"(time, channel, row, col), the first, '{first.name}', {shape}; all patches of "
+            "a benchmark must be alike: remove the others or take them as a site of their own"
         )
     if pixels.label.shape != shape[2:]:
         raise HeadscarpError(
-            f"{patch.source}: the mask of the patch '{patch.name}' has the shape {pixels.label.shape}, "
-            f"its image {shape[2:]}; "
-            "they do not belong together"
+            f"{patch.source}: the mask of the patch '{patch.name}' has the shape "
+            f"{pixels.label.shape}, its image {shape[2:]}; they do not belong together"
         )
 
 
@@ -248,13 +245,13 @@ def notes_on(lines: Sequence[Mapping[str, Any]], sizes: Iterable[float], resolut
         mapped = [line["mapped"] for line in lines if line["split"] == split]
         if not all(mapped):
             notes.append(
-                f"{mapped.count(0)} of {len(mapped)} {split} patches have no mask: they are unmapped "
-                f"and never scored"
+                f"{mapped.count(0)} of {len(mapped)} {split} patches "
+                "have no mask: they are unmapped and never scored"
             )
     if others := sorted(size for size in sizes if abs(size - resolution) > 0.01 * resolution):
         listed = ", ".join(f"{size:g}" for size in others[:6]) + (" …" if len(others) > 6 else "")
         notes.append(
-            f"cells of some patches have other sizes ({listed} m) than {resolution:g} m; areas are "
-            f"counted in cells of that size"
+            f"cells of some patches have other sizes ({listed} m) than "
+            f"{resolution:g} m; areas are counted in cells of that size"
         )
     return notes

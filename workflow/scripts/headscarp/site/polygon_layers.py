@@ -58,8 +58,8 @@ def rasterise_attribute(
     layer = np.concatenate([[nodata], values]).astype(values.dtype)[number]
     if np.all(layer == nodata) if kind == CLASSES else np.isnan(layer).all():
         raise HeadscarpError(
-            f"{place} has no value on the site: no polygon with one holds the centre of a cell; check "
-            f"the file's CRS and area"
+            f"{place} has no value on the site: no polygon with one "
+            "holds the centre of a cell; check the file's CRS and area"
         )
     return (
         Layer(
@@ -94,8 +94,8 @@ def codes_of(
     if pandas.api.types.is_numeric_dtype(column):
         if (known < 0).any() or (known != known.round()).any() or (known >= 2**31 - 1).any():
             raise HeadscarpError(
-                f"{place} holds numbers that are no codes of classes (whole, from 0); take another one, "
-                f"or `kind: continuous`"
+                f"{place} holds numbers that are no codes of classes "
+                "(whole, from 0); take another one, or `kind: continuous`"
             )
         found = sorted(int(code) for code in known.unique())
         names = (

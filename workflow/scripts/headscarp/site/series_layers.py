@@ -34,7 +34,6 @@ from headscarp.site.layers import (
     add_labels,
     add_terrain,
     check_codes,
-    check_keys,
     grid_text,
     masked_with_indices,
     same_grid,
@@ -43,7 +42,7 @@ from headscarp.site.layers import (
 from headscarp.site.terrain import derive_terrain
 from headscarp.site.terrain_names import TERRAIN
 from headscarp.sources.series import RasterSeries, read_series
-from headscarp.vocabulary import require_known
+from headscarp.vocabulary import check_keys, require_known
 
 RECORD_KEYS = ("name", "data", "dates", "citation", "series", "static", "terrain", "indices", "labels")
 SERIES_KEYS = (
@@ -70,27 +69,20 @@ def build_series_layers(record: dict[str, Any], raw_folder: str | Path, out_fold
     without any value (all cloud) is missing. A cell without any value at any date is unmapped.
 
     Args:
-        record: the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
-            `dates`: ISO dates of the site, or `all`: those of the first file of `series`.
-            `citation`: appended to every layer's source (optional).
-            `series`: list of {file: NetCDF or .npz, variables: {layer: variable}, units, scale (factor on the
-            values, default 1),
-            resolution_m (cells of what the file was enlarged from, optional), mask ({variable, values}: where
-            it has one of these codes
-            there is no data, optional), within_days (default 0: images of other days are left out; else each
-            image goes to the nearest
-            date of the site within so many days, and the nearest image of a date wins), outline, times (see
-            `sources.series`)}.
-            `static`: {layer: {file: one of `series`, variable, units, resolution_m (optional), classes
-            ({code: name}, makes it a layer
-            of classes, codes without a name being no data; no units then)}} (optional).
-            `terrain`: derivatives of the static layer `elevation` (optional), from cells of its
-            `resolution_m`: a model enlarged by
-            repeating its cells has treads and risers for slopes.
-            `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers of `series` (optional).
-            `labels`: {file: one of `series`, variable: 1 landslide, 0 none} (optional; without it every cell
-            is unmapped). Connected
-            cells are one slide.
+        record: the part `layers` of a card's site, with the site's `name` and `data` (twin or real): `dates`:
+            ISO dates of the site, or `all`: those of the first file of `series`. `citation`: appended to
+            every layer's source (optional). `series`: list of {file: NetCDF or .npz, variables: {layer:
+            variable}, units, scale (factor on the values, default 1), resolution_m (cells of what the file
+            was enlarged from, optional), mask ({variable, values}: where it has one of these codes there is
+            no data, optional), within_days (default 0: images of other days are left out; else each image
+            goes to the nearest date of the site within so many days, and the nearest image of a date wins),
+            outline, times (see `sources.series`)}. `static`: {layer: {file: one of `series`, variable, units,
+            resolution_m (optional), classes ({code: name}, makes it a layer of classes, codes without a name
+            being no data; no units then)}} (optional). `terrain`: derivatives of the static layer `elevation`
+            (optional), from cells of its `resolution_m`: a model enlarged by repeating its cells has treads
+            and risers for slopes. `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers of
+            `series` (optional). `labels`: {file: one of `series`, variable: 1 landslide, 0 none} (optional;
+            without it every cell is unmapped). Connected cells are one slide.
 
     Raises:
         HeadscarpError: a key is unknown or missing, a file is unfit or lies elsewhere, no file has one of the
@@ -143,9 +135,8 @@ def site_dates(wanted: str | list, files: dict[str, RasterSeries], first: Raster
     for date in dates:
         if date not in known:
             raise HeadscarpError(
-                f"no file of the series ({', '.join(files)}) has an image of {date}, the nearest is of "
-                f"{nearest_date(date, known)}; "
-                "correct `dates`"
+                f"no file of the series ({', '.join(files)}) has an image of {date}, "
+                f"the nearest is of {nearest_date(date, known)}; correct `dates`"
             )
     return dates
 
@@ -167,8 +158,8 @@ def match_days(entry: dict[str, Any], days: list[str], dates: list[str]) -> tupl
         notes.append(f"{file}: images of other days stand for the site's dates: {', '.join(moved)}")
     if left := sorted(set(days) - set(taken.values())):
         notes.append(
-            f"{file}: {len(left)} images belong to none of the site's dates and are left out: "
-            f"{', '.join(left)}"
+            f"{file}: {len(left)} images belong to none of the "
+            f"site's dates and are left out: {', '.join(left)}"
         )
     if pieces := sorted(day for day in taken.values() if days.count(day) > 1):
         notes.append(f"{file}: the images of one day were put together: {', '.join(pieces)}")
@@ -192,8 +183,8 @@ def add_images(
     taken, notes = match_days(entry, series.days, dates)
     if not same_grid(series.grid, folder.grid):
         notes.append(
-            f"{file} lies on another grid ({grid_text(series.grid)}) than the first file of the series; "
-            f"it was co-registered"
+            f"{file} lies on another grid ({grid_text(series.grid)}) "
+            "than the first file of the series; it was co-registered"
         )
     hidden, remark = np.zeros(series.grid.shape, bool), f", times {scale:g}" if scale != 1 else ""
     if mask:
@@ -224,8 +215,8 @@ def add_images(
             covered |= ~np.isnan(plane)
         if not folder.at(name):
             raise HeadscarpError(
-                f"{file}: '{variable}' has no value at any date of the site; check `dates`, "
-                f"`within_days` and `mask`"
+                f"{file}: '{variable}' has no value at any date of "
+                "the site; check `dates`, `within_days` and `mask`"
             )
     if blank:
         notes.append(f"{file}: no cell is clear on {', '.join(sorted(blank))}")
@@ -279,8 +270,8 @@ def add_slides(folder: LayerFolder, entry: dict[str, str], series: RasterSeries,
     mapped = ~np.isnan(values)
     if strange := np.setdiff1d(values[mapped], (0, LANDSLIDE)).tolist():
         raise HeadscarpError(
-            f"{file}: the label '{variable}' holds {strange[0]:g}; it must be 1 where there is a "
-            f"landslide, else 0"
+            f"{file}: the label '{variable}' holds {strange[0]:g}; "
+            "it must be 1 where there is a landslide, else 0"
         )
     label = np.where(mapped, values, UNMAPPED).astype(np.uint8)
     label = resample_images(label[None], series.grid, folder.grid, file, UNMAPPED)[0]
@@ -307,8 +298,7 @@ def constant_variable(series: RasterSeries, entry: dict[str, Any]) -> np.ndarray
         )
         raise HeadscarpError(
             f"{entry['file']}: '{entry['variable']}' changes with time (first on {changed}), but layers "
-            f"of `static` and `labels` may not; "
-            "take the variable of one date, or name it in `series`"
+            "of `static` and `labels` may not; take the variable of one date, or name it in `series`"
         )
     return values[0]
 
@@ -342,9 +332,8 @@ def resample_images(
         with memory.open() as source:
             if (cover := cover_of(source, grid)) < MINIMUM_COVER:
                 raise HeadscarpError(
-                    f"{file} covers {cover:.0%} of the site, the grid of the first file of the series; "
-                    f"at least {MINIMUM_COVER:.0%} are "
-                    "needed: take files of one place, or check their CRS"
+                    f"{file} covers {cover:.0%} of the site, the grid of the first file of the series; at "
+                    f"least {MINIMUM_COVER:.0%} are needed: take files of one place, or check their CRS"
                 )
             if nodata is None:
                 return np.stack([resample(source, number, grid, BILINEAR) for number in source.indexes])

@@ -27,8 +27,8 @@ RELIEF_WINDOW = 3
 HORN = "Horn 1981, doi 10.1109/PROC.1981.11918"
 ZEVENBERGEN = "Zevenbergen and Thorne 1987, doi 10.1002/esp.3290120107, times 100"
 WEISS = (
-    "topographic position index, Weiss 2001, Topographic position and landforms analysis, poster, ESRI "
-    "user conference"
+    "topographic position index, Weiss 2001, Topographic position "
+    "and landforms analysis, poster, ESRI user conference"
 )
 TARBOTON = "D-infinity, Tarboton 1997, doi 10.1029/96WR03137, depressions filled and flats resolved"
 
@@ -42,7 +42,7 @@ def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: I
 
     Raises:
         HeadscarpError: the model is missing, truncated, empty or without CRS, a window is unfit, or the disk
-        is full.
+            is full.
     """
     windows = {name: parse_windowed(name) for name in over_windows}
     dem = metric_dem(dem_path)
@@ -72,7 +72,7 @@ def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
 
     Raises:
         HeadscarpError: the file is missing, truncated, without CRS or without data, or its CRS is projected
-        but not in metres.
+            but not in metres.
     """
     with open_raster(path) as source:
         grid, crs = grid_of(source), source.crs
@@ -87,8 +87,8 @@ def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
         grid = grid_for(grid, utm, resolution)
     elif crs.linear_units_factor[1] != 1.0:
         raise HeadscarpError(
-            f"the CRS of {path} is in {crs.linear_units}; reproject it to one in metres, for example "
-            f"with `gdalwarp -t_srs`"
+            f"the CRS of {path} is in {crs.linear_units}; reproject "
+            "it to one in metres, for example with `gdalwarp -t_srs`"
         )
     dem = align(path, 1, grid, CONTINUOUS, minimum_cover=0.0)
     how = f"{dem.source} reprojected to {grid.crs}, bilinear" if crs.is_geographic else dem.source

@@ -37,9 +37,8 @@ def parse_windowed(name: str) -> tuple[str, int]:
     side = int(found[2]) if found else 0
     if side < 3 or side % 2 == 0:
         raise HeadscarpError(
-            f"terrain layer '{name}' cannot be: a window is centred on a cell; name slope, relief or "
-            f"tpi with an odd number of cells, 3 or "
-            "more, such as slope_9"
+            f"terrain layer '{name}' cannot be: a window is centred on a cell; name "
+            "slope, relief or tpi with an odd number of cells, 3 or more, such as slope_9"
         )
     return found[1], side
 

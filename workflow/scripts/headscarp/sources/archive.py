@@ -50,13 +50,13 @@ def read_table(path: str | Path) -> dict[str, ArchiveFile]:
                     raise HeadscarpError(f"{path}, line {reader.line_num}: {empty[0]} is empty; fill it in")
                 if not line["bytes"].isdigit():
                     raise HeadscarpError(
-                        f"{path}, line {reader.line_num}: bytes '{line['bytes']}' is not a whole "
-                        f"number; correct it"
+                        f"{path}, line {reader.line_num}: bytes "
+                        f"'{line['bytes']}' is not a whole number; correct it"
                     )
                 if line["name"] in table:
                     raise HeadscarpError(
-                        f"{path}, line {reader.line_num}: a second file is called '{line['name']}'; "
-                        f"rename one"
+                        f"{path}, line {reader.line_num}: a second "
+                        f"file is called '{line['name']}'; rename one"
                     )
                 table[line["name"]] = ArchiveFile(
                     **{column: line[column] for column in columns} | {"bytes": int(line["bytes"])}

@@ -140,25 +140,24 @@ def failure_message(
     text = f"{file.name} could not be fetched and nothing was left at {target}. Tried {'; '.join(failures)}. "
     if is_offline():
         return (
-            f"{text}HEADSCARP_OFFLINE forbids the network (`offline: true` in config.yaml); where there "
-            f"is one: {command_for(file, target)}"
+            f"{text}HEADSCARP_OFFLINE forbids the network (`offline: true` in "
+            f"config.yaml); where there is one: {command_for(file, target)}"
         )
     part = PartialFile.of(target)
     if part.content.exists():
         text += (
-            f"The {part.content.stat().st_size} bytes that came are kept in {part.content}; the next "
-            f"run goes on from there. "
+            f"The {part.content.stat().st_size} bytes that came are "
+            f"kept in {part.content}; the next run goes on from there. "
         )
     whose = f" (SHA-256 {known.sha256})" if known.sha256 else ""
     text += (
-        "Check the network, or set `mirror:` in config.yaml or HEADSCARP_MIRROR to a folder or URL "
-        "with a sound copy, or put "
-        f"the file{whose} at {target} yourself"
+        "Check the network, or set `mirror:` in config.yaml or HEADSCARP_MIRROR to a "
+        f"folder or URL with a sound copy, or put the file{whose} at {target} yourself"
     )
     if known.sha256 != file.sha256:
         return (
-            f"{text}; if the publisher really changed it, delete the line of {file.url} from {ledger} "
-            f"and run again"
+            f"{text}; if the publisher really changed it, delete "
+            f"the line of {file.url} from {ledger} and run again"
         )
     return (
         f"{text}; if the publisher changed it, update the table that states its checksum"
@@ -398,8 +397,8 @@ def require_expected_length(file: RemoteFile, total: int | None, response: http.
         raise FetchFailed("the server answered with a web page, not with the file")
     if total is None and file.bytes is None and not response.chunked:
         raise FetchFailed(
-            "the server does not tell the size, so a broken connection would go unnoticed; state the "
-            "file's bytes or sha256"
+            "the server does not tell the size, so a broken connection "
+            "would go unnoticed; state the file's bytes or sha256"
         )
 
 
@@ -561,15 +560,15 @@ def read_ledger(path: str | Path) -> dict[str, dict[str, Any]]:
         reader = csv.DictReader(stream)
         if reader.fieldnames != LEDGER_COLUMNS:
             raise HeadscarpError(
-                f"{path}: the header must be {','.join(LEDGER_COLUMNS)}; correct it, or delete the file "
-                f"to record anew"
+                f"{path}: the header must be {','.join(LEDGER_COLUMNS)}; "
+                "correct it, or delete the file to record anew"
             )
         lines = {}
         for line in reader:
             if not (line["bytes"] or "").isdigit() or not re.fullmatch(r"[0-9a-f]{64}", line["sha256"] or ""):
                 raise HeadscarpError(
-                    f"{path}, line {reader.line_num}: no size and SHA-256 as they were recorded; delete "
-                    f"the line"
+                    f"{path}, line {reader.line_num}: no size and "
+                    "SHA-256 as they were recorded; delete the line"
                 )
             lines[line["url"]] = line
     return lines
@@ -599,8 +598,8 @@ def command_for(file: RemoteFile, target: str | Path) -> str:
 def describe_missing(missing: list[tuple[RemoteFile, Path]], mirror: str | None) -> str:
     """What a user does about missing files: a command for each, one line a file."""
     lines = [
-        f"offline, and {len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing; where there "
-        f"is a network, run here:"
+        f"offline, and {len(missing)} file{'s are' if len(missing) > 1 else ' is'} "
+        "missing; where there is a network, run here:"
     ]
     for file, target in missing:
         lines.append(f"  {command_for(file, target)}")

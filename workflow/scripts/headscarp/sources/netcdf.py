@@ -48,7 +48,7 @@ def read_netcdf(
     Args:
         variable: its name; needed where the file has several.
         time: the steps to take as ISO text or its beginning (2018-09-06 takes that day's); None takes all.
-        Each is a band.
+            Each is a band.
         crs: CRS of the coordinates where the file does not say it.
 
     Returns:
@@ -56,7 +56,7 @@ def read_netcdf(
 
     Raises:
         HeadscarpError: the file is unreadable or misses the region; variable, time or CRS is unknown or not
-        told; axes are uneven.
+            told; axes are uneven.
     """
     with open_dataset(path) as data:
         array = variable_of(data, variable, path)
@@ -99,8 +99,8 @@ def open_dataset(path: Path) -> Iterator[xarray.Dataset]:
         engine = ENGINES.get(stream.read(4))
     if engine is None:
         raise HeadscarpError(
-            f"{path} is no NetCDF file of version 3 or 4; fetch it or make it again, or convert it with "
-            f"`nccopy -k nc4`"
+            f"{path} is no NetCDF file of version 3 or 4; fetch it "
+            "or make it again, or convert it with `nccopy -k nc4`"
         )
     try:
         data = xarray.open_dataset(path, engine=engine, mask_and_scale=False)
@@ -195,8 +195,8 @@ def steps_of(array: xarray.DataArray, time: Any, path: Path) -> tuple[xarray.Dat
     chosen = [number for number, text in enumerate(labels) if text.startswith(wanted)]
     if not chosen:
         raise HeadscarpError(
-            f"{path}: no step of {array.name} is of the time {time}; its {len(labels)} steps run from "
-            f"{labels[0]} to {labels[-1]}"
+            f"{path}: no step of {array.name} is of the time {time}; its "
+            f"{len(labels)} steps run from {labels[0]} to {labels[-1]}"
         )
     midnight = all(text.endswith("T00:00:00") for text in labels)
     return array.isel({steps: chosen}), [
@@ -231,8 +231,8 @@ def planes(array: xarray.DataArray, y: str, x: str, place: str) -> np.ndarray:
     for dim in others:
         if array.sizes[dim] > 1:
             raise HeadscarpError(
-                f"{place} has {array.sizes[dim]} steps of '{dim}', of which one must be chosen; save a "
-                f"file of one step"
+                f"{place} has {array.sizes[dim]} steps of '{dim}', "
+                "of which one must be chosen; save a file of one step"
             )
     array = array.isel(dict.fromkeys(others, 0))
     array = array.transpose(..., y, x)
@@ -278,14 +278,14 @@ def crs_of(
             )
         except (CRSError, KeyError) as error:
             raise HeadscarpError(
-                f"{place}: its grid mapping '{mapping}' is no CRS ({error}); give the file's CRS as the "
-                f"key `crs`"
+                f"{place}: its grid mapping '{mapping}' is no CRS "
+                f"({error}); give the file's CRS as the key `crs`"
             ) from None
     if is_longitude(data[axes[X]]):
         return CRS.from_user_input(DEGREES)
     raise HeadscarpError(
-        f"{place} has no CRS; find out which it is and give it as the key `crs`, for example `crs: "
-        f"EPSG:32654`"
+        f"{place} has no CRS; find out which it is and give "
+        "it as the key `crs`, for example `crs: EPSG:32654`"
     )
 
 
@@ -340,14 +340,14 @@ def origin_of(values: np.ndarray, name: str, place: str) -> tuple[float, float]:
     """
     if len(values) < 2:
         raise HeadscarpError(
-            f"{place}: one step along '{name}' does not tell how large its cells are; take a larger "
-            f"part of the source"
+            f"{place}: one step along '{name}' does not tell how "
+            "large its cells are; take a larger part of the source"
         )
     step = float(values[-1] - values[0]) / (len(values) - 1)
     if step <= 0 or np.abs(values - (values[0] + step * np.arange(len(values)))).max() > UNEVEN * step:
         raise HeadscarpError(
-            f"{place}: its coordinates along '{name}' are not evenly spaced; bring it to an even grid, "
-            f"for example with `cdo remapbil`"
+            f"{place}: its coordinates along '{name}' are not evenly spaced; "
+            "bring it to an even grid, for example with `cdo remapbil`"
         )
     return float(values[0]) - step / 2, step
 
@@ -392,8 +392,8 @@ def curved_part(
     values = planes(taken, dims[0], dims[1], place)[:, rows - top, cols - left]
     values = mask_distant_cells(values, beyond, array.attrs, place)
     note = (
-        f"{path.name}: its grid is curved; the nearest node went to each cell of an even grid of "
-        f"{step / shrink:.5g} x {step:.5g} degrees"
+        f"{path.name}: its grid is curved; the nearest node went to each "
+        f"cell of an even grid of {step / shrink:.5g} x {step:.5g} degrees"
     )
     return values, transform @ Affine.translation(cut.left, cut.top), cut.share, [note]
 

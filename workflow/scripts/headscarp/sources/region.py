@@ -37,7 +37,7 @@ class Region:
 
         Raises:
             HeadscarpError: the CRS cannot be related to the Earth or does not reach so far, or the box
-            crosses the antimeridian in it.
+                crosses the antimeridian in it.
         """
         bounds = bounds_between(self.crs, crs, self.bounds)
         if not all(map(math.isfinite, bounds)):
@@ -47,10 +47,9 @@ class Region:
             )
         if bounds[0] > bounds[2]:
             raise HeadscarpError(
-                f"the site with its margin ({in_degrees(self.bounds, self.crs)}) crosses the meridian "
-                f"of 180 degrees, where files in "
-                "degrees are torn; bring them to a projected CRS first, for example with `gdalwarp "
-                "-t_srs` or `ogr2ogr -t_srs`"
+                f"the site with its margin ({in_degrees(self.bounds, self.crs)}) crosses the "
+                "meridian of 180 degrees, where files in degrees are torn; bring them to a "
+                "projected CRS first, for example with `gdalwarp -t_srs` or `ogr2ogr -t_srs`"
             )
         return bounds
 
@@ -157,7 +156,7 @@ def footprint(transform: Affine, rows: tuple[int, int], cols: tuple[int, int]) -
 def outside_error(path: str | Path, bounds: Bounds, crs: Any, region: Region) -> HeadscarpError:
     """The error of a raster that lies elsewhere."""
     return HeadscarpError(
-        f"{path} misses the site: it covers {in_degrees(bounds, crs)}, the outline with its margin "
-        f"{in_degrees(region.bounds, region.crs)}"
-        "; take a file of this area, or correct its CRS (key `crs`) or the outline's"
+        f"{path} misses the site: it covers {in_degrees(bounds, crs)}, the "
+        f"outline with its margin {in_degrees(region.bounds, region.crs)}; take "
+        "a file of this area, or correct its CRS (key `crs`) or the outline's"
     )

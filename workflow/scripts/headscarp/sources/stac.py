@@ -157,9 +157,8 @@ def fetch_raster(
     task = plan_task(spec, grid, api, f"files, {Path(target).name}", mirror)
     if downloads.is_offline():
         raise HeadscarpError(
-            f"{task.place}: the STAC API {task.url} may not be asked offline; run once without "
-            f"`offline:` (HEADSCARP_OFFLINE), or put the "
-            f"raster at {target} yourself and name it by `path:`"
+            f"{task.place}: the STAC API {task.url} may not be asked offline; run once without `offline:` "
+            f"(HEADSCARP_OFFLINE), or put the raster at {target} yourself and name it by `path:`"
         )
     items, found = search(task)
     days = group_by_day(task, items)
@@ -195,8 +194,8 @@ def plan_task(spec: Mapping[str, Any], grid: Grid, api: str, place: str, mirror:
         if api not in sensor.apis:
             if "api" in spec:
                 raise HeadscarpError(
-                    f"{place}: {api} does not give out {sensor.title} freely; set `api: "
-                    f"{sensor.apis[0]}` or a URL"
+                    f"{place}: {api} does not give out {sensor.title} "
+                    f"freely; set `api: {sensor.apis[0]}` or a URL"
                 )
             notes.append(f"{api} does not give out {sensor.title} freely; taken from {sensor.apis[0]}")
             api = sensor.apis[0]
@@ -291,9 +290,9 @@ def query_items(task: Task, bbox: list[float], when: str | None) -> list[pystac.
         TypeError,
     ) as error:
         raise HeadscarpError(
-            f"{task.place}: the STAC API {task.url} gave no proper answer ({type(error).__name__}: "
-            f"{error}); check the network and the "
-            "address, try again later, or set another `api:` (or `stac:` in config.yaml)"
+            f"{task.place}: the STAC API {task.url} gave no proper answer "
+            f"({type(error).__name__}: {error}); check the network and the address, "
+            "try again later, or set another `api:` (or `stac:` in config.yaml)"
         ) from error
 
 
@@ -303,9 +302,8 @@ def require_items(
     if not items:
         edges = ", ".join(f"{edge:.4f}" for edge in found["bbox"])
         raise HeadscarpError(
-            f"{task.place}: the collection {task.collection} of {task.url} has no item at longitude, "
-            f"latitude {edges} (west, south, east, "
-            f"north){when}; {remedy}"
+            f"{task.place}: the collection {task.collection} of {task.url} has no item "
+            f"at longitude, latitude {edges} (west, south, east, north){when}; {remedy}"
         )
 
 
@@ -329,9 +327,8 @@ def group_by_day(task: Task, items: Iterable[pystac.Item]) -> list[Day]:
     if not tiles:
         known = ", ".join(sorted(items[0].assets)) or "none"
         raise HeadscarpError(
-            f"{task.place}: {lacking[0]} (its assets are {known}), nor has any other of {len(lacking)} "
-            f"items all that is needed; choose "
-            "other bands, dates or `collection:`"
+            f"{task.place}: {lacking[0]} (its assets are {known}), nor has any other of "
+            f"{len(lacking)} items all that is needed; choose other bands, dates or `collection:`"
         )
     task.notes.extend(f"{text}; left out" for text in lacking)
     if task.sensor.kind != IMAGERY:
@@ -375,9 +372,8 @@ def composite(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]
         day.clear_share = float(clear_here.mean())
     if not any(day.clear_share for day in days):
         raise HeadscarpError(
-            f"{task.place}: none of {len(days)} days ({days[0].day} to {days[-1].day}) shows any part "
-            f"of the site free of clouds; widen "
-            "from and to, or raise max_cloud"
+            f"{task.place}: none of {len(days)} days ({days[0].day} to {days[-1].day}) shows "
+            "any part of the site free of clouds; widen from and to, or raise max_cloud"
         )
     values = (median if task.spec.get("composite", LEAST_CLOUDY) == MEDIAN else least_cloudy)(task, days)
     filled = np.isfinite(values).all(axis=0)

@@ -108,7 +108,7 @@ def read_band(
 
     Raises:
         HeadscarpError: the file cannot be read whole, after repeated attempts: leaving it out would be a gap
-        that nobody sees.
+            that nobody sees.
     """
     address, failures = public_address(address), []
     for place in readable_addresses(address, mirror):
@@ -118,8 +118,7 @@ def read_band(
             failures.append(f"{place}: {failure}")
     raise HeadscarpError(
         f"{what} cannot be read. Tried {'; '.join(failures)}. Try again later, put a sound copy into "
-        f"the folder of `mirror:`, choose dates "
-        "for which it is not needed, or set another `api:`"
+        "the folder of `mirror:`, choose dates for which it is not needed, or set another `api:`"
     )
 
 

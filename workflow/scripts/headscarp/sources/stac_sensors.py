@@ -123,8 +123,8 @@ SENSORS = {
         tuple(APIS),
         {"elevation": ("data", "elevation", "dem")},
         "m",
-        "(c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH 2014-2018, provided under "
-        "COPERNICUS by the European Union and ESA",
+        "(c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH "
+        "2014-2018, provided under COPERNICUS by the European Union and ESA",
         nodata=None,
     ),
     "land_cover": Sensor(
@@ -134,8 +134,8 @@ SENSORS = {
         ("planetary_computer",),
         {"land_cover": ("map", "data", "land_cover")},
         "class",
-        "(c) ESA WorldCover project, contains modified Copernicus Sentinel data processed by the ESA "
-        "WorldCover consortium, CC BY 4.0",
+        "(c) ESA WorldCover project, contains modified Copernicus Sentinel "
+        "data processed by the ESA WorldCover consortium, CC BY 4.0",
     ),
 }
 
@@ -237,20 +237,18 @@ def judge_offset(numbers: np.ndarray, stated: int) -> tuple[int, str]:
     darkest = float(np.percentile(numbers / 1e4, DARK_PERCENTILE, axis=1).min())
     if stated and low > TOO_MANY:
         return 0, (
-            f"the catalogue is wrong: applying the offset would send {low:.0%} of the clear pixels "
-            f"below {TOO_LOW}, so it has been applied "
-            "already; not applied"
+            f"the catalogue is wrong: applying the offset would send {low:.0%} of the "
+            f"clear pixels below {TOO_LOW}, so it has been applied already; not applied"
         )
     if not stated and low <= TOO_MANY and TOO_HIGH <= darkest < TOO_HIGH + DARK:
         return NEW_BASELINE_OFFSET, (
-            f"the catalogue is wrong: the darkest pixels reflect {darkest:.3f} or more in every band, "
-            f"so the offset has not been applied "
-            "yet; applied"
+            f"the catalogue is wrong: the darkest pixels reflect {darkest:.3f} or "
+            "more in every band, so the offset has not been applied yet; applied"
         )
     if darkest >= (TOO_HIGH + DARK if stated else TOO_HIGH):
         return (
             stated,
-            f"cannot be decided: nothing is dark here (darkest {darkest:.3f} before any offset); the "
-            f"catalogue's word is kept",
+            "cannot be decided: nothing is dark here (darkest "
+            f"{darkest:.3f} before any offset); the catalogue's word is kept",
         )
     return stated, f"confirmed: the darkest pixels reflect {darkest + stated / 1e4:.3f}"

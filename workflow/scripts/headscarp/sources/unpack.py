@@ -104,9 +104,9 @@ def open_members(archive: Path) -> Iterator[list[Member]]:
         if is_disk_full(error, archive.parent):
             raise
         raise HeadscarpError(
-            f"{archive} could not be unpacked and nothing of it was left: it is damaged, has a password "
-            f"or is neither zip nor tar "
-            f"({type(error).__name__}: {error}); delete it and fetch it again, or unpack it yourself"
+            f"{archive} could not be unpacked and nothing of it was left: it is damaged, "
+            f"has a password or is neither zip nor tar ({type(error).__name__}: "
+            f"{error}); delete it and fetch it again, or unpack it yourself"
         ) from None
 
 
@@ -148,6 +148,6 @@ def require_end(stream: tarfile.TarFile) -> None:
 def refused_member(name: str, archive: Path) -> HeadscarpError:
     """Data sets need no links and devices, and a link may lead out of the folder."""
     return HeadscarpError(
-        f"{archive}: '{name}' is a link or a device, so nothing was unpacked; unpack it yourself if you "
-        f"trust it"
+        f"{archive}: '{name}' is a link or a device, so nothing "
+        "was unpacked; unpack it yourself if you trust it"
     )

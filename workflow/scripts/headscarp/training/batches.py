@@ -33,12 +33,12 @@ class Batches:
     Args:
         steps: batches per epoch; None is as many as one pass over the training windows takes.
         augment: turn and flip each training window at random. Values stay as they are: an aspect still
-        matches the shading of its slope.
+            matches the shading of its slope.
         jitter: spread of a random gain (around 1) and offset (around 0, in standard deviations) of every
             channel of a training window, at every date; what says where a date was observed stays as it is.
         class_weights: of each class (class) float32, by which masks are multiplied.
         shuffled: the dates of each training window of a `Series` in a random order, drawn anew for each;
-        validation keeps the true one.
+            validation keeps the true one.
     """
 
     def __init__(

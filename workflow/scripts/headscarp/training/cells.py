@@ -87,7 +87,7 @@ def train_cells(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed}, as for
-        `trainer.train_run`.
+            `trainer.train_run`.
 
     Raises:
         HeadscarpError: an unknown channel, network, recipe key or device; windows larger than those the cells
@@ -158,8 +158,8 @@ def recipe_of_cells(recipe: Recipe, device: torch.device) -> Recipe:
         if getattr(recipe, key) != plain:
             shown = json.dumps(plain)
             raise HeadscarpError(
-                f"recipe.{key} is {getattr(recipe, key)!r}, but cells are trained without it; set "
-                f"`{key}: {shown}`"
+                f"recipe.{key} is {getattr(recipe, key)!r}, but "
+                f"cells are trained without it; set `{key}: {shown}`"
             )
     if recipe.loss == "mse_bce":
         raise HeadscarpError("recipe.loss 'mse_bce' is not for cells; use bce, cross_entropy or focal")
@@ -178,9 +178,8 @@ def require_windows_within(model: nn.Module, cells: Cells, folder: Path) -> None
     largest = max(cells.record["windows"])
     if max(model.windows) > largest:
         raise HeadscarpError(
-            f"the network looks at windows of {max(model.windows)} cells, but the cells in {folder} "
-            f"were chosen for {largest}; "
-            "add the size to cells.windows in the card"
+            f"the network looks at windows of {max(model.windows)} cells, but the cells in "
+            f"{folder} were chosen for {largest}; add the size to cells.windows in the card"
         )
 
 

@@ -41,12 +41,12 @@ def pretrain(
 
     Raises:
         HeadscarpError: the network has no DBN; no training pixel counts; a reconstruction error is not
-        finite.
+            finite.
     """
     if getattr(model, "dbn", None) is None:
         raise HeadscarpError(
-            "`pretraining` trains the deep belief network of a network, and this one has none; remove "
-            "it from the recipe"
+            "`pretraining` trains the deep belief network of a "
+            "network, and this one has none; remove it from the recipe"
         )
     pixels = dbn_inputs(model, batches, int(settings["pixels"]), seed)
     data = model.dbn.standardise(pixels)
@@ -133,9 +133,9 @@ def train_machine(
         error = float(squares) / data.numel()
         if not math.isfinite(error):
             raise HeadscarpError(
-                f"pre-training: the reconstruction error of a machine became {error} in epoch {epoch}; "
-                f"lower `learning_rate` of the "
-                f"recipe's `pretraining` (now {learning_rate:g}) and run the same command again"
+                f"pre-training: the reconstruction error of a machine became {error} "
+                f"in epoch {epoch}; lower `learning_rate` of the recipe's "
+                f"`pretraining` (now {learning_rate:g}) and run the same command again"
             )
         history.append(
             {"epoch": epoch, "reconstruction_error": error, "seconds": round(time.perf_counter() - began, 3)}

@@ -41,12 +41,12 @@ class Recipe:
         loss: bce, cross_entropy, focal or mse_bce (MSE/2 + BCE); `loss_params`: alpha and gamma of focal.
         optimiser: adam or sgd (`momentum` is sgd's).
         schedule: constant, step (`every` steps times `factor`), cosine (down to `minimum`), one_cycle
-        (`warm_up` share); `schedule_params`.
+            (`warm_up` share); `schedule_params`.
         batch: windows per step.
         epochs: 0 keeps the weights that the run starts from.
         steps_per_epoch: None is one pass over the training windows.
         patience: epochs without a lower validation loss before training stops and the best weights come back;
-        None is never, last weights.
+            None is never, last weights.
         augment: random flips and quarter turns.
         jitter: spread of a random gain and offset of every channel of a training window, in standard
             deviations; against shifts of light, season and height between places.
@@ -136,7 +136,7 @@ class Recipe:
 
         Raises:
             HeadscarpError: an unknown key (the nearest one is named), an unknown choice or a value out of
-            range.
+                range.
         """
         for key in record:
             require_known(key, [f.name for f in fields(cls)], "recipe: key")

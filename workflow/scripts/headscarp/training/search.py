@@ -52,8 +52,7 @@ LOSS_KEYS = ("alpha", "gamma")
 ACCURACY, F1 = "accuracy", "f1"
 OBJECTIVE_NOTES = {
     ACCURACY: "pixel accuracy at 0.5 on the test windows, as in the paper: the test set tunes, and where "
-    "landslides are rare a map "
-    "without any scores nearly 1",
+    "landslides are rare a map without any scores nearly 1",
     F1: "F1 of landslides on the validation windows at the best threshold there",
 }
 
@@ -79,14 +78,13 @@ def run_search(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed, sampler: gp |
-        random, trials, space:
-            {optimiser | learning_rate | weight_decay | alpha | gamma: [choices] or {low, high}}}; recipe is
-            that of a trial, but for what
-            is searched. `dates` as in `trainer.train_run`.
+            random, trials, space: {optimiser | learning_rate | weight_decay | alpha | gamma: [choices] or
+            {low, high}}}; recipe is that of a trial, but for what is searched. `dates` as in
+            `trainer.train_run`.
 
     Raises:
         HeadscarpError: an unknown sampler, hyper-parameter, choice, channel, network or device; no windows,
-        or no landslide in them.
+            or no landslide in them.
     """
     require_known(spec["sampler"], SAMPLERS, "search: sampler")
     space = make_space(spec["space"])
@@ -143,7 +141,7 @@ def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
 
     Raises:
         HeadscarpError: an unknown hyper-parameter or key (the nearest one is named), or a value that is
-        neither list nor range.
+            neither list nor range.
     """
     space = {}
     for name, values in record.items():
@@ -165,8 +163,8 @@ def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
             space[name] = CategoricalDistribution(tuple(values))
         else:
             raise HeadscarpError(
-                f"search.space.{name} is {values!r}; give a list of choices, or a range as {{low: 0, "
-                f"high: 1}}"
+                f"search.space.{name} is {values!r}; give a list "
+                "of choices, or a range as {low: 0, high: 1}"
             )
     if not space:
         raise HeadscarpError(
@@ -241,7 +239,7 @@ def train_trial(
     Raises:
         DivergedError: the loss is no longer a finite number.
         HeadscarpError: no windows to train on, no mapped pixel to validate on, or for F1 no landslide to find
-        there.
+            there.
     """
     recipe = Recipe.from_record(spec["recipe"])
     model, batches, _ = prepare_training(spec, recipe, samples, device)
@@ -258,8 +256,8 @@ def train_trial(
     if not truth.size or (objective == F1 and not truth.any()):
         lacking = "landslide pixel" if truth.size else "mapped pixel"
         raise HeadscarpError(
-            f"the validation windows of the search hold no {lacking}; use another seed, or other "
-            f"windows or blocks"
+            "the validation windows of the search hold no "
+            f"{lacking}; use another seed, or other windows or blocks"
         )
     return best_f1(probability, truth) if objective == F1 else float(np.mean((probability >= 0.5) == truth))
 

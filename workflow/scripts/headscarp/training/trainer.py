@@ -157,8 +157,8 @@ def require_windows(batches: BatchSource, recipe: Recipe, name: str) -> None:
         )
     if recipe.patience is not None and not batches.count("validation"):
         raise HeadscarpError(
-            f"{name}: early stopping needs validation windows and there are none; set `patience: null` "
-            f"or use smaller blocks"
+            f"{name}: early stopping needs validation windows and "
+            "there are none; set `patience: null` or use smaller blocks"
         )
 
 
@@ -166,14 +166,13 @@ def require_finite_losses(record: dict[str, Any], recipe: Recipe, name: str) -> 
     for key, needed in (("train_loss", True), ("validation_loss", recipe.patience is not None)):
         if record[key] is None and needed:
             raise HeadscarpError(
-                f"{name}: no pixel counted in {key}: all are unmapped or outside their region; check "
-                f"the labels and the blocks"
+                f"{name}: no pixel counted in {key}: all are unmapped or "
+                "outside their region; check the labels and the blocks"
             )
         if record[key] is not None and not math.isfinite(record[key]):
             raise DivergedError(
-                f"{name}: {key} became {record[key]} in epoch {record['epoch']}; lower `learning_rate` "
-                f"(now {recipe.learning_rate:g}) "
-                f"or set `precision: float32`, and run the same command again"
+                f"{name}: {key} became {record[key]} in epoch {record['epoch']}; lower `learning_rate` (now "
+                f"{recipe.learning_rate:g}) or set `precision: float32`, and run the same command again"
             )
 
 
@@ -369,11 +368,9 @@ def train_run(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed} and, where
-        they are asked for, {share:
-            of the training windows, drawn by the seed; statistics: samples.json that normalises the channels
-            instead of the site's own;
-            dates: which of a place the network reads: last, all, or all shuffled}. With all dates, run.json
-            says which were read.
+            they are asked for, {share: of the training windows, drawn by the seed; statistics: samples.json
+            that normalises the channels instead of the site's own; dates: which of a place the network reads:
+            last, all, or all shuffled}. With all dates, run.json says which were read.
         start: `model.safetensors` of another run, whose weights training starts from.
 
     Raises:
@@ -393,8 +390,8 @@ def train_run(
     require_classes(samples, spec["classes"], Path(cube_folder) / "label.npy")
     if start is not None and recipe.pretraining is not None:
         raise HeadscarpError(
-            f"the run starts from the weights of {start}, which would undo recipe.pretraining; set "
-            f"`pretraining: null`"
+            f"the run starts from the weights of {start}, which "
+            "would undo recipe.pretraining; set `pretraining: null`"
         )
     model, batches, pretraining = prepare_training(spec, recipe, samples, torch_device)
     if start is not None:
@@ -442,7 +439,7 @@ def prepare_training(
 
     Raises:
         HeadscarpError: the network has nothing that can be trained in advance, or there is nothing to train
-        it on.
+            it on.
     """
     torch.manual_seed(spec["seed"])
     model = build_network(spec)
@@ -475,8 +472,8 @@ def require_classes(samples: Samples, classes: int, path: Path) -> None:
     highest = int(label.max(where=label != UNMAPPED, initial=0))
     if highest >= max(2, classes):
         raise HeadscarpError(
-            f"{path} has the class code {highest}, but the network has {classes} output(s); give the "
-            f"experiment `classes: {highest + 1}`"
+            f"{path} has the class code {highest}, but the network has "
+            f"{classes} output(s); give the experiment `classes: {highest + 1}`"
         )
 
 

@@ -58,9 +58,9 @@ def load_initial_weights(model: nn.Module, path: str | Path) -> None:
         name = differing[0]
         here, there = wanted.get(name, "missing"), given.get(name, "missing")
         raise HeadscarpError(
-            f"{path} does not fit the network: {len(differing)} of its weights differ, first '{name}': "
-            f"{here} in the network, {there} in "
-            "the file; start from a run with the same network, width, channels and classes"
+            f"{path} does not fit the network: {len(differing)} of its weights "
+            f"differ, first '{name}': {here} in the network, {there} in the file; "
+            "start from a run with the same network, width, channels and classes"
         )
     model.load_state_dict(state)
 

@@ -192,8 +192,8 @@ def scale_by_date(scale: dict[str, Any], dates: int, name: str) -> list[dict[str
     by_date = scale.get("by_date") or [None] * dates
     if len(by_date) != dates:
         raise HeadscarpError(
-            f"{name} is normalised at {len(by_date)} dates, but the cube has {dates}; use samples of as "
-            f"many dates"
+            f"{name} is normalised at {len(by_date)} dates, but "
+            f"the cube has {dates}; use samples of as many dates"
         )
     return [own or scale for own in by_date]
 

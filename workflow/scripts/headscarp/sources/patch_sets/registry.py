@@ -53,7 +53,7 @@ def open_benchmark(record: Mapping[str, Any], folder: str | Path) -> Benchmark:
 
     Raises:
         HeadscarpError: an unknown format or key, or files that the format needs are missing or do not fit
-        together.
+            together.
     """
     folder = Path(folder)
     check_benchmark(record)

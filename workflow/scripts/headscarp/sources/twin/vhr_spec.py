@@ -135,19 +135,18 @@ class VhrSpec:
             )
         if len(self.images) > 1 and (self.mine is None or self.unstable is None or self.nets < 1):
             raise HeadscarpError(
-                "twin: several images need places where slides appear and nets; give mine and unstable "
-                "as [x, y], nets from 1"
+                "twin: several images need places where slides appear "
+                "and nets; give mine and unstable as [x, y], nets from 1"
             )
         if round(self.ndvi_resolution_m * 10) % 3 or self.ndvi_resolution_m % self.dem_resolution_m:
             raise HeadscarpError(
-                f"twin: ndvi_resolution_m ({self.ndvi_resolution_m}) must be a multiple of {PIXEL_M} m "
-                f"and of dem_resolution_m "
-                f"({self.dem_resolution_m})"
+                f"twin: ndvi_resolution_m ({self.ndvi_resolution_m}) must be a multiple "
+                f"of {PIXEL_M} m and of dem_resolution_m ({self.dem_resolution_m})"
             )
         if round(self.side_m * 100) % self._step_cm:
             raise HeadscarpError(
-                f"twin: side_m ({self.side_m}) must be a multiple of {self._step_cm / 100:g} m, so that "
-                f"all pixels fit"
+                f"twin: side_m ({self.side_m}) must be a multiple of "
+                f"{self._step_cm / 100:g} m, so that all pixels fit"
             )
 
     @property
