@@ -18,8 +18,9 @@ import torch
 
 from headscarp import networks
 from headscarp.training.devices import choose_device, device_name
+from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
-from headscarp.training.trainer import EpochLoop, Progress, make_optimiser
+from headscarp.training.trainer import EpochLoop, make_optimiser
 
 CHANNELS = 6
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from headscarp.codes import LAND_COVER_KEYS
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.audit_tables import PRINTED, printed_rows
 from headscarp.exhibits.runs import BOOTSTRAP_SEED, effects, mean_of
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record, text_record
 from headscarp.files import read_json
-from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.audit import audit_row
 from headscarp.scoring.bootstrap import intervals, require_same_cells
 from headscarp.scoring.classes import CellConfusions, absence_notes, read_cell_confusions
@@ -107,7 +107,8 @@ def class_ratios(spec: ExhibitSpec) -> pd.DataFrame:
                 )
                 lines.append(record(spec, row, "windows", float(stage["windows"]), **same))
                 lines += [
-                    record(spec, row, name, shares.get(code), **same) for code, name in CLASS_NAMES.items()
+                    record(spec, row, name, shares.get(code), **same)
+                    for code, name in LAND_COVER_KEYS.items()
                 ]
                 positive = [share for share in shares.values() if share > 0]
                 ratio = max(positive) / min(positive) if positive else None
@@ -351,8 +352,8 @@ def change_numbers(made: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         for metric, key in (("slides", "slides"), ("slides_found", "found"), ("false_polygons", "false")):
             if made["truth"] and status in made["truth"]:
                 numbers[status][metric] = float(made["truth"][status][key])
-    code_of = {name: code for code, name in CLASS_NAMES.items()}
-    for name in (name for name in CLASS_NAMES.values() if name != LANDSLIDE):
+    code_of = {name: code for code, name in LAND_COVER_KEYS.items()}
+    for name in (name for name in LAND_COVER_KEYS.values() if name != LANDSLIDE):
         numbers[f"{name}_to_{LANDSLIDE}"] = {
             f"{one['from']}_to_{one['to']}_m2": one["area_m2"][code_of[name]][code_of[LANDSLIDE]]
             for one in made["transitions"]

@@ -15,18 +15,17 @@ from scipy import ndimage
 from shapely import MultiPolygon
 from shapely.geometry import shape
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, grid_of, open_raster
 from headscarp.geo.rasters import align
 from headscarp.geo.vectors import read_vectors
-from headscarp.mapping.raster import CLASS_NAMES
 
 NEW, GROWN, UNCHANGED, GONE = "new", "grown", "unchanged", "gone"
 STATUSES = (NEW, GROWN, UNCHANGED)
-CLASS_COUNT = len(CLASS_NAMES)
+CLASS_COUNT = len(LAND_COVER_KEYS)
 FOUND_OVERLAP = 0.5  # share of a change that must be mapped, or true, as in the objects of scores.json
 
 

@@ -11,14 +11,13 @@ import rasterio
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
-from headscarp.codes import LAND_COVER, UNMAPPED
+from headscarp.codes import UNMAPPED
 from headscarp.files import atomic_path, remove
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, CONTINUOUS
 
 PROBABILITY_NAME = "landslide probability"
 CLASSES_BAND = "classes"
-CLASS_NAMES = {code: name.replace(" ", "_") for code, name in enumerate(LAND_COVER)}
 GDAL_CACHE_MEGABYTES = 64  # GDAL's own default is a share of the machine's memory
 
 StripWriter = Callable[[int, np.ndarray], None]  # writes values (rows, cols) from a first row on

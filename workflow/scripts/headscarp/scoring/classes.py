@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import read_arrays
-from headscarp.codes import LANDSLIDE
+from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE
 from headscarp.errors import HeadscarpError
-from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.extraction import extraction_metrics
 from headscarp.scoring.pixel import ratio, to_python
 
@@ -31,13 +30,13 @@ def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) 
     Raises:
         HeadscarpError: a code has no class.
     """
-    count = len(CLASS_NAMES)
+    count = len(LAND_COVER_KEYS)
     for what, codes in (("labels", truth), ("map", predicted)):
         unknown = np.unique(codes[codes >= count])
         if unknown.size:
             raise HeadscarpError(
                 f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which "
-                f"is no class: codes are 0 to {count - 1} ({', '.join(CLASS_NAMES.values())}); "
+                f"is no class: codes are 0 to {count - 1} ({', '.join(LAND_COVER_KEYS.values())}); "
                 "check the classes of the site's labels, make the samples and map the site again"
             )
     ids, index = np.unique(cell, return_inverse=True)
@@ -76,7 +75,7 @@ def flat_metrics(confusion: np.ndarray) -> dict[str, np.ndarray]:
     scores = confusion_scores(confusion)
     of_classes = {
         f"{name}_{metric}": scores[metric][..., code]
-        for code, name in CLASS_NAMES.items()
+        for code, name in LAND_COVER_KEYS.items()
         for metric in CLASS_METRICS
     }
     return (
@@ -119,7 +118,7 @@ def classes_record(confusion: np.ndarray) -> dict[str, Any]:
     scores = confusion_scores(confusion)
     per_class = {
         str(code): to_python({metric: scores[metric][code] for metric in CLASS_METRICS})
-        for code in CLASS_NAMES
+        for code in LAND_COVER_KEYS
     }
     overall = to_python({metric: scores[metric] for metric in OVERALL_METRICS})
     return {"confusion": np.asarray(confusion).tolist(), "per_class": per_class, **overall}
@@ -127,7 +126,7 @@ def classes_record(confusion: np.ndarray) -> dict[str, Any]:
 
 def absence_notes(confusion: np.ndarray) -> list[str]:
     """A note for each class that the truth of one matrix lacks."""
-    absent = [CLASS_NAMES[code] for code in np.flatnonzero(np.asarray(confusion).sum(axis=1) == 0)]
+    absent = [LAND_COVER_KEYS[code] for code in np.flatnonzero(np.asarray(confusion).sum(axis=1) == 0)]
     return (
         [f"the evaluated region has no {', '.join(absent)}: left out of the means over classes"]
         if absent

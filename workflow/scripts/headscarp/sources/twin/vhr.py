@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, stats
 
-from headscarp.codes import LAND_COVER
+from headscarp.codes import LAND_COVER, LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.sources.twin.fields import (
     blurred_noise,
@@ -21,8 +21,7 @@ from headscarp.sources.twin.slides import grow, imprint
 from headscarp.sources.twin.terrain import cells_of_lines
 from headscarp.sources.twin.vhr_spec import PIXEL_M, VhrSpec
 
-BARE, LANDSLIDE, BUILDING, VEGETATION, WATER, ROAD = range(6)
-CLASS_NAMES = LAND_COVER
+BARE, BUILDING, VEGETATION, WATER, ROAD = (code for code in range(len(LAND_COVER)) if code != LANDSLIDE)
 # Slides start on slopes from here on (degrees); buildings, roads, fields and earthworks stay below
 # GENTLE_DEG.
 STEEP_DEG, GENTLE_DEG = 24.0, 12.0

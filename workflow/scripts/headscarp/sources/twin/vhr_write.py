@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from shapely.geometry import box
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import LAND_COVER, LANDSLIDE, UNMAPPED
 from headscarp.files import write_json
 from headscarp.geo.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.fields import correlated_noise, slope_and_aspect
@@ -16,8 +16,6 @@ from headscarp.sources.twin.files import suffixes
 from headscarp.sources.twin.region import block_mean
 from headscarp.sources.twin.vhr import (
     BUILDING,
-    CLASS_NAMES,
-    LANDSLIDE,
     ROAD,
     VEGETATION,
     WATER,
@@ -59,7 +57,7 @@ def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> ValleyGround
             "reflectance",
             f"{source}; {image.sensor}, {image.date}",
         )
-        names = ", ".join(f"{code} {name}" for code, name in enumerate(CLASS_NAMES))
+        names = ", ".join(f"{code} {name}" for code, name in enumerate(LAND_COVER))
         write_layer(
             folder / f"classes{suffix}.tif", Layer("classes", classes, grid, names, source, CLASSES, UNMAPPED)
         )
@@ -141,14 +139,12 @@ def _write_features(folder: Path, ground: ValleyGround) -> None:
 
 def _statistics(image: VhrImage, classes: np.ndarray, areas: list[float]) -> dict[str, object]:
     """What one image turned out to show."""
-    shares = np.bincount(classes.ravel(), minlength=len(CLASS_NAMES)) / classes.size
+    shares = np.bincount(classes.ravel(), minlength=len(LAND_COVER)) / classes.size
     return {
         "sensor": image.sensor,
         "resolution_m": image.resolution_m,
         "pixels": list(classes.shape),
-        "class_share": {
-            name: round(float(share), 5) for name, share in zip(CLASS_NAMES, shares, strict=True)
-        },
+        "class_share": {name: round(float(share), 5) for name, share in zip(LAND_COVER, shares, strict=True)},
         "landslides": len(areas),
         "landslide_area_m2": round(sum(areas), 1),
     }
@@ -173,13 +169,13 @@ def _changes(ground: ValleyGround) -> dict[str, object]:
         }
     slope = slope_and_aspect(ndimage.gaussian_filter(ground.elevation, 5.0), PIXEL_M)[0]
     classes = ground.classes_at(ground.instances_at(len(names) - 1))
-    slopes = ndimage.mean(slope, classes, range(len(CLASS_NAMES)))
+    slopes = ndimage.mean(slope, classes, range(len(LAND_COVER)))
     raw = ground.works & (classes != LANDSLIDE)
     return {
         "changes": between,
         "nets": sum(slide.netted for slide in ground.slides),
         "mean_slope_deg": {
-            name: round(float(value), 1) for name, value in zip(CLASS_NAMES, slopes, strict=True)
+            name: round(float(value), 1) for name, value in zip(LAND_COVER, slopes, strict=True)
         }
         | {"bare works": round(float(slope[raw].mean()), 1)},
         "elevation_m": [round(float(ground.elevation.min()), 1), round(float(ground.elevation.max()), 1)],
