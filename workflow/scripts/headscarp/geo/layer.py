@@ -149,7 +149,15 @@ def read_layer(path: str | Path) -> Layer:
             values[values == nodata] = np.nan
             nodata = math.nan
         name = source.descriptions[0] or Path(path).stem
-        return Layer(name, values, grid, source.units[0] or "", tags.get("SOURCE", ""), kind, nodata)
+        return Layer(
+            name=name,
+            values=values,
+            grid=grid,
+            units=source.units[0] or "",
+            source=tags.get("SOURCE", ""),
+            kind=kind,
+            nodata=nodata,
+        )
 
 
 def grid_of(source: rasterio.DatasetReader) -> Grid:

@@ -74,7 +74,15 @@ def align(
             )
         name = source.descriptions[index - 1] or Path(path).stem
         origin = source.tags().get("SOURCE", Path(path).name)
-        return Layer(name, values, grid, source.units[index - 1] or "", origin, kind, nodata)
+        return Layer(
+            name=name,
+            values=values,
+            grid=grid,
+            units=source.units[index - 1] or "",
+            source=origin,
+            kind=kind,
+            nodata=nodata,
+        )
 
 
 def flagged(path: str | Path, codes: Sequence[int], grid: Grid) -> np.ndarray:

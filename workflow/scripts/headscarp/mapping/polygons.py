@@ -124,7 +124,10 @@ def read_site_layer(folder: str | Path | None, grid: Grid, name: str, units: str
     Raises:
         HeadscarpError: the file is unreadable or on another grid.
     """
-    if folder is None or not (path := Path(folder) / f"{name}.tif").exists():
+    if folder is None:
+        return None
+    path = Path(folder) / f"{name}.tif"
+    if not path.exists():
         return None
     layer = read_layer(path)
     if layer.grid != grid:

@@ -89,4 +89,6 @@ def build_fc_densenet(
     in_channels: int, classes: int, width: float, growth: int = 32, theta: float = 0.5, dropout: float = 0.2
 ) -> FCDenseNet:
     """gao2021's form; `growth` k, `theta` and `dropout` as in its Section III-B."""
-    return FCDenseNet(in_channels, classes, width, growth, theta, dropout)
+    return FCDenseNet(
+        in_channels=in_channels, classes=classes, width=width, growth=growth, theta=theta, dropout=dropout
+    )

@@ -151,4 +151,11 @@ def build_fstf_net(
         )
     if fusion == "stack":
         return RAED(in_channels, classes, width, dropout)
-    return FSTFNet(in_channels, classes, width, dropout, spectral, FEATURE_FUSIONS[fusion])
+    return FSTFNet(
+        in_channels=in_channels,
+        classes=classes,
+        width=width,
+        dropout=dropout,
+        spectral=spectral,
+        fusion=FEATURE_FUSIONS[fusion],
+    )

@@ -55,4 +55,6 @@ def build_st_fusion(
     there is no pixel branch.
     """
     require_series("st_fusion", in_channels, dates)
-    return STFusion(in_channels, classes, width, dates, temporal, dbn)
+    return STFusion(
+        in_channels=in_channels, classes=classes, width=width, dates=dates, temporal=temporal, dbn=dbn
+    )

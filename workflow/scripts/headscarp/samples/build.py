@@ -290,11 +290,11 @@ def normalisation(
             f"channel '{empty[0]}' has no value (all NaN) in the "
             "training pixels; check that its layer covers the site"
         )
-    return {
-        name: pooled[name].record()
-        | ({"by_date": [moments.record() for moments in by_date[name]]} if name in by_date else {})
-        for name in channels
-    }
+    record = {name: pooled[name].record() for name in channels}
+    for name, moments in by_date.items():
+        if name in record:
+            record[name]["by_date"] = [each.record() for each in moments]
+    return record
 
 
 def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, dict[str, float | None]]:

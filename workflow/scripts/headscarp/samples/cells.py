@@ -109,23 +109,23 @@ class CellsSpec:
             self.block,
             "a number of cells above 0, or null",
         )
-        least = self.largest - 1
+        least = self.largest_window - 1
         fine = self.buffer is None or (is_whole(self.buffer) and self.buffer >= least)
         require_value(
             fine,
             "cells.buffer",
             self.buffer,
-            f"null or at least {least} cells, which keep windows of {self.largest} apart",
+            f"null or at least {least} cells, which keep windows of {self.largest_window} apart",
         )
 
     @property
-    def largest(self) -> int:
+    def largest_window(self) -> int:
         return max(self.windows)
 
     @property
-    def apart(self) -> int:
+    def separation(self) -> int:
         """Cells of different subsets are further apart than this, along rows or along columns."""
-        return self.largest - 1 if self.buffer is None else self.buffer
+        return self.largest_window - 1 if self.buffer is None else self.buffer
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "CellsSpec":
@@ -174,23 +174,23 @@ def build_cells(
     labels = label_cells(cube, source, spec.label_share)
     notes = list(labels.notes)
     label = without_partial_windows(
-        labels.label, whole_windows(cube, channels, spec.largest, Path(cube_folder)), notes
+        labels.label, whole_windows(cube, channels, spec.largest_window, Path(cube_folder)), notes
     )
 
     regions = SPLITTERS[protocol](label, spec, np.random.default_rng(seed))
     if protocol == "blocked":
-        refuse_overlap(regions, spec.largest)
+        refuse_overlap(regions, spec.largest_window)
         learnt = regions == TRAIN
     else:
         learnt = np.broadcast_to(label != UNMAPPED, (1, *label.shape))
-    normalisation = ranges(cube, channels, [footprints(mask, spec.largest) for mask in learnt], notes)
+    normalisation = ranges(cube, channels, [footprints(mask, spec.largest_window) for mask in learnt], notes)
     row, col = np.nonzero(label != UNMAPPED)
     arrays = {
         "row": row.astype(np.int32),
         "col": col.astype(np.int32),
         "label": label[row, col],
         "truth": labels.truth[row, col],
-        "block": bootstrap_cells(label != UNMAPPED, spec.block or spec.largest)[row, col],
+        "block": bootstrap_cells(label != UNMAPPED, spec.block or spec.largest_window)[row, col],
         "split": regions[:, row, col],
     }
     write_arrays(Path(out_folder) / "cells.npz", arrays)
@@ -202,10 +202,10 @@ def build_cells(
             "windows": list(spec.windows),
             "folds": spec.folds,
             "kind": "blocks" if protocol == "blocked" else "random",
-            "buffer": spec.apart if protocol == "blocked" else None,
+            "buffer": spec.separation if protocol == "blocked" else None,
             "normalisation": normalisation * (spec.folds // len(normalisation)),
             "counts": [subset_counts(arrays["label"], split) for split in arrays["split"]],
-            "overlap": [overlap_share(region, spec.largest) for region in regions],
+            "overlap": [overlap_share(region, spec.largest_window) for region in regions],
             "label_source": source["kind"],
             "label_share": spec.label_share,
             "data": cube.header["data"],
@@ -324,17 +324,17 @@ def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator
         HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best
             ones is named.
     """
-    sides = [spec.block] if spec.block else [windows * spec.largest for windows in DEFAULT_BLOCKS]
+    sides = [spec.block] if spec.block else [windows * spec.largest_window for windows in DEFAULT_BLOCKS]
     fractions = spec.fractions if spec.folds == 1 else (1 / spec.folds,) * spec.folds
     first_problem = "there are too few blocks with landslides to deal them out"
-    for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.apart, rng)):
+    for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.separation, rng)):
         dealt[label == UNMAPPED] = UNUSED
         subsets = (
             [dealt]
             if spec.folds == 1
             else [subsets_of_fold(dealt, fold, spec.folds) for fold in range(spec.folds)]
         )
-        regions = np.stack([clear_buffer(subset, spec.apart) for subset in subsets])
+        regions = np.stack([clear_buffer(subset, spec.separation) for subset in subsets])
         problem = missing_class(label, regions, SPLITS)
         if problem is None:
             return regions
@@ -342,7 +342,7 @@ def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator
             first_problem = problem
     raise HeadscarpError(
         f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, "
-        f"{spec.apart} cells between subsets); change cells.block, make cells.windows "
+        f"{spec.separation} cells between subsets); change cells.block, make cells.windows "
         "or cells.buffer smaller, use fewer cells.folds or a larger site"
     )
 

@@ -89,9 +89,18 @@ def read_line(line: dict[str, str], place: str) -> PlacedPatch:
     if None in line.values():
         raise ValueError("a line ends early")
     split = require_known(line["split"], SPLITS, place)
-    area = (int(line[key]) for key in ("row", "col", "height", "width"))
     transform = Affine(*map(float, line["transform"].split())) if line["crs"] else None
-    return PlacedPatch(line["patch"], split, line["group"], *area, line["crs"], transform)
+    return PlacedPatch(
+        name=line["patch"],
+        split=split,
+        group=line["group"],
+        row=int(line["row"]),
+        col=int(line["col"]),
+        height=int(line["height"]),
+        width=int(line["width"]),
+        crs=line["crs"],
+        transform=transform,
+    )
 
 
 def patch_split(

@@ -134,12 +134,12 @@ def score_classes(
     return scores, confusions, absence_notes(confusion)
 
 
-def tuned_threshold(probability: np.ndarray, truth: np.ndarray, of_what: str) -> tuple[float, list[str]]:
+def tuned_threshold(probability: np.ndarray, truth: np.ndarray, subject: str) -> tuple[float, list[str]]:
     """The threshold of highest F1 on flat validation arrays; the published one, with a note, where they hold
     no landslide."""
     threshold = best_threshold(probability, truth)
     if threshold is None:
-        return PUBLISHED_THRESHOLD, [f"the {of_what} no landslide: threshold {PUBLISHED_THRESHOLD}"]
+        return PUBLISHED_THRESHOLD, [f"the {subject} no landslide: threshold {PUBLISHED_THRESHOLD}"]
     return threshold, []
 
 

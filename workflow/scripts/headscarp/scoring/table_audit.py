@@ -194,7 +194,16 @@ def cells_of(frame: pd.DataFrame) -> dict[str, list[Cell]]:
                     f"line {line}, column '{column}': {text} is out of "
                     "range; scores are 0 to 1, or 0 to 100 in percent"
                 )
-            rows[name].append(Cell(column, kind, number / scale, half_unit(text) / scale, text, percent))
+            rows[name].append(
+                Cell(
+                    column=column,
+                    kind=kind,
+                    value=number / scale,
+                    half=half_unit(text) / scale,
+                    text=text,
+                    percent=percent,
+                )
+            )
     return rows
 
 
@@ -293,11 +302,11 @@ def reading_of(rows: Mapping[str, Sequence[Cell]]) -> Reading:
     best, least = READINGS[0], None
     for reading in candidates:
         possible = [cells for cells in filled if possible_as(cells, reading)]
-        shares = {
-            str(number): (reading, share)
-            for number, cells in enumerate(possible)
-            if (share := share_of(cells, reading))
-        }
+        shares = {}
+        for number, cells in enumerate(possible):
+            share = share_of(cells, reading)
+            if share:
+                shares[str(number)] = reading, share
         wrong = len(filled) - len(possible), len(rows_of_other_test_sets(shares))
         if least is None or wrong < least:
             best, least = reading, wrong

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -83,15 +84,13 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
     placed = scene_placements(cubes, gap)
     height, width = placed[-1]["row"] + placed[-1]["height"], max(scene["width"] for scene in placed)
     times, channels = next(iter(cubes.values())).values.shape[:2]
-    planes = (
-        strip
-        for time in range(times)
-        for channel in range(channels)
-        for strip in stacked_strips(
-            [cube.values[time, channel] for cube in cubes.values()], width, gap, np.nan
-        )
-    )
-    stream_array(out / "cube.npy", np.float32, (times, channels, height, width), planes)
+
+    def strips_of_planes() -> Iterator[np.ndarray]:
+        for time, channel in product(range(times), range(channels)):
+            planes = [cube.values[time, channel] for cube in cubes.values()]
+            yield from stacked_strips(planes, width, gap, np.nan)
+
+    stream_array(out / "cube.npy", np.float32, (times, channels, height, width), strips_of_planes())
     stream_array(
         out / "label.npy",
         np.uint8,
@@ -133,15 +132,12 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
     for site, cube in others:
         for wanted, found in zip(model.channels, cube.channels, strict=False):
             if wanted != found:
-                missing = found if found not in model.channels else wanted
-                lacks = (
-                    first if found not in model.channels else site if wanted not in cube.channels else None
-                )
-                how = (
-                    f"scene {lacks} lacks the channel '{missing}'"
-                    if lacks
-                    else f"their channels stand in another order, '{found}' first"
-                )
+                if found not in model.channels:
+                    how = f"scene {first} lacks the channel '{found}'"
+                elif wanted not in cube.channels:
+                    how = f"scene {site} lacks the channel '{wanted}'"
+                else:
+                    how = f"their channels stand in another order, '{found}' first"
                 raise HeadscarpError(
                     f"site {name}: scenes {first} and {site} do not fit together: {how}; {remedy}"
                 )
@@ -158,7 +154,8 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
                 f"site {name}: scenes {first} and {site} have different "
                 f"numbers of dates ({one} and {other}); give both as many"
             )
-        if (one := model.header.get("classes")) != (other := cube.header.get("classes")):
+        one, other = model.header.get("classes"), cube.header.get("classes")
+        if one != other:
             raise HeadscarpError(
                 f"site {name}: scenes {first} and {site} have different "
                 f"classes ({one} and {other}); give both the same in the card"
@@ -168,10 +165,12 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
 def channels_of_all(headers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The channels as the first scene describes them; one that is dated or masked in any scene is so in the
     collage."""
-    return [
-        alike[0] | {key: any(one.get(key, False) for one in alike) for key in ("dated", "masked")}
-        for alike in zip(*(header["channels"] for header in headers), strict=True)
-    ]
+    channels = []
+    for alike in zip(*(header["channels"] for header in headers), strict=True):
+        dated = any(channel.get("dated", False) for channel in alike)
+        masked = any(channel.get("masked", False) for channel in alike)
+        channels.append(alike[0] | {"dated": dated, "masked": masked})
+    return channels
 
 
 def scene_placements(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:

@@ -119,7 +119,7 @@ class LayerFolder:
         }
         write_json(self.path / "layers.json", manifest | {"notes": self.notes} | described)
 
-    def at(self, name: str) -> dict[str | None, dict[str, Any]]:
+    def records_by_date(self, name: str) -> dict[str | None, dict[str, Any]]:
         """The records of a layer by date; a static layer has one, at None."""
         return {record.get("date"): record for record in self.records if record["name"] == name}
 
@@ -326,7 +326,7 @@ def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
     """Compute a spectral index from layers of the folder, at every date that has them all (once where all are
     static)."""
     compute, bands = INDICES[name]
-    layers = [folder.at(inputs[band]) for band in bands]
+    layers = [folder.records_by_date(inputs[band]) for band in bands]
     for date in common_dates(layers):
         records = [layer.get(date, layer.get(None)) for layer in layers]
         values = compute(*(read_layer(folder.path / record["path"]).values for record in records))
@@ -360,7 +360,7 @@ def describe_series(folder: LayerFolder, dates: Sequence[str], masked: Sequence[
     """
     names = list(dict.fromkeys(record["name"] for record in folder.records if "date" in record))
     layers, telling = (
-        {name: folder.at(name) for name in names},
+        {name: folder.records_by_date(name) for name in names},
         [name for name in names if name in masked] or names,
     )
     ever, series = np.zeros(folder.grid.shape, bool), []
@@ -429,10 +429,28 @@ def write_labels(
     """Add the layers `label`, whose codes have a `meaning`, and `instances`, and their notes."""
     folder.notes += labels.notes
     folder.add(
-        Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning, effective
+        Layer(
+            name="label",
+            values=labels.label,
+            grid=folder.grid,
+            units="class",
+            source=origin,
+            kind=CLASSES,
+            nodata=UNMAPPED,
+        ),
+        meaning,
+        effective,
     )
     folder.add(
-        Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0),
+        Layer(
+            name="instances",
+            values=labels.instances,
+            grid=folder.grid,
+            units="number of the slide",
+            source=origin,
+            kind=CLASSES,
+            nodata=0,
+        ),
         effective_m=effective,
     )
 

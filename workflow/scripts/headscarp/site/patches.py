@@ -200,7 +200,8 @@ def read_patches(path: Path, patches: dict[str, Any], grid: Grid) -> pandas.Data
             )
     table = table[wanted].rename(columns={patches["row"]: "row", patches["col"]: "col"})
     place = table[["row", "col"]]
-    if (off := (place % patches["size"] != 0).any(axis=1)).any():
+    off = (place % patches["size"] != 0).any(axis=1)
+    if off.any():
         raise HeadscarpError(
             f"{path}: {int(off.sum())} patches do not start at "
             f"multiples of {patches['size']} pixels; correct `size`"
@@ -212,7 +213,8 @@ def read_patches(path: Path, patches: dict[str, Any], grid: Grid) -> pandas.Data
             f"{path}: {int((~inside).sum())} patches lie outside "
             "the elevation model; take the table that belongs to it"
         )
-    if (twice := table.duplicated(["row", "col"])).any():
+    twice = table.duplicated(["row", "col"])
+    if twice.any():
         raise HeadscarpError(f"{path}: {int(twice.sum())} patches stand twice in it; remove them")
     return table
 

@@ -63,7 +63,13 @@ def rasterise_attribute(
         )
     return (
         Layer(
-            attribute, layer, grid, "", f"{Path(path).name}, attribute {attribute} of polygons", kind, nodata
+            name=attribute,
+            values=layer,
+            grid=grid,
+            units="",
+            source=f"{Path(path).name}, attribute {attribute} of polygons",
+            kind=kind,
+            nodata=nodata,
         ),
         names,
         notes,

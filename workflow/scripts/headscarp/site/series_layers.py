@@ -213,7 +213,7 @@ def add_images(
                 date,
             )
             covered |= ~np.isnan(plane)
-        if not folder.at(name):
+        if not folder.records_by_date(name):
             raise HeadscarpError(
                 f"{file}: '{variable}' has no value at any date of "
                 "the site; check `dates`, `within_days` and `mask`"
@@ -243,7 +243,19 @@ def add_static(folder: LayerFolder, name: str, entry: dict[str, Any], series: Ra
     names = {int(code): meaning for code, meaning in entry["classes"].items()}
     codes = np.where(np.isin(values, list(names)), values, UNMAPPED).astype(np.uint8)
     plane = resample_images(codes[None], series.grid, folder.grid, entry["file"], UNMAPPED)[0]
-    folder.add(Layer(name, plane, folder.grid, "class", source, CLASSES, UNMAPPED), names, coarse)
+    folder.add(
+        Layer(
+            name=name,
+            values=plane,
+            grid=folder.grid,
+            units="class",
+            source=source,
+            kind=CLASSES,
+            nodata=UNMAPPED,
+        ),
+        names,
+        coarse,
+    )
 
 
 def derive_from_elevation(folder: LayerFolder, names: Iterable[str], elevation: dict[str, Any]) -> None:
@@ -330,7 +342,8 @@ def resample_images(
         with memory.open(**profile, crs=own.crs, transform=own.transform, nodata=nodata) as target:
             target.write(values)
         with memory.open() as source:
-            if (cover := cover_of(source, grid)) < MINIMUM_COVER:
+            cover = cover_of(source, grid)
+            if cover < MINIMUM_COVER:
                 raise HeadscarpError(
                     f"{file} covers {cover:.0%} of the site, the grid of the first file of the series; at "
                     f"least {MINIMUM_COVER:.0%} are needed: take files of one place, or check their CRS"

@@ -102,36 +102,43 @@ def channels_of(records: Sequence[dict[str, Any]], folder: Path) -> list[Channel
     )
     source = first["source"] if len(records) == 1 else f"{first['source']} (first of {len(records)} dates)"
     masked = first.get("masked", False)
-    plain = Channel(name, first["units"], source, layers, lambda values: values, masked)
+    plain = Channel(
+        name=name,
+        units=first["units"],
+        source=source,
+        layers=layers,
+        encode=lambda values: values,
+        masked=masked,
+    )
     if kind == ANGLE:
         return [
             plain,
             Channel(
-                f"{name}_sin",
-                "1",
-                f"sine of {name}, 0 where flat",
-                layers,
-                lambda values: components(values)[0],
-                masked,
+                name=f"{name}_sin",
+                units="1",
+                source=f"sine of {name}, 0 where flat",
+                layers=layers,
+                encode=lambda values: components(values)[0],
+                masked=masked,
             ),
             Channel(
-                f"{name}_cos",
-                "1",
-                f"cosine of {name}, 0 where flat",
-                layers,
-                lambda values: components(values)[1],
-                masked,
+                name=f"{name}_cos",
+                units="1",
+                source=f"cosine of {name}, 0 where flat",
+                layers=layers,
+                encode=lambda values: components(values)[1],
+                masked=masked,
             ),
         ]
     if kind == CLASSES:
         return [plain] + [
             Channel(
-                f"{name}_{code}",
-                "1",
-                f"{name} is {meaning}",
-                layers,
-                lambda values, code=int(code): np.where(np.isnan(values), values, values == code),
-                masked,
+                name=f"{name}_{code}",
+                units="1",
+                source=f"{name} is {meaning}",
+                layers=layers,
+                encode=lambda values, code=int(code): np.where(np.isnan(values), values, values == code),
+                masked=masked,
             )
             for code, meaning in first["classes"].items()
         ]

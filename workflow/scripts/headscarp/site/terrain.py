@@ -53,7 +53,10 @@ def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: I
             values = derive(dem.values, dem.grid)
             kind = ANGLE if name == "aspect" else CONTINUOUS
             source = f"{method}; of {dem.source}" + (f", cells of {dem.grid.resolution:g} m")
-            write_layer(folder / f"{name}.tif", Layer(name, values, dem.grid, units, source, kind))
+            write_layer(
+                folder / f"{name}.tif",
+                Layer(name=name, values=values, grid=dem.grid, units=units, source=source, kind=kind),
+            )
         for name, (what, cells) in windows.items():
             derive, units, method = DERIVATIVES_OVER_WINDOWS[what]
             source = f"{method.format(cells)}; of {dem.source}, cells of {dem.grid.resolution:g} m"

@@ -82,10 +82,12 @@ def dataset_of(name: str, record: dict[str, Any], place: str) -> Dataset:
         )
     check_keys(record, (*TEXTS, "kind", *ORIGINS, "notes"), (*TEXTS, "kind"), place)
     for key in (*TEXTS, "notes"):
-        if not isinstance(text := record.get(key, "none"), str) or not text.strip():
+        text = record.get(key, "none")
+        if not isinstance(text, str) or not text.strip():
             raise HeadscarpError(f"{place}: {key} is empty or no text; fill it in")
     require_known(record["kind"], KINDS, f"{place}: kind")
-    if len(given := [key for key in ORIGINS if key in record]) != 1:
+    given = [key for key in ORIGINS if key in record]
+    if len(given) != 1:
         raise HeadscarpError(
             f"{place}: {' and '.join(given) or 'no origin'} given; name exactly one of {', '.join(ORIGINS)}"
         )

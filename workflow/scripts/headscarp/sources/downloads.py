@@ -494,7 +494,8 @@ def require_intact(file: RemoteFile, path: Path) -> None:
             else f"more than the expected {file.bytes} bytes"
         )
     for name, expected, measure in (("SHA-256", file.sha256, sha256_of), ("MD5", file.md5, md5_of)):
-        if expected and (got := measure(path)) != expected.lower():
+        got = measure(path) if expected else None
+        if expected and got != expected.lower():
             raise FetchFailed(f"checksum failure, expected {name} {expected}, got {got}")
 
 
@@ -520,7 +521,10 @@ def md5_of(path: Path) -> str:
 
 def with_recorded_checksum(file: RemoteFile, ledger: str | Path | None) -> RemoteFile:
     """A file whose SHA-256 is unknown with that of the first time it came, if the ledger has it."""
-    if file.sha256 or ledger is None or (line := read_ledger(ledger).get(file.url)) is None:
+    if file.sha256 or ledger is None:
+        return file
+    line = read_ledger(ledger).get(file.url)
+    if line is None:
         return file
     return replace(file, bytes=int(line["bytes"]), sha256=line["sha256"])
 

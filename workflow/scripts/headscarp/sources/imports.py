@@ -117,9 +117,11 @@ def import_file(
             f"{place}: {', '.join(map(str, given)) or 'nothing'} is "
             "only part of a file; give the main one, such as the .shp"
         )
-    check_keys(
-        spec, OUTLINE_KEYS if outline is None else VECTOR_KEYS if kind == VECTOR else RASTER_KEYS, (), place
-    )
+    if outline is None:
+        known = OUTLINE_KEYS
+    else:
+        known = VECTOR_KEYS if kind == VECTOR else RASTER_KEYS
+    check_keys(spec, known, (), place)
     check_values(spec, place)
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -528,19 +530,19 @@ def part_of_tiles(
         )
 
     part = RasterPart(
-        crs,
-        Affine.translation(-turn, 0) @ lattice @ Affine.translation(cut.left, cut.top),
-        cut.bottom - cut.top,
-        cut.right - cut.left,
-        dtype,
-        nodata,
-        first.descriptions,
-        first.units,
-        read,
-        read_mask if own_mask else None,
-        first.colorinterp,
-        colormap_of(first),
-        first.tags(),
+        crs=crs,
+        transform=Affine.translation(-turn, 0) @ lattice @ Affine.translation(cut.left, cut.top),
+        height=cut.bottom - cut.top,
+        width=cut.right - cut.left,
+        dtype=dtype,
+        nodata=nodata,
+        names=first.descriptions,
+        units=first.units,
+        read=read,
+        read_mask=read_mask if own_mask else None,
+        colours=first.colorinterp,
+        colormap=colormap_of(first),
+        tags=first.tags(),
     )
     return part, cut.share
 

@@ -74,14 +74,15 @@ def read_netcdf(
             notes.append(f"{path.name}: {array.name} is packed; its values are {packed}, as float32")
         units = [str(array.attrs.get("units", ""))] * len(values)
     part = RasterPart(
-        system.to_wkt(),
-        transform,
-        *values.shape[1:],
-        values.dtype.name,
-        nodata,
-        names,
-        units,
-        lambda window: values[:, *window.toslices()],
+        crs=system.to_wkt(),
+        transform=transform,
+        height=values.shape[1],
+        width=values.shape[2],
+        dtype=values.dtype.name,
+        nodata=nodata,
+        names=names,
+        units=units,
+        read=lambda window: values[:, *window.toslices()],
     )
     return part, share, notes
 

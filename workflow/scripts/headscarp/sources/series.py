@@ -148,7 +148,8 @@ def netcdf_grid(
             "it, for example with rioxarray's `rio.write_crs`"
         )
     x, y = data[x_name].values.astype(np.float64), data[y_name].values.astype(np.float64)
-    if upside_down := len(y) > 1 and y[0] < y[-1]:
+    upside_down = len(y) > 1 and y[0] < y[-1]
+    if upside_down:
         y = y[::-1]
     width, height = spacing(x, path), spacing(-y, path)
     transform = Affine(width, 0.0, x[0] - width / 2, 0.0, -height, y[0] + height / 2)

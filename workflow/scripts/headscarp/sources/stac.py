@@ -201,7 +201,17 @@ def plan_task(spec: Mapping[str, Any], grid: Grid, api: str, place: str, mirror:
             api = sensor.apis[0]
     collection = spec.get("collection", sensor.collection)
     return Task(
-        place, sensor, bands, grid, api, APIS.get(api, api), collection, mirror, spec, Signer(), notes
+        place=place,
+        sensor=sensor,
+        bands=bands,
+        grid=grid,
+        api=api,
+        url=APIS.get(api, api),
+        collection=collection,
+        mirror=mirror,
+        spec=spec,
+        signer=Signer(),
+        notes=notes,
     )
 
 

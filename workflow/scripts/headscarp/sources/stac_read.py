@@ -241,5 +241,6 @@ class LostTagWarnings(logging.Handler):
         self.lost: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "IO error" in (text := record.getMessage()) or "tag ignored" in text:
+        text = record.getMessage()
+        if "IO error" in text or "tag ignored" in text:
             self.lost.append(text)

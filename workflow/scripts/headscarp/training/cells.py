@@ -100,10 +100,10 @@ def train_cells(
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
     model = build_untrained(spec)
     require_windows_within(model, cells, Path(cells_folder))
-    digest = fingerprint_of_cells(spec, Path(cube_folder), Path(cells_folder))
+    fingerprint = fingerprint_of_cells(spec, Path(cube_folder), Path(cells_folder))
     folders = [run_folder / f"fold{fold}" for fold in range(cells.folds)]
     folds = [
-        train_fold(cube, cells, fold, folder, spec, recipe, torch_device, digest, progress)
+        train_fold(cube, cells, fold, folder, spec, recipe, torch_device, fingerprint, progress)
         for fold, folder in enumerate(folders)
     ]
 
@@ -191,18 +191,20 @@ def train_fold(
     spec: dict[str, Any],
     recipe: Recipe,
     device: torch.device,
-    digest: str,
+    fingerprint: str,
     progress: bool,
 ) -> dict[str, Any]:
     """Train one fold in `folder` and return its record; one that is trained already, for the same run, is
     left as it is."""
     record_path = folder / "fold.json"
-    if record_path.exists() and (record := read_json(record_path))["fingerprint"] == digest:
-        return record
+    if record_path.exists():
+        record = read_json(record_path)
+        if record["fingerprint"] == fingerprint:
+            return record
     batches = fold_batches(cube, cells, fold, spec, recipe, device)
-    state = train(build_untrained(spec), batches, recipe, folder, spec["seed"], device, digest, progress)
+    state = train(build_untrained(spec), batches, recipe, folder, spec["seed"], device, fingerprint, progress)
     record = {
-        "fingerprint": digest,
+        "fingerprint": fingerprint,
         "history": state.history,
         "epochs": len(state.history),
         "best_epoch": state.best_epoch,
@@ -229,7 +231,13 @@ def fold_batches(
         weights = balanced_weights(subsets["train"][2])
     steps = recipe.steps_per_epoch or -(-int(chosen["train"].sum()) // recipe.batch)
     return CellBatches(
-        factors, subsets, weights, build_untrained(spec).windows, recipe.batch, steps, spec["seed"]
+        factors=factors,
+        subsets=subsets,
+        weights=weights,
+        windows=build_untrained(spec).windows,
+        batch=recipe.batch,
+        steps=steps,
+        seed=spec["seed"],
     )
 
 

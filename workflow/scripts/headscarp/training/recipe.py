@@ -117,7 +117,11 @@ class Recipe:
         value = getattr(self, key)
         if value is None and key in OPTIONAL:
             return
-        whole_from = 1 if key in AT_LEAST_ONE else 0 if key == "epochs" else None
+        whole_from = None
+        if key in AT_LEAST_ONE:
+            whole_from = 1
+        elif key == "epochs":
+            whole_from = 0
         require_number(f"recipe.{key}", value, whole_from, above_zero=key in ABOVE_ZERO)
 
     def _complete(self, key: str, what: str, defaults: dict[str, float]) -> None:

@@ -244,7 +244,14 @@ def train_trial(
     recipe = Recipe.from_record(spec["recipe"])
     model, batches, _ = prepare_training(spec, recipe, samples, device)
     require_windows(batches, recipe, name)
-    loop = EpochLoop(model, make_optimiser(recipe, model), batches, recipe, device, spec["seed"])
+    loop = EpochLoop(
+        model=model,
+        optimiser=make_optimiser(recipe, model),
+        batches=batches,
+        recipe=recipe,
+        device=device,
+        seed=spec["seed"],
+    )
     for _ in run_epochs(
         loop, TrainingState(), name, Progress(name, 0, recipe.epochs * batches.steps, shown=False)
     ):

@@ -108,17 +108,19 @@ def train(
     optimiser = make_optimiser(recipe, model)
     checkpoint = folder / "checkpoint.pt"
     state = load_checkpoint(checkpoint, fingerprint, model, optimiser, device)
-    loop = EpochLoop(model, optimiser, batches, recipe, device, seed)
-    shown = Progress(
+    loop = EpochLoop(
+        model=model, optimiser=optimiser, batches=batches, recipe=recipe, device=device, seed=seed
+    )
+    progress_bar = Progress(
         "/".join(folder.parts[-5:]),
         len(state.history) * batches.steps,
         recipe.epochs * batches.steps,
         progress,
     )
-    with closing(shown):
-        for record in run_epochs(loop, state, str(folder), shown):
+    with closing(progress_bar):
+        for record in run_epochs(loop, state, str(folder), progress_bar):
             save_checkpoint(checkpoint, fingerprint, model, optimiser, state)
-            shown.epoch(record, recipe.epochs)
+            progress_bar.epoch(record, recipe.epochs)
     if pretraining:
         lines = [*pretraining, *({"phase": "training"} | record for record in state.history)]
         write_history(folder / "history.csv", lines, PRETRAINED_HISTORY_COLUMNS)
@@ -130,7 +132,7 @@ def train(
 
 
 def run_epochs(
-    loop: "EpochLoop", state: TrainingState, name: str, shown: Progress
+    loop: "EpochLoop", state: TrainingState, name: str, progress_bar: Progress
 ) -> Iterator[dict[str, Any]]:
     """Run the epochs that `state` still lacks, until the recipe's number or its patience is reached; yield
     the record of each.
@@ -140,7 +142,7 @@ def run_epochs(
     """
     recipe = loop.recipe
     while len(state.history) < recipe.epochs and not state.is_out_of(recipe.patience):
-        record = loop.run_epoch(len(state.history), shown)
+        record = loop.run_epoch(len(state.history), progress_bar)
         require_finite_losses(record, recipe, name)
         state.history.append(record)
         if recipe.patience is not None and state.best_epoch == record["epoch"]:
@@ -220,7 +222,7 @@ class EpochLoop:
         self.loss = make_loss(recipe)
         self.precision = choose_precision(recipe.precision, device)
 
-    def run_epoch(self, epoch: int, shown: Progress) -> dict[str, Any]:
+    def run_epoch(self, epoch: int, progress_bar: Progress) -> dict[str, Any]:
         """Train and validate epoch `epoch` (from 0); return its line of history."""
         began = time.perf_counter()
         torch.manual_seed(epoch_seed(self.seed, epoch))
@@ -244,7 +246,7 @@ class EpochLoop:
                 losses.add(pixel_losses.detach(), mask)
                 accuracy.add(is_correct(logits.detach(), target), mask > 0)
             self.optimiser.step()
-            shown.step()
+            progress_bar.step()
         validation_loss, validation_accuracy = self._validate()
         return {
             "epoch": epoch + 1,
@@ -450,14 +452,14 @@ def prepare_training(
         samples.balanced_weights(max(2, spec["classes"])) if recipe.class_weights == "balanced" else None
     )
     batches = Batches(
-        samples,
-        recipe.batch,
-        spec["seed"],
-        recipe.steps_per_epoch,
-        recipe.augment,
-        recipe.jitter,
-        weights,
-        spec.get("dates") == SHUFFLED_DATES,
+        samples=samples,
+        batch=recipe.batch,
+        seed=spec["seed"],
+        steps=recipe.steps_per_epoch,
+        augment=recipe.augment,
+        jitter=recipe.jitter,
+        class_weights=weights,
+        shuffled=spec.get("dates") == SHUFFLED_DATES,
     )
     model.to(device)
     if recipe.pretraining is None:

@@ -120,7 +120,15 @@ def _surface(
     if spec.region:
         # Shallow slides bare weathered soil, yellow whatever the rock below.
         hardness = 0.45 * hardness
-    return Surface(cover, vigour, built, bare, bareness, brightness, hardness)
+    return Surface(
+        cover=cover,
+        vigour=vigour,
+        built=built,
+        bare=bare,
+        bareness=bareness,
+        brightness=brightness,
+        hardness=hardness,
+    )
 
 
 def _reflectance(surface: Surface, k: int) -> np.ndarray:

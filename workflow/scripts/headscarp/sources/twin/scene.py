@@ -100,29 +100,29 @@ def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
         )
         units = regions.block_majority(land.units, COARSE_FACTOR)
         region = RegionLayers(
-            land.rain,
-            coarse_dem,
-            regions.soils(of["soil"], units, coarse_dem, coarse_use),
-            units,
-            use,
-            land.roads,
-            cover == BUILT,
-            cover == WATER,
-            district,
-            regions.survey(spec, of["district"], land.instances, district),
+            rainfall=land.rain,
+            dem=coarse_dem,
+            soil=regions.soils(of["soil"], units, coarse_dem, coarse_use),
+            units=units,
+            land_use=use,
+            roads=land.roads,
+            settlements=cover == BUILT,
+            water=cover == WATER,
+            district=district,
+            surveyed=regions.survey(spec, of["district"], land.instances, district),
         )
     return SimulatedSite(
-        spec,
-        bands,
-        land.dem,
-        land.lithology,
-        land.instances,
-        land.mapped,
-        cover,
-        land.safety.astype(np.float32),
-        to_map(land.rivers, spec.dem_grid),
-        to_map([land.fault], spec.dem_grid),
-        region,
+        spec=spec,
+        bands=bands,
+        dem=land.dem,
+        lithology=land.lithology,
+        instances=land.instances,
+        mapped=land.mapped,
+        cover=cover,
+        safety=land.safety.astype(np.float32),
+        rivers=to_map(land.rivers, spec.dem_grid),
+        faults=to_map([land.fault], spec.dem_grid),
+        region=region,
     )
 
 
@@ -180,7 +180,14 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
         )
         road_mask = cells_of_lines([line * factor for line in roads], shape)
         road_distance = distance_to(road_mask, resolution).astype(real)
-        ground = CoverFactors(elevation, slope, aspect, river_distance, water, lithology)
+        ground = CoverFactors(
+            elevation=elevation,
+            slope=slope,
+            aspect=aspect,
+            river_distance=river_distance,
+            water=water,
+            lithology=lithology,
+        )
         plants = vegetation(
             spec, of["cover"], ground, mapped, regions.remoteness(spec, of["places"], places, road_distance)
         )
@@ -210,23 +217,30 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     )
     elevation = resample_to(dem, shape, factor)
     slope, aspect = slope_and_aspect(elevation, resolution)
-    ground = CoverFactors(elevation, slope, aspect, river_distance, water, lithology)
+    ground = CoverFactors(
+        elevation=elevation,
+        slope=slope,
+        aspect=aspect,
+        river_distance=river_distance,
+        water=water,
+        lithology=lithology,
+    )
     if plants is None:
         plants = vegetation(spec, of["cover"], ground, mapped, ground.river_distance / 800)
     return Landscape(
-        dem,
-        lithology,
-        instances,
-        mapped,
-        safety,
-        ground,
-        plants,
-        rivers,
-        fault,
-        terrain.units,
-        roads,
-        road_mask,
-        rain,
+        dem=dem,
+        lithology=lithology,
+        instances=instances,
+        mapped=mapped,
+        safety=safety,
+        ground=ground,
+        plants=plants,
+        rivers=rivers,
+        fault=fault,
+        units=terrain.units,
+        roads=roads,
+        road_mask=road_mask,
+        rain=rain,
     )
 
 

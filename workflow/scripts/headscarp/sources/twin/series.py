@@ -130,7 +130,13 @@ def build_series(spec: SeriesSpec, seed: int) -> SimulatedSeries:
     rng = np.random.default_rng([seed, 1])
     started, greening = _start_years(spec, rng), _greening_years(spec, rng, land)
     return SimulatedSeries(
-        spec, seed, land, cover, started, greening, _lasting(spec, rng, of["rain"], land, cover)
+        spec=spec,
+        seed=seed,
+        land=land,
+        cover=cover,
+        started=started,
+        greening=greening,
+        lasting=_lasting(spec, rng, of["rain"], land, cover),
     )
 
 
@@ -270,7 +276,15 @@ def _surface_at(
     brightness = np.where(fallow, lasting.soil, lasting.brightness[number])
     rock = (series.land.ground.lithology - 1) / 2
     hardness = np.clip(np.where(fallow, 0.3 * rock, rock) + lasting.hardness[number], 0, 1)
-    return Surface(cover, vigour, built, bare, bareness[bare], brightness[bare], hardness[bare]), bareness
+    return Surface(
+        cover=cover,
+        vigour=vigour,
+        built=built,
+        bare=bare,
+        bareness=bareness[bare],
+        brightness=brightness[bare],
+        hardness=hardness[bare],
+    ), bareness
 
 
 def _bare_shares(series: SimulatedSeries, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:

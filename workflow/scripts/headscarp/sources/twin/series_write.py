@@ -45,7 +45,15 @@ def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Simula
         )
         write_layer(
             folder / f"clouds_{name}.tif",
-            Layer("clouds", seen.clouds, spec.grid, codes, of_date, CLASSES, UNMAPPED),
+            Layer(
+                name="clouds",
+                values=seen.clouds,
+                grid=spec.grid,
+                units=codes,
+                source=of_date,
+                kind=CLASSES,
+                nodata=UNMAPPED,
+            ),
         )
         rain_grid = site.coarser_grid(rain_factor(site))
         write_layer(
@@ -54,7 +62,15 @@ def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Simula
         )
         dates[name] = {"date": date.date} | _statistics_at(series, name, seen)
     write_layer(folder / "dem.tif", Layer("elevation", land.dem, spec.grid, "m", source))
-    rock = Layer("lithology", land.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0)
+    rock = Layer(
+        name="lithology",
+        values=land.lithology,
+        grid=spec.grid,
+        units="1 soft, 2 soft-hard, 3 hard",
+        source=source,
+        kind=CLASSES,
+        nodata=0,
+    )
     write_layer(folder / "lithology.tif", rock)
     slides, instances = polygons(land.instances, spec.grid)
     areas = np.bincount(land.instances.ravel())[1:] * spec.resolution_m**2

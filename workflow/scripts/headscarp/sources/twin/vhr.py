@@ -146,19 +146,19 @@ def build_ground(spec: VhrSpec, seed: int) -> ValleyGround:
         base[mask] = code
     height = np.where(base == VEGETATION, crown_height, height).astype(np.float32)
     return ValleyGround(
-        spec,
-        _finer(elevation, fine),
-        height,
-        base,
-        owner,
-        depth,
-        roof,
-        works,
-        _finer(mine.astype(np.float32), fine) > 0.5,
-        furrow,
-        crowns & (base == VEGETATION),
-        slides,
-        elevation,
+        spec=spec,
+        elevation=_finer(elevation, fine),
+        height=height,
+        base=base,
+        owner=owner,
+        depth=depth,
+        roof=roof,
+        works=works,
+        mine=_finer(mine.astype(np.float32), fine) > 0.5,
+        furrow=furrow,
+        crowns=crowns & (base == VEGETATION),
+        slides=slides,
+        surface=elevation,
     )
 
 

@@ -59,7 +59,16 @@ def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> ValleyGround
         )
         names = ", ".join(f"{code} {name}" for code, name in enumerate(LAND_COVER))
         write_layer(
-            folder / f"classes{suffix}.tif", Layer("classes", classes, grid, names, source, CLASSES, UNMAPPED)
+            folder / f"classes{suffix}.tif",
+            Layer(
+                name="classes",
+                values=classes,
+                grid=grid,
+                units=names,
+                source=source,
+                kind=CLASSES,
+                nodata=UNMAPPED,
+            ),
         )
         bodies, numbers = polygons(seen, grid)
         areas = [round(body.area, 2) for body in bodies]

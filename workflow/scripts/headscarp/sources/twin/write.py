@@ -51,7 +51,13 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> SimulatedSite:
     write_layer(folder / "dem.tif", Layer("elevation", scene.dem, spec.dem_grid, "m", source))
     if scene.region is None:
         rock = Layer(
-            "lithology", scene.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0
+            name="lithology",
+            values=scene.lithology,
+            grid=spec.grid,
+            units="1 soft, 2 soft-hard, 3 hard",
+            source=source,
+            kind=CLASSES,
+            nodata=0,
         )
         write_layer(folder / "lithology.tif", rock)
     else:
@@ -84,9 +90,42 @@ def _write_region(folder: Path, scene: SimulatedSite, source: str) -> None:
     uses = ", ".join(f"{code} {name}" for code, name in LAND_USE.items())
     for file, layer in (
         ("dem_90m", Layer("elevation", region.dem, coarse, "m", f"means of dem.tif; {source}")),
-        ("lithology", Layer("lithology", region.units, coarse, units, source, CLASSES, 0)),
-        ("soil", Layer("soil", region.soil, coarse, named_soils, source, CLASSES, 0)),
-        ("land_use", Layer("land_use", region.land_use, spec.dem_grid, uses, source, CLASSES, 0)),
+        (
+            "lithology",
+            Layer(
+                name="lithology",
+                values=region.units,
+                grid=coarse,
+                units=units,
+                source=source,
+                kind=CLASSES,
+                nodata=0,
+            ),
+        ),
+        (
+            "soil",
+            Layer(
+                name="soil",
+                values=region.soil,
+                grid=coarse,
+                units=named_soils,
+                source=source,
+                kind=CLASSES,
+                nodata=0,
+            ),
+        ),
+        (
+            "land_use",
+            Layer(
+                name="land_use",
+                values=region.land_use,
+                grid=spec.dem_grid,
+                units=uses,
+                source=source,
+                kind=CLASSES,
+                nodata=0,
+            ),
+        ),
         (
             "rainfall",
             Layer("rainfall", region.rainfall, spec.coarser_grid(rain_factor(spec)), "mm/yr", source),
