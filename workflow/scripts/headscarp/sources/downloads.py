@@ -70,11 +70,11 @@ class RemoteFile:
 
 
 class FetchFailed(Exception):
-    """A place did not give the file; the text says why."""
+    """An address did not give the file; the text says why."""
 
 
 class TemporaryFailure(FetchFailed):
-    """The same place may give the file later, at best after `wait` seconds."""
+    """The same address may give the file later, at best after `wait` seconds."""
 
     def __init__(self, reason: str, wait: float = 0.0):
         super().__init__(reason)
@@ -82,7 +82,7 @@ class TemporaryFailure(FetchFailed):
 
 
 class FileChanged(TemporaryFailure):
-    """The place no longer has the file of which there is a part."""
+    """The address no longer has the file of which there is a part."""
 
 
 def fetch(
@@ -106,7 +106,7 @@ def fetch(
         timeout: seconds to wait for an answer of a server.
 
     Raises:
-        HeadscarpError: no place gave the file whole; every place and what was wrong there is named. Or
+        HeadscarpError: no address gave the file whole; every one and what was wrong there is named. Or
             HEADSCARP_OFFLINE is set and no folder has it.
         DiskFullError: there is no room for it.
     """
@@ -118,9 +118,9 @@ def fetch(
             record_checksum(file, target, ledger)
             return
         failures = []
-        for place in addresses_of(file.url, mirror):
+        for address in addresses_of(file.url, mirror):
             try:
-                fetch_from(known, place, target, timeout)
+                fetch_from(known, address, target, timeout)
                 record_checksum(file, target, ledger)
                 return
             except FetchFailed as failure:
@@ -210,20 +210,20 @@ def file_lock(target: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
-# --- one place
+# --- one address
 
 
-def fetch_from(file: RemoteFile, place: str, target: Path, timeout: float) -> None:
-    """Put the file of one place, checked, at `target`, or raise `FetchFailed`."""
+def fetch_from(file: RemoteFile, address: str, target: Path, timeout: float) -> None:
+    """Put the file of one address, checked, at `target`, or raise `FetchFailed`."""
     part = PartialFile.of(target)
     with atomic_path(target) as temporary:
-        if "://" not in place:
-            copy_from_mirror(file, place, temporary)
+        if "://" not in address:
+            copy_from_mirror(file, address, temporary)
             return
         if is_offline():
             raise FetchFailed("not asked, HEADSCARP_OFFLINE is set")
         try:
-            download(file, place, part, timeout)
+            download(file, address, part, timeout)
         except BaseException as error:
             # a part left on a full disk would make every other job fail too
             if (
@@ -237,11 +237,11 @@ def fetch_from(file: RemoteFile, place: str, target: Path, timeout: float) -> No
         part.discard()
 
 
-def copy_from_mirror(file: RemoteFile, place: str, target: Path) -> None:
+def copy_from_mirror(file: RemoteFile, address: str, target: Path) -> None:
     """Copy the file of a mirror folder, and check it."""
     try:
-        require_room(target.parent, Path(place).stat().st_size, file.name)
-        shutil.copyfile(place, target)
+        require_room(target.parent, Path(address).stat().st_size, file.name)
+        shutil.copyfile(address, target)
     except FileNotFoundError:
         raise FetchFailed("no such file") from None
     except OSError as error:
@@ -251,27 +251,27 @@ def copy_from_mirror(file: RemoteFile, place: str, target: Path) -> None:
     require_intact(file, target)
 
 
-def download(file: RemoteFile, place: str, part: "PartialFile", timeout: float) -> None:
+def download(file: RemoteFile, address: str, part: "PartialFile", timeout: float) -> None:
     """Get all of a URL into the part file, and check it; a bad one is deleted, and once more begun afresh if
     it was of two pieces."""
     pieces = part.size
-    download_with_retries(file, place, part, timeout)
+    download_with_retries(file, address, part, timeout)
     try:
         require_intact(file, part.content)
     except FetchFailed:
         part.discard()
         if not pieces:
             raise
-        download(file, place, part, timeout)
+        download(file, address, part, timeout)
 
 
-def download_with_retries(file: RemoteFile, place: str, part: "PartialFile", timeout: float) -> None:
+def download_with_retries(file: RemoteFile, address: str, part: "PartialFile", timeout: float) -> None:
     """Get all of a URL into the part file, in several attempts where its server fails for a while."""
-    jitter = random.Random(place)  # jobs that fetch different files ask again at different times
+    jitter = random.Random(address)  # jobs that fetch different files ask again at different times
     furthest, failed = part.size, 0
     while True:
         try:
-            return download_rest(file, place, part, timeout)
+            return download_rest(file, address, part, timeout)
         except TemporaryFailure as failure:
             if isinstance(failure, FileChanged):
                 part.discard()
@@ -280,25 +280,25 @@ def download_with_retries(file: RemoteFile, place: str, part: "PartialFile", tim
             if failed == ATTEMPTS:
                 raise FetchFailed(f"{failure}, in {ATTEMPTS} attempts") from None
             wait = max(failure.wait, FIRST_WAIT_S * 2 ** max(0, failed - 1) * (1 + jitter.random() / 4))
-            logging.warning("%s: %s; asking again in %.1f s", place, failure, min(wait, LONGEST_WAIT_S))
+            logging.warning("%s: %s; asking again in %.1f s", address, failure, min(wait, LONGEST_WAIT_S))
             time.sleep(min(wait, LONGEST_WAIT_S))
 
 
-def download_rest(file: RemoteFile, place: str, part: "PartialFile", timeout: float) -> None:
+def download_rest(file: RemoteFile, address: str, part: "PartialFile", timeout: float) -> None:
     """Ask a server once for all that is not yet in the part file."""
-    state = part.state(place)
+    state = part.state(address)
     count = part.size if state else 0
     total = state.get("bytes")
     if count and count == total:
         return
-    with open_response(place, state, count, timeout) as response:
+    with open_response(address, state, count, timeout) as response:
         if response.status == 206:
             if not continues_at(response, state, count):
                 raise FileChanged("the file changed on the server")
         else:
             count, total = 0, content_length(response)
             require_expected_length(file, total, response)
-            part.begin(place, total, response.headers, file.has_checksum)
+            part.begin(address, total, response.headers, file.has_checksum)
         limit = file.bytes if total is None else total
         require_room(part.content.parent, (limit or count) - count, file.name)
         progress = Progress(file.name, count, limit)
@@ -316,10 +316,10 @@ def download_rest(file: RemoteFile, place: str, part: "PartialFile", timeout: fl
 
 @contextmanager
 def open_response(
-    place: str, state: dict[str, Any], start: int, timeout: float
+    address: str, state: dict[str, Any], start: int, timeout: float
 ) -> Iterator[http.client.HTTPResponse]:
     """The answer of a server to the wish for the bytes of a URL from `start` on."""
-    if not place.startswith(("http://", "https://")):
+    if not address.startswith(("http://", "https://")):
         raise FetchFailed(
             "only http and https addresses are fetched; name a file of this machine by its path"
         )
@@ -329,7 +329,7 @@ def open_response(
         if state["validator"]:
             headers["If-Range"] = state["validator"]
     with as_fetch_failures():
-        response = urllib.request.urlopen(urllib.request.Request(place, headers=headers), timeout=timeout)
+        response = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=timeout)
     with response:
         yield response
 
@@ -424,21 +424,21 @@ class PartialFile:
     def size(self) -> int:
         return self.content.stat().st_size if self.content.exists() else 0
 
-    def state(self, place: str) -> dict[str, Any]:
-        """The note, or nothing unless `place` can go on from here."""
+    def state(self, address: str) -> dict[str, Any]:
+        """The note, or nothing unless `address` can go on from here."""
         try:
             note = read_json(self.note) if self.note.exists() else {}
         except HeadscarpError:
             return {}
-        return note if isinstance(note, dict) and note.get("place") == place and "validator" in note else {}
+        return note if isinstance(note, dict) and note.get("place") == address and "validator" in note else {}
 
-    def begin(self, place: str, total: int | None, headers: Any, has_checksum: bool) -> None:
+    def begin(self, address: str, total: int | None, headers: Any, has_checksum: bool) -> None:
         """Start afresh, with a note if the server can go on and it will be noticed when it goes on with
         another version."""
         self.discard()
         ranges, validator = headers.get("Accept-Ranges", ""), validator_of(headers)
         if ranges != "none" and (validator or (has_checksum and ranges == "bytes")):
-            write_json(self.note, {"place": place, "validator": validator, "bytes": total})
+            write_json(self.note, {"place": address, "validator": validator, "bytes": total})
 
     def discard(self) -> None:
         remove(self.content)
@@ -588,7 +588,7 @@ def missing_files(
     a server does not count."""
 
     def is_at_hand(file: RemoteFile, target: Path) -> bool:
-        folders = (Path(place) for place in addresses_of(file.url, mirror) if "://" not in place)
+        folders = (Path(address) for address in addresses_of(file.url, mirror) if "://" not in address)
         return any(has_size(path, file.bytes) for path in (Path(target), *folders))
 
     return [(file, target) for file, target in wanted if not is_at_hand(file, target)]

@@ -117,10 +117,9 @@ def import_file(
             f"{place}: {', '.join(map(str, given)) or 'nothing'} is "
             "only part of a file; give the main one, such as the .shp"
         )
+    known = VECTOR_KEYS if kind == VECTOR else RASTER_KEYS
     if outline is None:
         known = OUTLINE_KEYS
-    else:
-        known = VECTOR_KEYS if kind == VECTOR else RASTER_KEYS
     check_keys(spec, known, (), place)
     check_values(spec, place)
     target.parent.mkdir(parents=True, exist_ok=True)

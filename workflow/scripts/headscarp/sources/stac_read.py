@@ -111,11 +111,13 @@ def read_band(
             that nobody sees.
     """
     address, failures = public_address(address), []
-    for place in readable_addresses(address, mirror):
+    for candidate in readable_addresses(address, mirror):
         try:
-            return with_retries(place, lambda: load_band(sign(place), grid, dtype, resampling, nodata))  # noqa: B023 (called at once)
+            return with_retries(
+                candidate, lambda: load_band(sign(candidate), grid, dtype, resampling, nodata)
+            )  # noqa: B023 (called at once)
         except FetchFailed as failure:
-            failures.append(f"{place}: {failure}")
+            failures.append(f"{candidate}: {failure}")
     raise HeadscarpError(
         f"{what} cannot be read. Tried {'; '.join(failures)}. Try again later, put a sound copy into "
         "the folder of `mirror:`, choose dates for which it is not needed, or set another `api:`"
@@ -135,11 +137,15 @@ def readable_addresses(address: str, mirror: str | None) -> list[str]:
     own address."""
     if "://" not in address:
         return [address]
-    return [place for place in addresses_of(address, mirror) if "://" in place or Path(place).is_file()]
+    return [
+        candidate
+        for candidate in addresses_of(address, mirror)
+        if "://" in candidate or Path(candidate).is_file()
+    ]
 
 
-def with_retries(place: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """What `read` gives, tried again as long as the server of `place` may yet give it.
+def with_retries(address: str, read: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `read` gives, tried again as long as the server of `address` may yet give it.
 
     Raises:
         Unfetched: it does not, or not any more.
@@ -150,7 +156,7 @@ def with_retries(place: str, read: Callable[[], np.ndarray]) -> np.ndarray:
             try:
                 return read()
             except RasterioError as error:
-                raise_unreadable(place, error)
+                raise_unreadable(address, error)
         except TemporaryFailure as failure:
             attempt += 1
             if attempt == downloads.ATTEMPTS:
@@ -158,30 +164,30 @@ def with_retries(place: str, read: Callable[[], np.ndarray]) -> np.ndarray:
             wait = min(
                 max(failure.wait, downloads.FIRST_WAIT_S * 2 ** (attempt - 1)), downloads.LONGEST_WAIT_S
             )
-            logging.warning("%s: %s; asking again in %.1f s", place, failure, wait)
+            logging.warning("%s: %s; asking again in %.1f s", address, failure, wait)
             time.sleep(wait)
 
 
-def raise_unreadable(place: str, error: RasterioError) -> NoReturn:
+def raise_unreadable(address: str, error: RasterioError) -> NoReturn:
     """Raise why a raster was not read: GDAL seldom tells, so its server is asked for the first byte.
 
     Raises:
         Unfetched: it is not to be had there. Passing: it may be later.
     """
     cause = f"the file is truncated or no raster ({error.__cause__ or error})"
-    if "://" not in place:
+    if "://" not in address:
         raise FetchFailed(cause)
     with (
         as_fetch_failures(),
         urllib.request.urlopen(
-            urllib.request.Request(place, headers={"Range": "bytes=0-0"}), timeout=TIMEOUT_S
+            urllib.request.Request(address, headers={"Range": "bytes=0-0"}), timeout=TIMEOUT_S
         ),
     ):
         pass
     raise TemporaryFailure(cause)
 
 
-def load_band(place: str, grid: Grid, dtype: str, resampling: str, nodata: float | None) -> np.ndarray:
+def load_band(address: str, grid: Grid, dtype: str, resampling: str, nodata: float | None) -> np.ndarray:
     """Band 1 of one raster on a grid, by odc-stac, which is told nothing but its address: what items say of
     their rasters may be wrong."""
     footprint = shapely.box(*transform_bounds(grid.crs, "EPSG:4326", *grid.bounds))
@@ -193,7 +199,7 @@ def load_band(place: str, grid: Grid, dtype: str, resampling: str, nodata: float
         {},
     )
     item.collection_id = "one"
-    item.add_asset("band", pystac.Asset(place, media_type=pystac.MediaType.COG, roles=["data"]))
+    item.add_asset("band", pystac.Asset(address, media_type=pystac.MediaType.COG, roles=["data"]))
     described = {"data_type": dtype} | ({} if nodata is None else {"nodata": nodata})
     with no_lost_tags():
         data = odc.stac.load(
