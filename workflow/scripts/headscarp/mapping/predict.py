@@ -93,8 +93,8 @@ def predict_strips(
     float32).
 
     A single logit gives the sigmoid, several the softmax. NaN where the site has no data: all channels are
-    NaN or, of a `Series`, no date is observed. Memory holds one strip of windows, whatever the height of the
-    site; `batch` windows go through the network at once.
+    NaN or, of a `NormalisedSeries`, no date is observed. Memory holds one strip of windows, whatever the
+    height of the site; `batch` windows go through the network at once.
     """
     tiling = tiling or Tiling()
     height, width = cube.shape

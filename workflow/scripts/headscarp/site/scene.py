@@ -184,7 +184,7 @@ def is_opaque(alpha: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def thinned_band(source: rasterio.DatasetReader, band: int) -> np.ndarray:
-    """A band thinned to at most LONGEST_GLANCE pixels a side (the nearest of each), nodata masked."""
+    """A band thinned to at most THINNED_SIDE pixels a side (the nearest of each), nodata masked."""
     step = max(1, -(-max(source.shape) // THINNED_SIDE))
     return source.read(
         band, masked=True, out_shape=(max(1, source.height // step), max(1, source.width // step))

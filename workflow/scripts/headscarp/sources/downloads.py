@@ -124,7 +124,7 @@ def fetch(
                 record_checksum(file, target, ledger)
                 return
             except FetchFailed as failure:
-                failures.append(f"{place}: {failure}")
+                failures.append(f"{address}: {failure}")
         raise HeadscarpError(failure_message(file, known, target, mirror, ledger, failures))
 
 

@@ -60,7 +60,7 @@ class Signer:
         """The address with a token; one outside the blob storage or with a query stays as it is.
 
         Raises:
-            Unfetched: the endpoint gives no token.
+            FetchFailed: the endpoint gives no token.
         """
         parts = urlsplit(address)
         if not (parts.hostname or "").endswith(BLOB_HOST) or parts.query:
@@ -113,9 +113,7 @@ def read_band(
     address, failures = public_address(address), []
     for candidate in readable_addresses(address, mirror):
         try:
-            return with_retries(
-                candidate, lambda: load_band(sign(candidate), grid, dtype, resampling, nodata)
-            )  # noqa: B023 (called at once)
+            return with_retries(candidate, lambda url: load_band(sign(url), grid, dtype, resampling, nodata))
         except FetchFailed as failure:
             failures.append(f"{candidate}: {failure}")
     raise HeadscarpError(
@@ -144,17 +142,17 @@ def readable_addresses(address: str, mirror: str | None) -> list[str]:
     ]
 
 
-def with_retries(address: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """What `read` gives, tried again as long as the server of `address` may yet give it.
+def with_retries(address: str, read: Callable[[str], np.ndarray]) -> np.ndarray:
+    """What `read` gives of an address, tried again as long as its server may yet give it.
 
     Raises:
-        Unfetched: it does not, or not any more.
+        FetchFailed: it does not, or not any more.
     """
     attempt = 0
     while True:
         try:
             try:
-                return read()
+                return read(address)
             except RasterioError as error:
                 raise_unreadable(address, error)
         except TemporaryFailure as failure:
@@ -172,7 +170,7 @@ def raise_unreadable(address: str, error: RasterioError) -> NoReturn:
     """Raise why a raster was not read: GDAL seldom tells, so its server is asked for the first byte.
 
     Raises:
-        Unfetched: it is not to be had there. Passing: it may be later.
+        FetchFailed: it is not to be had there. TemporaryFailure: it may be later.
     """
     cause = f"the file is truncated or no raster ({error.__cause__ or error})"
     if "://" not in address:

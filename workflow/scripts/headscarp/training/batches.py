@@ -37,7 +37,8 @@ class Batches:
         jitter: spread of a random gain (around 1) and offset (around 0, in standard deviations) of every
             channel of a training window, at every date; what says where a date was observed stays as it is.
         class_weights: of each class (class) float32, by which masks are multiplied.
-        shuffled: the dates of each training window of a `Series` in a random order, drawn anew for each;
+        shuffled: the dates of each training window of a `NormalisedSeries` in a random order, drawn anew for
+            each;
             validation keeps the true one.
     """
 

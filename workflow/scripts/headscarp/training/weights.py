@@ -67,7 +67,7 @@ def load_initial_weights(model: nn.Module, path: str | Path) -> None:
 
 def build_network(spec: dict[str, Any]) -> nn.Module:
     """The untrained network of a run's specification; that of one that reads all dates (`dates_read`) takes
-    all planes of a `Series`."""
+    all planes of a `NormalisedSeries`."""
     network, params = spec["network"], spec["network"]["params"]
     in_channels = len(spec["channels"])
     if "dates_read" in spec:
