@@ -150,7 +150,7 @@ def track_landslides(landslide: np.ndarray, minimum_pixels: float) -> TrackedLan
     together, count = ndimage.label(kept.any(axis=0))
     objects = np.where(kept, together, 0).astype(np.int32)
     return TrackedLandslides(
-        objects, np.stack([np.bincount(one.ravel(), minlength=count + 1)[1:] for one in objects], axis=1)
+        objects, np.stack([np.bincount(each.ravel(), minlength=count + 1)[1:] for each in objects], axis=1)
     )
 
 

@@ -82,9 +82,9 @@ def explained_layers(model: SegmentationNetwork, bands: int, classes: int) -> di
     """
     side = 4 * model.size_multiple
     outputs = module_outputs(model, torch.zeros(1, bands, side, side, device=next(model.parameters()).device))
-    maps = [one for one in outputs if one.maps != classes]
-    smallest = min(one.height for one in maps)
-    encoder = max((one.maps, index) for index, one in enumerate(maps) if one.height == smallest)[1]
+    maps = [output for output in outputs if output.maps != classes]
+    smallest = min(output.height for output in maps)
+    encoder = max((output.maps, index) for index, output in enumerate(maps) if output.height == smallest)[1]
     return {"decoder": maps[-1].name, "encoder": maps[encoder].name}
 
 

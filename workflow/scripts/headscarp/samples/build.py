@@ -130,7 +130,7 @@ def build_samples(
         notes += [UNBALANCED_NOTES[protocol], *notes_of_stages(split.stages, label, spec)]
     if scenes:
         record["scenes"] = scene_counts(split, label, scenes)
-        idle = [one["name"] for one in record["scenes"] if not any(one["windows"].values())]
+        idle = [scene["name"] for scene in record["scenes"] if not any(scene["windows"].values())]
         notes += [f"scene {name} gives no window, neither to learn from nor to test on" for name in idle]
     scored = label != UNMAPPED
     write_windows(out_folder / "windows.csv", split.windows)

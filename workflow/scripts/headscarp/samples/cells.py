@@ -130,7 +130,7 @@ class CellsSpec:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "CellsSpec":
         """Build the spec from a card's `cells`, with defaults for what it leaves out; the labels in it are
-        `source_of`'s.
+        `labels_source`'s.
 
         Raises:
             HeadscarpError: unknown key (the nearest valid one is named) or a value out of range.
@@ -159,7 +159,8 @@ def build_cells(
     training cells under `blocked`, where windows of different subsets never intersect.
 
     Args:
-        source: of the labels (see `source_of`): {kind: inventory, inventory: polygons, truth: polygons, area:
+        source: of the labels (see `labels_source`): {kind: inventory, inventory: polygons, truth: polygons,
+            area:
             polygons}, the last two if there are any; {kind: points, points: table, label, x, y: columns}; or
             {kind: layer, channel: name, above: value}.
         groups: lists of channel names, together all that any experiment reads.

@@ -210,7 +210,7 @@ def blocked_subsets(
     assignments = np.stack(
         [random_assignment(centres, shares[0], spec.split.fractions, rng) for _ in range(ASSIGNMENTS)]
     )
-    costs = np.array([imbalance(one, shares, spec.split.fractions) for one in assignments])
+    costs = np.array([imbalance(assignment, shares, spec.split.fractions) for assignment in assignments])
     best = [index for index in np.argsort(costs, kind="stable")[:MOST_TRIED] if np.isfinite(costs[index])]
     return (without_close_patches(assignments[index][unit], patches, spec.buffer) for index in best), note
 

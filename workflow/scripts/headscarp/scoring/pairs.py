@@ -57,9 +57,9 @@ def drawn_f1(
     Raises:
         HeadscarpError: the runs were scored on different cells.
     """
-    require_same_cells([one for group in runs.values() for one in group])
+    require_same_cells([run for group in runs.values() for run in group])
     return {
-        name: drawn_metrics([CellOutcomes.of(one) for one in group], seed, draws)["f1"]
+        name: drawn_metrics([CellOutcomes.of(run) for run in group], seed, draws)["f1"]
         for name, group in runs.items()
     }
 
@@ -71,8 +71,8 @@ def block_ranks(runs: Mapping[str, Sequence[CellHistograms]]) -> np.ndarray:
     Raises:
         HeadscarpError: the runs were scored on different cells.
     """
-    require_same_cells([one for group in runs.values() for one in group])
-    scores = [[f1_by_block(CellOutcomes.of(one)) for one in group] for group in runs.values()]
+    require_same_cells([run for group in runs.values() for run in group])
+    scores = [[f1_by_block(CellOutcomes.of(run)) for run in group] for group in runs.values()]
     return rankdata(-np.array(scores), axis=0).transpose(2, 1, 0)
 
 

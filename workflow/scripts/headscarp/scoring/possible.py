@@ -142,10 +142,12 @@ def classify_boxes(boxes: Boxes, printed: Sequence[Printed]) -> tuple[np.ndarray
     low, high = enclosures(boxes)
     may = boxes.low[:, 2] <= 1 - boxes.low[:, 1]  # s (1 + t) <= 1: false alarms are background
     beyond = np.zeros(len(may))
-    for one in printed:
-        unit = (one.high - one.low) / 2
-        may &= (high[one.metric] >= one.low) & (low[one.metric] <= one.high)
-        beyond = np.maximum(beyond, np.maximum(one.low - low[one.metric], high[one.metric] - one.high) / unit)
+    for number in printed:
+        unit = (number.high - number.low) / 2
+        may &= (high[number.metric] >= number.low) & (low[number.metric] <= number.high)
+        beyond = np.maximum(
+            beyond, np.maximum(number.low - low[number.metric], high[number.metric] - number.high) / unit
+        )
     return may, may & (beyond <= SLACK), beyond
 
 
@@ -154,10 +156,10 @@ def bisected(boxes: Boxes, printed: Sequence[Printed]) -> Boxes:
     width = boxes.high - boxes.low
     matters = 1e-9 * width  # ties go to the longest side
     found = at_corners(boxes, np.concatenate([EXTREMES, BESIDE_LOWEST, BESIDE_HIGHEST]))
-    for one in printed:
-        values = found[one.metric]
+    for number in printed:
+        values = found[number.metric]
         change = np.maximum(np.abs(values[2:5] - values[0]), np.abs(values[5:8] - values[1])).T
-        matters = np.maximum(matters, change / (one.high - one.low))
+        matters = np.maximum(matters, change / (number.high - number.low))
     # A metric may jump where one class vanishes; a side must not grow thin without end for that.
     rows, side = np.arange(len(width)), (matters * width**0.1).argmax(axis=1)
     middle = (boxes.low[rows, side] + boxes.high[rows, side]) / 2
@@ -177,12 +179,12 @@ def is_possible(printed: Sequence[Printed], most_share: float = 1.0) -> bool:
     Raises:
         HeadscarpError: a metric does not exist.
     """
-    for one in printed:
-        require_known(one.metric, QUANTITIES, "metric")
-        if not one.low < one.high:
+    for number in printed:
+        require_known(number.metric, QUANTITIES, "metric")
+        if not number.low < number.high:
             raise HeadscarpError(
-                f"column '{one.column}' leaves no room for rounding "
-                f"({one.low} to {one.high}); give its printed digits"
+                f"column '{number.column}' leaves no room for rounding "
+                f"({number.low} to {number.high}); give its printed digits"
             )
     waiting, seen = whole_space(most_share), 0
     while len(waiting.low) and seen < MOST_BOXES_SEARCHED:

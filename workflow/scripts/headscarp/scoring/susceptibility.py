@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import UNMAPPED
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_table import Cells
 from headscarp.samples.splits import TEST, VALIDATION
@@ -48,12 +48,12 @@ def score_cells(
     started = time.perf_counter()
     check_grid(susceptibility, cells)
     tested = cells_of(susceptibility, cells, TEST, "test")
-    probability, label = tested["probability"], tested["label"] == 1
+    probability, label = tested["probability"], tested["label"] == LANDSLIDE
     threshold, notes = PUBLISHED_THRESHOLD, []
     if cells.record["protocol"] == "blocked":
         tuning = cells_of(susceptibility, cells, VALIDATION, "validation")
         threshold, notes = tuned_threshold(
-            tuning["probability"], tuning["label"] == 1, "validation cells have"
+            tuning["probability"], tuning["label"] == LANDSLIDE, "validation cells have"
         )
     scores, histograms = score_pixels(
         probability, label, tested["block"], threshold, cells.record["protocol"], cells.record["data"], seed
@@ -112,12 +112,12 @@ def cells_of(susceptibility: np.ndarray, cells: Cells, code: int, name: str) -> 
                 "complete: make the cells and the map again with the same windows and channels"
             )
         found.append(chosen | {"fold": np.full(member.size, fold, np.uint8), "probability": probability})
-    return {key: np.concatenate([one[key] for one in found]) for key in found[0]}
+    return {key: np.concatenate([subset[key] for subset in found]) for key in found[0]}
 
 
 def empty_folds(tested: Mapping[str, np.ndarray], folds: int) -> list[str]:
     """Notes on test cells without landslide, of all folds or of one."""
-    label = tested["label"] == 1
+    label = tested["label"] == LANDSLIDE
     if not label.any():
         return ["the test cells have no landslide: nothing to score"]
     empty = [str(fold) for fold in range(folds) if not label[tested["fold"] == fold].any()]
@@ -133,7 +133,7 @@ def truth_scores(probability: np.ndarray, truth: np.ndarray) -> dict[str, float 
     known = truth != UNMAPPED
     if not known.any():
         return None
-    metrics = ranking_metrics(*ranking_counts(probability[known], truth[known] == 1))
+    metrics = ranking_metrics(*ranking_counts(probability[known], truth[known] == LANDSLIDE))
     return to_python({name: metrics[name] for name in RANKING})
 
 

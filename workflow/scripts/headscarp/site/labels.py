@@ -74,7 +74,7 @@ def rasterise_labels(
         )
     label[~mapped] = UNMAPPED
     instances[~mapped] = 0
-    if not (label == 1).any():
+    if not (label == LANDSLIDE).any():
         where = f" in the mapped area of {area}" if area is not None else ""
         raise HeadscarpError(
             f"{landslides}: no cell of the site has a landslide{where} (cells "

@@ -384,7 +384,7 @@ def describe_series(folder: LayerFolder, dates: Sequence[str], masked: Sequence[
     folder.notes += [
         f"{', '.join(group)}: missing at {', '.join(missing)}" for missing, group in gaps.items() if missing
     ]
-    shown = ", ".join(f"{one['date']} {one['clear_share']:.2%}" for one in series)
+    shown = ", ".join(f"{entry['date']} {entry['clear_share']:.2%}" for entry in series)
     folder.notes.append(
         f"share of the site that is clear: {shown}; {never:.2%} of the site is clear at no date"
     )

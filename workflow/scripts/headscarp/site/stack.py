@@ -74,8 +74,14 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
     stream_array(out / "label.npy", np.uint8, plane, strips_of(layers / "label.tif"))
     stream_array(out / "instances.npy", np.int32, plane, strips_of(layers / "instances.tif"))
     described = [
-        {"name": one.name, "units": one.units, "source": one.source, "dated": one.dated, "masked": one.masked}
-        for one in channels
+        {
+            "name": channel.name,
+            "units": channel.units,
+            "source": channel.source,
+            "dated": channel.dated,
+            "masked": channel.masked,
+        }
+        for channel in channels
     ]
     classes = next(
         (

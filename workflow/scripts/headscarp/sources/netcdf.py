@@ -154,9 +154,9 @@ def curved(data: xarray.Dataset, array: xarray.DataArray) -> dict[str, str] | No
         kind: next(
             (
                 str(name)
-                for name, one in data.variables.items()
-                if one.ndim == 2
-                and set(one.dims) <= set(array.dims)
+                for name, other in data.variables.items()
+                if other.ndim == 2
+                and set(other.dims) <= set(array.dims)
                 and name != array.name
                 and is_axis(data[name], kind)
             ),

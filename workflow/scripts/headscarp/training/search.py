@@ -118,7 +118,7 @@ def run_search(
         seconds = time.perf_counter() - began
         trial.set_user_attr("seconds", round(seconds, 3))
         study.tell(trial, value)
-        best = max([value, *(one.value for one in finished)])
+        best = max([value, *(past.value for past in finished)])
         chosen_values = ", ".join(
             f"{key} {chosen:.4g}" if isinstance(chosen, float) else f"{key} {chosen}"
             for key, chosen in trial.params.items()
@@ -176,8 +176,10 @@ def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
 def require_valid_recipes(recipe: dict[str, Any], space: Mapping[str, BaseDistribution]) -> None:
     """Refuse a choice that no training would take before the first trial, not in the middle of the search."""
     choices = [
-        one.choices if isinstance(one, CategoricalDistribution) else (one.low, one.high)
-        for one in space.values()
+        distribution.choices
+        if isinstance(distribution, CategoricalDistribution)
+        else (distribution.low, distribution.high)
+        for distribution in space.values()
     ]
     for values in itertools.product(*choices):
         Recipe.from_record(recipe_of_trial(recipe, dict(zip(space, values, strict=True))))

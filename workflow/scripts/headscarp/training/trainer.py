@@ -240,7 +240,11 @@ class EpochLoop:
                 (logits, *auxiliary), target, mask = self._outputs(part)
                 pixel_losses = self.loss(logits, target)
                 minimised = sum(
-                    (self.model.auxiliary_weight * self.loss(one, target) for one in auxiliary), pixel_losses
+                    (
+                        self.model.auxiliary_weight * self.loss(logits_of_head, target)
+                        for logits_of_head in auxiliary
+                    ),
+                    pixel_losses,
                 )
                 masked_mean(minimised, mask, counted).backward()
                 losses.add(pixel_losses.detach(), mask)

@@ -83,16 +83,16 @@ def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
     Raises:
         HeadscarpError: the slides do not fit into the study area.
     """
-    of = part_generators(seed)
-    land = build_landscape(spec, of)
+    rngs = part_generators(seed)
+    land = build_landscape(spec, rngs)
     slides = land.instances > 0
     cover = land_cover(
-        spec, of["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask
+        spec, rngs["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask
     )
-    bands = simulate_bands(spec, of["image"], land.ground, cover, land.instances)
+    bands = simulate_bands(spec, rngs["image"], land.ground, cover, land.instances)
     region = None
     if spec.region:
-        district = regions.district_area(spec, of["district"], land.mapped, slides)
+        district = regions.district_area(spec, rngs["district"], land.mapped, slides)
         use = regions.land_use(spec, cover, land.ground.river_distance, land.ground.slope)
         coarse_dem, coarse_use = (
             block_mean(land.dem, COARSE_FACTOR),
@@ -102,14 +102,14 @@ def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
         region = RegionLayers(
             rainfall=land.rain,
             dem=coarse_dem,
-            soil=regions.soils(of["soil"], units, coarse_dem, coarse_use),
+            soil=regions.soils(rngs["soil"], units, coarse_dem, coarse_use),
             units=units,
             land_use=use,
             roads=land.roads,
             settlements=cover == BUILT,
             water=cover == WATER,
             district=district,
-            surveyed=regions.survey(spec, of["district"], land.instances, district),
+            surveyed=regions.survey(spec, rngs["district"], land.instances, district),
         )
     return SimulatedSite(
         spec=spec,
@@ -126,7 +126,7 @@ def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
     )
 
 
-def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Landscape:
+def build_landscape(spec: TwinSpec, rngs: dict[str, np.random.Generator]) -> Landscape:
     """Terrain, mapped area, slides and plants of a site, from the `part_generators` of its seed.
 
     Raises:
@@ -138,14 +138,14 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     # A region has many more pixels than a site.
     real = np.float32 if spec.region else np.float64
 
-    terrain = build_terrain(spec, of["terrain"])
+    terrain = build_terrain(spec, rngs["terrain"])
     lithology = _repeated(terrain.lithology, factor, shape)
-    fault = fault_line(spec, of["fault"])
+    fault = fault_line(spec, rngs["fault"])
     fault_distance = resample_to(
         distance_to(cells_of_lines([fault], dem_grid.shape), spacing), shape, factor
     ).astype(real)
     main_river = cells_of_lines([terrain.river * factor], shape)
-    mapped = _mapped(spec, of["outline"], main_river, fault_distance)
+    mapped = _mapped(spec, rngs["outline"], main_river, fault_distance)
 
     catchment = (
         drain(terrain.elevation.astype(float))
@@ -172,7 +172,7 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     if spec.region:
         places, roads = regions.places_and_roads(
             spec,
-            of["places"],
+            rngs["places"],
             terrain.elevation,
             slope_and_aspect(terrain.elevation, spacing)[0],
             block_mean(river_distance, factor),
@@ -189,12 +189,16 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
             lithology=lithology,
         )
         plants = vegetation(
-            spec, of["cover"], ground, mapped, regions.remoteness(spec, of["places"], places, road_distance)
+            spec,
+            rngs["cover"],
+            ground,
+            mapped,
+            regions.remoteness(spec, rngs["places"], places, road_distance),
         )
-        rain = regions.annual_rain(spec, of["rain"], terrain.elevation, spec.region.rainfall_mm)
+        rain = regions.annual_rain(spec, rngs["rain"], terrain.elevation, spec.region.rainfall_mm)
         safety = regions.factor_of_safety(
             spec,
-            of["soil"],
+            rngs["soil"],
             slope,
             _repeated(terrain.units, factor, shape),
             contributing,
@@ -209,7 +213,7 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
         safety = factor_of_safety(
             spec, slope, lithology, contributing, fault_distance, elevation - spec.elevation_m[0]
         )
-    instances = place_slides(spec, of["slides"], elevation, slope, safety, allowed)
+    instances = place_slides(spec, rngs["slides"], elevation, slope, safety, allowed)
 
     change = imprint(elevation, instances, resolution, 1 - spec.revegetation)
     dem = fill_depressions(
@@ -226,7 +230,7 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
         lithology=lithology,
     )
     if plants is None:
-        plants = vegetation(spec, of["cover"], ground, mapped, ground.river_distance / 800)
+        plants = vegetation(spec, rngs["cover"], ground, mapped, ground.river_distance / 800)
     return Landscape(
         dem=dem,
         lithology=lithology,

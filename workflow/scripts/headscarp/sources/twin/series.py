@@ -119,13 +119,13 @@ def build_series(spec: SeriesSpec, seed: int) -> SimulatedSeries:
     Raises:
         HeadscarpError: the slides do not fit into the study area.
     """
-    of = part_generators(seed)
+    rngs = part_generators(seed)
     site = spec.site
-    land = build_landscape(site, of)
+    land = build_landscape(site, rngs)
     snowless = replace(site, snow_line_m=None)
     slides = land.instances > 0
     cover = land_cover(
-        snowless, of["cover"], land.ground, land.safety, land.mapped, slides, land.plants, None
+        snowless, rngs["cover"], land.ground, land.safety, land.mapped, slides, land.plants, None
     )
     rng = np.random.default_rng([seed, 1])
     started, greening = _start_years(spec, rng), _greening_years(spec, rng, land)
@@ -136,7 +136,7 @@ def build_series(spec: SeriesSpec, seed: int) -> SimulatedSeries:
         cover=cover,
         started=started,
         greening=greening,
-        lasting=_lasting(spec, rng, of["rain"], land, cover),
+        lasting=_lasting(spec, rng, rngs["rain"], land, cover),
     )
 
 

@@ -104,21 +104,21 @@ def build_ground(spec: VhrSpec, seed: int) -> ValleyGround:
     """
     # One generator per part, so that a change to one part leaves the others as they were.
     parts = ("terrain", "river", "roads", "works", "slides", "buildings", "plants", "fate")
-    of = dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
+    rngs = dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
     cells = round(spec.extent_m / _TERRAIN_M)
     shape, fine = (cells, cells), (spec.cells, spec.cells)
 
     course = winding_line(
-        of["river"], np.array([(y, x) for x, y in spec.river]) * spec.side_m, 4.0, 0.012 * spec.side_m
+        rngs["river"], np.array([(y, x) for x, y in spec.river]) * spec.side_m, 4.0, 0.012 * spec.side_m
     )
     axis_distance = distance_to(cells_of_lines([course], shape), _TERRAIN_M)
-    elevation, floor = _valley(spec, of["terrain"], axis_distance)
+    elevation, floor = _valley(spec, rngs["terrain"], axis_distance)
     mine = np.zeros(shape, bool)
     if spec.mine is not None:
-        elevation, mine = _carve_mine(spec, of["terrain"], elevation)
+        elevation, mine = _carve_mine(spec, rngs["terrain"], elevation)
     slope, _ = slope_and_aspect(elevation, _TERRAIN_M)
 
-    roads = _roads(spec, of["roads"], course, elevation, floor)
+    roads = _roads(spec, rngs["roads"], course, elevation, floor)
     water = _finer(axis_distance, fine) < 0.5 * _RIVER_M * spec.size
     road = np.zeros(fine, bool)
     for line, width in roads:
@@ -126,18 +126,18 @@ def build_ground(spec: VhrSpec, seed: int) -> ValleyGround:
     busy = _coarser(water | road, shape)
 
     instances, statuses = _place(
-        spec, of["slides"], elevation, slope, ndimage.binary_dilation(busy | mine, iterations=3)
+        spec, rngs["slides"], elevation, slope, ndimage.binary_dilation(busy | mine, iterations=3)
     )
     elevation = elevation + imprint(elevation, instances, _TERRAIN_M, 1.0)
-    slides = _slide_histories(spec, of["fate"], instances, statuses)
-    owner, depth = _depths(of["fate"], instances, fine)
+    slides = _slide_histories(spec, rngs["fate"], instances, statuses)
+    owner, depth = _depths(rngs["fate"], instances, fine)
 
     slope, aspect = slope_and_aspect(ndimage.gaussian_filter(elevation, 2.0), _TERRAIN_M)
     gentle = ndimage.binary_erosion((slope < GENTLE_DEG) & floor & ~busy) & ~mine
-    works = _works(spec, of["works"], gentle, fine) & ~water & ~road
-    roof, height = _buildings(spec, of["buildings"], gentle & ~_coarser(works, shape), fine)
+    works = _works(spec, rngs["works"], gentle, fine) & ~water & ~road
+    roof, height = _buildings(spec, rngs["buildings"], gentle & ~_coarser(works, shape), fine)
     plants, crowns, crown_height, furrow = _plants(
-        spec, of["plants"], elevation, aspect, axis_distance, floor, fine
+        spec, rngs["plants"], elevation, aspect, axis_distance, floor, fine
     )
     open_ground = ~(water | road | works | (roof > 0) | (_finer(mine.astype(np.float32), fine) > 0.5))
     base = np.full(fine, BARE, np.uint8)
