@@ -787,9 +787,11 @@ def test_from_files_to_batches_and_a_map_of_single_patches(tmp_path):
         def forward(self, image):
             return image.sum((1, 2, 3), keepdim=True).expand(-1, 1, *image.shape[2:]) / 100
 
-    cube = open_normalised(tmp_path / "cube", tmp_path / "published", ["nir", "slope"])
+    normalised = open_normalised(tmp_path / "cube", tmp_path / "published", ["nir", "slope"])
     tiling = Tiling(window=Sheet(9, SIDE, SIDE).pitch[0] + GAP, margin=0)
-    strips = [strip[0] for _, strip in predict_strips(Everywhere(), cube, torch.device("cpu"), tiling=tiling)]
+    strips = [
+        strip[0] for _, strip in predict_strips(Everywhere(), normalised, torch.device("cpu"), tiling=tiling)
+    ]
     probability = np.concatenate(strips)
     for name, line in lines.items():
         own = np.stack([images[name][..., 7], images[name][..., 12]])
