@@ -43,13 +43,14 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/acquire.smk"
-include: "workflow/rules/terrain.smk"
-include: "workflow/rules/stack.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/sources.smk"
+include: "workflow/rules/site.smk"
+include: "workflow/rules/samples.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/mapping.smk"
+include: "workflow/rules/scoring.smk"
 include: "workflow/rules/exhibits.smk"
-include: "workflow/rules/report.smk"
+include: "workflow/rules/delivery.smk"
 
 
 # Rules with a docstring are what can be asked for by name; `snakemake list` prints them with the cards and exhibits.
@@ -57,33 +58,34 @@ rule all:
     """Everything that the selected cards deliver; what plain `snakemake` makes."""
     default_target: True
     input:
-        [plan.targets(card) for card in plan.selected],
-        plan.claim_targets(),
-        plan.audit_targets(),
+        plan.all_targets,
 
 
 rule tables:
     """Every table, with the verdicts on the claims and the audit."""
     input:
-        plan.exhibit_targets(tables=True),
+        plan.exhibits.targets(tables=True),
+        plan.claims.tables,
+        plan.audit.targets,
 
 
 rule figures:
     """Every figure, with the forest plot of the claims."""
     input:
-        plan.exhibit_targets(tables=False),
+        plan.exhibits.targets(tables=False),
+        plan.claims.figures,
 
 
 rule claims:
     """Verdicts on the claims of the papers, each tested on stored scores."""
     input:
-        plan.claim_targets(),
+        plan.claims.targets,
 
 
 rule audit:
     """The published numbers of the papers, checked against themselves."""
     input:
-        plan.audit_targets(),
+        plan.audit.targets,
 
 
 rule list:

@@ -30,7 +30,7 @@ REPORT = "results/report/report.html"
 DESKTOP, PHONE = (1400, 900), (390, 844)
 PATIENCE = 15  # seconds until a page must have done what it was asked
 DECIMALS = {"area_m2": 0, "length_m": 0, "mean_probability": 2, "mean_slope_deg": 1, "mean_elevation_m": 0}
-RUN = "results/runs/small/ridge/fc_densenet+factors/{}/seed0"
+HOME = "results/runs/small/ridge/fc_densenet+factors/{}/seed0/ridge"
 
 
 def small_card():
@@ -208,8 +208,8 @@ class TestMap:
             lambda: page.execute_script("return run.key in taken && 'landslides' in shown"),
             "landslides of the chosen run",
         )
-        slides = geopandas.read_file(results / RUN.format(protocol) / "landslides.gpkg")
-        scores = json.loads((results / RUN.format(protocol) / "scores.json").read_text())
+        slides = geopandas.read_file(results / HOME.format(protocol) / "landslides.gpkg")
+        scores = json.loads((results / HOME.format(protocol) / "scores.json").read_text())
         assert f"F1 {scores['metrics']['f1']:.3f}" in page.find_element(By.ID, "scores").text
         places = slides.geometry.representative_point().to_crs("EPSG:4326")
         for index in (0, len(slides) // 3):

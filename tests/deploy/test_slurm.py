@@ -34,7 +34,7 @@ QUICK = [
     "--max-status-checks-per-second",
     "1",
 ]
-TRAINING_LOGS = "results/logs/train_network/gao2021/zigui/*/blocked/seed0.log"
+TRAINING_LOGS = "results/logs/training/train_network/gao2021/zigui/*/blocked/seed0.log"
 AWAY_SECONDS = 5
 LIMIT_SECONDS = 240
 TABLE_JOB = "exhibits_build_table"

@@ -17,7 +17,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.needs import AUDITED
 from headscarp.exhibits.paper_audits import AUDITS, paper_audits, write_audits
 from headscarp.files import write_json
-from headscarp.plan.cards import read_published
+from headscarp.plan.read import read_published
 from headscarp.scoring.possible import (
     QUANTITIES,
     Printed,

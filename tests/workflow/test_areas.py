@@ -1,4 +1,4 @@
-"""Study areas of a user through Snakemake: of a catalogue, of files of any kind, of a benchmark's archive,
+"""Study areas of a user through Snakemake: of a catalogue, of files of any kind, of a set's archive,
 and without an inventory."""
 
 import json
@@ -91,15 +91,15 @@ def test_images_of_a_catalogue_become_layers_of_the_area(valley):
 
 def test_a_map_is_delivered_with_all_that_its_users_need(valley):
     folder, _ = valley
-    run = folder / "results/runs/valley/valley/unet+terrain/blocked/seed0"
+    run = folder / "results/runs/valley/valley/unet+terrain/blocked/seed0/valley"
     item = pystac.Item.from_file(run / "item.json")
-    assert {"probability", "classes", "landslides", "probability_style"} <= set(item.assets)
+    assert {"probability", "mask", "landslides", "probability_style"} <= set(item.assets)
     assert item.properties["headscarp:data"] == "real" and item.datetime.date().isoformat() == EVENT
     for asset in item.assets.values():
         assert (run / asset.href).resolve().exists()
     threshold = json.loads((run / "scores.json").read_text())["threshold"]
-    with rasterio.open(run / "probability.tif") as probability, rasterio.open(run / "classes.tif") as classes:
-        values, codes = probability.read(1), classes.read(1)
+    with rasterio.open(run / "probability.tif") as probability, rasterio.open(run / "mask.tif") as mask:
+        values, codes = probability.read(1), mask.read(1)
     assert np.array_equal(codes == 1, values >= threshold) and (codes[np.isnan(values)] == 255).all()
     slides = geopandas.read_file(run / "landslides.gpkg")
     assert slides["area_m2"].sum() == pytest.approx((codes == 1).sum() * 100)
@@ -111,10 +111,10 @@ def test_a_map_is_delivered_with_all_that_its_users_need(valley):
 def test_an_area_without_inventory_is_mapped_by_a_network_trained_elsewhere(valley):
     folder, _ = valley
     run = folder / "results/runs/valley/valley/unet/blocked/seed0"
-    assert (run / "on/next/landslides.gpkg").exists() and (run / "on/next/item.json").exists()
+    assert (run / "next/landslides.gpkg").exists() and (run / "next/item.json").exists()
     with (
-        rasterio.open(run / "on/next/probability.tif") as there,
-        rasterio.open(run / "probability.tif") as home,
+        rasterio.open(run / "next/probability.tif") as there,
+        rasterio.open(run / "valley/probability.tif") as home,
     ):
         # the same ground under another name
         assert np.allclose(there.read(1), home.read(1), atol=1e-4, equal_nan=True)
@@ -177,11 +177,11 @@ def test_real_files_of_iburi_as_an_area_score_as_its_card_does(tmp_path, real_da
     snakemake(
         tmp_path,
         "results/tables/own/comparison.csv",
-        "results/runs/iburi2018/iburi/random_forest/blocked/seed0/scores.json",
+        "results/runs/iburi2018/iburi/random_forest/blocked/seed0/iburi/scores.json",
     )
     own = pd.read_csv(tmp_path / "results/tables/own/comparison.csv").set_index("metric")
     scores = json.loads(
-        (tmp_path / "results/runs/iburi2018/iburi/random_forest/blocked/seed0/scores.json").read_text()
+        (tmp_path / "results/runs/iburi2018/iburi/random_forest/blocked/seed0/iburi/scores.json").read_text()
     )
     low, high = own.loc["average_precision", ["ci_low", "ci_high"]]
     assert low < scores["metrics"]["average_precision"] < high
@@ -204,7 +204,7 @@ def write_patches(folder, count, rng):
                 file[kind] = values
 
 
-def test_a_benchmark_archive_is_unpacked_trained_and_scored(tmp_path):
+def test_the_archive_of_a_patch_set_is_unpacked_trained_and_scored(tmp_path):
     rng = np.random.default_rng(5)
     for subset, count in (("TrainData", 8), ("ValidData", 4), ("TestData", 4)):
         write_patches(tmp_path / subset, count, rng)

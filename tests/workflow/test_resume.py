@@ -29,8 +29,15 @@ from tests.workflow.test_workflow import configure
 
 SITE = "results/sites/zigui"
 RUN = "results/runs/gao2021/zigui/unet/blocked/seed0"
+HOME = f"{RUN}/zigui"
 TABLE = "results/tables/gao2021/table7.csv"
-SAME = (f"{RUN}/model.safetensors", f"{RUN}/probability.tif", f"{RUN}/scores.json", f"{RUN}/cells.npz", TABLE)
+SAME = (
+    f"{RUN}/model.safetensors",
+    f"{HOME}/probability.tif",
+    f"{HOME}/scores.json",
+    f"{HOME}/counts.npz",
+    TABLE,
+)
 # Python loads this by itself: where a whole temporary file is about to become `STOP_AT`, the process is
 # killed, or waits.
 STOP = """
@@ -140,7 +147,7 @@ def test_killed_while_training_mapping_and_writing_a_table(folder, whole):
     assert leftovers(folder) and not (folder / RUN / "model.safetensors").exists()
     status, text = call(folder, "gao2021_table7", STOP_AT="probability.tif")
     assert status and "Mapping zigui" in text
-    assert leftovers(folder) and not (folder / RUN / "probability.tif").exists()
+    assert leftovers(folder) and not (folder / HOME / "probability.tif").exists()
     status, text = call(folder, "gao2021_table7", STOP_AT="table7.md")
     assert status and "Training" not in text
     assert leftovers(folder) and not (folder / TABLE).exists()
@@ -191,8 +198,8 @@ def test_a_full_disk_is_one_line_and_the_next_call_ends_right(folder, whole):
     [
         (f"{SITE}/cube/cube.npy", 1000, SAME),
         (f"{RUN}/model.safetensors", 1000, SAME[1:]),
-        (f"{RUN}/probability.tif", 1000, SAME[2:]),
-        (f"{RUN}/scores.json", 100, (TABLE,)),
+        (f"{HOME}/probability.tif", 1000, SAME[2:]),
+        (f"{HOME}/scores.json", 100, (TABLE,)),
     ],
 )
 def test_a_damaged_file_is_named_with_the_remedy(folder, whole, damaged, keep, lost):
@@ -256,7 +263,7 @@ WRITERS = {
         lambda path: np.savez_compressed(path, positive=np.arange(99), negative=np.arange(99)),
         read_arrays,
     ),
-    "classes.npz": (
+    "counts.npz": (
         lambda path: np.savez_compressed(path, confusion=np.ones((4, 2, 2))),
         lambda path: read_cell_confusions(path.parent),
     ),
@@ -286,11 +293,11 @@ def test_a_damaged_file_never_ends_in_a_trace(tmp_path, name):
 
 def test_a_record_that_lacks_a_key_names_the_file(tmp_path):
     (tmp_path / "scores.json").write_text("{}")
-    np.savez(tmp_path / "cells.npz", positive=np.zeros(3))
+    np.savez(tmp_path / "counts.npz", positive=np.zeros(3))
     with pytest.raises(HeadscarpError, match=r"scores\.json lacks 'threshold'; delete it"):
         read_cell_histograms(tmp_path)
     (tmp_path / "scores.json").write_text('{"threshold": 0.5}')
-    with pytest.raises(HeadscarpError, match=r"cells\.npz lacks 'negative'; delete it"):
+    with pytest.raises(HeadscarpError, match=r"counts\.npz lacks 'negative'; delete it"):
         read_cell_histograms(tmp_path)
 
 

@@ -301,8 +301,8 @@ def test_an_edited_module_redoes_the_exhibits_that_it_makes(finished_on_paper):
     kinds again."""
     library = finished_on_paper.repository / "workflow/scripts/headscarp"
     edited = (
-        "plan.py",
-        "learning/trainer.py",
+        "plan/plan.py",
+        "training/trainer.py",
         "networks/unet.py",
         "scoring/score.py",
         "mapping/network_map.py",

@@ -199,7 +199,7 @@ def test_pre_training_is_in_the_history(finished):
 
 
 def test_maps_of_a_collage_are_cut_back_to_their_place_on_earth(finished):
-    run = finished / "results/runs/stfusion/karakoram_sichuan/st_fusion/blocked/seed0/scenes"
+    run = finished / "results/runs/stfusion/karakoram_sichuan/st_fusion/blocked/seed0"
     for scene in ("karakoram", "sichuan"):
         image = finished / f"results/sites/{scene}/raw/rgb_2020.tif"
         with rasterio.open(run / scene / "probability.tif") as cut, rasterio.open(image) as source:
@@ -262,7 +262,7 @@ def test_models_of_susceptibility_are_scored_on_the_same_cells(finished):
     runs = finished / "results/runs/zhang2024/zhangjiajie_90m"
     for protocol in ("published", "blocked"):
         cells = []
-        for path in sorted(runs.glob(f"*/{protocol}/seed0/predictions.npz")):
+        for path in sorted(runs.glob(f"*/{protocol}/seed0/zhangjiajie_90m/predictions.npz")):
             with np.load(path) as stored:
                 cells.append([stored[name].tolist() for name in ("fold", "row", "col", "label")])
         assert len(cells) == 11 and all(one == cells[0] for one in cells)
@@ -322,7 +322,7 @@ def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
     assert (
         jobs["search_hyperparameters"]
         == jobs["train_network"]
-        == jobs["map_elsewhere"]
+        == jobs["map_scene"]
         == jobs["make_inventory"]
         == 2
     )

@@ -1,15 +1,9 @@
-# What several stages share: wildcards and the files that stations hand on.
+# What several stages share: paths, wildcards and the resources of a job. Paths are those of headscarp.plan.paths.
 import re
 import shutil
 
-from headscarp.plan.cards import CELLS, FOREST, NEIGHBOURHOODS, WINDOWS
-from headscarp.plan.plan import CELL_FILES, CUBE_FILES, MAP_FILES, SAMPLE_FILES, Run
-
-SITE = "results/sites/{site}"
-SAMPLES = SITE + "/samples/{card}/{protocol}"
-RUN = "results/runs/{card}/{site}/{experiment}/{protocol}/seed{seed}"
-RUN_LOG = "results/logs/{rule}/{{card}}/{{site}}/{{experiment}}/{{protocol}}/seed{{seed}}.log"
-RUN_BENCHMARK = RUN_LOG.replace("/logs/", "/benchmarks/").replace(".log", ".tsv")
+from headscarp.plan.model import CELLS, FOREST, NEIGHBOURHOODS, WINDOWS, Run
+from headscarp.plan.paths import *
 
 
 def either(names):
@@ -20,22 +14,18 @@ def either(names):
 wildcard_constraints:
     card=either(plan.cards),
     site=either(plan.sites),
-    target=either(plan.sites),
-    scene=either(sorted({scene for site in plan.sites.values() for scene in site.scenes})),
-    experiment=either(plan.names_of_experiments()),
-    search=either(plan.names_of_searches()),
+    place=either(plan.sites),
+    experiment=either(plan.runs.names_of_experiments()),
+    search=either(plan.runs.names_of_searches()),
     sampler="gp|random",
     protocol="published|blocked",
     seed=r"\d+",
 
 
-PATCHES = f"{SITE}/cube/patches.csv"
-CUBE = [f"{SITE}/cube/{name}" for name in CUBE_FILES]
-SAMPLE = [f"{SAMPLES}/{name}" for name in SAMPLE_FILES]
-CELL = [f"{SAMPLES}/{name}" for name in CELL_FILES]
-SEARCH = "results/searches/{card}/{search}/{protocol}/{sampler}"
-ELSEWHERE = RUN + "/on/{target}"
-CUT_OUT = RUN + "/scenes/{scene}"
+def get_run(wildcards):
+    """The run that a file belongs to."""
+    names = ("card", "site", "experiment", "protocol", "seed")
+    return Run(**{name: wildcards[name] for name in names})
 
 
 def get_gpus(wildcards):

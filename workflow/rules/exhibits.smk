@@ -1,8 +1,8 @@
-# Station exhibit: one tidy table or one figure, from scores, maps and layers only.
+# Stage exhibits: one tidy table or one figure, from scores, maps and layers only.
 
 
 def get_exhibit(wildcards):
-    return plan.exhibit(wildcards.card, wildcards.exhibit)
+    return plan.exhibits.find(wildcards.card, wildcards.exhibit)
 
 
 def get_module(wildcards):
@@ -27,28 +27,28 @@ TOGETHER = "00 Claims, audit and provenance"  # the first chapter
 
 rule build_table:
     input:
-        lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
+        lambda wildcards: plan.exhibits.inputs(get_exhibit(wildcards)),
         module=get_module,
     output:
-        csv="results/tables/{card}/{exhibit}.csv",
-        markdown="results/tables/{card}/{exhibit}.md",
+        csv=TABLE + ".csv",
+        markdown=TABLE + ".md",
         html=report(
-            "results/tables/{card}/{exhibit}.html",
+            TABLE + ".html",
             caption="../report/table.rst",
             category=get_category,
             subcategory="Tables",
             labels=get_labels,
         ),
     log:
-        "results/logs/build_table/{card}/{exhibit}.log",
+        log_of("exhibits", "build_table", "{card}/{exhibit}"),
     benchmark:
-        "results/benchmarks/build_table/{card}/{exhibit}.tsv"
+        timing_of("exhibits", "build_table", "{card}/{exhibit}")
     wildcard_constraints:
-        exhibit=either(plan.names_of_exhibits(tables=True)),
+        exhibit=either(plan.exhibits.names(tables=True)),
     conda:
         "../../envs/report.yaml"
     params:
-        record=lambda wildcards: plan.exhibit_record(get_exhibit(wildcards)),
+        record=lambda wildcards: plan.exhibits.record(get_exhibit(wildcards)),
     message:
         "Building {wildcards.exhibit} of {wildcards.card}"
     script:
@@ -57,28 +57,28 @@ rule build_table:
 
 rule draw_figure:
     input:
-        lambda wildcards: plan.inputs_of(get_exhibit(wildcards)),
+        lambda wildcards: plan.exhibits.inputs(get_exhibit(wildcards)),
         module=get_module,
     output:
         png=report(
-            "results/figures/{card}/{exhibit}.png",
+            FIGURE + ".png",
             caption="../report/figure.rst",
             category=get_category,
             subcategory="Figures",
             labels=get_labels,
         ),
-        pdf="results/figures/{card}/{exhibit}.pdf",
-        csv="results/tables/{card}/{exhibit}.csv",
+        pdf=FIGURE + ".pdf",
+        csv=TABLE + ".csv",
     log:
-        "results/logs/draw_figure/{card}/{exhibit}.log",
+        log_of("exhibits", "draw_figure", "{card}/{exhibit}"),
     benchmark:
-        "results/benchmarks/draw_figure/{card}/{exhibit}.tsv"
+        timing_of("exhibits", "draw_figure", "{card}/{exhibit}")
     wildcard_constraints:
-        exhibit=either(plan.names_of_exhibits(tables=False)),
+        exhibit=either(plan.exhibits.names(tables=False)),
     conda:
         "../../envs/report.yaml"
     params:
-        record=lambda wildcards: plan.exhibit_record(get_exhibit(wildcards)),
+        record=lambda wildcards: plan.exhibits.record(get_exhibit(wildcards)),
     message:
         "Drawing {wildcards.exhibit} of {wildcards.card}"
     script:
@@ -87,7 +87,7 @@ rule draw_figure:
 
 rule judge_claims:
     input:
-        plan.claim_inputs(),
+        plan.claims.inputs,
         module=str(LIBRARY / "headscarp" / "exhibits" / "claims.py"),
     output:
         csv="results/tables/claims.csv",
@@ -108,13 +108,13 @@ rule judge_claims:
         ),
         pdf="results/figures/claims.pdf",
     log:
-        "results/logs/judge_claims.log",
+        log_of("exhibits", "judge_claims"),
     benchmark:
-        "results/benchmarks/judge_claims.tsv"
+        timing_of("exhibits", "judge_claims")
     conda:
         "../../envs/report.yaml"
     params:
-        record=plan.claims_record(),
+        record=plan.claims.record,
     message:
         "Judging the claims of all selected papers"
     script:
@@ -123,7 +123,7 @@ rule judge_claims:
 
 rule audit_papers:
     input:
-        [f"{sample['folder']}/samples.json" for sample in plan.audit_samples()],
+        [f"{sample['folder']}/samples.json" for sample in plan.audit.samples],
         module=str(LIBRARY / "headscarp" / "exhibits" / "paper_audits.py"),
     output:
         csv="results/tables/audit.csv",
@@ -136,40 +136,14 @@ rule audit_papers:
             labels={"Exhibit": "The published numbers, audited"},
         ),
     log:
-        "results/logs/audit_papers.log",
+        log_of("exhibits", "audit_papers"),
     benchmark:
-        "results/benchmarks/audit_papers.tsv"
+        timing_of("exhibits", "audit_papers")
     conda:
         "../../envs/report.yaml"
     params:
-        record=plan.audit_record(),
+        record=plan.audit.record,
     message:
         "Auditing the published numbers of all selected papers"
     script:
         "../scripts/audit_papers.py"
-
-
-rule draw_map_page:
-    input:
-        layers=SITE + "/layers",
-        maps=lambda wildcards: [
-            f"{folder}/{name}"
-            for folder in plan.delivered(wildcards.site)
-            for name in ("probability.tif", "landslides.gpkg")
-        ],
-        module=str(LIBRARY / "headscarp" / "delivery" / "map_page.py"),
-    output:
-        page=SITE + "/map.html",
-        tiles=directory(SITE + "/map"),
-    log:
-        "results/logs/draw_map_page/{site}.log",
-    benchmark:
-        "results/benchmarks/draw_map_page/{site}.tsv"
-    conda:
-        "../../envs/report.yaml"
-    params:
-        record=lambda wildcards: plan.page_record(wildcards.site),
-    message:
-        "Drawing the interactive map of {wildcards.site}"
-    script:
-        "../scripts/draw_map_page.py"

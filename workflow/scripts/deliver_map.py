@@ -1,4 +1,4 @@
-"""Rule deliver_map: a map as its users take it: classes, polygons, styles for QGIS and a STAC item beside the
+"""Rule deliver_map: a map as its users take it: mask, polygons, styles for QGIS and a STAC item beside the
 probability."""
 
 from pathlib import Path
@@ -13,22 +13,25 @@ from headscarp.job import job
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
 
 
-def deliver(probability: Path, scores: Path, layers: Path, collection: Path, record: dict[str, Any]) -> None:
-    """Write classes.tif, landslides.gpkg, their styles and item.json beside a probability map, at the
-    threshold of its run's scores."""
+def deliver(
+    probability: Path, run: Path, scores: Path, layers: Path, collection: Path, record: dict[str, Any]
+) -> None:
+    """Write mask.tif, landslides.gpkg, their styles and item.json beside a probability map, at the threshold
+    of its run's scores."""
     folder, threshold = probability.parent, read_json(scores)["threshold"]
-    write_binary(probability, threshold, folder / "classes.tif")
+    write_binary(probability, threshold, folder / "mask.tif")
     write_polygons(folder / "landslides.gpkg", landslide_polygons(read_layer(probability), threshold, layers))
     write_probability_style(folder / "probability.qml")
-    write_class_style(folder / "classes.qml")
+    write_class_style(folder / "mask.qml")
     write_landslide_style(folder / "landslides.qml")
-    write_item(folder, scores.parent, layers, collection, record)
+    write_item(folder, run, scores, layers, collection, record)
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         deliver(
             Path(snakemake.input.probability),
+            Path(snakemake.input.run),
             Path(snakemake.input.scores),
             Path(snakemake.input.layers),
             Path(snakemake.params.collection),

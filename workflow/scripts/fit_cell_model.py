@@ -10,6 +10,7 @@ if "snakemake" in globals():
         fit_cell_model(
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
+            Path(snakemake.output.run).parent,
             Path(snakemake.output.susceptibility).parent,
             snakemake.params.record,
             snakemake.threads,

@@ -1,4 +1,4 @@
-"""Rule map_forest: a pixel-wise random forest and the probability of a whole scene by it."""
+"""Rule map_forest: a pixel-wise random forest, and landslide probability and classes of its whole site."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ if "snakemake" in globals():
         run_forest(
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
+            Path(snakemake.output.run).parent,
             Path(snakemake.output.probability).parent,
             snakemake.params.record,
             snakemake.threads,

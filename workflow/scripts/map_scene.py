@@ -1,4 +1,4 @@
-"""Rule map_scene: the probability of a whole scene by a trained network."""
+"""Rule map_scene: landslide probability and classes of a whole place by a trained network."""
 
 import os
 from pathlib import Path
@@ -13,8 +13,8 @@ if "snakemake" in globals():
             Path(snakemake.input.model).parent,
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
+            Path(snakemake.output.probability).parent,
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
             tiling=Tiling(**snakemake.params.mapping),
-            out_folder=Path(snakemake.output.probability).parent,
         )

@@ -9,9 +9,10 @@ from headscarp.mapping.susceptibility import map_susceptibility
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         map_susceptibility(
-            Path(snakemake.output.susceptibility).parent,
+            Path(snakemake.input.model).parent,
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
+            Path(snakemake.output.susceptibility).parent,
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
         )

@@ -1,5 +1,5 @@
-"""Rule score_run: the scores of one map on the evaluated region of its protocol, or of a whole site that the
-run was applied to."""
+"""Rule score_run: the scores of a run's map: of its own site on the evaluated region of its protocol, of
+another place on all of it."""
 
 from pathlib import Path
 
@@ -21,59 +21,55 @@ def score(
     classes: str | None,
     cube_folder: Path,
     samples_folder: Path,
-    run_folder: Path,
+    out_folder: Path,
     protocol: str,
     seed: int,
     home: str | None = None,
-    everywhere: bool = False,
 ) -> None:
-    """Read the map, the labels and the regions, and write scores.json and cells.npz, and classes.npz where
-    there is a map of classes.
+    """Read the maps, the labels and the regions, and write scores.json and counts.npz.
 
-    `home`, the scores of a run on its own site, gives the threshold of a run that was applied to another.
-    `everywhere` evaluates every labelled pixel that was mapped; the samples, of either site, then say the
-    size of the bootstrap's blocks only.
+    Args:
+        classes: the map of classes of a run that tells several apart.
+        samples_folder: of the site that the run was trained on.
+        home: the scores of the run on its own site, where the map is of another place: their threshold is
+            taken, every labelled pixel that was mapped is evaluated, and the samples then say the size of the
+            bootstrap's blocks only.
     """
     layer, label, instances = (
         read_layer(probability),
         open_array(cube_folder / "label.npy"),
         open_array(cube_folder / "instances.npy"),
     )
-    if everywhere:
+    if home:
         regions = np.where(np.isnan(layer.values), UNUSED, TEST).astype(np.uint8)
-        blocks, windows = (
-            bootstrap_cells(label != UNMAPPED, read_json(samples_folder / "samples.json")["window"]),
-            [],
-        )
+        window = read_json(samples_folder / "samples.json")["window"]
+        blocks, windows = bootstrap_cells(label != UNMAPPED, window), []
     else:
-        regions, blocks = (
-            open_array(samples_folder / "regions.npy"),
-            open_array(samples_folder / "blocks.npy"),
-        )
+        regions = open_array(samples_folder / "regions.npy")
+        blocks = open_array(samples_folder / "blocks.npy")
         windows = read_windows(samples_folder / "windows.csv")
     data = read_json(cube_folder / "cube.json")["data"]
     threshold = read_json(home)["threshold"] if home else None
     places = label, instances, regions, blocks
-    scores, cells = score_run(
+    scores, counts = score_run(
         layer.values, *places, layer.grid.resolution**2, protocol, data, seed, threshold, windows
     )
-    confusions = None
     if classes:
         of_classes, confusions, notes = score_classes(read_layer(classes).values, *places)
         scores |= of_classes | {"notes": scores["notes"] + notes}
-    write_scores(run_folder, scores, cells, confusions)
+        counts["confusion"] = confusions
+    write_scores(out_folder, scores, counts)
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         score(
             snakemake.input.probability,
-            snakemake.input.get("classes"),
+            snakemake.input.get("classes") or None,
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
             Path(snakemake.output.scores).parent,
             snakemake.wildcards.protocol,
             int(snakemake.wildcards.seed),
-            snakemake.input.get("home"),
-            snakemake.params.get("everywhere", False),
+            snakemake.input.get("home") or None,
         )

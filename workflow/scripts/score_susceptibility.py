@@ -8,11 +8,11 @@ from headscarp.samples.cell_table import read_cells
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
 
 
-def score(susceptibility: str, samples_folder: Path, run_folder: Path, seed: int) -> None:
-    """Read the map of every fold and the cells, and write scores.json, cells.npz and predictions.npz."""
+def score(susceptibility: str, samples_folder: Path, out_folder: Path, seed: int) -> None:
+    """Read the map of every fold and the cells, and write scores.json, counts.npz and predictions.npz."""
     with open_raster(susceptibility) as source:
         maps = source.read()
-    write_cell_scores(run_folder, *score_cells(maps, read_cells(samples_folder), seed))
+    write_cell_scores(out_folder, *score_cells(maps, read_cells(samples_folder), seed))
 
 
 if "snakemake" in globals():

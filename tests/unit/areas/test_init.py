@@ -16,8 +16,8 @@ from headscarp.__main__ import main
 from headscarp.areas.guess import date_in, optical_in, role_in, role_of_vectors, time_in, words
 from headscarp.areas.init import PLACEHOLDER, snakefile_option, write_card, write_config
 from headscarp.errors import HeadscarpError
-from headscarp.plan.cards import resolve_card
 from headscarp.plan.plan import load_plan
+from headscarp.plan.read import resolve_card
 from headscarp.samples.splits import SamplingSpec
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY

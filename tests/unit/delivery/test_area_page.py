@@ -75,6 +75,11 @@ def results(tmp_path_factory):
     return root
 
 
+def in_one_folder(folder):
+    """The folders of a run whose files lie in one, as `write_run` writes them."""
+    return dict.fromkeys(("folder", "home", "maps"), str(folder))
+
+
 def record_of(root, **change):
     runs = [
         {
@@ -82,8 +87,8 @@ def record_of(root, **change):
             "experiment": "unet+factors",
             "protocol": protocol,
             "seed": 3,
-            "folder": str(root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3"),
         }
+        | in_one_folder(root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3")
         for protocol in ("published", "blocked")
     ]
     return {
@@ -223,7 +228,7 @@ class TestVariants:
         assert len(Page(tmp_path / "summary.html").images) == 2
 
     def test_maps_of_a_scene(self, results, tmp_path):
-        scene = tmp_path / "scenes/north"
+        scene = tmp_path / "north"
         run = results / "runs/valley/atsuma/unet+factors/blocked/seed3"
         scene.mkdir(parents=True)
         for file in ("probability.tif", "landslides.gpkg"):
@@ -232,7 +237,7 @@ class TestVariants:
         record["runs"] = [record["runs"][0] | {"maps": str(scene)}]
         build_page(record, tmp_path / "summary.html")
         page = Page(tmp_path / "summary.html")
-        assert "scenes/north/landslides.gpkg" in [address.removeprefix("./") for address in page.links]
+        assert "north/landslides.gpkg" in [address.removeprefix("./") for address in page.links]
         assert table_with(page, "F1")[0][1][2].startswith("0.612")
         (scene / "scores.json").write_text(json.dumps(SCORES | {"metrics": {"f1": 0.25}}))
         build_page(record, tmp_path / "summary.html")
@@ -278,7 +283,7 @@ class TestVariants:
             landslide_polygons(read_layer(run / "probability.tif"), 0.99, tmp_path / "layers"),
         )
         record = record_of(tmp_path, folder=str(tmp_path))
-        record["runs"] = [record["runs"][1] | {"folder": str(run)}]
+        record["runs"] = [record["runs"][1] | in_one_folder(run)]
         build_page(record, tmp_path / "summary.html")
         page = Page(tmp_path / "summary.html")
         assert any(text.startswith("0 landslides") for text in page.text["p"]) and len(page.images) == 1

@@ -40,6 +40,11 @@ RECORD = {
 }
 
 
+def records_of(run):
+    """Records of a run whose files lie in one folder, as `write_run` writes them."""
+    return run / "run.json", run / "scores.json"
+
+
 def make_results(root, protocols=("blocked", "published"), data="real", dates=("2018-09-06",)):
     """A site with a mapped run of each protocol, their items and the site's collection; the path of the
     collection."""
@@ -52,11 +57,11 @@ def make_results(root, protocols=("blocked", "published"), data="real", dates=("
             run / "landslides.gpkg",
             landslide_polygons(read_layer(run / "probability.tif"), THRESHOLD, layers),
         )
-        write_binary(run / "probability.tif", THRESHOLD, run / "classes.tif")
+        write_binary(run / "probability.tif", THRESHOLD, run / "mask.tif")
         write_probability_style(run / "probability.qml")
-        write_class_style(run / "classes.qml")
+        write_class_style(run / "mask.qml")
         write_landslide_style(run / "landslides.qml")
-        write_item(run, run, layers, collection, RECORD | {"protocol": protocol})
+        write_item(run, *records_of(run), layers, collection, RECORD | {"protocol": protocol})
         items.append(run / "item.json")
     write_collection(
         collection, items, {"site": "atsuma", "title": "Atsuma, Hokkaido", "citation": "Kita (2018)"}
@@ -120,10 +125,10 @@ class TestItem:
     def test_assets(self, item):
         assert set(item.assets) == {
             "probability",
-            "classes",
+            "mask",
             "landslides",
             "probability_style",
-            "classes_style",
+            "mask_style",
             "landslides_style",
             "thumbnail",
             "run",
@@ -132,7 +137,7 @@ class TestItem:
         for asset in item.assets.values():
             assert asset.href.startswith("./") and Path(asset.get_absolute_href()).exists()
         assert item.assets["landslides"].media_type == "application/geopackage+sqlite3"
-        assert item.assets["classes"].media_type == "image/tiff; application=geotiff; profile=cloud-optimized"
+        assert item.assets["mask"].media_type == "image/tiff; application=geotiff; profile=cloud-optimized"
 
     def test_bands(self, item):
         (band,) = item.assets["probability"].extra_fields["bands"]
@@ -145,7 +150,7 @@ class TestItem:
         assert band["statistics"]["valid_percent"] == pytest.approx(
             100 * np.isfinite(values).mean(), abs=1e-3
         )
-        (band,) = item.assets["classes"].extra_fields["bands"]
+        (band,) = item.assets["mask"].extra_fields["bands"]
         assert band["data_type"] == "uint8" and band["nodata"] == 255
         assert {one["value"]: one["color_hint"] for one in band["classification:classes"]}[
             1
@@ -202,32 +207,32 @@ class TestVariants:
     def test_scene_of_a_collage(self, tmp_path):
         layers = write_layers(tmp_path / "sites/north/layers")
         run = write_run(tmp_path / "run")
-        scene = run / "scenes/north"
+        scene = run / "north"
         scene.mkdir(parents=True)
         shutil.copy(run / "probability.tif", scene)
         write_item(
             scene,
-            run,
+            *records_of(run),
             layers,
             tmp_path / "sites/north/collection.json",
             RECORD | {"site": "north", "citation": None},
         )
         item = pystac.Item.from_file(str(scene / "item.json"))
         assert set(item.assets) == {"probability", "thumbnail", "run", "scores"}
-        assert item.assets["scores"].href == "../../scores.json"
+        assert item.assets["scores"].href == "../scores.json"
         assert all(Path(asset.get_absolute_href()).exists() for asset in item.assets.values())
         assert not any("classification" in uri or "scientific" in uri for uri in item.stac_extensions)
         assert core_schemas_accept(scene / "item.json")
 
     def test_map_with_scores_of_its_own(self, tmp_path):
         layers, run = write_layers(tmp_path / "layers"), write_run(tmp_path / "run")
-        other = run / "on/other"
+        other = run / "other"
         other.mkdir(parents=True)
         shutil.copy(run / "probability.tif", other)
         (other / "scores.json").write_text(json.dumps(SCORES | {"threshold": 0.25, "metrics": {"f1": 0.3}}))
-        write_item(other, run, layers, tmp_path / "collection.json", RECORD)
+        write_item(other, *records_of(run), layers, tmp_path / "collection.json", RECORD)
         item = pystac.Item.from_file(str(other / "item.json"))
-        assert (item.assets["scores"].href, item.assets["run"].href) == ("./scores.json", "../../run.json")
+        assert (item.assets["scores"].href, item.assets["run"].href) == ("./scores.json", "../run.json")
         assert item.properties["headscarp:threshold"] == 0.25 and item.properties["headscarp:scores"] == {
             "f1": 0.3
         }
@@ -243,7 +248,7 @@ class TestVariants:
     def test_no_dates(self, tmp_path):
         layers, run = write_layers(tmp_path / "layers", dates=()), write_run(tmp_path / "run")
         with pytest.raises(HeadscarpError, match=r"layers\.json lists no date"):
-            write_item(run, run, layers, tmp_path / "collection.json", RECORD)
+            write_item(run, *records_of(run), layers, tmp_path / "collection.json", RECORD)
         assert not (run / "item.json").exists()
 
 

@@ -33,7 +33,7 @@ def record_of(root, **change):
             "experiment": "unet+factors",
             "protocol": protocol,
             "seed": 3,
-            "folder": str(root / protocol),
+            **dict.fromkeys(("folder", "home", "maps"), str(root / protocol)),
         }
         for protocol in ("published", "blocked")
     ]

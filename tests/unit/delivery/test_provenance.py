@@ -128,7 +128,7 @@ class TestRuns:
             1,
             progress=False,
         )
-        fit_cell_model(*site, tmp_path / "lr", spec_of("logistic_regression"))
+        fit_cell_model(*site, tmp_path / "lr", tmp_path / "lr", spec_of("logistic_regression"))
         for name in ("cnn", "lr"):
             self.check(tmp_path / name, self.read(*site))
 
@@ -137,7 +137,7 @@ class TestRuns:
         spec = {"network": {"params": {"n_estimators": 2}}, "channels": SPEC["channels"], "seed": 0}
         # this cube has no grid to draw a map on; the record is written before
         with pytest.raises((KeyError, HeadscarpError)):
-            run_forest(*site, tmp_path / "run", spec)
+            run_forest(*site, tmp_path / "run", tmp_path / "run", spec)
         self.check(tmp_path / "run", self.read(*site))
 
 
@@ -160,7 +160,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = load_plan(CONFIG, REPOSITORY)
     raw = plan.sites["zigui"].raw_files
-    for path in [*plan.targets("gao2021"), *plan.claim_targets(), *plan.audit_targets(), *raw]:
+    for path in [*plan.targets("gao2021"), *plan.claims.targets, *plan.audit.targets, *raw]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(path)
     for seed, told in (
@@ -182,7 +182,7 @@ def folder(tmp_path, monkeypatch):
             json.dumps(record | told | ({"finished": "2026-01-01T00:01:00+00:00"} if told else {}))
         )
     config = CONFIG | {"seeds": [0, 1], "overlay": {}}
-    record = provenance.describe_results(plan.provenance_record(), config, REPOSITORY)
+    record = provenance.describe_results(plan.provenance.record, config, REPOSITORY)
     Path("results/provenance.json").write_text(json.dumps(record, allow_nan=False))
     return tmp_path
 

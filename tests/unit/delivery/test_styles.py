@@ -77,13 +77,13 @@ class TestClasses:
 
     def test_land_cover(self, tmp_path):
         names = dict(enumerate(LAND_COVER))
-        entries = self.entries(tmp_path / "classes.qml", names)
+        entries = self.entries(tmp_path / "mask.qml", names)
         assert {code: entry.get("label") for code, entry in entries.items()} == names
         assert {code: entry.get("color").upper() for code, entry in entries.items()} == style.LAND_COVER
         assert {entry.get("alpha") for entry in entries.values()} == {"255"}
 
     def test_landslides_alone(self, tmp_path):
-        entries = self.entries(tmp_path / "classes.qml", BINARY)
+        entries = self.entries(tmp_path / "mask.qml", BINARY)
         assert {code: (entry.get("label"), entry.get("alpha")) for code, entry in entries.items()} == {
             0: ("not a landslide", "0"),
             1: ("landslide", "255"),
@@ -92,8 +92,7 @@ class TestClasses:
 
     def test_more_classes_than_colours(self, tmp_path):
         assert (
-            self.entries(tmp_path / "classes.qml", dict.fromkeys(range(8), "a & b"))[7].get("label")
-            == "a & b"
+            self.entries(tmp_path / "mask.qml", dict.fromkeys(range(8), "a & b"))[7].get("label") == "a & b"
         )
 
 
@@ -133,14 +132,14 @@ class TestBinary:
         write_probability(
             tmp_path / "probability.tif", [(0, probability_map())], GRID, "headscarp: unet, seed 0"
         )
-        write_binary(tmp_path / "probability.tif", 0.5, tmp_path / "classes.tif")
-        layer = read_layer(tmp_path / "classes.tif")
+        write_binary(tmp_path / "probability.tif", 0.5, tmp_path / "mask.tif")
+        layer = read_layer(tmp_path / "mask.tif")
         expected = (probability_map() >= 0.5).astype(np.uint8)
         expected[:3, :3] = 255
         np.testing.assert_array_equal(layer.values, expected)
         assert (layer.grid, layer.kind, layer.nodata) == (GRID, "classes", 255)
         assert layer.source == "headscarp: unet, seed 0; landslide where the probability is 0.5 or more"
-        with rasterio.open(tmp_path / "classes.tif") as file:
+        with rasterio.open(tmp_path / "mask.tif") as file:
             assert file.dtypes == ("uint8",) and file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
             assert file.colormap(1)[1][:3] == tuple(round(255 * part) for part in to_rgb(style.SLIDE))
 
@@ -148,10 +147,10 @@ class TestBinary:
         grid = Grid(GRID.crs, GRID.transform, 1030, 3)
         values = np.random.default_rng(0).random(grid.shape, dtype=np.float32)
         write_probability(tmp_path / "probability.tif", [(0, values)], grid, "test")
-        write_binary(tmp_path / "probability.tif", 0.25, tmp_path / "classes.tif")
-        np.testing.assert_array_equal(read_layer(tmp_path / "classes.tif").values, values >= 0.25)
+        write_binary(tmp_path / "probability.tif", 0.25, tmp_path / "mask.tif")
+        np.testing.assert_array_equal(read_layer(tmp_path / "mask.tif").values, values >= 0.25)
 
     def test_missing_map(self, tmp_path):
         with pytest.raises(HeadscarpError, match=r"probability\.tif does not exist"):
-            write_binary(tmp_path / "probability.tif", 0.5, tmp_path / "classes.tif")
+            write_binary(tmp_path / "probability.tif", 0.5, tmp_path / "mask.tif")
         assert not list(tmp_path.iterdir())

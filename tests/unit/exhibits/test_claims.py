@@ -14,8 +14,10 @@ from sklearn.metrics import f1_score
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.claims import COLUMNS, ONE_SEED, claims_table, forest_plot, write_claims
 from headscarp.exhibits.style import save
-from headscarp.plan.cards import CLASS_METRICS, PIXEL_METRICS, resolve_claim
-from headscarp.plan.plan import CLAIM_FIGURES, CLAIM_TABLES, check_claim, load_plan
+from headscarp.plan.checks import CLASS_METRICS, PIXEL_METRICS, check_claim
+from headscarp.plan.paths import CLAIM_FIGURES, CLAIM_TABLES
+from headscarp.plan.plan import load_plan
+from headscarp.plan.read_shown import resolve_claim
 from headscarp.scoring.bootstrap import cell_histograms
 from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, judge, printed_effect
 from headscarp.scoring.classes import flat_metrics
@@ -114,7 +116,7 @@ def store(folder, scene, skill, seed, protocol="blocked", data="twin"):
     probability = 1 / (1 + np.exp(-(np.where(truth, skill, -skill) + noise)))
     positive, negative = cell_histograms(probability, truth, cell)
     folder.mkdir(parents=True)
-    np.savez(folder / "cells.npz", positive=positive, negative=negative)
+    np.savez(folder / "counts.npz", positive=positive, negative=negative)
     share = {"n_pixels": truth.size, "landslide_share": float(truth.mean())}
     metrics = pixel_metrics(probability, truth, 0.5)
     (folder / "scores.json").write_text(
@@ -187,7 +189,7 @@ def test_runs_of_several_classes_are_judged_on_their_confusion_matrices(tmp_path
         confusion = np.full((CELLS, 6, 6), 4, np.int32)
         confusion[:, range(6), range(6)] = right
         confusion[:, :, 0] += 100 - confusion.sum(axis=2)  # every class has as many pixels in both
-        np.savez(tmp_path / row / "classes.npz", confusion=confusion)
+        np.savez(tmp_path / row / "counts.npz", confusion=confusion)
         confusions[row] = confusion.sum(axis=0)
     runs = {"blocked": [[str(tmp_path / "one")], [str(tmp_path / "two")]]}
     line = claims_table(record_of(claim_of(runs, metric="oa", of_classes=True))).iloc[0]
@@ -314,10 +316,10 @@ def test_every_paper_makes_at_least_four_claims_with_their_places(name):
 
 
 def test_claims_ask_for_the_runs_of_selected_cards_only_and_say_what_is_left_out(plan):
-    files, record = plan.claim_inputs(), plan.claims_record()
-    assert plan.claim_targets() == [*CLAIM_TABLES, *CLAIM_FIGURES]
+    files, record = plan.claims.inputs, plan.claims.record
+    assert plan.claims.targets == [*CLAIM_TABLES, *CLAIM_FIGURES]
     assert files and all(file.startswith("results/runs/gao2021/") for file in files)
-    assert {file.rsplit("/", 1)[1] for file in files} == {"scores.json", "cells.npz"}
+    assert {file.rsplit("/", 1)[1] for file in files} == {"scores.json", "counts.npz"}
     assert {test["site"] for test in record["tests"]} == {"zigui", "jiuzhaigou"}
     assert any(
         "iburi2018" in line and "not selected" in line and "factors" in line for line in record["left_out"]
@@ -342,8 +344,8 @@ def test_runs_of_another_selected_card_keep_its_protocols_and_seeds(plan):
 def test_claims_of_six_classes_read_confusion_matrices_also_of_the_target(plan):
     of_classes = replace(plan, selected=("xia2021",))
     files = of_classes.claim_inputs()
-    assert {file.rsplit("/", 1)[1] for file in files} == {"scores.json", "classes.npz"}
-    assert "results/runs/xia2021/mangkam_feb/rae_d/blocked/seed0/on/jiuzhaigou_vhr/classes.npz" in files
+    assert {file.rsplit("/", 1)[1] for file in files} == {"scores.json", "counts.npz"}
+    assert "results/runs/xia2021/mangkam_feb/rae_d/blocked/seed0/jiuzhaigou_vhr/counts.npz" in files
     transfer = next(test for test in of_classes.claims_record()["tests"] if test["claim"] == "transfer")
     assert (transfer["site"], transfer["trained_on"]) == ("jiuzhaigou_vhr", "mangkam_feb")
 

@@ -16,7 +16,8 @@ from headscarp.exhibits.cross_tables import cross_scene, lightweight, score_gain
 from headscarp.exhibits.tidy import to_markdown
 from headscarp.geo.grid import part_of
 from headscarp.geo.layer import read_layer
-from headscarp.plan.plan import Run, load_plan
+from headscarp.plan.model import Run
+from headscarp.plan.plan import load_plan
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.site import terrain
 from headscarp.site.layers import check_record
@@ -178,15 +179,15 @@ def root(tmp_path, monkeypatch):
 
 def test_cross_tables_read_every_run_on_every_other_region(root):
     plan = load_plan(CONFIG, root)
-    files = plan.inputs_of(plan.exhibit("xing2026", "cross_scene"))
+    files = plan.exhibits.inputs(plan.exhibits.find("xing2026", "cross_scene"))
     assert len(files) == 3 * 2 * (2 + 2 * 2)  # regions, inputs, files of the run and of it on two others
     run = Run("xing2026", "region_b", "resu_cbnet", "blocked", 0)
     assert {
         f"{run.folder}/scores.json",
-        f"{run.elsewhere('region_a')}/cells.npz",
-        f"{run.elsewhere('region_c')}/scores.json",
+        f"{run.folder_of('region_a')}/counts.npz",
+        f"{run.folder_of('region_c')}/scores.json",
     } <= set(files)
-    assert f"{run.elsewhere('region_b')}/scores.json" not in files
+    assert f"{run.folder_of('region_b')}/scores.json" not in files
 
 
 def test_all_regions_have_the_common_bands_and_elevation_models_of_equal_cells(root):
@@ -196,7 +197,7 @@ def test_all_regions_have_the_common_bands_and_elevation_models_of_equal_cells(r
     assert {site.twin["resolution_m"] * site.twin["dem_factor"] for site in sites} == {30}
     for site in sites:
         assert {"red", "green", "blue"} <= set(site.layers["rasters"])
-        assert plan.terrain_over_windows(site.name) == [
+        assert site.windowed_terrain == [
             "slope_9",
             "slope_27",
             "relief_9",
@@ -204,7 +205,7 @@ def test_all_regions_have_the_common_bands_and_elevation_models_of_equal_cells(r
             "tpi_9",
             "tpi_27",
         ]
-    assert plan.terrain_over_windows("iburi") == []
+    assert plan.sites["iburi"].windowed_terrain == []
 
 
 def test_raw_files_may_be_those_of_another_card(root):
@@ -264,9 +265,9 @@ def world(tmp_path_factory):
                     probability, label, instances, regions, cells, 100.0, "blocked", "twin", 0, threshold
                 )
                 threshold = scores["threshold"]
-                write_scores(folder if home else folder / "on" / scored, scores, arrays)
+                write_scores(folder / scored, scores, arrays)
             maps = {"seconds": 1.5, "pixels": 500_000, "device": "CPU"}
-            (folder / "map.json").write_text(json.dumps(maps))
+            (folder / trained / "map.json").write_text(json.dumps(maps))
             runs.append(
                 {
                     "row": row,
@@ -275,6 +276,7 @@ def world(tmp_path_factory):
                     "protocol": "blocked",
                     "seed": 0,
                     "folder": str(folder),
+                    "maps": str(folder / trained),
                 }
             )
     sites = [
@@ -304,8 +306,7 @@ def at_home(world, site="region_a"):
 
 def scores_at(world, trained, row, scored):
     folder = next(run["folder"] for run in world["runs"] if f"/{trained}/{row}/" in run["folder"])
-    path = f"{folder}/scores.json" if trained == scored else f"{folder}/on/{scored}/scores.json"
-    with open(path) as stream:
+    with open(f"{folder}/{scored}/scores.json") as stream:
         return json.load(stream)
 
 
@@ -420,7 +421,7 @@ def test_a_pair_that_was_not_scored_is_named(world, tmp_path):
     broken = copy.deepcopy(world)
     moved = tmp_path / "runs" / "card" / "region_a" / "image" / "blocked" / "seed0"
     shutil.copytree(broken["runs"][0]["folder"], moved)
-    shutil.rmtree(moved / "on")
-    broken["runs"][0]["folder"] = str(moved)
-    with pytest.raises(HeadscarpError, match=r"on/region_b/scores\.json"):
+    shutil.rmtree(moved / "region_b")
+    broken["runs"][0] |= {"folder": str(moved), "maps": str(moved / "region_a")}
+    with pytest.raises(HeadscarpError, match=r"seed0/region_b/scores\.json"):
         cross_scene(spec_of(broken, "cross_scene"))

@@ -177,7 +177,7 @@ def invent_run(folder: Path, site: dict, row: str, protocol: str, seed: int) -> 
         probability, label, instances, regions, blocks, 225.0, protocol, site["data"], seed
     )
     write_json(run / "scores.json", scores)
-    np.savez(run / "cells.npz", **cells)
+    np.savez(run / "counts.npz", **cells)
     write_json(run / "map.json", {"seconds": 2.0 + seed, "pixels": label.size, "device": "CPU of a test"})
     write_json(
         run / "run.json",
@@ -198,6 +198,7 @@ def invent_run(folder: Path, site: dict, row: str, protocol: str, seed: int) -> 
         "protocol": protocol,
         "seed": seed,
         "folder": str(run),
+        "maps": str(run),
     }
 
 
@@ -326,9 +327,11 @@ def altered(world, tmp_path, of_runs):
         )
         scores = json.loads((Path(second["folder"]) / "scores.json").read_text()) | changes
         write_json(tmp_path / "scores.json", scores)
-        (tmp_path / "cells.npz").write_bytes((Path(second["folder"]) / "cells.npz").read_bytes())
+        (tmp_path / "counts.npz").write_bytes((Path(second["folder"]) / "counts.npz").read_bytes())
         return of_runs(
-            "scores", options={"metrics": ["f1"]}, runs=[first, second | {"folder": str(tmp_path)}]
+            "scores",
+            options={"metrics": ["f1"]},
+            runs=[first, second | {"folder": str(tmp_path), "maps": str(tmp_path)}],
         )
 
     return alter
@@ -611,7 +614,7 @@ def test_calibration_of_an_honest_map_lies_on_the_diagonal(of_runs, tmp_path):
     truth = rng.random(probability.size) < probability
     bins = np.minimum((probability * 256).astype(int), 255)
     np.savez(
-        tmp_path / "cells.npz",
+        tmp_path / "counts.npz",
         positive=np.bincount(bins[truth], minlength=256)[None],
         negative=np.bincount(bins[~truth], minlength=256)[None],
     )

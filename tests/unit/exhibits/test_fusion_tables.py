@@ -84,6 +84,7 @@ def world(tmp_path_factory) -> dict:
                         "protocol": protocol,
                         "seed": seed,
                         "folder": str(run),
+                        "maps": str(run),
                     }
                 )
     return {"sites": [site], "runs": runs}
@@ -186,10 +187,15 @@ def test_runs_without_test_windows_say_so(world, tmp_path):
         name: value for name, value in scores["metrics"].items() if not name.startswith("image_")
     }
     write_json(tmp_path / "scores.json", scores)
-    (tmp_path / "cells.npz").write_bytes((Path(run["folder"]) / "cells.npz").read_bytes())
+    (tmp_path / "counts.npz").write_bytes((Path(run["folder"]) / "counts.npz").read_bytes())
     options = {"metrics": ["f1", "image_f1"]}
     frame = TABLES["printed_scores"](
-        spec_of(world, "printed_scores", runs=[run | {"folder": str(tmp_path)}], options=options)
+        spec_of(
+            world,
+            "printed_scores",
+            runs=[run | {"folder": str(tmp_path), "maps": str(tmp_path)}],
+            options=options,
+        )
     )
     line = one(frame, "st_fusion", "image_f1", "published")
     assert np.isnan(line["value"]) and "no score per image under published" in line["note"]
@@ -267,8 +273,8 @@ def test_effects_that_histograms_cannot_tell_have_no_interval(world, tmp_path):
         scores = json.loads((Path(run["folder"]) / "scores.json").read_text())
         scores["metrics"]["average_precision"] /= 2
         write_json(folder / "scores.json", scores)
-        (folder / "cells.npz").write_bytes((Path(run["folder"]) / "cells.npz").read_bytes())
-        runs.append(run | {"folder": str(folder)})
+        (folder / "counts.npz").write_bytes((Path(run["folder"]) / "counts.npz").read_bytes())
+        runs.append(run | {"folder": str(folder), "maps": str(folder)})
     frame = TABLES["ablation_effects"](
         spec_of(world, "ablation_effects", runs=runs, options={"pairs": PAIRS[:1]})
     )
@@ -343,7 +349,7 @@ def test_means_over_images_that_cannot_be_pooled_are_called_so(world, tmp_path):
     for seed, (run, found) in enumerate(zip(rows_of(world, "st_fusion")[:2], scores, strict=True)):
         found["metrics"] |= {"image_f1": 0.8352, "image_miou": 0.8624 if seed else 0.8}
         write_json(tmp_path / str(seed) / "scores.json", found)
-        runs.append(run | {"folder": str(tmp_path / str(seed))})
+        runs.append(run | {"folder": str(tmp_path / str(seed)), "maps": str(tmp_path / str(seed))})
     spec = spec_of(world, "fusion_audit", runs=runs, options={"tables": []})
     assert (
         one(TABLES["fusion_audit"](spec), "st_fusion:per_image", "verdict", "published")["note"]

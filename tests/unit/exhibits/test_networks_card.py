@@ -13,7 +13,6 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.comparison_charts import lanes_of
 from headscarp.exhibits.figures import FIGURES
 from headscarp.exhibits.tables import TABLES
-from headscarp.plan.cards import read_yaml
 from headscarp.plan.plan import load_plan
 from headscarp.scoring.bootstrap import CellHistograms, cell_histograms, histogram_metrics
 from headscarp.scoring.pairs import (
@@ -26,6 +25,7 @@ from headscarp.scoring.pairs import (
     pair_p_values,
 )
 from headscarp.training.devices import peak_memory
+from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 from tests.exhibit_frames import one, spec_of
 
@@ -68,9 +68,9 @@ def test_a_borrowed_site_is_that_of_its_card_with_samples_of_its_own(root):
     assert plan.sites["zigui"].card == "gao2021"
     assert plan.cards["networks"].sites["zigui"].files == plan.cards["gao2021"].sites["zigui"].files
     assert plan.card_of("iburi").name == "iburi2018"
-    assert plan.sampling("networks", "zigui")["background_ratio"] == 1.0
-    assert plan.sampling("gao2021", "zigui")["background_ratio"] == 0.0
-    files = plan.inputs_of(plan.exhibit("networks", "grad_cam"))
+    assert plan.samples.windows("networks", "zigui")["background_ratio"] == 1.0
+    assert plan.samples.windows("gao2021", "zigui")["background_ratio"] == 0.0
+    files = plan.exhibits.inputs(plan.exhibits.find("networks", "grad_cam"))
     assert "results/sites/iburi/layers" in files
     assert "results/runs/networks/iburi/unet/blocked/seed0/gradcam.npz" in files
 
@@ -82,12 +82,12 @@ def test_a_borrowed_site_keeps_the_size_of_its_card(root):
 
 def test_experiments_read_the_channels_of_each_site(root):
     plan = load_plan(CONFIG, root)
-    at = {site: plan.run_record("networks", "fstf_net", 0, site)["channels"] for site in ("iburi", "zigui")}
+    at = {site: plan.runs.record("networks", "fstf_net", 0, site)["channels"] for site in ("iburi", "zigui")}
     assert at["iburi"][:2] == ["pre_B02", "pre_B03"] and at["zigui"][:2] == ["blue", "green"]
     assert at["iburi"][6:] == at["zigui"][6:] and len(at["iburi"]) == 14
-    assert plan.run_record("networks", "fstf_net", 0, "zigui")["network"]["params"] == {"spectral": 6}
+    assert plan.runs.record("networks", "fstf_net", 0, "zigui")["network"]["params"] == {"spectral": 6}
     assert plan.cards["networks"].groups(of_cells=False, site="zigui") == [at["zigui"]]
-    described = plan.exhibit_record(plan.exhibit("networks", "comparison_twin"))["experiments"]["unet"]
+    described = plan.exhibits.record(plan.exhibits.find("networks", "comparison_twin"))["experiments"]["unet"]
     assert described["channels"] == at["zigui"]
 
 
@@ -95,9 +95,9 @@ def test_experiments_read_the_channels_of_each_site(root):
 def test_a_scale_runs_its_rows(root, scale, runs):
     plan = load_plan(CONFIG | {"scale": scale}, root)
     card = plan.cards["networks"]
-    assert len({run for exhibit in card.exhibits.values() for run in plan.runs_of(exhibit)}) == runs
+    assert len({run for exhibit in card.exhibits.values() for run in plan.exhibits.runs(exhibit)}) == runs
     assert card.protocols == ("blocked",)
-    assert "unet" in plan.exhibit("networks", "ranks").rows
+    assert "unet" in plan.exhibits.find("networks", "ranks").rows
 
 
 def test_without_its_real_site_the_card_is_skipped(root):
@@ -234,7 +234,7 @@ def world(tmp_path):
             }
             scores |= {"data": "twin", "n_pixels": 12000, "landslide_share": 0.2}
             (folder / "scores.json").write_text(json.dumps(scores))
-            np.savez(folder / "cells.npz", positive=cells.positive, negative=cells.negative)
+            np.savez(folder / "counts.npz", positive=cells.positive, negative=cells.negative)
             (folder / "map.json").write_text(
                 json.dumps({"seconds": 2.0 + seed, "pixels": 500_000, "device": "cpu (1 thread)"})
             )
@@ -249,6 +249,7 @@ def world(tmp_path):
                     "protocol": "blocked",
                     "seed": seed,
                     "folder": str(folder),
+                    "maps": str(folder),
                 }
             )
     experiments = {

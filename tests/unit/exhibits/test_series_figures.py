@@ -237,7 +237,7 @@ def invent_run(folder: Path, site: dict, protocol: str, skill: float, seed: int,
     stored = probability.astype(np.float32)
     scores, cells = score_run(stored, label, instances, regions, blocks, CELL**2, "published", "twin", 0)
     write_json(folder / "scores.json", scores | {"protocol": protocol})
-    np.savez(folder / "cells.npz", **cells)
+    np.savez(folder / "counts.npz", **cells)
     history_of(rng, skill, pretrained).to_csv(folder / "history.csv", index=False)
 
 
@@ -304,6 +304,7 @@ def invent_world(folder: Path, rows: int = ROWS, cols: int = COLS) -> dict:
                         "protocol": protocol,
                         "seed": seed,
                         "folder": str(run),
+                        "maps": str(run),
                     }
                 )
     return {"both": both, "scene": scenes[0], "runs": runs}
@@ -809,6 +810,7 @@ def test_maps_of_runs_are_drawn_over_the_last_date(dated, kind):
         "protocol": "blocked",
         "seed": 0,
         "folder": str(dated.folder.parent / "run"),
+        "maps": str(dated.folder.parent / "run"),
     }
     figure, frame = FIGURES[kind](spec_of({"sites": [site], "runs": [run]}, kind))
     assert len(frame) == 1 and "twin" not in figure._supxlabel.get_text()

@@ -256,7 +256,7 @@ def invent_world(folder: Path) -> dict:
                     skill - 0.1 * (protocol == "blocked"),
                     10 * number + seed,
                 )
-                invent_map(run / "on" / "jiuzhaigou", target, everywhere, 0.6 * skill, 10 * number + seed + 5)
+                invent_map(run / "jiuzhaigou", target, everywhere, 0.6 * skill, 10 * number + seed + 5)
                 invent_change(run / "change", site)
                 runs.append(
                     {
@@ -266,6 +266,7 @@ def invent_world(folder: Path) -> dict:
                         "protocol": protocol,
                         "seed": seed,
                         "folder": str(run),
+                        "maps": str(run),
                     }
                 )
     return {"site": site, "target": target, "runs": runs}
@@ -441,7 +442,7 @@ def test_class_maps_tell_shares_and_accuracy_of_the_evaluated_region(world, spec
     site = world["target"] if elsewhere else world["site"]
     label = layer_of(site, "label")
     tested = (label != 255) & (elsewhere | (regions_of(site, protocol) == 3))
-    mapped = map_of(run / "on" / "jiuzhaigou" if elsewhere else run)
+    mapped = map_of(run / "jiuzhaigou" if elsewhere else run)
     assert value_of(frame, "rae_d", "oa", protocol) == pytest.approx(
         accuracy_score(label[tested], mapped[tested])
     )
@@ -616,7 +617,7 @@ def test_fine_tuning_averages_seeds_at_the_new_site(world, spec):
             for run in world["runs"]
             if (run["row"], run["protocol"]) == ("rae_d", "published")
         ]
-        values = [score(label[tested], map_of(folder / "on" / "jiuzhaigou")[tested]) for folder in folders]
+        values = [score(label[tested], map_of(folder / "jiuzhaigou")[tested]) for folder in folders]
         assert value_of(frame, "rae_d", metric) == pytest.approx(np.mean(values))
         line = frame[
             (frame["row"] == "rae_d") & (frame["metric"] == metric) & (frame["protocol"] == "published")
@@ -747,7 +748,7 @@ def with_scores(run: dict, folder: Path, drop: str) -> dict:
     scores.pop(drop)
     write_json(folder / "scores.json", scores)
     (folder / "classes.tif").symlink_to(original / "classes.tif")
-    return run | {"folder": str(folder)}
+    return run | {"folder": str(folder), "maps": str(folder)}
 
 
 @pytest.mark.parametrize(
@@ -779,7 +780,7 @@ def test_change_file_of_another_form_is_refused(world, spec, tmp_path, change, m
     geopandas.GeoDataFrame(change | areas, geometry=[box(0, 0, 1, 1)], crs="EPSG:32647").to_file(
         tmp_path / "change" / "landslides.gpkg"
     )
-    runs = [world["runs"][0] | {"folder": str(tmp_path)}]
+    runs = [world["runs"][0] | {"folder": str(tmp_path), "maps": str(tmp_path)}]
     with pytest.raises(HeadscarpError, match=message):
         FIGURES["change_maps"](spec("change_maps", runs=runs))
 

@@ -97,7 +97,7 @@ def world(tmp_path_factory) -> dict:
             for seed in (0, 1):
                 run = folder / "runs" / name / protocol / f"seed{seed}"
                 score_into(run, protocol, seed, skill)
-                score_into(run / "on" / "jiuzhaigou_vhr", protocol, seed, skill - 0.2, absent=5)
+                score_into(run / "jiuzhaigou_vhr", protocol, seed, skill - 0.2, absent=5)
                 write_json(
                     run / "change" / "change.json",
                     CHANGE | {"gone": CHANGE["gone"] | {"count": 4 + 2 * seed}},
@@ -110,6 +110,7 @@ def world(tmp_path_factory) -> dict:
                         "protocol": protocol,
                         "seed": seed,
                         "folder": str(run),
+                        "maps": str(run),
                     }
                 )
     target = site | {"name": "jiuzhaigou_vhr", "title": "Jiuzhaigou (simulated)", "samples": {}}
@@ -262,7 +263,7 @@ def test_runs_elsewhere_have_the_scores_of_the_target(world):
 
 def test_runs_on_different_pixels_are_refused(world, tmp_path):
     score_into(tmp_path, "blocked", 0, 0.5, absent=5)
-    other = world["runs"][-1] | {"folder": str(tmp_path)}
+    other = world["runs"][-1] | {"folder": str(tmp_path), "maps": str(tmp_path)}
     with pytest.raises(HeadscarpError, match="different cells"):
         TABLES["class_scores"](spec_of(world, "class_scores", runs=[*world["runs"][:-1], other]))
 

@@ -195,7 +195,7 @@ def invent_regions(site: dict) -> None:
 
 def invent_map(run: Path, site: dict, target: dict, skill: float, seed: int) -> None:
     """Write the map of a network and what it finds elsewhere."""
-    for one, folder in ((site, run), (target, run / "on" / target["name"])):
+    for one, folder in ((site, run), (target, run / target["name"])):
         label, rng = layer_of(one, "label"), np.random.default_rng(seed)
         logit = 5 * skill * ((label == 1) - 0.5) + 1.6 * smooth(rng, label.shape, 1.5)
         probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
@@ -333,6 +333,7 @@ def invent_world(folder: Path) -> dict:
                     "protocol": protocol,
                     "seed": 0,
                     "folder": str(run),
+                    "maps": str(run),
                 }
             )
         for number, (row, (label, skill)) in enumerate(CELL_MODELS.items()):
@@ -347,6 +348,7 @@ def invent_world(folder: Path) -> dict:
                         "protocol": protocol,
                         "seed": seed,
                         "folder": str(run),
+                        "maps": str(run),
                     }
                 )
     sites = {"city": city, "district": district, "coarse": coarse}
@@ -633,7 +635,7 @@ def test_inventory_map_counts_the_polygons_of_each_protocol(world, spec):
     figure, frame = FIGURES["inventory_map"](spec("inventory_map"))
     for protocol in PROTOCOLS:
         run = next(run for run in world["runs"] if (run["row"], run["protocol"]) == ("model1", protocol))
-        polygons = geopandas.read_file(Path(run["folder"]) / "on" / "city" / "inventory.gpkg")
+        polygons = geopandas.read_file(Path(run["folder"]) / "city" / "inventory.gpkg")
         assert one(frame, "model1", "landslides", protocol)["value"] == len(polygons)
         assert one(frame, "model1", "landslide_area_km2", protocol)["value"] == pytest.approx(
             polygons["area_m2"].sum() / 1e6

@@ -88,6 +88,7 @@ def world(tmp_path_factory) -> dict:
                         "protocol": protocol,
                         "seed": seed,
                         "folder": str(run),
+                        "maps": str(run),
                     }
                 )
     return {"sites": [site], "runs": runs}
@@ -320,10 +321,15 @@ def test_runs_whose_truth_is_unknown_say_so(world, tmp_path):
     run = world["runs"][0]
     scores = json.loads((Path(run["folder"]) / "scores.json").read_text())
     write_json(tmp_path / "scores.json", scores | {"truth": None})
-    (tmp_path / "cells.npz").write_bytes((Path(run["folder"]) / "cells.npz").read_bytes())
+    (tmp_path / "counts.npz").write_bytes((Path(run["folder"]) / "counts.npz").read_bytes())
     options = {"columns": {"f1": "f1"}, "metrics": ["truth_auc"]}
     frame = TABLES["printed_scores"](
-        spec_of(world, "printed_scores", runs=[run | {"folder": str(tmp_path)}], options=options)
+        spec_of(
+            world,
+            "printed_scores",
+            runs=[run | {"folder": str(tmp_path), "maps": str(tmp_path)}],
+            options=options,
+        )
     )
     line = one(frame, run["row"], "truth_auc", run["protocol"])
     assert np.isnan(line["value"]) and "not known" in line["note"]
@@ -347,6 +353,7 @@ def test_hyperparameters_are_those_of_the_run(world, tmp_path, real_data):
         "protocol": "published",
         "seed": 0,
         "folder": str(tmp_path),
+        "maps": str(tmp_path),
     }
     spec = spec_of(
         world, "hyperparameters", runs=[run], options={"published_row": "3d_cnn"}, published=published
@@ -464,7 +471,7 @@ def inventories(world, tmp_path) -> dict:
     runs = []
     for seed, mapped in ((0, [slides[0], box(1000, 0, 1050, 100), box(5000, 0, 5050, 50)]), (1, [slides[0]])):
         folder = tmp_path / "run" / f"seed{seed}"
-        elsewhere = folder / "on" / "county"
+        elsewhere = folder / "county"
         elsewhere.mkdir(parents=True)
         geopandas.GeoDataFrame(geometry=mapped, crs=GRID.crs).to_file(elsewhere / "inventory.gpkg")
         counts = [{"pixels": 100, "polygons": 9 - k + seed, "area_km2": 0.5 - k / 10} for k in range(4)]
@@ -481,6 +488,7 @@ def inventories(world, tmp_path) -> dict:
                 "protocol": "published",
                 "seed": seed,
                 "folder": str(folder),
+                "maps": str(folder),
             }
         )
     return {"sites": world["sites"], "runs": runs, "target": target}
@@ -517,7 +525,7 @@ def test_inventory_is_held_against_the_true_slides(inventories, tmp_path):
 def test_an_empty_inventory_finds_nothing(inventories):
     run = inventories["runs"][1]
     empty = geopandas.GeoDataFrame(geometry=[], crs=GRID.crs)
-    empty.to_file(Path(run["folder"]) / "on" / "county" / "inventory.gpkg", geometry_type="Polygon")
+    empty.to_file(Path(run["folder"]) / "county" / "inventory.gpkg", geometry_type="Polygon")
     frame = TABLES["inventory"](spec_of(inventories | {"runs": [run]}, "inventory"))
     assert one(frame, "focal_50:inventory", "slides_found", "published")["value"] == 0
     assert np.isnan(one(frame, "focal_50:inventory", "commission", "published")["value"])

@@ -236,7 +236,7 @@ class TestMapRun:
         }
         run = tmp_path / "run"
         train_run(*site, run, spec, "cpu", progress=False)
-        map_run(run, *site, device="cpu", tiling=Tiling(96, 16, 32))
+        map_run(run, *site, run, device="cpu", tiling=Tiling(96, 16, 32))
         layer = read_layer(run / "probability.tif")
         assert (
             layer.name == "landslide probability"
@@ -251,10 +251,12 @@ class TestMapRun:
         wanted = whole_map(model, open_samples(*site, CHANNELS).cube, tiling=Tiling(96, 16, 32))[0]
         np.testing.assert_array_equal(layer.values, wanted)
         assert np.isnan(layer.values).sum() == 100
+        classes = read_layer(run / "classes.tif").values
+        np.testing.assert_array_equal(classes, np.where(np.isnan(wanted), 255, wanted >= 0.5))
         record = json.loads((run / "map.json").read_text())
         assert record["pixels"] == 75 * 90 and record["seconds"] > 0 and record["device"].startswith("cpu")
 
-    def test_a_run_is_mapped_elsewhere(self, site, tmp_path):
+    def test_a_run_maps_another_place(self, site, tmp_path):
         """Another site's cube has other channels in another order; values are scaled as on the site of
         training."""
         spec = {
@@ -264,7 +266,7 @@ class TestMapRun:
             "seed": 0,
             "recipe": {"batch": 2, "epochs": 1, "precision": "float32"},
         }
-        run, there, out = tmp_path / "run", tmp_path / "there", tmp_path / "run" / "on" / "there"
+        run, there, out = tmp_path / "run", tmp_path / "there", tmp_path / "run" / "there"
         train_run(*site, run, spec, "cpu", progress=False)
         there.mkdir()
         grid = Grid("EPSG:32649", Affine(10, 0, 400000, 0, -10, 3300000), 64, 96)
@@ -275,7 +277,7 @@ class TestMapRun:
             "channels": [{"name": name} for name in ("slope", "nir", "rainfall", "red")],
         }
         (there / "cube.json").write_text(json.dumps(header))
-        map_run(run, there, site[1], device="cpu", tiling=Tiling(96, 16, 32), out_folder=out)
+        map_run(run, there, site[1], out, device="cpu", tiling=Tiling(96, 16, 32))
         layer = read_layer(out / "probability.tif")
         scaled = torch.from_numpy((cube[:, [3, 0, 1]] - 5) / 2)
         with torch.inference_mode():
@@ -286,13 +288,13 @@ class TestMapRun:
         assert sorted(path.name for path in run.iterdir()) == [
             "history.csv",
             "model.safetensors",
-            "on",
             "run.json",
+            "there",
         ]
         header["channels"][0]["name"] = "aspect"
         (there / "cube.json").write_text(json.dumps(header))
         with pytest.raises(HeadscarpError, match=r"there/cube\.json: channel 'slope' does not exist"):
-            map_run(run, there, site[1], device="cpu", out_folder=tmp_path / "none")
+            map_run(run, there, site[1], tmp_path / "none", device="cpu")
         assert not (tmp_path / "none").exists()
 
     def test_other_statistics_may_normalise(self, site, tmp_path):
@@ -318,9 +320,9 @@ class TestMapRun:
             map_run(
                 run,
                 *site,
+                tmp_path / name,
                 device="cpu",
                 tiling=Tiling(96, 16, 32),
-                out_folder=tmp_path / name,
                 statistics=statistics,
             )
             cube = open_samples(*site, CHANNELS, texts[name]).cube
@@ -329,7 +331,7 @@ class TestMapRun:
 
     def test_the_file_is_like_those_of_write_layer(self, site, tmp_path):
         spec = {"network": {"params": {"n_estimators": 3}}, "channels": CHANNELS, "seed": 0}
-        run_forest(*site, tmp_path / "run", spec)
+        run_forest(*site, tmp_path / "run", tmp_path / "run", spec)
         layer = read_layer(tmp_path / "run" / "probability.tif")
         write_layer(tmp_path / "whole.tif", Layer(layer.name, layer.values, GRID, layer.units, layer.source))
         with (
@@ -345,7 +347,7 @@ class TestMapRun:
 
     def test_an_unfinished_run_is_told(self, site, tmp_path):
         with pytest.raises(HeadscarpError, match=r"run\.json"):
-            map_run(tmp_path / "run", *site)
+            map_run(tmp_path / "run", *site, tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
 
@@ -390,7 +392,7 @@ class TestForest:
     }
 
     def test_it_is_scikit_learns(self, site, tmp_path):
-        run_forest(*site, tmp_path / "run", self.spec)
+        run_forest(*site, tmp_path / "run", tmp_path / "run", self.spec)
         cube, label = np.load(site[0] / "cube.npy")[0, [2, 3, 0]], np.load(site[0] / "label.npy")
         pixels = np.nan_to_num((cube - 5) / 2).reshape(3, -1).T.astype(np.float32)
         training = np.zeros(label.shape, bool)
@@ -430,10 +432,15 @@ class TestForest:
 
     def test_bad_input_is_told(self, site, tmp_path):
         with pytest.raises(HeadscarpError, match="n_estimators"):
-            run_forest(*site, tmp_path / "run", self.spec | {"network": {"params": {"n_estimator": 3}}})
+            run_forest(
+                *site,
+                tmp_path / "run",
+                tmp_path / "run",
+                self.spec | {"network": {"params": {"n_estimator": 3}}},
+            )
         np.save(site[0] / "label.npy", np.zeros((75, 90), np.uint8))
         with pytest.raises(HeadscarpError, match="only background"):
-            run_forest(*site, tmp_path / "run", self.spec)
+            run_forest(*site, tmp_path / "run", tmp_path / "run", self.spec)
         assert not (tmp_path / "run").exists()
 
 

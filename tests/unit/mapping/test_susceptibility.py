@@ -158,8 +158,8 @@ class TestTraining:
             1,
             progress=False,
         )
-        map_susceptibility(tmp_path / "cnn", *site, "cpu")
-        fit_cell_model(*site, tmp_path / "lr", spec_of("logistic_regression"))
+        map_susceptibility(tmp_path / "cnn", *site, tmp_path / "cnn", "cpu")
+        fit_cell_model(*site, tmp_path / "lr", tmp_path / "lr", spec_of("logistic_regression"))
         cells = read_cells(site[1])
         by_window, by_cell = (auc(read_map(tmp_path / run)[0][0], cells) for run in ("cnn", "lr"))
         assert by_window > 0.8 and by_cell < 0.75
@@ -281,7 +281,7 @@ class TestMap:
     def test_bands_are_folds_and_equal_the_networks_answers(self, tmp_path):
         site = make_site(tmp_path, folds=3, shape=(110, 110))
         train_cells(*site, tmp_path, spec_of(params={"windows": [6, 8]}), "cpu", 1, progress=False)
-        map_susceptibility(tmp_path, *site, "cpu")
+        map_susceptibility(tmp_path, *site, tmp_path, "cpu")
         bands, names, _ = read_map(tmp_path)
         assert names == tuple(f"landslide susceptibility, fold {fold}" for fold in range(3))
         cube, cells = open_cube(site[0]), read_cells(site[1])
@@ -362,7 +362,7 @@ class TestCellModels:
         ],
     )
     def test_maps_and_records(self, plain, tmp_path, name, params, least):
-        fit_cell_model(*plain, tmp_path, spec_of(name, params))
+        fit_cell_model(*plain, tmp_path, tmp_path, spec_of(name, params))
         bands, _, _ = read_map(tmp_path)
         cells = read_cells(plain[1])
         assert (
@@ -381,7 +381,7 @@ class TestCellModels:
         assert (tmp_path / "map.json").exists()
 
     def test_balanced_weights_raise_the_probability_of_the_rare_class(self, plain, tmp_path):
-        fit_cell_model(*plain, tmp_path, spec_of("logistic_regression"))
+        fit_cell_model(*plain, tmp_path, tmp_path, spec_of("logistic_regression"))
         values, slides, _ = training_cells(open_cube(plain[0]), read_cells(plain[1]), 0, CHANNELS)
         scaler = StandardScaler().fit(values)
         wanted = LogisticRegression(class_weight="balanced", max_iter=1000).fit(
@@ -408,4 +408,4 @@ class TestCellModels:
     )
     def test_bad_input_is_told(self, plain, tmp_path, name, params, told):
         with pytest.raises(HeadscarpError, match=told):
-            fit_cell_model(*plain, tmp_path, spec_of(name, params))
+            fit_cell_model(*plain, tmp_path, tmp_path, spec_of(name, params))

@@ -1,4 +1,4 @@
-"""Where the files of areas and benchmarks come from, as the plan resolves it, and what it says of bad
+"""Where the files of areas and sets of patches come from, as the plan resolves it, and what it says of bad
 entries."""
 
 import copy
@@ -194,19 +194,19 @@ def test_an_area_without_inventory_is_a_target_of_runs_trained_elsewhere(root):
 
     write_card(root, changed(add))
     plan = plan_of(root)
-    assert plan.maps("valley") == {
-        "results/runs/valley/valley/unet/blocked/seed0": "valley",
-        "results/runs/valley/valley/unet/blocked/seed0/on/next": "next",
+    assert plan.maps.of_card("valley") == {
+        "results/runs/valley/valley/unet/blocked/seed0/valley": "valley",
+        "results/runs/valley/valley/unet/blocked/seed0/next": "next",
     }
-    page = plan.page_record("next")
+    page = plan.maps.page_record("next")
     assert [run["trained_on"] for run in page["runs"]] == ["Valley"]
     assert "results/sites/next/summary.html" in plan.targets("valley")
 
 
-def test_the_example_of_a_benchmark_is_a_card(root):
+def test_the_example_of_a_patch_set_is_a_card(root):
     shutil.copy(REPOSITORY / "workflow/examples/landslide4sense.yaml", root / "areas")
     plan = plan_of(root)
-    assert plan.benchmarks == ["landslide4sense"]
+    assert plan.patch_sets == ["landslide4sense"]
     assert (
         plan.origins.archives("landslide4sense")["TestData.zip"]
         == "results/downloads/landslide4sense/TestData.zip"

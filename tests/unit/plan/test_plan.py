@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from headscarp.errors import HeadscarpError
-from headscarp.plan.plan import Run, load_plan
+from headscarp.plan.model import Run
+from headscarp.plan.plan import load_plan
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 
@@ -46,8 +47,10 @@ def test_every_card_resolves_at_every_scale(root, scale):
     }
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
-            assert plan.inputs_of(exhibit) or exhibit.kind == "extraction_audit"  # of published numbers only
-            assert plan.exhibit_record(exhibit)["sites"]
+            assert (
+                plan.exhibits.inputs(exhibit) or exhibit.kind == "extraction_audit"
+            )  # of published numbers only
+            assert plan.exhibits.record(exhibit)["sites"]
 
 
 def test_gao2021_makes_every_exhibit_of_the_paper(root):
@@ -70,38 +73,38 @@ def test_gao2021_makes_every_exhibit_of_the_paper(root):
 
 def test_a_table_asks_for_its_own_rows_only(root):
     plan = load_plan(CONFIG | {"scale": "demo"}, root)
-    runs = plan.runs_of(plan.exhibit("gao2021", "table7"))
+    runs = plan.exhibits.runs(plan.exhibits.find("gao2021", "table7"))
     assert {run.site for run in runs} == {"zigui"}
     assert len(runs) == 6 * 2 * 2  # rows, protocols, seeds
 
 
 def test_an_own_seed_list_replaces_that_of_the_scale(root):
     plan = load_plan(CONFIG | {"seeds": [3, 4, 5]}, root)
-    assert {run.seed for run in plan.runs_of(plan.exhibit("gao2021", "table7"))} == {3, 4, 5}
+    assert {run.seed for run in plan.exhibits.runs(plan.exhibits.find("gao2021", "table7"))} == {3, 4, 5}
 
 
 def test_the_inventory_of_the_same_protocol_labels_the_cells(root):
     plan = load_plan(CONFIG | {"seeds": [4, 5]}, root)
-    files = plan.cell_sources("zhangjiajie_90m", "blocked")
+    files = plan.samples.labels_of_cells("zhangjiajie_90m", "blocked")
     assert (
         files["inventory"]
-        == "results/runs/zhang2024/wulingyuan/focal_50/blocked/seed4/on/zhangjiajie/inventory.gpkg"
+        == "results/runs/zhang2024/wulingyuan/focal_50/blocked/seed4/zhangjiajie/inventory.gpkg"
     )
     assert files["truth"] == "results/sites/zhangjiajie/raw/landslides.gpkg"
 
 
 def test_a_tuned_experiment_waits_for_the_search_of_its_protocol(root):
     plan = load_plan(CONFIG, root)
-    assert plan.tuned_by("zhang2024", "focal_50", "published") == [
+    assert plan.runs.best_of_search("zhang2024", "focal_50", "published") == [
         "results/searches/zhang2024/focal/published/gp/best.json"
     ]
-    assert plan.tuned_by("zhang2024", "small", "published") == []
+    assert plan.runs.best_of_search("zhang2024", "small", "published") == []
 
 
 def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
     plan = load_plan(CONFIG, root)
     plain, shuffled, fewer = (
-        plan.run_record("zhang2024", name, 0)["channels"]
+        plan.runs.record("zhang2024", name, 0)["channels"]
         for name in ("small", "small_order1", "multi_no_cover")
     )
     assert plain != shuffled and sorted(plain) == sorted(shuffled) and len(plain) == 14
@@ -109,37 +112,37 @@ def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
 
 
 def test_a_fine_tuned_run_starts_from_that_of_the_same_protocol_and_seed(root):
-    run = load_plan(CONFIG, root).started_from("xia2021", "tuned_5", "blocked", "2")
+    run = load_plan(CONFIG, root).runs.start("xia2021", "tuned_5", "blocked", "2")
     assert run.folder == "results/runs/xia2021/mangkam_feb/fstf_net/blocked/seed2"
 
 
 def test_dates_are_compared_on_a_run_s_own_site_and_where_it_was_applied(root):
     plan = load_plan(CONFIG, root)
-    run = Run("xia2021", "mangkam_feb", "fstf_net", "blocked", 0)
-    assert plan.dated_maps(run) == [
-        f"{run.folder}/on/mangkam_jan/classes.tif",
-        f"{run.folder}/classes.tif",
-        f"{run.folder}/on/mangkam_mar/classes.tif",
+    run = Run(card="xia2021", site="mangkam_feb", experiment="fstf_net", protocol="blocked", seed=0)
+    assert plan.runs.dated_maps(run) == [
+        f"{run.folder}/mangkam_jan/classes.tif",
+        f"{run.folder}/mangkam_feb/classes.tif",
+        f"{run.folder}/mangkam_mar/classes.tif",
     ]
-    assert plan.dated_truth("xia2021")[2] == "results/sites/mangkam_feb/raw/landslides_mar.gpkg"
+    assert plan.runs.dated_truth("xia2021")[2] == "results/sites/mangkam_feb/raw/landslides_mar.gpkg"
 
 
 def test_a_transfer_table_reads_what_runs_made_of_the_target(root):
     plan = load_plan(CONFIG, root)
-    files = plan.inputs_of(plan.exhibit("xia2021", "table6"))
-    assert files and all("/on/jiuzhaigou_vhr/" in file for file in files)
+    files = plan.exhibits.inputs(plan.exhibits.find("xia2021", "table6"))
+    assert files and all("/seed0/jiuzhaigou_vhr/" in file for file in files)
 
 
 def test_own_scenes_are_left_out_in_turn(root):
     shutil.copy(root / "workflow/examples/vhr_scenes.yaml", root / "workflow/cards")
     plan = load_plan(CONFIG, root)
     assert plan.sites["without_south"].scenes == ("north", "south", "west")
-    assert plan.sampling("vhr_scenes", "without_south")["split"] == {
+    assert plan.samples.windows("vhr_scenes", "without_south")["split"] == {
         "kind": "scenes",
         "validation": 0.2,
         "test": "south",
     }
-    assert plan.joined("south") and not plan.joined("without_south")
+    assert "south" in plan.scenes_of_collages and "without_south" not in plan.scenes_of_collages
 
 
 def test_an_experiment_name_of_two_methods_is_refused(root):
@@ -153,7 +156,7 @@ def test_an_experiment_name_of_two_methods_is_refused(root):
 
 def test_published_values_stand_beside_the_exhibit_they_belong_to(root):
     plan = load_plan(CONFIG, root)
-    published = plan.exhibit_record(plan.exhibit("gao2021", "table7"))["published"]
+    published = plan.exhibits.record(plan.exhibits.find("gao2021", "table7"))["published"]
     assert {"row": "fc_densenet+factors", "metric": "kappa", "value": 94.72, "unit": "percent"} in published
 
 
@@ -171,10 +174,10 @@ def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
         }
     }
     plan = load_plan(CONFIG | {"overlay": overlay}, root)
-    record = plan.run_record("gao2021", "own", 0)
+    record = plan.runs.record("gao2021", "own", 0)
     assert record["recipe"]["loss"] == "focal" and record["recipe"]["optimiser"] == "adam"
     assert "slope" in record["channels"] and "swir2" in record["channels"]
-    assert plan.exhibit("gao2021", "table7").rows == ("unet", "own")
+    assert plan.exhibits.find("gao2021", "table7").rows == ("unet", "own")
 
 
 @pytest.mark.parametrize(

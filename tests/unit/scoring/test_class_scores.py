@@ -310,7 +310,7 @@ def on_disk(folder):
     for code in CODES:
         strips[code, classes == code] = 0.9
     strips[1, classes != 1] = np.where(classes[classes != 1] == 255, np.nan, 0.1)
-    write_map_rasters(folder / "run", [(0, strips[:, :20]), (20, strips[:, 20:])], 6, GRID, "test")
+    write_map_rasters(folder / "run", [(0, strips[:, :20]), (20, strips[:, 20:])], GRID, "test")
     return classes, label
 
 
@@ -326,8 +326,8 @@ def test_the_rule_scores_a_run_of_several_classes(tmp_path):
     )
     assert np.array_equal(read_cell_confusions(run).confusion.sum(0), scores["classes"]["confusion"])
     # Everywhere, with the threshold of the run at home.
-    rule.score(*files, tmp_path / "on", "blocked", 0, str(run / "scores.json"), everywhere=True)
-    elsewhere = json.loads((tmp_path / "on" / "scores.json").read_text())
+    rule.score(*files, tmp_path / "there", "blocked", 0, str(run / "scores.json"))
+    elsewhere = json.loads((tmp_path / "there" / "scores.json").read_text())
     assert (
         elsewhere["threshold"] == scores["threshold"]
         and elsewhere["n_pixels"] == (label != 255).sum() > scores["n_pixels"]
@@ -336,22 +336,19 @@ def test_the_rule_scores_a_run_of_several_classes(tmp_path):
         elsewhere["classes"]["confusion"],
         sk.confusion_matrix(label[label != 255], classes[label != 255], labels=CODES),
     )
-    assert read_cell_confusions(tmp_path / "on").confusion.shape[0] == 3 * 4
+    assert read_cell_confusions(tmp_path / "there").confusion.shape[0] == 3 * 4
     # A run of one class writes what it wrote before.
     rule.score(files[0], None, *files[2:], tmp_path / "binary", "blocked", 0)
     binary = json.loads((tmp_path / "binary" / "scores.json").read_text())
-    assert (
-        set(scores) - set(binary) == {"classes", "extraction", "boundary"}
-        and not (tmp_path / "binary" / "classes.npz").exists()
-    )
+    assert set(scores) - set(binary) == {"classes", "extraction", "boundary"}
     assert binary["metrics"] == scores["metrics"] and binary["intervals"] == scores["intervals"]
     with pytest.raises(HeadscarpError, match="a run of several classes"):
         read_cell_confusions(tmp_path / "binary")
 
 
-def test_scores_of_one_class_write_no_matrices(tmp_path):
+def test_scores_are_two_files(tmp_path):
     write_scores(tmp_path, {"threshold": 0.5}, {"positive": np.zeros((1, 256))})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.npz", "scores.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz", "scores.json"]
 
 
 # --- maps
@@ -362,7 +359,7 @@ def test_maps_of_several_classes(tmp_path):
     probability = rng.dirichlet(np.ones(6), GRID.shape).transpose(2, 0, 1).astype(np.float32)
     probability[:, 3, 4] = np.nan
     strips = ((top, probability[:, top : top + 7]) for top in range(0, 48, 7))
-    write_map_rasters(tmp_path, strips, 6, GRID, "a test")
+    write_map_rasters(tmp_path, strips, GRID, "a test")
     classes, landslides = read_layer(tmp_path / "classes.tif"), read_layer(tmp_path / "probability.tif")
     assert (
         classes.grid == landslides.grid == GRID
@@ -379,9 +376,15 @@ def test_maps_of_several_classes(tmp_path):
         assert source.dtypes == ("uint8",) and source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
 
 
-def test_maps_of_one_class_have_no_classes(tmp_path):
-    write_map_rasters(tmp_path, [(0, np.full((1, *GRID.shape), 0.25, np.float32))], 1, GRID, "a test")
-    assert [path.name for path in tmp_path.iterdir()] == ["probability.tif"]
+def test_classes_of_a_map_of_landslides_alone_are_those_of_even_odds(tmp_path):
+    probability = np.linspace(0, 1, np.prod(GRID.shape), dtype=np.float32).reshape(1, *GRID.shape)
+    probability[0, 0, 0], probability[0, 1, 1] = np.nan, 0.5
+    write_map_rasters(tmp_path, [(0, probability)], GRID, "a test")
+    wanted = (probability[0] >= 0.5).astype(np.uint8)
+    wanted[0, 0] = 255
+    np.testing.assert_array_equal(read_layer(tmp_path / "classes.tif").values, wanted)
+    assert wanted[1, 1] == 1
+    np.testing.assert_array_equal(read_layer(tmp_path / "probability.tif").values, probability[0])
 
 
 def test_a_failure_leaves_no_map(tmp_path):
@@ -390,7 +393,7 @@ def test_a_failure_leaves_no_map(tmp_path):
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        write_map_rasters(tmp_path, failing(), 6, GRID, "a test")
+        write_map_rasters(tmp_path, failing(), GRID, "a test")
     with pytest.raises(RuntimeError), class_raster(tmp_path / "classes.tif", GRID, "a test"):
         raise RuntimeError
     assert not list(tmp_path.iterdir())

@@ -238,7 +238,7 @@ def test_scores_and_windows_go_through_files(tmp_path):
     scores, cells = score(parts)
     write_scores(tmp_path, scores, cells)
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
-    with np.load(tmp_path / "cells.npz") as stored:
+    with np.load(tmp_path / "counts.npz") as stored:
         again = ImageScores.from_arrays(stored)
     assert np.array_equal(again.scores, cells["image_scores"], equal_nan=True) and np.array_equal(
         again.cell, cells["image_cell"]
@@ -263,13 +263,11 @@ def test_the_rule_reads_the_windows_of_the_samples(tmp_path):
     write_json(tmp_path / "cube" / "cube.json", {"data": "twin"})
     write_json(folder / "samples.json", {"window": SIZE})
     write_windows(folder / "windows.csv", parts["windows"])
-    write_map_rasters(tmp_path, [(0, parts["probability"][None])], 1, grid, "test")
+    write_map_rasters(tmp_path, [(0, parts["probability"][None])], grid, "test")
     files = str(tmp_path / "probability.tif"), None, tmp_path / "cube", folder
     rule.score(*files, tmp_path / "run", "published", 0)
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     # maps are quantised
     assert scores["metrics"]["image_f1"] == pytest.approx(score(parts)[0]["metrics"]["image_f1"], abs=0.005)
-    rule.score(
-        *files, tmp_path / "on", "published", 0, str(tmp_path / "run" / "scores.json"), everywhere=True
-    )
-    assert "images" not in json.loads((tmp_path / "on" / "scores.json").read_text())
+    rule.score(*files, tmp_path / "there", "published", 0, str(tmp_path / "run" / "scores.json"))
+    assert "images" not in json.loads((tmp_path / "there" / "scores.json").read_text())

@@ -56,7 +56,7 @@ def test_the_registry_of_the_repository():
         "gem_active_faults": "vectors",
         "natural_earth_rivers": "vectors",
     } | dict.fromkeys(
-        ("landslide4sense", "hr_gldd", "gdcld", "cas_landslide", "sen12landslides"), "benchmark"
+        ("landslide4sense", "hr_gldd", "gdcld", "cas_landslide", "sen12landslides"), "patch_set"
     )
     zenodo = {"landslide4sense": 10463239, "hr_gldd": 7189381, "gdcld": 13612636, "cas_landslide": 10294997}
     assert {name: dataset.zenodo for name, dataset in datasets.items() if dataset.zenodo} == zenodo
@@ -187,7 +187,7 @@ def huggingface_answer(*names):
 
 
 def listed(folder, **origin):
-    entry = {key: value for key, value in ENTRY.items() if key != "files"} | {"kind": "benchmark"} | origin
+    entry = {key: value for key, value in ENTRY.items() if key != "files"} | {"kind": "patch_set"} | origin
     return read_datasets(registry(folder, slides=entry))["slides"]
 
 

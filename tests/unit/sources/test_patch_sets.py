@@ -1,5 +1,5 @@
-"""Benchmarks: small sets made in each published format, read to one cube of patches, split by whole patches,
-and drawn as windows."""
+"""Sets of patches: small ones made in each published format, read to one cube, split by whole patches, and
+drawn as windows."""
 
 import csv
 import dataclasses
@@ -23,10 +23,10 @@ from headscarp.samples.patch_split import PlacedPatch, ground_squares, patch_spl
 from headscarp.samples.splits import TEST, TRAIN, UNUSED, VALIDATION, SamplingSpec
 from headscarp.samples.windows import read_windows
 from headscarp.site.cube import open_cube
-from headscarp.site.patch_sheet import GAP, Sheet, build_benchmark, build_sheet
+from headscarp.site.patch_sheet import GAP, Sheet, build_patch_set, build_sheet
 from headscarp.sources.patch_sets import landslide4sense as landslide4sense_format
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels, label_of_mask
-from headscarp.sources.patch_sets.registry import check_benchmark
+from headscarp.sources.patch_sets.registry import check_patch_set
 from headscarp.training.windows import open_normalised, open_samples
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
@@ -45,7 +45,7 @@ def a_mask(number, side=SIDE):
 
 
 def build(raw, out, **record):
-    build_benchmark({"name": "set", "data": "real"} | record, raw, out)
+    build_patch_set({"name": "set", "data": "real"} | record, raw, out)
     with open(out / "patches.csv", newline="", encoding="utf-8") as stream:
         return open_cube(out), {line["patch"]: line for line in csv.DictReader(stream)}
 
@@ -374,7 +374,7 @@ def test_cas_takes_the_named_areas(tmp_path):
         ({"areas": {"train": ["palu"]}}, r"has no folder 'palu'"),
         ({"areas": {"training": ["palu_sat"]}}, r"'training' does not exist; did you mean 'train'"),
         ({"format": "cass"}, r"format: 'cass' does not exist; did you mean 'cas'"),
-        ({"task": "a"}, r"benchmark of the format cas: key 'task' does not exist"),
+        ({"task": "a"}, r"patch_set of the format cas: key 'task' does not exist"),
         ({"resolution_m": 0}, r"resolution_m: 0 is no number of metres above 0"),
     ],
 )
@@ -385,7 +385,7 @@ def test_unfit_records_are_refused(tmp_path, record, message):
     with pytest.raises(
         HeadscarpError, match=r"the key 'format' is missing; it is one of landslide4sense, hr_gldd"
     ):
-        check_benchmark({})
+        check_patch_set({})
 
 
 def write_sen12(path, seed, west=500_000.0, north=5_000_000.0, sensor="s2", dates=3):
@@ -735,7 +735,7 @@ def test_damaged_indices_and_odd_patches_are_refused(tmp_path):
     path.unlink()
     with pytest.raises(HeadscarpError, match=r"patches.csv does not exist; run the rule"):
         read_patches(path)
-    with pytest.raises(HeadscarpError, match=r"site set: the benchmark has no patch"):
+    with pytest.raises(HeadscarpError, match=r"site set: the set has no patch"):
         write_sheet(tmp_path, [])
 
 
@@ -804,7 +804,7 @@ def test_the_example_card_names_channels_and_windows_that_exist():
     card = read_yaml(REPOSITORY / "workflow/examples/landslide4sense.yaml")
     spec = SamplingSpec.from_record(card["sampling"])
     (site,) = card["sites"].values()
-    check_benchmark(site["benchmark"])
+    check_patch_set(site["patch_set"])
     known = {channel.name for channel in landslide4sense_format.CHANNELS}
     assert spec.kind == "patches" and spec.window == 128
     assert {name for group in card["inputs"].values() for name in group} <= known

@@ -613,7 +613,7 @@ class TestMapping:
     def test_a_run_is_mapped_and_another_number_of_dates_refused(self, site, tmp_path):
         run = tmp_path / "run"
         train_run(*site, run, spec_of(recipe={"steps_per_epoch": 1}), "cpu", progress=False)
-        map_run(run, *site, device="cpu", tiling=Tiling(96, 16, 32))
+        map_run(run, *site, run, device="cpu", tiling=Tiling(96, 16, 32))
         found = read_layer(run / "probability.tif").values
         planes = torch.from_numpy(
             np.nan_to_num(planes_of(site)).reshape(1, 20, SIDE, SIDE).astype(np.float32)
@@ -627,7 +627,7 @@ class TestMapping:
             r"cube\.json has 3 date\(s\) \(2008-09-01, .*\), but the network in .*run reads 5 .*`dates: all`"
         )
         with pytest.raises(HeadscarpError, match=told):
-            map_run(run, fewer[0], site[1], device="cpu", out_folder=tmp_path / "there")
+            map_run(run, fewer[0], site[1], tmp_path / "there", device="cpu")
         assert not (tmp_path / "there").exists()
 
 

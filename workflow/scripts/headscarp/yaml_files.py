@@ -1,4 +1,4 @@
-"""Reading YAML strictly."""
+"""Reading YAML strictly, and laying one mapping over another."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,3 +40,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
             return yaml.load(stream, StrictLoader) or {}
     except yaml.YAMLError as error:
         raise HeadscarpError(f"{path} is not valid YAML: {error}") from None
+
+
+def merge(base: Any, change: Any) -> Any:
+    """`base` with `change` laid over it: dictionaries merge, everything else is replaced."""
+    if isinstance(base, dict) and isinstance(change, dict):
+        return base | {
+            key: merge(base[key], value) if key in base else value for key, value in change.items()
+        }
+    return change

@@ -23,13 +23,14 @@ from headscarp.geo.layer import CLASSES, CONTINUOUS, open_raster
 from headscarp.geo.outline import grid_around
 from headscarp.geo.rasters import MINIMUM_COVER, align, cell_size, cover_of
 from headscarp.geo.vectors import read_table, read_vectors, repaired
-from headscarp.plan.cards import check as check_schema
-from headscarp.plan.cards import merge, origins_of, own_sites, read_yaml
+from headscarp.plan.read_sites import origins_of, own_sites
+from headscarp.plan.schema import check as check_schema
 from headscarp.samples.splits import SamplingSpec, blocked_split
 from headscarp.samples.windows import SPLITS
 from headscarp.site.labels import connected_labels, rasterise_numbers
 from headscarp.site.layers import PART_KEYS, has_data, site_grid
 from headscarp.vocabulary import require_known
+from headscarp.yaml_files import merge, read_yaml
 
 OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
 LEVELS = (OK, NOTE, WARNING, ERROR)

@@ -49,7 +49,7 @@ PROTOCOLS = {
 }
 MAP_FILES = {
     "probability.tif": "probability of landslide",
-    "classes.tif": "classes",
+    "mask.tif": "landslides and other ground",
     "landslides.gpkg": "landslides as polygons",
     "item.json": "STAC item",
 }
@@ -68,25 +68,24 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class MappedRun:
-    """One run that mapped the site: `folder` holds run.json and scores.json, `maps` probability.tif,
-    landslides.gpkg and what belongs to them, and scores.json of its own where the run was applied to another
-    site than it was trained on."""
+    """One run that mapped the site: `folder` holds run.json, `home` scores.json of the site that it was
+    trained on, and `maps` probability.tif, landslides.gpkg and what belongs to them, with scores.json of its
+    own where the map was scored."""
 
     label: str
     experiment: str
     protocol: str
     seed: int
     folder: Path
+    home: Path
     maps: Path
     trained_on: str | None
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "MappedRun":
-        folder = Path(record["folder"])
         names = (record[key] for key in ("label", "experiment", "protocol"))
-        return cls(
-            *names, int(record["seed"]), folder, Path(record.get("maps", folder)), record.get("trained_on")
-        )
+        folders = (Path(record[key]) for key in ("folder", "home", "maps"))
+        return cls(*names, int(record["seed"]), *folders, record.get("trained_on"))
 
     @property
     def name(self) -> str:
@@ -104,7 +103,7 @@ class MappedRun:
     @property
     def scores_path(self) -> Path:
         own = self.maps / "scores.json"
-        return own if own.exists() else self.folder / "scores.json"
+        return own if own.exists() else self.home / "scores.json"
 
     @property
     def is_mapped(self) -> bool:
@@ -121,9 +120,8 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
         record: `name`, `title`, `data` (twin or real), `folder` (of the site: layers/ with layers.json),
             `raw` (folder of its raw files, left out: raw/ in `folder`), `card`, `citation` (None: none),
             `scale`, `composite` (three layers shown as red, green and blue; None: shaded relief) and `runs`,
-            each of `label`, `experiment`, `protocol`, `seed`, `folder` and, where the maps lie elsewhere (a
-            scene of a collage, another site than the run was trained on), `maps` and the title of that site,
-            `trained_on`.
+            each of `label`, `experiment`, `protocol`, `seed`, the folders of `MappedRun` and, where it was
+            trained on another site, the title of that, `trained_on`.
         target: the page; addresses in it are relative to its folder.
 
     Raises:

@@ -21,14 +21,13 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.warp import transform_geom
 
-from headscarp.codes import UNMAPPED
 from headscarp.delivery.styles import BINARY, CIVIDIS, FAINT, class_colours, rgb
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, relative_address, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster
 
-ITEM, CLASSES, THUMBNAIL = "item.json", "classes.tif", "thumbnail.png"
+ITEM, MASK, THUMBNAIL = "item.json", "mask.tif", "thumbnail.png"
 CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 EDGE_POINTS = 8  # pieces of each edge of a footprint: straight lines of a projection are curved in degrees
@@ -46,7 +45,7 @@ FILES = {
         "Landslides as polygons, layer landslides",
     ),
     "probability_style": ("probability.qml", STYLE_TYPE, ["style"], "QGIS style of probability.tif"),
-    "classes_style": ("classes.qml", STYLE_TYPE, ["style"], "QGIS style of classes.tif"),
+    "mask_style": ("mask.qml", STYLE_TYPE, ["style"], "QGIS style of mask.tif"),
     "landslides_style": ("landslides.qml", STYLE_TYPE, ["style"], "QGIS style of landslides.gpkg"),
     "thumbnail": (
         THUMBNAIL,
@@ -55,37 +54,38 @@ FILES = {
         "Probability of landslide, transparent where it is low",
     ),
 }
-RECORDS = {"run": ("run.json", "How the model was trained"), "scores": ("scores.json", "How well it maps")}
+RECORDS = {"run": "How the model was trained", "scores": "How well it maps"}
 
 
 def write_item(
     folder: str | Path,
-    run_folder: str | Path,
+    run: str | Path,
+    scores: str | Path,
     layers_folder: str | Path,
     collection: str | Path,
     record: Mapping[str, Any],
 ) -> None:
     """Write `item.json`, the STAC item of a map, and `thumbnail.png` into the folder of the map.
 
-    The assets are probability.tif, which must be there, and those of classes.tif, landslides.gpkg, their QGIS
+    The assets are probability.tif, which must be there, and those of mask.tif, landslides.gpkg, their QGIS
     styles (.qml), run.json and scores.json that are. The item's date is that of the last image of the site.
 
     Args:
-        folder: of the map: that of the run or, of a scene of a collage or of another site that the run was
-        applied to, one inside it.
-        run_folder: holds run.json and scores.json, unless `folder` has its own.
+        folder: of the map.
+        run: run.json of the map's run. scores: scores.json of the site that it was trained on, taken where
+        `folder` has none of its own.
         layers_folder: the layers of the mapped site, of which layers.json is read.
         collection: where `write_collection` writes the collection of the mapped site.
         record: `card`, `citation` (None: none), `site`, `site_title`, `experiment`, `label`, `protocol`,
-            `seed`, `scale`, and `classes` ({code: name}) of classes.tif (left out: landslides and other
-            ground). `site` is the mapped one: of a collage, the scene.
+            `seed`, `scale`. `site` is the mapped one: of a collage, the scene.
 
     Raises:
         HeadscarpError: a file is missing or unreadable, or the site has no dates.
     """
-    folder, run_folder, layers_folder = Path(folder), Path(run_folder), Path(layers_folder)
+    folder, layers_folder = Path(folder), Path(layers_folder)
+    own = folder / "scores.json"
+    records = {"run": Path(run), "scores": own if own.exists() else Path(scores)}
     layers = read_json(layers_folder / "layers.json")
-    run, scores = (read_json(nearest(file, folder, run_folder)) for file, _ in RECORDS.values())
     write_thumbnail(folder / "probability.tif", folder / THUMBNAIL)
     with open_raster(folder / "probability.tif") as source:
         grid = grid_of(source)
@@ -103,7 +103,7 @@ def write_item(
         datetime=dates[-1],
         start_datetime=dates[0] if len(dates) > 1 else None,
         end_datetime=dates[-1] if len(dates) > 1 else None,
-        properties=properties_of(record, layers, run, scores, grid),
+        properties=properties_of(record, layers, *map(read_json, records.values()), grid),
         collection=record["site"],
     )
     projection = ProjectionExtension.ext(item, add_if_missing=True)
@@ -112,19 +112,14 @@ def write_item(
     )
     if record["citation"]:
         ScientificExtension.ext(item, add_if_missing=True).citation = record["citation"]
-    item.stac_extensions += [PROCESSING] + ([CLASSIFICATION] if (folder / CLASSES).exists() else [])
-    for name, asset in assets_of(folder, run_folder, record):
+    item.stac_extensions += [PROCESSING] + ([CLASSIFICATION] if (folder / MASK).exists() else [])
+    for name, asset in assets_of(folder, records):
         item.add_asset(name, asset)
     address = relative_address(collection, folder)
     item.links = [
         pystac.Link(relation, address, pystac.MediaType.JSON) for relation in ("root", "parent", "collection")
     ]
     write_json(folder / ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
-
-
-def nearest(file: str, folder: Path, run_folder: Path) -> Path:
-    """A record of a map: its own, if it has one, or that of its run."""
-    return folder / file if (folder / file).exists() else run_folder / file
 
 
 def dates_of(layers: Mapping[str, Any], path: Path) -> list[datetime]:
@@ -183,36 +178,22 @@ def properties_of(
     } | {f"headscarp:{key}": value for key, value in own.items()}
 
 
-def assets_of(
-    folder: Path, run_folder: Path, record: Mapping[str, Any]
-) -> Iterator[tuple[str, pystac.Asset]]:
-    """The files of a map that are there, by name."""
+def assets_of(folder: Path, records: Mapping[str, Path]) -> Iterator[tuple[str, pystac.Asset]]:
+    """The files of a map that are there, and the `records` of its run, by name."""
     probability = folder / "probability.tif"
     yield (
         "probability",
         raster_asset(probability, "Probability of landslide", {"statistics": statistics(probability)}),
     )
-    if (folder / CLASSES).exists():
-        names = {
-            int(code): name for code, name in record.get("classes", BINARY).items() if int(code) != UNMAPPED
-        }
-        yield (
-            "classes",
-            raster_asset(folder / CLASSES, "Classes", {"classification:classes": class_records(names)}),
-        )
+    if (folder / MASK).exists():
+        classes = {"classification:classes": class_records(BINARY)}
+        yield "mask", raster_asset(folder / MASK, "Landslides and other ground", classes)
     for name, (file, kind, roles, title) in FILES.items():
         if (folder / file).exists():
             yield name, pystac.Asset(f"./{file}", title, media_type=kind, roles=roles)
-    for name, (file, title) in RECORDS.items():
-        yield (
-            name,
-            pystac.Asset(
-                relative_address(nearest(file, folder, run_folder), folder),
-                title,
-                media_type=pystac.MediaType.JSON,
-                roles=["metadata"],
-            ),
-        )
+    for name, title in RECORDS.items():
+        address = relative_address(records[name], folder)
+        yield name, pystac.Asset(address, title, media_type=pystac.MediaType.JSON, roles=["metadata"])
 
 
 def raster_asset(path: Path, title: str, band: Mapping[str, Any]) -> pystac.Asset:

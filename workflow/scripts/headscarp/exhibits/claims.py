@@ -110,7 +110,10 @@ def scored(test: Mapping[str, Any], row: str, protocol: str, folder: str) -> Sco
         HeadscarpError: they are of other data or of another protocol.
     """
     path = Path(folder)
-    one = Scored(RunFiles(row, row, row, protocol, seed=-1, folder=path), read_json(path / "scores.json"))
+    one = Scored(
+        RunFiles(row, row, row, protocol, seed=-1, folder=path.parent, maps=path),
+        read_json(path / "scores.json"),
+    )
     for key, expected in (("data", test["data"]), ("protocol", protocol)):
         if one.scores[key] != expected:
             raise HeadscarpError(
@@ -125,7 +128,7 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Di
     has one)."""
     metric, place = test["metric"], f"card {test['card']}, claim {test['claim']}"
     if test["of_classes"]:
-        cells = [[read_cell_confusions(one.run.folder) for one in side] for side in sides]
+        cells = [[read_cell_confusions(one.run.maps) for one in side] for side in sides]
     else:
         cells = [[one.cells() for one in side] for side in sides]
     found = differences(*cells, [metric], place)[metric]

@@ -142,7 +142,7 @@ def extraction(spec: ExhibitSpec) -> pd.DataFrame:
 
 def at_home(run: RunFiles) -> Path:
     """Folder of the scores of a run on its own site."""
-    return run.folder
+    return run.maps
 
 
 def scored_at(spec: ExhibitSpec) -> FolderOf:
@@ -160,7 +160,7 @@ def scored_at(spec: ExhibitSpec) -> FolderOf:
             f"mapped as `target`"
         )
     name = spec.target.name
-    return lambda run: run.elsewhere(name)
+    return lambda run: run.maps_of(name)
 
 
 def groups(spec: ExhibitSpec) -> Iterator[tuple[str, str, list[RunFiles]]]:

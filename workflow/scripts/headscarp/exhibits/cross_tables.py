@@ -103,7 +103,7 @@ def pair_records(spec: ExhibitSpec, trained: SiteFiles, scored: SiteFiles) -> It
     there = replace(
         spec,
         sites=(scored,),
-        runs=tuple(run if home else replace(run, folder=run.elsewhere(scored.name)) for run in runs),
+        runs=tuple(run if home else replace(run, maps=run.maps_of(scored.name)) for run in runs),
     )
     where = HOME if home else AWAY
     shares = {(one.run.row, one.run.protocol): one.scores["landslide_share"] for one in scored_runs(there)}
@@ -150,7 +150,7 @@ def lightweight(spec: ExhibitSpec) -> pd.DataFrame:
         lines += [
             record(spec, row, metric, value, data=NETWORK, note=COUNTED) for metric, value in counted.items()
         ]
-        maps = [read_json(run.folder / "map.json") for run in spec.runs if run.row == row]
+        maps = [read_json(run.maps / "map.json") for run in spec.runs if run.row == row]
         devices = ", ".join(dict.fromkeys(one["device"] for one in maps))
         note = (
             f"time on {devices} at width {described['width']:g}, maps of {maps[0]['pixels']:,} pixels; "

@@ -62,7 +62,7 @@ def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             f"exhibit '{spec.name}' shows one protocol at a time; name one as `protocols: [blocked]`"
         )
     runs = [spec.runs_of(row, spec.protocols[0])[0] for row in spec.rows]
-    explained = {run.row: stored_arrays(run, "gradcam.npz", "explain") for run in runs}
+    explained = {run.row: stored_arrays(run.folder / "gradcam.npz", "explain") for run in runs}
     windows = same_windows(runs, explained)
     grid = site_grid(site)
     channels = spec.options.get("composite", TRUE_COLOUR)

@@ -428,7 +428,7 @@ def susceptibility_classes(run: RunFiles, view: View, inside: np.ndarray) -> tup
     A network that learned nothing may answer fewer values than there are classes: no bounds then, and -1
     everywhere.
     """
-    values = view.read_mean(run.folder / "susceptibility.tif")
+    values = view.read_mean(run.maps / "susceptibility.tif")
     if np.unique(values[inside & np.isfinite(values)]).size < len(LEVELS):
         return np.empty(0), np.full(values.shape, -1)
     bounds = natural_breaks(

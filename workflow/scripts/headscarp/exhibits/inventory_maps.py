@@ -91,8 +91,8 @@ def draw_reference(axes: Axes, scene: Scene, view: View, width: float) -> None:
 def draw_outcomes(axes: Axes, scene: Scene, view: View, run: RunFiles) -> dict[str, int]:
     """The washed-out image with found, false and missed pixels of the evaluated region; returns how many
     drawn pixels are which."""
-    threshold = read_json(run.folder / "scores.json")["threshold"]
-    predicted = view.read(run.folder / "probability.tif", classes=True) >= threshold
+    threshold = read_json(run.maps / "scores.json")["threshold"]
+    predicted = view.read(run.maps / "probability.tif", classes=True) >= threshold
     slide, tested = view.thin(scene.label) == LANDSLIDE, view.thin(scene.tested)
     image = (1 - FADED) * scene.image(view) + FADED
     masks = [mask & tested for mask in (predicted & slide, predicted & ~slide, ~predicted & slide)]
@@ -391,7 +391,7 @@ def inventory_of(run: RunFiles, target: SiteFiles) -> Any:
     """Polygons that a run mapped at the target site, in the CRS of its grid."""
     from headscarp.geo.vectors import read_vectors
 
-    return read_vectors(run.elsewhere(target.name) / "inventory.gpkg", site_grid(target).crs)
+    return read_vectors(run.maps_of(target.name) / "inventory.gpkg", site_grid(target).crs)
 
 
 def inventory_patches(polygons: Any) -> PolyCollection:

@@ -45,7 +45,7 @@ def inventory(spec: ExhibitSpec) -> pd.DataFrame:
     for protocol in spec.protocols:
         for row in spec.rows:
             of_runs = [
-                steps_of(run.elsewhere(spec.target.name), spec.target.raw / TRUTH)
+                steps_of(run.maps_of(spec.target.name), spec.target.raw / TRUTH)
                 for run in spec.runs_of(row, protocol)
             ]
             for step, numbers in of_runs[0].items() if of_runs else ():

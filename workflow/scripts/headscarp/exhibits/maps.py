@@ -540,7 +540,7 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         regions = regions_of(site, protocol, view)
         page.head(figure, block, f"Protocol: {protocol}", PROTOCOL_REMARK[protocol])
         for index, run in enumerate(runs[0] for row in spec.rows if (runs := spec.runs_of(row, protocol))):
-            scores = read_json(run.folder / "scores.json")
+            scores = read_json(run.maps / "scores.json")
             axes = page.axes(figure, block, index)
             draw_confusion(axes, run, scores["threshold"], view, relief, label, regions)
             axes.set(xlim=(west, east), ylim=(south, north))
@@ -627,7 +627,7 @@ def draw_confusion(
     image = grey_relief(relief, label)
     paint(image, (regions == TRAIN) & (label != UNMAPPED), TRAINED_GREY, 0.65)
     paint(image, (regions == VALIDATION) & (label != UNMAPPED), VALIDATED_GREY, 0.65)
-    probability = view.read(run.folder / "probability.tif", classes=True)
+    probability = view.read(run.maps / "probability.tif", classes=True)
     scored = (regions == TEST) & (label != UNMAPPED)
     predicted, slide = probability >= threshold, label == LANDSLIDE
     for (colour, _), mask in zip(
@@ -681,8 +681,8 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     panels[1].set_title("(b) Landslide inventory")
     lines = []
     for index, (axes, run) in enumerate(zip(panels[2:], runs, strict=False), start=2):
-        drawn = show(axes, view.read(run.folder / "probability.tif"), view, cmap="cividis", vmin=0, vmax=1)
-        precision = read_json(run.folder / "scores.json")["metrics"]["average_precision"]
+        drawn = show(axes, view.read(run.maps / "probability.tif"), view, cmap="cividis", vmin=0, vmax=1)
+        precision = read_json(run.maps / "scores.json")["metrics"]["average_precision"]
         note = f"seed {run.seed}"
         lines.append(
             record(

@@ -20,8 +20,7 @@ class Needs:
 
 # Cards whose published numbers are audited together, see `paper_audits`.
 AUDITED = ("gao2021", "zhang2024", "xia2021", "stfusion", "xing2026")
-SCORES = ("scores.json", "cells.npz")
-CLASS_SCORES = ("scores.json", "classes.npz")
+SCORES = ("scores.json", "counts.npz")
 TRIALS = ("trials.csv", "best.json")
 CLASS_MAP = ("classes.tif", "scores.json")
 
@@ -44,10 +43,10 @@ TABLES = {
     "left_out_scenes": Needs("scene_tables", run=SCORES),
     "data_sources": Needs("class_tables", site=("layers", "samples")),
     "class_ratios": Needs("class_tables", site=("samples",)),
-    "class_scores": Needs("class_tables", run=CLASS_SCORES),
-    "extraction": Needs("class_tables", run=CLASS_SCORES),
-    "fine_tuning": Needs("class_tables", run=CLASS_SCORES),
-    "paired_effect": Needs("class_tables", run=CLASS_SCORES),
+    "class_scores": Needs("class_tables", run=SCORES),
+    "extraction": Needs("class_tables", run=SCORES),
+    "fine_tuning": Needs("class_tables", run=SCORES),
+    "paired_effect": Needs("class_tables", run=SCORES),
     "change_table": Needs("class_tables", run=("change/change.json",)),
     "extraction_audit": Needs("class_tables"),
     "ablation_effects": Needs("fusion_tables", run=SCORES),

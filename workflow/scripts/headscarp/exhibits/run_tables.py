@@ -249,7 +249,7 @@ def mcnemar(spec: ExhibitSpec) -> pd.DataFrame:
     lines = []
     for protocol in spec.protocols:
         runs = {row: spec.runs_of(row, protocol)[0] for row in spec.rows if spec.runs_of(row, protocol)}
-        predictions = {row: stored_arrays(run, "predictions.npz", "score") for row, run in runs.items()}
+        predictions = {row: stored_arrays(run.maps / "predictions.npz", "score") for row, run in runs.items()}
         for other in [row for row in predictions if row != reference]:
             test = compare_predictions(predictions[reference], predictions[other])
             row = f"{reference}{VERSUS}{other}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,17 +44,16 @@ class Scored:
         return ImageScores.from_arrays(self.stored())
 
     def stored(self) -> dict[str, np.ndarray]:
-        """Arrays of cells.npz; raises a `HeadscarpError` where it does not exist or is damaged."""
-        return stored_arrays(self.run, "cells.npz", "score")
+        """Arrays of counts.npz; raises a `HeadscarpError` where it does not exist or is damaged."""
+        return stored_arrays(self.run.maps / "counts.npz", "score")
 
 
-def stored_arrays(run: RunFiles, file: str, verb: str) -> dict[str, np.ndarray]:
+def stored_arrays(path: Path, verb: str) -> dict[str, np.ndarray]:
     """Arrays of a .npz file of a run, which is there once one has done with the run what `verb` says.
 
     Raises:
         HeadscarpError: it does not exist or is damaged.
     """
-    path = run.folder / file
     if not path.exists():
         raise HeadscarpError(f"{path} does not exist; {verb} the run again")
     return read_arrays(path)
@@ -66,13 +66,13 @@ def scored_runs(spec: ExhibitSpec) -> list[Scored]:
         HeadscarpError: runs of one protocol were scored on different data, pixels or by another threshold
         rule; the message names two.
     """
-    runs = [Scored(run, read_json(run.folder / "scores.json")) for run in spec.runs]
+    runs = [Scored(run, read_json(run.maps / "scores.json")) for run in spec.runs]
     site = spec.only_site()
     for one in runs:
         for key, expected in (("data", site.data), ("protocol", one.run.protocol)):
             if one.scores[key] != expected:
                 raise HeadscarpError(
-                    f"{one.run.folder / 'scores.json'} says {key} '{one.scores[key]}' where "
+                    f"{one.run.maps / 'scores.json'} says {key} '{one.scores[key]}' where "
                     f"'{expected}' is expected; score it again"
                 )
     for protocol in spec.protocols:
@@ -92,8 +92,8 @@ def refuse_inconsistent(runs: Sequence[Scored]) -> None:
             if one.scores[key] != runs[0].scores[key]:
                 raise HeadscarpError(
                     f"runs cannot be compared: {key} is {runs[0].scores[key]} in "
-                    f"{runs[0].run.folder / 'scores.json'} "
-                    f"but {one.scores[key]} in {one.run.folder / 'scores.json'}; delete both and score "
+                    f"{runs[0].run.maps / 'scores.json'} "
+                    f"but {one.scores[key]} in {one.run.maps / 'scores.json'}; delete both and score "
                     f"them again on the same samples"
                 )
 

@@ -336,8 +336,8 @@ def draw_found(
 ) -> dict[str, float | None]:
     """What a run finds, invents and misses in a window, with its F1 (None without a slide); returns the F1
     and the pixels of each."""
-    probability = View.of(series.grid, window=window).read(run.folder / "probability.tif", classes=True)
-    threshold = read_json(run.folder / "scores.json")["threshold"]
+    probability = View.of(series.grid, window=window).read(run.maps / "probability.tif", classes=True)
+    threshold = read_json(run.maps / "scores.json")["threshold"]
     scored = series.scored(window) & np.isfinite(probability)
     slide, mapped = series.slides(window), probability >= threshold
     masks = [mask & scored for mask in (mapped & slide, mapped & ~slide, ~mapped & slide)]

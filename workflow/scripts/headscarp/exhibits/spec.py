@@ -37,8 +37,8 @@ class SiteFiles:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """One trained and mapped network: its row in the exhibit, the label people read, and the folder of its
-    files."""
+    """One trained network: its row in the exhibit, the label people read, the folder of its files, and that
+    of what it made of the place shown (`maps`, of its own site unless that is another)."""
 
     row: str
     label: str
@@ -46,20 +46,22 @@ class RunFiles:
     protocol: str
     seed: int
     folder: Path
+    maps: Path
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "RunFiles":
         keys = ("row", "label", "experiment", "protocol")
-        return cls(*(record[key] for key in keys), int(record["seed"]), Path(record["folder"]))
+        folders = Path(record["folder"]), Path(record["maps"])
+        return cls(*(record[key] for key in keys), int(record["seed"]), *folders)
 
     @property
     def site(self) -> str:
         """The site that it was trained on: a run's folder is card/site/experiment/protocol/seed."""
         return self.folder.parts[-4]
 
-    def elsewhere(self, site: str) -> Path:
-        """Folder of what the run made of another site than its own."""
-        return self.folder / "on" / site
+    def maps_of(self, place: str) -> Path:
+        """Folder of what the run made of a place."""
+        return self.folder / place
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def roc_points(group: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
     )
     if not positive.sum() or not negative.sum():
         raise HeadscarpError(
-            f"{group[0].run.folder / 'cells.npz'} holds landslides only or none, so there is no ROC curve; "
+            f"{group[0].run.maps / 'counts.npz'} holds landslides only or none, so there is no ROC curve; "
             "make the samples again with both in the test region"
         )
     tpr, fpr = (
@@ -193,7 +193,7 @@ def run_rates(run: RunFiles, cells: Cells) -> dict[str, tuple[np.ndarray, float]
         HeadscarpError: map and cells differ in folds or size, a landslide cell has no susceptibility, or no
         fold holds a landslide cell.
     """
-    path = run.folder / "susceptibility.tif"
+    path = run.maps / "susceptibility.tif"
     found: dict[str, list[tuple[np.ndarray, float]]] = {name: [] for name, *_ in RATES}
     with open_any_raster(path) as source:
         if source.count != cells.folds:

@@ -142,7 +142,7 @@ def complexity(spec: ExhibitSpec) -> pd.DataFrame:
         size = networks.describe(network["name"], spec.options.get("bands", 7), **network.get("params", {}))
         lines.append(record(spec, row, "parameters", float(size["parameters"]), data=NETWORK, note=COUNTED))
         lines.append(record(spec, row, "model_ram_mb", float(size["model_mib"]), data=NETWORK, note=COUNTED))
-        maps = [read_json(run.folder / "map.json") for run in runs]
+        maps = [read_json(run.maps / "map.json") for run in runs]
         devices = ", ".join(dict.fromkeys(one["device"] for one in maps))
         note = (
             f"test time on {devices} at width {network['width']:g} for {maps[0]['pixels']:,} pixels; "

@@ -335,7 +335,7 @@ def shares_of(spec: ExhibitSpec) -> dict[str, float]:
 def tuned_scores(spec: ExhibitSpec, run: RunFiles, share: float) -> dict[str, Any]:
     """Landslide F1 and overall accuracy of the class map of a run at the new site, and how many pixels they
     are of."""
-    path = (run.elsewhere(spec.target.name) if share == 0 and spec.target else run.folder) / "scores.json"
+    path = (run.maps_of(spec.target.name) if share == 0 and spec.target else run.maps) / "scores.json"
     classes = scores_part(path, "classes")
     pixels = int(np.sum(classes["confusion"]))
     return {

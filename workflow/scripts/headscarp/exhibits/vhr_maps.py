@@ -152,7 +152,7 @@ def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
 
 def folder_of(spec: ExhibitSpec, run: RunFiles) -> Path:
     """Where a run's maps and scores of the site that an exhibit shows lie."""
-    return run.elsewhere(spec.target.name) if spec.options.get("elsewhere") else run.folder
+    return run.maps_of(spec.target.name) if spec.options.get("elsewhere") else run.maps
 
 
 def first_runs(spec: ExhibitSpec, protocol: str) -> list[RunFiles]:

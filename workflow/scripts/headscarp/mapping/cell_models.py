@@ -204,11 +204,12 @@ def fit_cell_model(
     cube_folder: str | Path,
     cells_folder: str | Path,
     run_folder: str | Path,
+    out_folder: str | Path,
     spec: dict[str, Any],
     threads: int = 1,
 ) -> None:
-    """Fit a model of single cells to each fold's training cells: `run.json`, `susceptibility.tif` (band k by
-    fold k) and `map.json`.
+    """Fit a model of single cells to each fold's training cells: `run.json` in `run_folder`,
+    `susceptibility.tif` (band k by fold k) and `map.json` in `out_folder`.
 
     The map is NaN where any factor is.
 
@@ -253,8 +254,8 @@ def fit_cell_model(
     )
     began = time.perf_counter()
     bands = predict_map(models, cube, spec["channels"])
-    write_susceptibility(run_folder, bands, cube, name, seed)
-    write_map_record(run_folder, time.perf_counter() - began, cube.label.shape, "cpu")
+    write_susceptibility(Path(out_folder), bands, cube, name, seed)
+    write_map_record(Path(out_folder), time.perf_counter() - began, cube.label.shape, "cpu")
 
 
 def training_cells(

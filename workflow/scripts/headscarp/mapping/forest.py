@@ -14,8 +14,7 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.network_map import write_map_record
-from headscarp.mapping.raster import write_probability
+from headscarp.mapping.network_map import write_map_rasters, write_map_record
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.splits import TRAIN, UNUSED
 from headscarp.training.windows import BLOCKED, NormalisedCube, Samples, open_samples
@@ -29,13 +28,14 @@ def run_forest(
     cube_folder: str | Path,
     samples_folder: str | Path,
     run_folder: str | Path,
+    out_folder: str | Path,
     spec: dict[str, Any],
     threads: int = 1,
     date: int = -1,
     maximum_pixels: int = 50_000,
 ) -> None:
-    """Train a forest and map its site: `run.json` (with Gini importances by channel, adding up to 1),
-    `probability.tif` and `map.json`.
+    """Train a forest and map its own site: `run.json` (with Gini importances by channel, adding up to 1) in
+    `run_folder`; `probability.tif`, `classes.tif` and `map.json` in `out_folder`.
 
     Args:
         spec: {network: {params: of scikit-learn's RandomForestClassifier}, channels: [names], seed}, as for
@@ -78,13 +78,13 @@ def run_forest(
     )
     began = time.perf_counter()
     grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])
-    write_probability(
-        run_folder / "probability.tif",
+    write_map_rasters(
+        Path(out_folder),
         predict_strips(forest, samples.cube, date),
         grid,
         f"headscarp: random forest, seed {spec['seed']}",
     )
-    write_map_record(run_folder, time.perf_counter() - began, samples.cube.shape, "cpu")
+    write_map_record(Path(out_folder), time.perf_counter() - began, samples.cube.shape, "cpu")
 
 
 def make_forest(params: dict[str, Any], seed: int, threads: int) -> RandomForestClassifier:
@@ -120,8 +120,8 @@ def training_pixels(samples: Samples) -> np.ndarray:
 def predict_strips(
     forest: RandomForestClassifier, cube: NormalisedCube, date: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Probability of landslides, strip by strip (first row, (rows, cols) float32); NaN where all channels are
-    NaN."""
+    """Probability of landslides, strip by strip (first row, (1, rows, cols) float32); NaN where all channels
+    are NaN."""
     height, width = cube.shape
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
@@ -129,4 +129,4 @@ def predict_strips(
         nothing = np.isnan(values).all(0)
         pixels = np.nan_to_num(values).reshape(len(values), -1).T
         probability = forest.predict_proba(pixels)[:, 1].reshape(nothing.shape)
-        yield top, np.where(nothing, np.nan, probability).astype(np.float32)
+        yield top, np.where(nothing, np.nan, probability).astype(np.float32)[np.newaxis]

@@ -1,9 +1,7 @@
-"""The map of a trained run: probability of its whole site, and its classes where there are several, as
-COGs."""
+"""The map of a trained run: landslide probability and classes of a whole place, as COGs."""
 
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +18,29 @@ from headscarp.training.devices import choose_device, choose_precision, device_n
 from headscarp.training.weights import load_network
 from headscarp.training.windows import open_normalised, with_dates_of_cube
 
+EVEN = 0.5  # a landslide is as likely as not
+
 
 def map_run(
     run_folder: str | Path,
     cube_folder: str | Path,
     samples_folder: str | Path,
+    out_folder: str | Path,
     device: str = "auto",
     threads: int = 1,
     date: int = -1,
     tiling: Tiling | None = None,
     batch: int = 1,
-    out_folder: str | Path | None = None,
     statistics: str | Path | None = None,
 ) -> None:
-    """Write `probability.tif` and `map.json` into the folder of a trained run, or `out_folder`.
+    """Write `probability.tif`, `classes.tif` and `map.json` of a trained run into `out_folder`.
 
-    Of a network of several classes the probability is that of class 1, and `classes.tif` holds the codes of
+    The probability is that of landslides (class 1 where there are several); `classes.tif` holds the codes of
     the likeliest classes.
 
     `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one; a
     network of series reads all dates of the cube in their order, which must be as many as those it was
-    trained on. The cube may be that of another site than the run was trained on; `samples_folder` is of the
+    trained on. The cube may be that of another place than the run was trained on; `samples_folder` is of the
     training site in any case, so that values are normalised as in training (by the statistics of `run.json`,
     if the run was trained with others than its site's). `statistics` names another samples.json, such as that
     of the cube's own site, to normalise by instead.
@@ -50,8 +50,7 @@ def map_run(
             a channel of the run or has another number of dates than a network of series reads, or the device
             does not exist.
     """
-    run_folder, cube_folder = Path(run_folder), Path(cube_folder)
-    out_folder = run_folder if out_folder is None else Path(out_folder)
+    run_folder, cube_folder, out_folder = Path(run_folder), Path(cube_folder), Path(out_folder)
     torch_device = choose_device(device)
     torch.set_num_threads(threads)
     model, record = load_network(run_folder)
@@ -70,9 +69,7 @@ def map_run(
     network = spec["network"]["name"]
     began = time.perf_counter()
     grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
-    write_map_rasters(
-        out_folder, strips, spec["classes"], grid, f"headscarp: {network}, seed {record['seed']}"
-    )
+    write_map_rasters(out_folder, strips, grid, f"headscarp: {network}, seed {record['seed']}")
     write_map_record(out_folder, time.perf_counter() - began, cube.shape, device_name(torch_device))
 
 
@@ -88,25 +85,24 @@ def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> 
 
 
 def write_map_rasters(
-    folder: Path, strips: Iterable[tuple[int, np.ndarray]], classes: int, grid: Grid, source: str
+    folder: Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str
 ) -> None:
-    """Write strips (first row, probabilities (classes, rows, cols)) as `probability.tif` and, of several
-    classes, `classes.tif`."""
-    with ExitStack() as files:
-        write_probability = files.enter_context(probability_raster(folder / "probability.tif", grid, source))
-        write_classes = (
-            files.enter_context(class_raster(folder / "classes.tif", grid, source)) if classes > 1 else None
-        )
+    """Write strips (first row, probabilities (classes, rows, cols); of one class that of landslides alone) as
+    `probability.tif` and `classes.tif`."""
+    with (
+        probability_raster(folder / "probability.tif", grid, source) as write_probability,
+        class_raster(folder / "classes.tif", grid, source) as write_classes,
+    ):
         for top, probability in strips:
-            write_probability(top, probability[LANDSLIDE if classes > 1 else 0])
-            if write_classes:
-                write_classes(top, likeliest(probability))
+            write_probability(top, probability[LANDSLIDE if len(probability) > 1 else 0])
+            write_classes(top, likeliest(probability))
 
 
 def likeliest(probability: np.ndarray) -> np.ndarray:
     """Codes (rows, cols) uint8 of the likeliest of classes (classes, rows, cols), the first of equals; 255
-    where NaN."""
-    return np.where(np.isnan(probability[0]), UNMAPPED, probability.argmax(axis=0)).astype(np.uint8)
+    where NaN. Of landslides alone (1, rows, cols): 1 where they are as likely as not, or likelier."""
+    codes = probability[0] >= EVEN if len(probability) == 1 else probability.argmax(axis=0)
+    return np.where(np.isnan(probability[0]), UNMAPPED, codes).astype(np.uint8)
 
 
 def write_map_record(folder: Path, seconds: float, shape: tuple[int, int], device: str) -> None:

@@ -23,11 +23,12 @@ def map_susceptibility(
     run_folder: str | Path,
     cube_folder: str | Path,
     cells_folder: str | Path,
+    out_folder: str | Path,
     device: str = "auto",
     threads: int = 1,
 ) -> None:
     """Write `susceptibility.tif` (probability of a landslide, band k by the network of fold k) and `map.json`
-    into a run's folder.
+    of a run into `out_folder`.
 
     Cells whose largest window leaves the map or holds no data are NaN.
 
@@ -48,12 +49,12 @@ def map_susceptibility(
         )
         for fold, model in enumerate(models)
     ]
-    write_susceptibility(Path(run_folder), bands, cube, record["spec"]["network"]["name"], record["seed"])
-    write_map_record(Path(run_folder), time.perf_counter() - began, bands[0].shape, device_name(torch_device))
+    write_susceptibility(Path(out_folder), bands, cube, record["spec"]["network"]["name"], record["seed"])
+    write_map_record(Path(out_folder), time.perf_counter() - began, bands[0].shape, device_name(torch_device))
 
 
 def write_susceptibility(
-    run_folder: Path, bands: Sequence[np.ndarray], cube: Cube, network: str, seed: int
+    folder: Path, bands: Sequence[np.ndarray], cube: Cube, network: str, seed: int
 ) -> None:
     """Write one band (row, col) float32 for each fold as `susceptibility.tif`."""
     names = (
@@ -63,7 +64,7 @@ def write_susceptibility(
     )
     grid = Grid.from_record(cube.header["grid"])
     write_cog(
-        run_folder / "susceptibility.tif",
+        folder / "susceptibility.tif",
         np.stack(bands),
         grid,
         float("nan"),

@@ -1,5 +1,5 @@
-"""Where the files of areas and benchmarks come from: what is fetched, downloaded or taken over, and what is
-missing without a network."""
+"""Where the files of areas and sets of patches come from: what is fetched, downloaded or taken over, and
+what is missing without a network."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.errors import HeadscarpError
-from headscarp.plan.cards import ORIGINS, OUTLINE, Site
+from headscarp.plan.model import Site
+from headscarp.plan.paths import DOWNLOADS, SITES
+from headscarp.plan.read_sites import ORIGINS, OUTLINE
 from headscarp.sources.archive import read_table
 from headscarp.sources.datasets import Dataset, find_file, wanted_files
 from headscarp.sources.downloads import RemoteFile, describe_missing, missing_files
 from headscarp.vocabulary import require_known
 
-DOWNLOADS = "results/downloads"
-
 
 @dataclass(frozen=True)
 class AreaFile:
-    """One raw file of an area, or an archive of a benchmark: `spec` says where it comes from, by one key of
-    `cards.ORIGINS`."""
+    """One raw file of an area, or an archive of a set of patches: `spec` says where it comes from, by one key
+    of `read_sites.ORIGINS`."""
 
     site: Site
     name: str
@@ -38,12 +38,13 @@ class AreaFile:
     @property
     def is_made(self) -> bool:
         """Whether it is there, or what was unpacked from it."""
-        return Path(self.site.raw_folder if self.site.benchmark else self.path).exists()
+        return Path(self.site.raw_folder if self.site.patch_set else self.path).exists()
 
 
 @dataclass(frozen=True)
 class Origins:
-    """The raw files of all areas and benchmarks, and the registered data sets that they may be parts of."""
+    """The raw files of all areas and sets of patches, and the registered data sets that they may be parts
+    of."""
 
     sites: Mapping[str, Site]
     datasets: Mapping[str, Dataset]
@@ -57,11 +58,11 @@ class Origins:
             if site.raw == site.name
             for name, spec in site.origins.items()
         ]
-        return {file.path.removeprefix("results/sites/"): file for file in found}
+        return {file.path.removeprefix(f"{SITES}/"): file for file in found}
 
     def of_kind(self, *kinds: str) -> list[str]:
         """Files of areas that come from such places."""
-        return [raw for raw, file in self.files.items() if file.kind in kinds and not file.site.benchmark]
+        return [raw for raw, file in self.files.items() if file.kind in kinds and not file.site.patch_set]
 
     @cached_property
     def downloads(self) -> dict[str, dict[str, Any]]:
@@ -99,7 +100,7 @@ class Origins:
         return f"{DOWNLOADS}/{key}" if key else str(Path(file.spec["path"]).expanduser())
 
     def archives(self, site: str) -> dict[str, str]:
-        """The archives of a benchmark by name."""
+        """The archives of a set of patches by name."""
         return {file.name: self.origin(file) for file in self.files.values() if file.site.name == site}
 
     def outline(self, raw: str) -> str:

@@ -4,8 +4,8 @@ cards together."""
 from collections.abc import Iterable, Mapping
 
 from headscarp.errors import HeadscarpError
-from headscarp.plan.cards import Exhibit
 from headscarp.plan.plan import Plan
+from headscarp.plan.shown import Exhibit
 
 
 def named_exhibits(plan: Plan, taken: Iterable[str]) -> dict[str, Exhibit]:
@@ -51,7 +51,7 @@ def describe_targets(plan: Plan, exhibits: Mapping[str, Exhibit], together: Mapp
         }
         sections[f"Exhibits of {card.name}"] = lines
     sections["Pages of sites"] = {
-        file: plan.sites[site].title for name in plan.cards for site, file in plan.pages(name).items()
+        file: plan.sites[site].title for name in plan.cards for site, file in plan.maps.pages(name).items()
     }
     width = max(len(name) for lines in sections.values() for name in lines)
     blocks = [

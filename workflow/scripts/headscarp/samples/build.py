@@ -65,13 +65,13 @@ def build_samples(
     `published` (Gao et al. 2021 standardise the whole image). Where training windows are those of
     superpixels, samples.json tells their `stages` (see `SuperpixelSampler.balanced`).
 
-    The cube of a benchmark (its header has `patches`) is split by whole patches (see
+    The cube of a set of patches (its header has `patches`) is split by whole patches (see
     `patch_split.patch_split`), of which each is a bootstrap cell.
 
     Raises:
         HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, no possible
-            split, a split of kind patches for another site than a benchmark or the reverse, or but one class
-            in the training region of superpixels.
+            split, a split of kind patches for a site that is no set of patches or the reverse, or but one
+            class in the training region of superpixels.
     """
     require_known(protocol, SPLITTERS, "protocol")
     cube_folder, out_folder = Path(cube_folder), Path(out_folder)
@@ -143,7 +143,7 @@ def build_samples(
 
 
 def require_kind(spec: SamplingSpec, of_patches: bool, cube_folder: Path) -> None:
-    """A benchmark's sheet is split by patches, and nothing else is.
+    """A set's sheet is split by patches, and nothing else is.
 
     Raises:
         HeadscarpError: the kind of split does not suit the site.

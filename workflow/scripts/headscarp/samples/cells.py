@@ -160,9 +160,8 @@ def build_cells(
 
     Args:
         source: of the labels (see `labels_source`): {kind: inventory, inventory: polygons, truth: polygons,
-            area:
-            polygons}, the last two if there are any; {kind: points, points: table, label, x, y: columns}; or
-            {kind: layer, channel: name, above: value}.
+            area: polygons}, the last two if there are any; {kind: points, points: table, label, x, y:
+            columns}; or {kind: layer, channel: name, above: value}.
         groups: lists of channel names, together all that any experiment reads.
 
     Raises:

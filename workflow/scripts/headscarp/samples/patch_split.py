@@ -1,4 +1,4 @@
-"""Which patches of a benchmark's sheet train, validate and test, and the windows in them; a window lies in
+"""Which patches of a set's sheet train, validate and test, and the windows in them; a window lies in
 one patch."""
 
 import csv
@@ -34,8 +34,8 @@ from headscarp.vocabulary import require_known
 PATCHES_FILE = "patches.csv"
 CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 
-PUBLISHED_NOTE = "train, validation and test are the benchmark's own split"
-BY_REGION_NOTE = "the benchmark's own split is by region: no event or area is in two subsets, and it is kept"
+PUBLISHED_NOTE = "train, validation and test are the set's own split"
+BY_REGION_NOTE = "the set's own split is by region: no event or area is in two subsets, and it is kept"
 BY_NEIGHBOURHOOD_NOTE = (
     "patches were split by their places: neighbours stay together, and those near another subset are left out"
 )
@@ -76,9 +76,7 @@ def read_patches(path: str | Path) -> list[PlacedPatch]:
         with open(path, newline="", encoding="utf-8") as stream:
             return [read_line(line, f"{path}: split") for line in csv.DictReader(stream)]
     except FileNotFoundError:
-        raise HeadscarpError(
-            f"{path} does not exist; run the rule that makes the cube of the benchmark"
-        ) from None
+        raise HeadscarpError(f"{path} does not exist; run the rule that makes the cube of the set") from None
     except (KeyError, ValueError, TypeError) as error:
         raise HeadscarpError(
             f"{path} is damaged ({error}); delete it and run the rule that makes it again"
@@ -114,7 +112,7 @@ def patch_split(
 ) -> tuple[Split, str]:
     """Windows and regions of a sheet, and a note on how its patches were split.
 
-    `published`: the benchmark's own subsets. `blocked`: the same if they are by region, else those of
+    `published`: the set's own subsets. `blocked`: the same if they are by region, else those of
     `blocked_subsets`. Every window lies in one patch: training and validation windows are drawn from the grid
     of the patch (`spec.stride`), those of test tile the patch. The training windows of a `sampler`, if given,
     take the place of the former.
@@ -152,8 +150,8 @@ def patch_split(
     raise HeadscarpError(
         f"{protocol} split of {len(patches)} patches: {missing} has no patch with a landslide in its mask; "
         + (
-            "the benchmark published no masks of it, or they were not unpacked: add "
-            "them, or use the protocol blocked, which splits the patches that have masks"
+            "the set published no masks of it, or they were not unpacked: add them, "
+            "or use the protocol blocked, which splits the patches that have masks"
             if protocol == "published"
             else "make sampling.split.neighbourhood or sampling.split.buffer smaller, or take more patches"
         )

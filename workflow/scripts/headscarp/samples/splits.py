@@ -181,7 +181,7 @@ class SuperpixelSpec:
 
 @dataclass(frozen=True)
 class PatchSplit:
-    """Whole patches of a benchmark to train, validation and test; see `patch_split.blocked_subsets`.
+    """Whole patches of a set to train, validation and test; see `patch_split.blocked_subsets`.
 
     Where the places of patches are known, squares of `neighbourhood` x `neighbourhood` of them stay together,
     and `buffer` pixels on the ground between subsets are kept free.

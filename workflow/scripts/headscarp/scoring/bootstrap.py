@@ -149,7 +149,7 @@ def require_same_cells(runs: Sequence[ScoredCells]) -> None:
     if any(not np.array_equal(run.per_cell, runs[0].per_cell) for run in runs[1:]):
         raise HeadscarpError(
             "runs to compare were scored on different cells (the true classes of their cells differ); "
-            "delete their scores.json, cells.npz and classes.npz and score them again on the same samples"
+            "delete their scores.json and counts.npz and score them again on the same samples"
         )
 
 
@@ -188,12 +188,12 @@ def percentile_interval(values: np.ndarray, runs: Sequence[ScoredCells]) -> list
     return [float(bound) for bound in np.percentile(defined, PERCENTILES)]
 
 
-def read_cell_histograms(run_folder: str | Path) -> CellHistograms:
-    """Histograms and threshold of a scored run, from its cells.npz and scores.json.
+def read_cell_histograms(folder: str | Path) -> CellHistograms:
+    """Histograms and threshold of a scored map, from its counts.npz and scores.json.
 
     Raises:
         HeadscarpError: one of them is missing or damaged.
     """
-    threshold = read_json(Path(run_folder) / "scores.json")["threshold"]
-    arrays = read_arrays(Path(run_folder) / "cells.npz")
+    threshold = read_json(Path(folder) / "scores.json")["threshold"]
+    arrays = read_arrays(Path(folder) / "counts.npz")
     return CellHistograms(arrays["positive"], arrays["negative"], threshold)

@@ -35,8 +35,8 @@ def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) 
         unknown = np.unique(codes[codes >= count])
         if unknown.size:
             raise HeadscarpError(
-                f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which "
-                f"is no class: codes are 0 to {count - 1} ({', '.join(LAND_COVER_KEYS.values())}); "
+                f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which is "
+                f"no class: codes are 0 to {count - 1} ({', '.join(LAND_COVER_KEYS.values())}); "
                 "check the classes of the site's labels, make the samples and map the site again"
             )
     ids, index = np.unique(cell, return_inverse=True)
@@ -134,13 +134,16 @@ def absence_notes(confusion: np.ndarray) -> list[str]:
     )
 
 
-def read_cell_confusions(run_folder: str | Path) -> CellConfusions:
-    """Confusion matrices of a scored run of several classes, from its classes.npz.
+def read_cell_confusions(folder: str | Path) -> CellConfusions:
+    """Confusion matrices of a scored map of several classes, from its counts.npz.
 
     Raises:
         HeadscarpError: the run has none, or it is damaged.
     """
-    path = Path(run_folder) / "classes.npz"
+    path = Path(folder) / "counts.npz"
     if not path.exists():
-        raise HeadscarpError(f"{path} does not exist; score the run again, or take a run of several classes")
-    return CellConfusions(read_arrays(path)["confusion"])
+        raise HeadscarpError(f"{path} does not exist; score the run again")
+    counts = read_arrays(path)
+    if "confusion" not in counts:
+        raise HeadscarpError(f"{path} tells no classes apart; take a run of several classes")
+    return CellConfusions(counts["confusion"])

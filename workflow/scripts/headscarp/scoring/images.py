@@ -61,12 +61,12 @@ class ImageScores:
         return total
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What cells.npz keeps of the windows."""
+        """What counts.npz keeps of the windows."""
         return {"image_scores": self.scores, "image_pixels": self.pixels, "image_cell": self.cell}
 
     @classmethod
     def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> "ImageScores":
-        """The windows of a cells.npz that keeps them."""
+        """The windows of a counts.npz that keeps them."""
         return cls(*(stored[name] for name in ("image_scores", "image_pixels", "image_cell")))
 
 

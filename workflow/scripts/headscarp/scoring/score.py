@@ -1,5 +1,4 @@
-"""The score of one mapped scene: scores.json and cells.npz of a run, and classes.npz where it maps several
-classes."""
+"""The score of a run's map of one place: scores.json and counts.npz."""
 
 import time
 from collections.abc import Sequence
@@ -57,8 +56,8 @@ def score_run(
     Returns:
         scores: the record of scores.json; metrics are fractions, None where undefined. With test windows
             `metrics` and `intervals` hold those of `images.IMAGE_METRICS`, and `images` counts windows.
-        cells: `positive` and `negative` (cells, 256) int32 of the evaluated region, and what
-            `images.ImageScores` keeps of the test windows.
+        counts: `positive` and `negative` (cells, 256) int32 of the evaluated region by cell of the bootstrap,
+        and what `images.ImageScores` keeps of the test windows.
 
     Raises:
         HeadscarpError: shapes differ, nothing to score, or pixels to be scored have no probability.
@@ -80,7 +79,7 @@ def score_run(
         tuning = (regions == VALIDATION) & (label != UNMAPPED)
         validation = probability_in(probability, tuning, "validation"), label[tuning] == LANDSLIDE
         threshold, notes = tuned_threshold(*validation, "validation region has")
-    scores, cells = score_pixels(values, truth, blocks[scored], threshold, protocol, data, seed)
+    scores, counts = score_pixels(values, truth, blocks[scored], threshold, protocol, data, seed)
     if truth.any():
         objects, sizes = score_objects(probability >= threshold, label, instances, scored, pixel_area)
         images = image_scores(probability, label, scored, windows, threshold)
@@ -88,7 +87,7 @@ def score_run(
             metrics, bounds, scores["images"] = images_record(images, seed)
             scores["metrics"] |= metrics
             scores["intervals"] |= bounds
-            cells |= images.arrays()
+            counts |= images.arrays()
     else:
         notes.append("the evaluated region has no landslide: nothing to score")
         objects, sizes = None, []
@@ -99,7 +98,7 @@ def score_run(
         "size_recall": sizes,
         "notes": notes,
         "seconds": seconds,
-    }, cells
+    }, counts
 
 
 def score_classes(
@@ -152,7 +151,7 @@ def score_pixels(
     data: str,
     seed: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What every scores.json and cells.npz hold, from flat arrays of the scored pixels; all metrics are None
+    """What every scores.json and counts.npz hold, from flat arrays of the scored pixels; all metrics are None
     without landslides.
 
     Args:
@@ -214,16 +213,7 @@ def score_objects(
     return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected)
 
 
-def write_scores(
-    folder: str | Path,
-    scores: dict[str, Any],
-    cells: dict[str, np.ndarray],
-    confusions: np.ndarray | None = None,
-) -> None:
-    """Write scores.json, cells.npz and, of a run of several classes, classes.npz into the folder of a run,
-    each atomically."""
-    folder = Path(folder)
-    write_arrays(folder / "cells.npz", cells)
-    if confusions is not None:
-        write_arrays(folder / "classes.npz", {"confusion": confusions})
-    write_json(folder / "scores.json", scores)
+def write_scores(folder: str | Path, scores: dict[str, Any], counts: dict[str, np.ndarray]) -> None:
+    """Write scores.json and counts.npz into the folder of a map, each atomically."""
+    write_arrays(Path(folder) / "counts.npz", counts)
+    write_json(Path(folder) / "scores.json", scores)

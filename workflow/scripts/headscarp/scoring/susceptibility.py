@@ -1,4 +1,4 @@
-"""The score of susceptibility models on labelled cells: scores.json, cells.npz and predictions.npz of a
+"""The score of susceptibility models on labelled cells: scores.json, counts.npz and predictions.npz of a
 run."""
 
 import time
@@ -143,6 +143,6 @@ def write_cell_scores(
     histograms: dict[str, np.ndarray],
     predictions: dict[str, np.ndarray],
 ) -> None:
-    """Write scores.json, cells.npz and predictions.npz into the folder of a run, atomically."""
+    """Write scores.json, counts.npz and predictions.npz into the folder of a map, atomically."""
     write_arrays(Path(folder) / "predictions.npz", predictions)
     write_scores(folder, scores, histograms)

@@ -1,4 +1,4 @@
-"""The cube of a benchmark: patches that have no common grid, side by side on one sheet with nothing between
+"""The cube of a set of patches that have no common grid: side by side on one sheet with nothing between
 them."""
 
 import csv
@@ -22,7 +22,7 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.rasters import resolution_m as resolution_of
 from headscarp.site.labels import connected_labels
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels
-from headscarp.sources.patch_sets.registry import open_benchmark
+from headscarp.sources.patch_sets.registry import open_patch_set
 
 # the alignment of mapping (mapping.predict.ALIGNMENT), so that windows of mapping can hold one patch each
 GAP = 32
@@ -68,26 +68,26 @@ class Sheet:
         return GAP + down * self.pitch[0], GAP + right * self.pitch[1]
 
 
-def build_benchmark(record: Mapping[str, Any], raw_folder: str | Path, out_folder: str | Path) -> None:
-    """Write the cube of a benchmark that was unpacked into `raw_folder`.
+def build_patch_set(record: Mapping[str, Any], raw_folder: str | Path, out_folder: str | Path) -> None:
+    """Write the cube of a set of patches that was unpacked into `raw_folder`.
 
     Args:
-        record: the part `benchmark` of a card's site (see `sources.benchmarks.registry.open_benchmark`), with
+        record: the part `patch_set` of a card's site (see `sources.patch_sets.registry.open_patch_set`), with
             the site's `name` and `data`.
 
     Raises:
-        HeadscarpError: as `open_benchmark` and `build_sheet`.
+        HeadscarpError: as `open_patch_set` and `build_sheet`.
     """
-    benchmark = open_benchmark(
+    patch_set = open_patch_set(
         {key: value for key, value in record.items() if key not in ("name", "data")}, raw_folder
     )
     build_sheet(
-        benchmark.patches,
+        patch_set.patches,
         out_folder,
         record["name"],
         record["data"],
-        benchmark.channels,
-        benchmark.resolution_m,
+        patch_set.channels,
+        patch_set.resolution_m,
     )
 
 
@@ -119,13 +119,13 @@ def build_sheet(
     """
     patches, out = list(patches), Path(out_folder)
     if not patches:
-        raise HeadscarpError(f"site {name}: the benchmark has no patch; unpack its archive")
+        raise HeadscarpError(f"site {name}: the set has no patch; unpack its archive")
     first = patches[0].read().values
     sheet = Sheet(len(patches), *first.shape[2:])
     if first.shape[1] != len(channels):
         raise HeadscarpError(
             f"{patches[0].source} has {first.shape[1]} channels, "
-            f"the benchmark {len(channels)}; the file is another's"
+            f"the set {len(channels)}; the file is another's"
         )
     with ExitStack() as files:
         cube = files.enter_context(
@@ -227,8 +227,8 @@ def require_fit(patch: Patch, pixels: Pixels, shape: tuple[int, ...], first: Pat
     if pixels.values.shape != shape:
         raise HeadscarpError(
             f"{patch.source}: the patch '{patch.name}' has the shape {pixels.values.shape} "
-            f"(time, channel, row, col), the first, '{first.name}', {shape}; all patches of "
-            "a benchmark must be alike: remove the others or take them as a site of their own"
+            f"(time, channel, row, col), the first, '{first.name}', {shape}; all patches "
+            "of a set must be alike: remove the others or take them as a site of their own"
         )
     if pixels.label.shape != shape[2:]:
         raise HeadscarpError(

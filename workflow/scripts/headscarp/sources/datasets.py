@@ -20,7 +20,7 @@ from headscarp.sources.unpack import path_inside
 from headscarp.vocabulary import check_keys, nearest, require_known
 from headscarp.yaml_files import read_yaml
 
-KINDS = ("vectors", "raster", "benchmark")
+KINDS = ("vectors", "raster", "patch_set")
 ORIGINS = ("files", "zenodo", "huggingface")
 TEXTS = ("title", "licence", "citation")
 RECORD = "record.json"

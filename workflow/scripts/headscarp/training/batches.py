@@ -38,8 +38,7 @@ class Batches:
             channel of a training window, at every date; what says where a date was observed stays as it is.
         class_weights: of each class (class) float32, by which masks are multiplied.
         shuffled: the dates of each training window of a `NormalisedSeries` in a random order, drawn anew for
-            each;
-            validation keeps the true one.
+            each; validation keeps the true one.
     """
 
     def __init__(

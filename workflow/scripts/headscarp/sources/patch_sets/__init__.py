@@ -1,1 +1,1 @@
-"""Published benchmark sets of image patches, one readable file a format; `registry` names them all."""
+"""Published sets of image patches, one readable file a format; `registry` names them all."""

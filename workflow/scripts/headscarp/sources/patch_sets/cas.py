@@ -38,15 +38,15 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
     """
     areas: Mapping[str, list[str]] = record.get("areas", {})
     for split in areas:
-        require_known(split, SPLITS, "benchmark, areas:")
+        require_known(split, SPLITS, "patch_set, areas:")
     named = [area for split in areas.values() for area in split]
     if not named:
         raise HeadscarpError(
-            "benchmark, areas: the CAS dataset has no split of its "
+            "patch_set, areas: the CAS dataset has no split of its "
             "own; name the folders of train, validation and test"
         )
     if twice := [area for area in named if named.count(area) > 1]:
-        raise HeadscarpError(f"benchmark, areas: '{twice[0]}' is named twice; leave it in one subset")
+        raise HeadscarpError(f"patch_set, areas: '{twice[0]}' is named twice; leave it in one subset")
     images, masks, patches = record.get("images", "img"), record.get("masks", "mask"), []
     for split, folders in areas.items():
         for area in folders:

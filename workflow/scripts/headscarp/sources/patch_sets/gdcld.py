@@ -38,7 +38,7 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
     """
     given = record.get("subsets", {})
     for subset in given:
-        require_known(subset, SUBSETS, "benchmark, subsets:")
+        require_known(subset, SUBSETS, "patch_set, subsets:")
     images, masks, patches = record.get("images", "images"), record.get("masks", "masks"), []
     for split, name in (SUBSETS | given).items():
         patches += tiles_below(folder_below(folder, name), images, masks, split, "", folder)

@@ -49,9 +49,7 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
     """
     found = [path for up in ("", "*/", "*/*/") for path in sorted(folder.glob(f"{up}trainX.npy"))]
     if len(found) != 1:
-        what = (
-            "several trainX.npy; keep one" if found else "no trainX.npy; unpack the benchmark's archive there"
-        )
+        what = "several trainX.npy; keep one" if found else "no trainX.npy; unpack the set's archive there"
         raise HeadscarpError(f"{folder} has {what}")
     patches = []
     for split, subset in SUBSETS.items():

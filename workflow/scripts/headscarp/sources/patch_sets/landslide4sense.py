@@ -78,9 +78,7 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
         )
         require_images(masks, images, place)
         if not images:
-            raise HeadscarpError(
-                f"{place} holds no img/image_<number>.h5; unpack the benchmark's archive again"
-            )
+            raise HeadscarpError(f"{place} holds no img/image_<number>.h5; unpack the set's archive again")
         patches += [
             patch_of(split, subset, number, path, masks.get(number), folder)
             for number, path in images.items()

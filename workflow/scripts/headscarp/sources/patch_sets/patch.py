@@ -1,4 +1,4 @@
-"""What every benchmark is read to: patches, each with its subset, and the channels that all of them have."""
+"""What every set is read to: patches, each with its subset, and the channels that all of them have."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +38,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Patch:
-    """A patch of a benchmark; nothing of it is read before `read` is called.
+    """A patch of a set; nothing of it is read before `read` is called.
 
     `split`: train, validation or test, as published. `group`: the event or area it comes from, "" if unknown.
     `source`: its file, below the folder of the set. `read` raises a HeadscarpError that names the file if it
@@ -69,8 +69,7 @@ def folder_below(root: Path, name: str) -> Path:
         )
     listed = ", ".join(sorted(path.name for path in root.iterdir())[:8]) if root.is_dir() else ""
     raise HeadscarpError(
-        f"{root} has no folder '{name}' (it holds "
-        f"{listed or 'nothing'}); unpack the benchmark's archive there"
+        f"{root} has no folder '{name}' (it holds {listed or 'nothing'}); unpack the set's archive there"
     )
 
 

@@ -69,8 +69,8 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
     """
     for key in KEYS:
         if key not in record:
-            raise HeadscarpError(f"benchmark: the key '{key}' is missing; add it")
-    sensor = require_known(record["sensor"], SENSORS, "benchmark, sensor:")
+            raise HeadscarpError(f"patch_set: the key '{key}' is missing; add it")
+    sensor = require_known(record["sensor"], SENSORS, "patch_set, sensor:")
     files = {
         patch_name(path): path for path in sorted(folder.rglob(f"*_{sensor}_*.nc"), key=numbered_or_named)
     }

@@ -61,7 +61,7 @@ def tiles_below(root: Path, images: str, masks: str, split: str, group: str, fol
     if not patches:
         raise HeadscarpError(
             f"{root} holds no image ({', '.join(SUFFIXES)}) in a folder '{images}'; unpack the archive "
-            "there, or name the folders of images and masks in the site's benchmark (images:, masks:)"
+            "there, or name the folders of images and masks in the site's patch_set (images:, masks:)"
         )
     return patches
 

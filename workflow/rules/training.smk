@@ -1,4 +1,4 @@
-# Station run: hyper-parameters searched, one network trained. Needs torch and numpy, but no geospatial package.
+# Stage training: hyper-parameters searched, one network trained. Needs torch and numpy, but no geospatial package.
 
 
 rule search_hyperparameters:
@@ -14,9 +14,9 @@ rule search_hyperparameters:
         trials=SEARCH + "/trials.csv",
         best=SEARCH + "/best.json",
     log:
-        "results/logs/search_hyperparameters/{card}/{search}/{protocol}/{sampler}.log",
+        log_of("training", "search_hyperparameters", "{card}/{search}/{protocol}/{sampler}"),
     benchmark:
-        "results/benchmarks/search_hyperparameters/{card}/{search}/{protocol}/{sampler}.tsv"
+        timing_of("training", "search_hyperparameters", "{card}/{search}/{protocol}/{sampler}")
     conda:
         "../../envs/torch.yaml"
     threads: plan.threads
@@ -24,7 +24,7 @@ rule search_hyperparameters:
         gpu=get_gpus,
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.search_record(wildcards.card, wildcards.search, wildcards.sampler),
+        record=lambda wildcards: plan.runs.search_record(wildcards.card, wildcards.search, wildcards.sampler),
     message:
         "Searching hyper-parameters {wildcards.search} of {wildcards.card} ({wildcards.protocol}, {wildcards.sampler})"
     script:
@@ -33,35 +33,31 @@ rule search_hyperparameters:
 
 def get_start(wildcards):
     """Weights that a run starts from."""
-    run = plan.started_from(wildcards.card, wildcards.experiment, wildcards.protocol, wildcards.seed)
-    return [f"{run.folder}/model.safetensors"] if run else []
-
-
-def get_statistics(wildcards):
-    """Samples whose normalisation a run uses in place of those of its own."""
-    run = plan.started_from(wildcards.card, wildcards.experiment, wildcards.protocol, wildcards.seed)
-    if run is None or plan.cards[wildcards.card].experiments[wildcards.experiment].statistics == "own":
-        return []
-    return [f"results/sites/{run.site}/samples/{run.card}/{run.protocol}/samples.json"]
+    run = plan.runs.start(wildcards.card, wildcards.experiment, wildcards.protocol, wildcards.seed)
+    return [run.file("model.safetensors")] if run else []
 
 
 rule train_network:
     input:
         cube=CUBE,
         samples=SAMPLE,
-        best=lambda wildcards: plan.tuned_by(wildcards.card, wildcards.experiment, wildcards.protocol),
+        best=lambda wildcards: plan.runs.best_of_search(
+            wildcards.card, wildcards.experiment, wildcards.protocol
+        ),
         start=get_start,
-        statistics=get_statistics,
+        statistics=lambda wildcards: plan.runs.statistics(
+            wildcards.card, wildcards.experiment, wildcards.protocol, wildcards.seed
+        ),
     output:
         model=RUN + "/model.safetensors",
         history=RUN + "/history.csv",
         record=RUN + "/run.json",
     log:
-        RUN_LOG.format(rule="train_network"),
+        log_of("training", "train_network", RUN_KEYS),
     benchmark:
-        RUN_BENCHMARK.format(rule="train_network")
+        timing_of("training", "train_network", RUN_KEYS)
     wildcard_constraints:
-        experiment=either(plan.names_of_experiments(WINDOWS)),
+        experiment=either(plan.runs.names_of_experiments(WINDOWS)),
     conda:
         "../../envs/torch.yaml"
     threads: plan.threads
@@ -69,7 +65,7 @@ rule train_network:
         gpu=get_gpus,
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(
+        record=lambda wildcards: plan.runs.record(
             wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
         ),
     message:
@@ -87,11 +83,11 @@ rule train_susceptibility:
         history=RUN + "/history.csv",
         record=RUN + "/run.json",
     log:
-        RUN_LOG.format(rule="train_susceptibility"),
+        log_of("training", "train_susceptibility", RUN_KEYS),
     benchmark:
-        RUN_BENCHMARK.format(rule="train_susceptibility")
+        timing_of("training", "train_susceptibility", RUN_KEYS)
     wildcard_constraints:
-        experiment=either(plan.names_of_experiments(NEIGHBOURHOODS)),
+        experiment=either(plan.runs.names_of_experiments(NEIGHBOURHOODS)),
     conda:
         "../../envs/torch.yaml"
     threads: plan.threads
@@ -99,7 +95,7 @@ rule train_susceptibility:
         gpu=get_gpus,
         mem_mb=3000,
     params:
-        record=lambda wildcards: plan.run_record(
+        record=lambda wildcards: plan.runs.record(
             wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
         ),
     message:

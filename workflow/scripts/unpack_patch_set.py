@@ -1,5 +1,5 @@
-"""Rule unpack_benchmark: the archives of a benchmark, each in a folder of its name; folders and other files
-of a user are linked."""
+"""Rule unpack_patch_set: the archives of a set of patches, each in a folder of its name; folders and other
+files of a user are linked."""
 
 from collections.abc import Mapping
 from pathlib import Path

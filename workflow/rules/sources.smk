@@ -1,4 +1,4 @@
-# Station source: raw rasters and vectors of a study area, simulated or fetched.
+# Stage sources: raw rasters and vectors of a study area, simulated or fetched.
 # What fetches or links runs where Snakemake does: nodes of a cluster often have no way out.
 
 
@@ -11,9 +11,9 @@ for files in sorted({site.files for site in plan.sites.values() if site.twin}):
         output:
             [f"{SITE}/raw/{name}" for name in files],
         log:
-            "results/logs/simulate_twin/{site}.log",
+            log_of("sources", "simulate_twin", "{site}"),
         benchmark:
-            "results/benchmarks/simulate_twin/{site}.tsv"
+            timing_of("sources", "simulate_twin", "{site}")
         wildcard_constraints:
             site=either(site.name for site in plan.sites.values() if site.twin and site.files == files),
         conda:
@@ -32,7 +32,7 @@ rule fetch_file:
     output:
         SITE + "/raw/{name}",
     log:
-        "results/logs/fetch_file/{site}/{name}.log",
+        log_of("sources", "fetch_file", "{site}/{name}"),
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.source == "archive"),
     localrule: True
@@ -52,7 +52,7 @@ rule link_file:
     output:
         SITE + "/raw/{name}",
     log:
-        "results/logs/link_file/{site}/{name}.log",
+        log_of("sources", "link_file", "{site}/{name}"),
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.source == "local"),
     localrule: True
@@ -68,10 +68,10 @@ rule fetch_raster:
     input:
         outline=lambda wildcards: plan.origins.outline(wildcards.raw),
     output:
-        raster="results/sites/{raw}",
-        record="results/sites/{raw}.json",
+        raster=SITES + "/{raw}",
+        record=SITES + "/{raw}.json",
     log:
-        "results/logs/fetch_raster/{raw}.log",
+        log_of("sources", "fetch_raster", "{raw}"),
     wildcard_constraints:
         raw=either(plan.origins.of_kind("stac")),
     localrule: True
@@ -88,9 +88,9 @@ rule fetch_raster:
 
 rule download_file:
     output:
-        "results/downloads/{download}",
+        DOWNLOADS + "/{download}",
     log:
-        "results/logs/download_file/{download}.log",
+        log_of("sources", "download_file", "{download}"),
     wildcard_constraints:
         download=either(plan.origins.downloads),
     localrule: True
@@ -109,9 +109,9 @@ rule import_file:
     input:
         unpack(lambda wildcards: plan.origins.imported_from(wildcards.raw)),
     output:
-        "results/sites/{raw}",
+        SITES + "/{raw}",
     log:
-        "results/logs/import_file/{raw}.log",
+        log_of("sources", "import_file", "{raw}"),
     wildcard_constraints:
         raw=either(plan.origins.of_kind("dataset", "url", "path")),
     conda:
@@ -124,15 +124,15 @@ rule import_file:
         "../scripts/import_file.py"
 
 
-rule unpack_benchmark:
+rule unpack_patch_set:
     input:
         lambda wildcards: list(plan.origins.archives(wildcards.site).values()),
     output:
         directory(SITE + "/raw"),
     log:
-        "results/logs/unpack_benchmark/{site}.log",
+        log_of("sources", "unpack_patch_set", "{site}"),
     wildcard_constraints:
-        site=either(plan.benchmarks),
+        site=either(plan.patch_sets),
     conda:
         "../../envs/geo.yaml"
     params:
@@ -140,4 +140,4 @@ rule unpack_benchmark:
     message:
         "Unpacking the archives of {wildcards.site}"
     script:
-        "../scripts/unpack_benchmark.py"
+        "../scripts/unpack_patch_set.py"

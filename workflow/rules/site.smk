@@ -1,4 +1,23 @@
-# Station site, second half: all layers on one grid; station cube; station samples.
+# Stage site: terrain, all layers on one grid, and the cube that networks read.
+
+
+rule derive_terrain:
+    input:
+        dem=lambda wildcards: f"{plan.sites[wildcards.site].raw_folder}/{plan.sites[wildcards.site].dem}",
+    output:
+        directory(SITE + "/terrain"),
+    log:
+        log_of("site", "derive_terrain", "{site}"),
+    benchmark:
+        timing_of("site", "derive_terrain", "{site}")
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        over_windows=lambda wildcards: plan.sites[wildcards.site].windowed_terrain,
+    message:
+        "Deriving slope, aspect, curvature and wetness of {wildcards.site}"
+    script:
+        "../scripts/derive_terrain.py"
 
 
 def get_terrain(wildcards):
@@ -14,9 +33,9 @@ rule align_layers:
     output:
         directory(SITE + "/layers"),
     log:
-        "results/logs/align_layers/{site}.log",
+        log_of("site", "align_layers", "{site}"),
     benchmark:
-        "results/benchmarks/align_layers/{site}.tsv"
+        timing_of("site", "align_layers", "{site}")
     wildcard_constraints:
         site=either(
             site.name
@@ -40,9 +59,9 @@ rule summarise_patches:
     output:
         directory(SITE + "/layers"),
     log:
-        "results/logs/summarise_patches/{site}.log",
+        log_of("site", "summarise_patches", "{site}"),
     benchmark:
-        "results/benchmarks/summarise_patches/{site}.tsv"
+        timing_of("site", "summarise_patches", "{site}")
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.has_patches),
     conda:
@@ -61,9 +80,9 @@ rule unpack_series:
     output:
         directory(SITE + "/layers"),
     log:
-        "results/logs/unpack_series/{site}.log",
+        log_of("site", "unpack_series", "{site}"),
     benchmark:
-        "results/benchmarks/unpack_series/{site}.tsv"
+        timing_of("site", "unpack_series", "{site}")
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.has_series),
     conda:
@@ -82,11 +101,11 @@ rule stack_cube:
     output:
         CUBE,
     log:
-        "results/logs/stack_cube/{site}.log",
+        log_of("site", "stack_cube", "{site}"),
     benchmark:
-        "results/benchmarks/stack_cube/{site}.tsv"
+        timing_of("site", "stack_cube", "{site}")
     wildcard_constraints:
-        site=either(site.name for site in plan.sites.values() if not (site.scenes or site.benchmark)),
+        site=either(site.name for site in plan.sites.values() if not (site.scenes or site.patch_set)),
     conda:
         "../../envs/geo.yaml"
     message:
@@ -95,26 +114,26 @@ rule stack_cube:
         "../scripts/stack_cube.py"
 
 
-rule stack_benchmark:
+rule stack_patch_set:
     input:
         lambda wildcards: plan.sites[wildcards.site].raw_files,
     output:
         CUBE,
         PATCHES,
     log:
-        "results/logs/stack_benchmark/{site}.log",
+        log_of("site", "stack_patch_set", "{site}"),
     benchmark:
-        "results/benchmarks/stack_benchmark/{site}.tsv"
+        timing_of("site", "stack_patch_set", "{site}")
     wildcard_constraints:
-        site=either(plan.benchmarks),
+        site=either(plan.patch_sets),
     conda:
         "../../envs/geo.yaml"
     params:
-        record=lambda wildcards: plan.sites[wildcards.site].benchmark,
+        record=lambda wildcards: plan.sites[wildcards.site].patch_set,
     message:
         "Laying the patches of {wildcards.site} on one sheet"
     script:
-        "../scripts/stack_benchmark.py"
+        "../scripts/stack_patch_set.py"
 
 
 rule join_scenes:
@@ -125,9 +144,9 @@ rule join_scenes:
     output:
         CUBE,
     log:
-        "results/logs/join_scenes/{site}.log",
+        log_of("site", "join_scenes", "{site}"),
     benchmark:
-        "results/benchmarks/join_scenes/{site}.tsv"
+        timing_of("site", "join_scenes", "{site}")
     wildcard_constraints:
         site=either(site.name for site in plan.sites.values() if site.scenes),
     conda:
@@ -139,47 +158,3 @@ rule join_scenes:
         "Joining the scenes of {wildcards.site}"
     script:
         "../scripts/join_scenes.py"
-
-
-rule sample_windows:
-    input:
-        CUBE,
-        lambda wildcards: PATCHES.format(site=wildcards.site) if wildcards.site in plan.benchmarks else [],
-    output:
-        SAMPLE,
-    log:
-        "results/logs/sample_windows/{site}/{card}/{protocol}.log",
-    benchmark:
-        "results/benchmarks/sample_windows/{site}/{card}/{protocol}.tsv"
-    conda:
-        "../../envs/geo.yaml"
-    params:
-        record=lambda wildcards: plan.sampling(wildcards.card, wildcards.site),
-        groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=False, site=wildcards.site),
-        seed=lambda wildcards: plan.sites[wildcards.site].seed,
-    message:
-        "Choosing {wildcards.protocol} windows of {wildcards.site} for {wildcards.card}"
-    script:
-        "../scripts/sample_windows.py"
-
-
-rule sample_cells:
-    input:
-        unpack(lambda wildcards: plan.cell_sources(wildcards.site, wildcards.protocol)),
-        cube=CUBE,
-    output:
-        CELL,
-    log:
-        "results/logs/sample_cells/{site}/{card}/{protocol}.log",
-    benchmark:
-        "results/benchmarks/sample_cells/{site}/{card}/{protocol}.tsv"
-    conda:
-        "../../envs/geo.yaml"
-    params:
-        record=lambda wildcards: plan.cards[wildcards.card].cells[wildcards.site],
-        groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=True, site=wildcards.site),
-        seed=lambda wildcards: plan.sites[wildcards.site].seed,
-    message:
-        "Choosing {wildcards.protocol} cells of {wildcards.site} for {wildcards.card}"
-    script:
-        "../scripts/sample_cells.py"

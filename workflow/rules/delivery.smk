@@ -1,0 +1,142 @@
+# Stage delivery: maps as their users take them, the pages of sites, and the results as a whole: how they came about, and a folder to deposit.
+
+
+rule deliver_map:
+    input:
+        probability=PLACE + "/probability.tif",
+        run=RUN + "/run.json",
+        scores=HOME + "/scores.json",
+        layers=LAYERS_OF_PLACE,
+    output:
+        below(PLACE, DELIVERED_FILES),
+    log:
+        log_of("delivery", "deliver_map", PLACE_KEYS),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        collection=COLLECTION_OF_PLACE,
+        record=lambda wildcards: plan.maps.item_record(get_run(wildcards), wildcards.place),
+    message:
+        "Outlining the landslides of {wildcards.place} by {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol})"
+    script:
+        "../scripts/deliver_map.py"
+
+
+rule summarise_site:
+    input:
+        layers=SITE + "/layers",
+        maps=lambda wildcards: [f"{folder}/item.json" for folder in plan.maps.delivered(wildcards.site)],
+    output:
+        page=report(
+            SUMMARY,
+            caption="../report/site.rst",
+            category="99 Study areas",
+            labels=lambda wildcards: {"Site": plan.sites[wildcards.site].title},
+        ),
+        collection=COLLECTION,
+    log:
+        log_of("delivery", "summarise_site", "{site}"),
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.maps.page_record(wildcards.site),
+    message:
+        "Writing the summary page of {wildcards.site}"
+    script:
+        "../scripts/summarise_site.py"
+
+
+rule draw_map_page:
+    input:
+        layers=SITE + "/layers",
+        maps=lambda wildcards: [
+            f"{folder}/{name}"
+            for folder in plan.maps.delivered(wildcards.site)
+            for name in ("probability.tif", "landslides.gpkg")
+        ],
+        module=str(LIBRARY / "headscarp" / "delivery" / "map_page.py"),
+    output:
+        page=MAP_PAGE,
+        tiles=directory(MAP_TILES),
+    log:
+        log_of("delivery", "draw_map_page", "{site}"),
+    benchmark:
+        timing_of("delivery", "draw_map_page", "{site}")
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.maps.page_record(wildcards.site),
+    message:
+        "Drawing the interactive map of {wildcards.site}"
+    script:
+        "../scripts/draw_map_page.py"
+
+
+rule record_provenance:
+    input:
+        plan.all_targets,
+    output:
+        "results/provenance.json",
+    log:
+        log_of("delivery", "record_provenance"),
+    conda:
+        "../../envs/report.yaml"
+    params:
+        plan=lambda wildcards: plan.provenance.record,
+        config=lambda wildcards: config,
+        root=workflow.basedir,
+    message:
+        "Recording how all results came about"
+    script:
+        "../scripts/record_provenance.py"
+
+
+rule describe_provenance:
+    input:
+        record="results/provenance.json",
+        module=str(LIBRARY / "headscarp" / "delivery" / "provenance_page.py"),
+    output:
+        page=report(
+            "results/provenance.html",
+            caption="../report/provenance.rst",
+            category=TOGETHER,
+            subcategory="Provenance",
+            labels={"Exhibit": "How these results came about"},
+        ),
+    log:
+        log_of("delivery", "describe_provenance"),
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "Describing how all results came about"
+    script:
+        "../scripts/describe_provenance.py"
+
+
+rule build_crate:
+    input:
+        "results/provenance.json",
+    output:
+        directory("results/crate"),
+    log:
+        log_of("delivery", "build_crate"),
+    conda:
+        "../../envs/report.yaml"
+    params:
+        root=workflow.basedir,
+    message:
+        "Packing an RO-Crate of the results"
+    script:
+        "../scripts/build_crate.py"
+
+
+rule provenance:
+    """Code, packages, times and checksums of all results (results/provenance.json)."""
+    input:
+        "results/provenance.json",
+
+
+rule crate:
+    """An RO-Crate of the results, a folder to deposit (results/crate)."""
+    input:
+        "results/crate",

@@ -1,0 +1,222 @@
+# Stage mapping: what a run makes of a place, its own site (home) or another: landslide probability and classes, susceptibility, inventories, changes.
+
+
+rule map_scene:
+    input:
+        cube=CUBE_OF_PLACE,
+        samples=SAMPLE,
+        model=rules.train_network.output.model,
+        record=rules.train_network.output.record,
+    output:
+        probability=PLACE + "/probability.tif",
+        classes=PLACE + "/classes.tif",
+        record=PLACE + "/map.json",
+    log:
+        log_of("mapping", "map_scene", PLACE_KEYS),
+    benchmark:
+        timing_of("mapping", "map_scene", PLACE_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(WINDOWS)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        gpu=get_gpus,
+        mem_mb=3000,
+    params:
+        mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
+    message:
+        "Mapping {wildcards.place} with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/map_scene.py"
+
+
+rule map_forest:
+    input:
+        cube=CUBE,
+        samples=SAMPLE,
+    output:
+        probability=HOME + "/probability.tif",
+        classes=HOME + "/classes.tif",
+        record=HOME + "/map.json",
+        run=RUN + "/run.json",
+    log:
+        log_of("mapping", "map_forest", RUN_KEYS),
+    benchmark:
+        timing_of("mapping", "map_forest", RUN_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(FOREST)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        mem_mb=3000,
+    params:
+        record=lambda wildcards: plan.runs.record(
+            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+        ),
+    message:
+        "Growing {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/map_forest.py"
+
+
+# The map of a collage is one; that of a scene of it is cut out and not made anew.
+ruleorder: cut_map > map_scene
+
+
+rule cut_map:
+    input:
+        maps=[HOME + "/probability.tif", HOME + "/classes.tif"],
+        cube=SITE + "/cube/cube.json",
+    output:
+        PLACE + "/probability.tif",
+        PLACE + "/classes.tif",
+    log:
+        log_of("mapping", "cut_map", PLACE_KEYS),
+    wildcard_constraints:
+        site="|".join(
+            f"{re.escape(site.name)}(?=/.+/({either(site.scenes)})/)"
+            for site in plan.sites.values()
+            if site.scenes
+        )
+        or "(?!)",
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Cutting {wildcards.place} out of the map of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
+    script:
+        "../scripts/cut_map.py"
+
+
+rule make_inventory:
+    input:
+        probability=PLACE + "/probability.tif",
+        scores=HOME + "/scores.json",
+        layers=LAYERS_OF_PLACE,
+        masks=lambda wildcards: [
+            f"{plan.sites[wildcards.place].raw_folder}/{mask['file']}"
+            for mask in plan.cards[wildcards.card].inventory.get("masks", {}).values()
+        ],
+    output:
+        polygons=PLACE + "/inventory.gpkg",
+        record=PLACE + "/inventory.json",
+    log:
+        log_of("mapping", "make_inventory", PLACE_KEYS),
+    benchmark:
+        timing_of("mapping", "make_inventory", PLACE_KEYS)
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        masks=lambda wildcards: plan.cards[wildcards.card].inventory.get("masks", {}),
+        minimum_area_m2=lambda wildcards: plan.cards[wildcards.card].inventory["minimum_area_m2"],
+    message:
+        "Making the landslide inventory of {wildcards.place} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
+    script:
+        "../scripts/make_inventory.py"
+
+
+rule compare_dates:
+    input:
+        classes=lambda wildcards: plan.runs.dated_maps(get_run(wildcards)),
+        truth=lambda wildcards: plan.runs.dated_truth(wildcards.card),
+    output:
+        polygons=f"{RUN}/{CHANGE}landslides.gpkg",
+        record=f"{RUN}/{CHANGE}change.json",
+    log:
+        log_of("mapping", "compare_dates", RUN_KEYS),
+    benchmark:
+        timing_of("mapping", "compare_dates", RUN_KEYS)
+    wildcard_constraints:
+        card=either(name for name, card in plan.cards.items() if card.change),
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        dates=lambda wildcards: [one["date"] for one in plan.cards[wildcards.card].change["dates"]],
+        change=lambda wildcards: plan.cards[wildcards.card].change.get("options", {}),
+    message:
+        "Comparing the dates mapped by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/compare_dates.py"
+
+
+rule map_susceptibility:
+    input:
+        cube=CUBE,
+        samples=CELL,
+        model=rules.train_susceptibility.output.model,
+        record=rules.train_susceptibility.output.record,
+    output:
+        susceptibility=HOME + "/susceptibility.tif",
+        record=HOME + "/map.json",
+    log:
+        log_of("mapping", "map_susceptibility", RUN_KEYS),
+    benchmark:
+        timing_of("mapping", "map_susceptibility", RUN_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(NEIGHBOURHOODS)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        gpu=get_gpus,
+        mem_mb=3000,
+    message:
+        "Mapping susceptibility of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/map_susceptibility.py"
+
+
+rule fit_cell_model:
+    input:
+        cube=CUBE,
+        samples=CELL,
+    output:
+        susceptibility=HOME + "/susceptibility.tif",
+        record=HOME + "/map.json",
+        run=RUN + "/run.json",
+    log:
+        log_of("mapping", "fit_cell_model", RUN_KEYS),
+    benchmark:
+        timing_of("mapping", "fit_cell_model", RUN_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(CELLS)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        mem_mb=3000,
+    params:
+        record=lambda wildcards: plan.runs.record(
+            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+        ),
+    message:
+        "Fitting {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/fit_cell_model.py"
+
+
+rule explain_run:
+    input:
+        cube=CUBE,
+        samples=SAMPLE,
+        model=rules.train_network.output.model,
+        record=rules.train_network.output.record,
+    output:
+        RUN + "/gradcam.npz",
+    log:
+        log_of("mapping", "explain_run", RUN_KEYS),
+    benchmark:
+        timing_of("mapping", "explain_run", RUN_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(WINDOWS)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        gpu=get_gpus,
+        mem_mb=3000,
+    message:
+        "Explaining {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/explain_run.py"

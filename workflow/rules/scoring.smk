@@ -1,0 +1,59 @@
+# Stage scoring: how well a run's map of a place is, on the evaluated region of its own site or on all of another place.
+
+
+def get_classes(wildcards):
+    """The map of classes of a run that tells several apart."""
+    several = plan.runs.experiment(wildcards.card, wildcards.experiment).classes > 1
+    return get_run(wildcards).file("classes.tif", wildcards.place) if several else []
+
+
+def get_home_scores(wildcards):
+    """The scores of a run on its own site, whose threshold holds at other places."""
+    return [] if wildcards.place == wildcards.site else get_run(wildcards).file("scores.json")
+
+
+rule score_run:
+    input:
+        cube=CUBE_OF_PLACE,
+        samples=SAMPLE,
+        probability=PLACE + "/probability.tif",
+        classes=get_classes,
+        home=get_home_scores,
+    output:
+        scores=PLACE + "/scores.json",
+        counts=PLACE + "/counts.npz",
+    log:
+        log_of("scoring", "score_run", PLACE_KEYS),
+    benchmark:
+        timing_of("scoring", "score_run", PLACE_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(WINDOWS, FOREST)),
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Scoring {wildcards.experiment} trained on {wildcards.site} at {wildcards.place} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/score_run.py"
+
+
+rule score_susceptibility:
+    input:
+        cube=CUBE,
+        samples=CELL,
+        susceptibility=HOME + "/susceptibility.tif",
+    output:
+        scores=HOME + "/scores.json",
+        counts=HOME + "/counts.npz",
+        predictions=HOME + "/predictions.npz",
+    log:
+        log_of("scoring", "score_susceptibility", RUN_KEYS),
+    benchmark:
+        timing_of("scoring", "score_susceptibility", RUN_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(NEIGHBOURHOODS, CELLS)),
+    conda:
+        "../../envs/geo.yaml"
+    message:
+        "Scoring {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/score_susceptibility.py"

@@ -1,0 +1,166 @@
+"""Relations that a schema cannot tell: names in cards exist, no two cards make the same file, and claims
+name runs that their sites can have."""
+
+from headscarp.codes import LAND_COVER
+from headscarp.errors import HeadscarpError
+from headscarp.exhibits.needs import FIGURES, TABLES
+from headscarp.plan.model import Card
+from headscarp.plan.shown import Claim, ClaimTest, Exhibit
+from headscarp.scoring.claims import printed_effect
+from headscarp.vocabulary import require_known
+
+# Metrics that a claim may be about, of runs that map landslides and of runs of several classes: more of each
+# is better.
+PIXEL_METRICS = (
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "kappa",
+    "iou",
+    "miou",
+    "mcc",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "average_precision",
+    "auc",
+)
+CLASS_METRICS = (
+    "mean_recall",
+    "mean_f1",
+    "g_mean",
+    "oa",
+    "kappa",
+    "dp",
+    "qp",
+    *(
+        f"{name.replace(' ', '_')}_{metric}"
+        for name in LAND_COVER
+        for metric in ("precision", "recall", "f1", "iou")
+    ),
+)
+
+
+def check_card(card: Card) -> None:
+    """Raise a `HeadscarpError` where a card names a site, an experiment or a search that it has not."""
+    place = f"card {card.name}"
+    for key, experiment in card.experiments.items():
+        if experiment.tuned_by:
+            require_known(experiment.tuned_by, card.searches, f"{place}, experiment {key}: search")
+    for key, one in card.cells.items():
+        require_known(key, card.sites, f"{place}, cells: site")
+        if "inventory" in one and not card.inventory:
+            raise HeadscarpError(
+                f"{place}, cells, {key}: labels from an inventory need the card's `inventory` section; add it"
+            )
+    applied = [(card.inventory, "inventory")] if card.inventory else []
+    for one, section in [*applied, *((one, "apply") for one in card.apply)]:
+        require_known(one["experiment"], card.experiments, f"{place}, {section}: experiment")
+        for key in ("site", "target"):
+            require_known(one[key], card.sites, f"{place}, {section}: {key}")
+    for key in card.polygons:
+        require_known(key, card.experiments, f"{place}, polygons: experiment")
+    check_starts(card)
+    for one in card.change.get("dates", []):
+        require_known(one["site"], card.sites, f"{place}, change, dates: site")
+    for exhibit in card.exhibits.values():
+        check_exhibit(card, exhibit)
+
+
+def check_starts(card: Card) -> None:
+    """The runs that experiments start from exist."""
+    for key, experiment in card.experiments.items():
+        place = f"card {card.name}, experiment {key}"
+        if experiment.start:
+            require_known(experiment.start["site"], card.sites, f"{place}, start: site")
+            require_known(experiment.start["experiment"], card.experiments, f"{place}, start: experiment")
+        elif experiment.statistics == "start":
+            raise HeadscarpError(
+                f"{place}: statistics of a start need one; name it as `start: {{site, experiment}}`"
+            )
+
+
+def check_exhibit(card: Card, exhibit: Exhibit) -> None:
+    """Raise a `HeadscarpError` where an exhibit is of an unknown kind, or names what the card has not."""
+    place = f"card {card.name}, exhibit {exhibit.name}"
+    require_known(exhibit.kind, TABLES | FIGURES, f"{place}: kind")
+    for site in exhibit.sites:
+        require_known(site, card.sites, f"{place}: site")
+    for row in exhibit.rows:
+        require_known(row, card.experiments, f"{place}: experiment")
+    for search in exhibit.searches:
+        require_known(search, card.searches, f"{place}: search")
+    if exhibit.target is not None:
+        require_known(exhibit.target, card.sites, f"{place}: target")
+    elif exhibit.needs.elsewhere or exhibit.options.get("elsewhere"):
+        raise HeadscarpError(
+            f"{place}: {exhibit.kind} shows what runs made of another site; name that site as `target`"
+        )
+
+
+def require_exhibit(card: Card, name: str) -> Exhibit:
+    return card.exhibits[require_known(name, card.exhibits, f"card {card.name}: exhibit")]
+
+
+def refuse_shared_sites(cards: dict[str, Card]) -> None:
+    """Two cards may not define a site of the same name: their files would overwrite each other."""
+    owner: dict[str, str] = {}
+    for card in cards.values():
+        for site in (name for name, site in card.sites.items() if site.card == card.name):
+            if site in owner:
+                raise HeadscarpError(
+                    f"site '{site}' is defined by the cards {owner[site]} and {card.name}; rename one "
+                    f"or borrow it: {{of: {owner[site]}}}"
+                )
+            owner[site] = card.name
+
+
+def refuse_shared_experiments(cards: dict[str, Card]) -> None:
+    """Experiments of one name must be run by one method, or two rules would make the same file."""
+    method: dict[str, tuple[str, str]] = {}
+    for card in cards.values():
+        for name, experiment in card.experiments.items():
+            known, owner = method.setdefault(name, (experiment.method, card.name))
+            if known != experiment.method:
+                raise HeadscarpError(
+                    f"experiment '{name}' is a model of {known} in card {owner} and of "
+                    f"{experiment.method} in {card.name}; rename one"
+                )
+
+
+def of_classes(card: Card, test: ClaimTest) -> bool:
+    """Whether the runs of a test tell several classes apart."""
+    return card.experiments[test.first].classes > 1
+
+
+def check_claims(cards: dict[str, Card]) -> None:
+    """Every name in every claim must exist, in the card that makes the claim or in the one whose runs test
+    it."""
+    for card in cards.values():
+        for claim in card.claims.values():
+            for test in claim.tests:
+                check_claim(claim, test, cards)
+
+
+def check_claim(claim: Claim, test: ClaimTest, cards: dict[str, Card]) -> None:
+    """Raise a `HeadscarpError` where a test of a claim names what does not exist, or runs that its site
+    cannot have."""
+    place = f"card {claim.card}, claim {claim.name}"
+    card = cards[require_known(test.card, cards, f"{place}: card")]
+    for site in filter(None, (test.site, test.target)):
+        require_known(site, card.sites, f"{place}: site of card {card.name}")
+    for row in (test.first, test.second):
+        require_known(row, card.experiments, f"{place}: experiment of card {card.name}")
+        if card.experiments[row].reads_cells != (test.site in card.cells):
+            kind = "cells" if test.site in card.cells else "windows of pixels"
+            raise HeadscarpError(
+                f"{place}: site '{test.site}' is sampled as {kind}, on which '{row}' does not run; name "
+                f"another site or row"
+            )
+    metrics = CLASS_METRICS if of_classes(card, test) else PIXEL_METRICS
+    require_known(claim.metric, metrics, f"{place}: metric")
+    if test.published:
+        published = cards[claim.card].published
+        table = published[require_known(test.published["table"], published, f"{place}, published: table")]
+        printed_effect(table, test.published["rows"], test.published["metric"], f"{place}, published")

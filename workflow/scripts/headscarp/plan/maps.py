@@ -1,0 +1,112 @@
+"""What the rules ask of maps: which are delivered, and what the pages of sites say of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from headscarp.plan.model import Run
+from headscarp.plan.paths import MAP_PAGE, SUMMARY
+from headscarp.plan.selection import Selection
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The delivered maps of all cards."""
+
+    of: Selection
+
+    def of_home(self, card: str) -> list[Run]:
+        """Runs of the first seed whose maps of their own sites a card delivers."""
+        chosen = self.of.cards[card]
+        left_out = self.of.scenes_of_collages | chosen.targets
+        return [
+            Run(card=card, site=site, experiment=experiment, protocol=protocol, seed=chosen.seeds[0])
+            for experiment in chosen.polygons
+            for site in chosen.sites
+            if site not in left_out and not self.of.is_cell_site(site)
+            for protocol in chosen.protocols
+        ]
+
+    def applied(self, card: str) -> list[tuple[Run, str]]:
+        """Runs of the first seed whose maps of another site a card delivers, with that site."""
+        chosen = self.of.cards[card]
+        seed = chosen.seeds[0]
+        found = []
+        for one in chosen.apply:
+            for protocol in chosen.protocols:
+                site, experiment = one["site"], one["experiment"]
+                run = Run(card=card, site=site, experiment=experiment, protocol=protocol, seed=seed)
+                found.append((run, one["target"]))
+        return found
+
+    def places(self, run: Run) -> list[str]:
+        """The places on Earth of a run's own site: itself, or the scenes of a collage."""
+        return list(self.of.sites[run.site].scenes) or [run.site]
+
+    def of_card(self, card: str) -> dict[str, str]:
+        """Folders of the maps that a card delivers, each with the place that is mapped."""
+        home = {run.folder_of(place): place for run in self.of_home(card) for place in self.places(run)}
+        return home | {run.folder_of(target): target for run, target in self.applied(card)}
+
+    def delivered(self, site: str) -> list[str]:
+        """Folders of the maps of a site that the card delivers which describes it."""
+        return [folder for folder, place in self.of_card(self.of.sites[site].card).items() if place == site]
+
+    def pages(self, card: str) -> dict[str, str]:
+        """The page of each site that a card describes and delivers maps of."""
+        sites = [place for place in self.of_card(card).values() if self.of.sites[place].card == card]
+        return {site: SUMMARY.format(site=site) for site in sites}
+
+    def targets(self, card: str) -> list[str]:
+        """Files that bring forth all maps that a card delivers, with the pages of their sites."""
+        polygons = [f"{folder}/landslides.gpkg" for folder in self.of_card(card)]
+        pages = self.pages(card)
+        return [*polygons, *pages.values(), *(MAP_PAGE.format(site=site) for site in pages)]
+
+    def item_record(self, run: Run, place: str) -> dict[str, Any]:
+        """What the STAC item of a map tells of the run and of the mapped place."""
+        card = self.of.cards[run.card]
+        return {
+            "card": card.name,
+            "citation": card.citation,
+            "site": place,
+            "site_title": self.of.sites[place].title,
+            "experiment": run.experiment,
+            "label": card.experiments[run.experiment].label,
+            "protocol": run.protocol,
+            "seed": int(run.seed),
+            "scale": self.of.scale,
+        }
+
+    def page_record(self, name: str) -> dict[str, Any]:
+        """All that `delivery.area_page.build_page` takes."""
+        site = self.of.sites[name]
+        card = self.of.cards[site.card]
+        home = [(run, {}) for run in self.of_home(card.name) if name in self.places(run)]
+        applied = [
+            (run, {"trained_on": self.of.sites[run.site].title})
+            for run, target in self.applied(card.name)
+            if target == name
+        ]
+        return {
+            "name": name,
+            "title": site.title,
+            "data": site.data,
+            "folder": site.folder,
+            "raw": site.raw_folder,
+            "card": card.name,
+            "citation": card.citation,
+            "scale": self.of.scale,
+            "composite": site.composite,
+            "runs": [self._run_record(run, name) | origin for run, origin in [*home, *applied]],
+        }
+
+    def _run_record(self, run: Run, place: str) -> dict[str, Any]:
+        return {
+            "label": self.of.cards[run.card].experiments[run.experiment].label,
+            "experiment": run.experiment,
+            "protocol": run.protocol,
+            "seed": run.seed,
+            "folder": run.folder,
+            "home": run.home,
+            "maps": run.folder_of(place),
+        }

@@ -1,0 +1,123 @@
+"""Cards read and resolved at one scale."""
+
+import csv
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from headscarp.errors import HeadscarpError
+from headscarp.plan.checks import check_card
+from headscarp.plan.model import METHODS, Card
+from headscarp.plan.read_experiments import resolve_experiment, resolve_search
+from headscarp.plan.read_shown import resolve_claim, resolve_exhibit, rows_at
+from headscarp.plan.read_sites import sites_of_card
+from headscarp.plan.schema import check
+from headscarp.vocabulary import require_known
+from headscarp.yaml_files import merge, read_yaml
+
+
+def read_cards(folders: Iterable[Path], schema: Path) -> dict[str, dict[str, Any]]:
+    """All cards of some folders by name."""
+    records: dict[str, dict[str, Any]] = {}
+    places: dict[str, Path] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
+        record = check(read_yaml(path), schema, str(path.name))
+        name = record["name"]
+        if name in records:
+            raise HeadscarpError(
+                f"two cards are called '{name}': {places[name].name} and {path.name}; rename one"
+            )
+        records[name], places[name] = record, path
+    return records
+
+
+def known_networks(folder: Path) -> set[str]:
+    """Names registered in the networks' sources, read without importing torch."""
+    found = set(METHODS)
+    for path in folder.glob("*.py"):
+        found.update(
+            re.findall(
+                r"^@register\(\s*[\"']([^\"']+)[\"']", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+            )
+        )
+    return found
+
+
+def resolve_card(
+    record: dict[str, Any],
+    config: dict[str, Any],
+    workflow: Path,
+    networks: set[str],
+    records: dict[str, dict[str, Any]],
+) -> Card:
+    """One card at the chosen scale, every name in it checked; `records` are those of all cards."""
+    name, inputs = record["name"], record["inputs"]
+    place = f"card {name}"
+    scale = record["scales"][require_known(config["scale"], record["scales"], "config.yaml: scale")]
+    training = merge(record["training"], scale.get("training", {}))
+    sites = sites_of_card(record, records, config["scale"])
+    protocols = tuple(
+        protocol for protocol in record["protocols"] if protocol in config["protocols"]
+    ) or tuple(record["protocols"])
+    classes = len(record.get("classes", [1]))
+    experiments = {
+        key: resolve_experiment(place, key, one, inputs, sites, training, networks, classes)
+        for key, one in merge(record["experiments"], scale.get("experiments", {})).items()
+    }
+    searches = {
+        key: resolve_search(name, key, one, inputs, scale["width"], sites, networks, classes)
+        for key, one in merge(record.get("searches", {}), scale.get("searches", {})).items()
+    }
+    exhibits = {
+        key: resolve_exhibit(name, key, rows_at(scale, one, place, experiments), protocols)
+        for key, one in record["exhibits"].items()
+    }
+    card = Card(
+        name=name,
+        title=record["title"],
+        citation=record["citation"],
+        sites=sites,
+        experiments=experiments,
+        searches=searches,
+        exhibits=exhibits,
+        claims={key: resolve_claim(name, key, claim) for key, claim in record.get("claims", {}).items()},
+        protocols=protocols,
+        seeds=tuple(config.get("seeds", scale["seeds"])),
+        width=scale["width"],
+        size=scale["size"],
+        sampling=merge(record.get("sampling", {}), scale.get("sampling", {})),
+        cells={key: merge(one, scale.get("cells", {})) for key, one in record.get("cells", {}).items()},
+        inventory=record.get("inventory", {}),
+        change=record.get("change", {}),
+        mapping=merge(record.get("mapping", {}), scale.get("mapping", {})),
+        polygons=tuple(record.get("polygons", [])),
+        apply=tuple(record.get("apply", [])),
+        published=read_published(workflow / "cards" / record["published"]) if "published" in record else {},
+        archive=workflow / "cards" / record["archive"] if "archive" in record else None,
+    )
+    check_card(card)
+    return card
+
+
+def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Published values by exhibit: {exhibit: [{row, metric, value, unit}]}, text where the paper prints text;
+    an own row has none."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    with open(path, encoding="utf-8", newline="") as stream:
+        for line in csv.DictReader(stream):
+            record = {
+                "row": line["row"],
+                "metric": line["metric"],
+                "value": number_or_text(line["value"]),
+                "unit": line["unit"],
+            }
+            tables.setdefault(line["table"], []).append(record)
+    return tables
+
+
+def number_or_text(printed: str) -> float | str:
+    try:
+        return float(printed)
+    except ValueError:
+        return printed

@@ -1,0 +1,74 @@
+"""What the rules ask of runs: their names, their resolved specifications, and what they start from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from headscarp.plan.model import Experiment, Run
+from headscarp.plan.read_experiments import dates_read
+from headscarp.plan.selection import Selection
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The experiments and searches of all cards."""
+
+    of: Selection
+
+    def names_of_experiments(self, *methods: str) -> list[str]:
+        """Experiments of all cards that are run by one of `methods` (by any where none is named)."""
+        experiments = [one for card in self.of.cards.values() for one in card.experiments.values()]
+        return sorted({one.name for one in experiments if one.method in methods or not methods})
+
+    def names_of_searches(self) -> list[str]:
+        return sorted({name for card in self.of.cards.values() for name in card.searches})
+
+    def experiment(self, card: str, experiment: str) -> Experiment:
+        return self.of.cards[card].experiments[experiment]
+
+    def record(self, card: str, experiment: str, seed: int, site: str = "") -> dict[str, Any]:
+        """The resolved specification of one training; the site matters where its input groups have channels
+        of their own."""
+        spec = self.experiment(card, experiment)
+        network = {"name": spec.network, "width": self.of.cards[card].width, "params": spec.params}
+        return (
+            {
+                "network": network,
+                "channels": list(spec.channels_at(site)),
+                "classes": spec.classes,
+                "recipe": spec.training,
+                "seed": seed,
+            }
+            | ({"share": spec.share} if spec.share < 1 else {})
+            | dates_read(spec.dates)
+        )
+
+    def search_record(self, card: str, name: str, sampler: str) -> dict[str, Any]:
+        """All that a search needs to know."""
+        return self.of.cards[card].searches[name].record | {"sampler": sampler}
+
+    def best_of_search(self, card: str, experiment: str, protocol: str) -> list[str]:
+        """The file of the search that tunes an experiment, if one does."""
+        search = self.experiment(card, experiment).tuned_by
+        return [self.of.cards[card].searches[search].best(protocol)] if search else []
+
+    def start(self, card: str, experiment: str, protocol: str, seed: str) -> Run | None:
+        """The run of the same protocol and seed whose weights an experiment starts from."""
+        start = self.experiment(card, experiment).start
+        return Run(card=card, **start, protocol=protocol, seed=int(seed)) if start else None
+
+    def statistics(self, card: str, experiment: str, protocol: str, seed: str) -> list[str]:
+        """The samples.json whose normalisation an experiment uses in place of that of its own samples, if it
+        does."""
+        start = self.start(card, experiment, protocol, seed)
+        if start is None or self.experiment(card, experiment).statistics == "own":
+            return []
+        return [f"{self.of.sites[start.site].samples(card, protocol)}/samples.json"]
+
+    def dated_maps(self, run: Run) -> list[str]:
+        """Class maps of a run at each date of its card's comparison, each date being a place."""
+        return [run.file("classes.tif", one["site"]) for one in self.of.cards[run.card].change["dates"]]
+
+    def dated_truth(self, card: str) -> list[str]:
+        """Files of the true landslides at each date of a card's comparison, where it names them."""
+        dates = self.of.cards[card].change["dates"]
+        return [f"{self.of.sites[one['site']].raw_folder}/{one['truth']}" for one in dates if "truth" in one]

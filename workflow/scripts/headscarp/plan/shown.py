@@ -1,0 +1,72 @@
+"""What a card shows at one scale: its exhibits, and the claims of its paper."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from headscarp.exhibits.needs import FIGURES, TABLES, Needs
+from headscarp.plan.paths import FIGURE, TABLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """One table or figure of a card."""
+
+    card: str
+    name: str
+    kind: str
+    title: str
+    caption: str
+    sites: tuple[str, ...]
+    rows: tuple[str, ...]
+    protocols: tuple[str, ...]
+    seeds: str
+    options: dict[str, Any]
+    target: str | None
+    searches: tuple[str, ...]
+
+    @property
+    def is_table(self) -> bool:
+        return self.kind in TABLES
+
+    @property
+    def needs(self) -> Needs:
+        return TABLES[self.kind] if self.is_table else FIGURES[self.kind]
+
+    @property
+    def files(self) -> list[str]:
+        table, figure = (path.format(card=self.card, exhibit=self.name) for path in (TABLE, FIGURE))
+        if self.is_table:
+            return [f"{table}.csv", f"{table}.md", f"{table}.html"]
+        return [f"{figure}.png", f"{figure}.pdf", f"{table}.csv"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimTest:
+    """One comparison that a claim makes: run `first` of `card` and `site` is above run `second`, both scored
+    there or on `target`.
+
+    `published` ({table, rows, metric}) says where the paper of the claim prints the difference; `protocols`
+    are those of `card` where it is empty.
+    """
+
+    card: str
+    site: str
+    first: str
+    second: str
+    target: str | None
+    protocols: tuple[str, ...]
+    published: dict[str, Any] | None
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A sentence of a paper that says what is better than what on `metric`, where it stands, and the
+    comparisons that test it."""
+
+    card: str
+    name: str
+    text: str
+    place: str
+    metric: str
+    tests: tuple[ClaimTest, ...]
