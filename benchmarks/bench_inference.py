@@ -23,8 +23,8 @@ from affine import Affine
 
 from headscarp import networks
 from headscarp.geo.grid import Grid
+from headscarp.mapping.network_map import write_map_rasters
 from headscarp.mapping.predict import Tiling, predict_strips
-from headscarp.mapping.raster import write_probability
 from headscarp.training.devices import autocast, choose_device, choose_precision, device_name
 from headscarp.training.windows import NormalisedCube
 
@@ -50,12 +50,7 @@ def map_in_strips(
     normalised = NormalisedCube(cube, list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS)
     grid = Grid("EPSG:32654", TRANSFORM, *normalised.shape)
     strips = predict_strips(model, normalised, device, precision)
-    write_probability(
-        cube_path.with_name("probability.tif"),
-        ((top, values[0]) for top, values in strips),
-        grid,
-        "benchmark",
-    )
+    write_map_rasters(cube_path.parent, strips, grid, "benchmark")
 
 
 def map_in_bare_tiles(

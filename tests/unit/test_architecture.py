@@ -23,10 +23,6 @@ PACKAGES = (
     "areas",
 )
 TOP = "__main__"  # the command line, which starts what stands in any package
-# Imports that point upwards and are not mended yet: (module, what it imports).
-KNOWN_UPWARD = {("headscarp.exhibits.style", "headscarp.delivery.styles")}
-# Circles that are not mended yet.
-KNOWN_CIRCLES = {frozenset({"headscarp.areas.check", "headscarp.areas.check_page"})}
 
 
 def modules_of(library: Path) -> dict[str, Path]:
@@ -99,24 +95,16 @@ def test_every_folder_has_its_place_in_the_order():
 
 def test_a_package_imports_only_from_those_before_it():
     upward = upward_imports(imports_of(LIBRARY))
-    fresh = [
-        f"{module}, line {upward[module, other]}: {other}" for module, other in upward.keys() - KNOWN_UPWARD
-    ]
-    assert not fresh, (
+    found = [f"{module}, line {line}: {other}" for (module, other), line in upward.items()]
+    assert not found, (
         f"imports against the order {' < '.join(PACKAGES)}; move what both need to the lower package, "
-        "or to a module of the root:\n" + "\n".join(sorted(fresh))
+        "or to a module of the root:\n" + "\n".join(sorted(found))
     )
 
 
 def test_no_modules_import_each_other():
-    fresh = [" <-> ".join(sorted(circle)) for circle in circles(imports_of(LIBRARY)) - KNOWN_CIRCLES]
-    assert not fresh, "move what both need to a module of its own:\n" + "\n".join(sorted(fresh))
-
-
-def test_what_is_listed_as_known_is_still_there():
-    imports = imports_of(LIBRARY)
-    assert upward_imports(imports).keys() >= KNOWN_UPWARD, "it is mended: take it from KNOWN_UPWARD"
-    assert circles(imports) >= KNOWN_CIRCLES, "it is mended: take it from KNOWN_CIRCLES"
+    found = [" <-> ".join(sorted(circle)) for circle in circles(imports_of(LIBRARY))]
+    assert not found, "move what both need to a module of its own:\n" + "\n".join(sorted(found))
 
 
 class TestTheReader:

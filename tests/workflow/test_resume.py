@@ -18,14 +18,14 @@ import torch
 
 from headscarp.arrays import open_array, read_arrays
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.charts import read_history
+from headscarp.exhibits.panels.curves import read_history
 from headscarp.files import atomic_path, read_json
 from headscarp.samples.windows import Window, read_windows, write_windows
 from headscarp.scoring.bootstrap import read_cell_histograms
 from headscarp.scoring.classes import read_cell_confusions
 from headscarp.training.weights import load_initial_weights, save_weights
 from tests.conftest import REPOSITORY
-from tests.workflow.test_workflow import configure
+from tests.workflow.runs import configure
 
 SITE = "results/sites/zigui"
 RUN = "results/runs/gao2021/zigui/unet/blocked/seed0"

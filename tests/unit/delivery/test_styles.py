@@ -19,12 +19,11 @@ from headscarp.delivery.styles import (
     write_probability_style,
 )
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import style
+from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer
 from headscarp.mapping.polygons import landslide_polygons
-from headscarp.mapping.raster import write_probability
-from tests.mapped_area import GRID, probability_map
+from tests.mapped_area import GRID, probability_map, write_probability
 
 
 def read_style(write, path, *arguments):
@@ -50,7 +49,7 @@ class TestProbability:
         return renderer.findall("rastershader/colorrampshader/item")
 
     def test_colours_are_those_of_the_figures(self, items):
-        colours = matplotlib.colormaps["cividis"]  # what exhibits.maps.probability_maps draws with
+        colours = matplotlib.colormaps["cividis"]  # what the figure `probability_maps` draws with
         for item in items:
             expected = 255 * np.array(colours(round(float(item.get("value")), 4))[:3])
             np.testing.assert_allclose(255 * np.array(to_rgb(item.get("color"))), expected, atol=0.51)
@@ -79,7 +78,7 @@ class TestClasses:
         names = dict(enumerate(LAND_COVER))
         entries = self.entries(tmp_path / "mask.qml", names)
         assert {code: entry.get("label") for code, entry in entries.items()} == names
-        assert {code: entry.get("color").upper() for code, entry in entries.items()} == style.LAND_COVER
+        assert {code: entry.get("color").upper() for code, entry in entries.items()} == palette.LAND_COVER
         assert {entry.get("alpha") for entry in entries.values()} == {"255"}
 
     def test_landslides_alone(self, tmp_path):
@@ -88,7 +87,7 @@ class TestClasses:
             0: ("not a landslide", "0"),
             1: ("landslide", "255"),
         }
-        assert entries[1].get("color").upper() == style.SLIDE
+        assert entries[1].get("color").upper() == palette.SLIDE
 
     def test_more_classes_than_colours(self, tmp_path):
         assert (
@@ -129,9 +128,7 @@ class TestLandslides:
 
 class TestBinary:
     def test_map_of_landslides(self, tmp_path):
-        write_probability(
-            tmp_path / "probability.tif", [(0, probability_map())], GRID, "headscarp: unet, seed 0"
-        )
+        write_probability(tmp_path / "probability.tif", probability_map(), source="headscarp: unet, seed 0")
         write_binary(tmp_path / "probability.tif", 0.5, tmp_path / "mask.tif")
         layer = read_layer(tmp_path / "mask.tif")
         expected = (probability_map() >= 0.5).astype(np.uint8)
@@ -141,12 +138,12 @@ class TestBinary:
         assert layer.source == "headscarp: unet, seed 0; landslide where the probability is 0.5 or more"
         with rasterio.open(tmp_path / "mask.tif") as file:
             assert file.dtypes == ("uint8",) and file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
-            assert file.colormap(1)[1][:3] == tuple(round(255 * part) for part in to_rgb(style.SLIDE))
+            assert file.colormap(1)[1][:3] == tuple(round(255 * part) for part in to_rgb(palette.SLIDE))
 
     def test_strips_of_a_tall_map(self, tmp_path):
         grid = Grid(GRID.crs, GRID.transform, 1030, 3)
         values = np.random.default_rng(0).random(grid.shape, dtype=np.float32)
-        write_probability(tmp_path / "probability.tif", [(0, values)], grid, "test")
+        write_probability(tmp_path / "probability.tif", values, grid)
         write_binary(tmp_path / "probability.tif", 0.25, tmp_path / "mask.tif")
         np.testing.assert_array_equal(read_layer(tmp_path / "mask.tif").values, values >= 0.25)
 

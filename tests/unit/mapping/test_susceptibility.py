@@ -29,6 +29,8 @@ from headscarp.training.cells import balanced_weights, fold_batches, recipe_of_c
 from headscarp.training.recipe import Recipe
 from tests.cell_site import neighbourhood_site, smooth, write_cube
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 CHANNELS = ["wetness", "slope"]
 RECIPE = {

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from headscarp.exhibits.kinds import AUDIT
 from headscarp.plan.checks import require_exhibit
 from headscarp.plan.model import Card, Run, Site
 from headscarp.plan.paths import CUBE_FILES, below
@@ -10,34 +11,32 @@ from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.plan.shown import Exhibit
 
-AUDITS = ("audit", "model_audit", "extraction_audit", "fusion_audit")  # kinds that read all published tables
-
 
 @dataclass(frozen=True)
 class Exhibits:
     """The tables and figures of all cards."""
 
-    of: Selection
+    plan: Selection
     samples: Samples
 
     def names(self, tables: bool) -> list[str]:
         """Names of all tables or figures of all cards."""
-        exhibits = [one for card in self.of.cards.values() for one in card.exhibits.values()]
+        exhibits = [one for card in self.plan.cards.values() for one in card.exhibits.values()]
         return sorted({one.name for one in exhibits if one.is_table == tables})
 
     def find(self, card: str, name: str) -> Exhibit:
-        return require_exhibit(self.of.cards[card], name)
+        return require_exhibit(self.plan.cards[card], name)
 
     def targets(self, tables: bool) -> list[str]:
         """Files of all tables or all figures of the selected cards."""
-        exhibits = [one for card in self.of.selected for one in self.of.cards[card].exhibits.values()]
+        exhibits = [one for card in self.plan.selected for one in self.plan.cards[card].exhibits.values()]
         return [file for one in exhibits if one.is_table == tables for file in one.files]
 
     def runs(self, exhibit: Exhibit) -> list[Run]:
         """The runs an exhibit is drawn from, in the order of its rows."""
-        if not (exhibit.needs.run or exhibit.needs.elsewhere or exhibit.needs.cross):
+        if not exhibit.reads.reads_runs:
             return []
-        seeds = self.of.cards[exhibit.card].seeds
+        seeds = self.plan.cards[exhibit.card].seeds
         seeds = seeds[:1] if exhibit.seeds == "first" else seeds
         return [
             Run(card=exhibit.card, site=site, experiment=row, protocol=protocol, seed=seed)
@@ -49,25 +48,24 @@ class Exhibits:
 
     def inputs(self, exhibit: Exhibit) -> list[str]:
         """The files an exhibit reads."""
-        needs, runs = exhibit.needs, self.runs(exhibit)
-        # scores and maps of the target site in place of those of the run's own
-        of_target = exhibit.options.get("elsewhere", False)
-        place = exhibit.target if of_target else None
-        files = [run.file(name, place) for run in runs for name in needs.run]
-        files += [run.file(name, exhibit.target) for run in runs for name in needs.elsewhere]
+        kind, runs = exhibit.reads, self.runs(exhibit)
+        place = place_shown(exhibit)
+        files = [run.file(name, place) for run in runs for name in kind.runs]
+        files += [run.file(name, exhibit.target) for run in runs for name in kind.at_target]
         for run in runs:
             others = [site for site in exhibit.sites if site != run.site]
-            files += [run.file(name, site) for site in others for name in needs.cross]
-        files += [path for one in self._searches(exhibit) for path in below(one["folder"], needs.search)]
+            files += [run.file(name, site) for site in others for name in kind.at_other_sites]
+        files += [path for one in self._searches(exhibit) for path in below(one["folder"], kind.searches)]
+        asked = [parts for option, parts in kind.sites_if.items() if exhibit.options.get(option)]
         for name in exhibit.sites:
-            files += self._site_files(exhibit, name, needs.site)
+            files += self._site_files(exhibit, name, sum(asked, start=kind.sites))
         if exhibit.target:
-            files += self._site_files(exhibit, exhibit.target, needs.site if of_target else needs.target)
+            files += self._site_files(exhibit, exhibit.target, kind.sites if place else kind.target)
         return list(dict.fromkeys(files))
 
     def record(self, exhibit: Exhibit) -> dict[str, Any]:
         """All that `exhibits.spec.ExhibitSpec.from_record` takes."""
-        card = self.of.cards[exhibit.card]
+        card = self.plan.cards[exhibit.card]
         return {
             "card": exhibit.card,
             "name": exhibit.name,
@@ -75,16 +73,17 @@ class Exhibits:
             "title": exhibit.title,
             "caption": exhibit.caption,
             "sites": [self._site_record(exhibit, name) for name in exhibit.sites],
-            "runs": [self._run_record(card, run) for run in self.runs(exhibit)],
+            "runs": [self._run_record(card, run, place_shown(exhibit)) for run in self.runs(exhibit)],
             "options": exhibit.options,
             "published": self._published(exhibit),
             "searches": self._searches(exhibit),
             "target": self._site_record(exhibit, exhibit.target) if exhibit.target else None,
             "experiments": {row: described(card, row, exhibit.sites[0]) for row in exhibit.rows},
+            "checks": card.audit["checks"] if exhibit.kind == AUDIT else [],
         }
 
     def _site_files(self, exhibit: Exhibit, name: str, parts: tuple[str, ...]) -> list[str]:
-        site, files = self.of.sites[name], []
+        site, files = self.plan.sites[name], []
         if "raw" in parts:
             files += site.raw_files
         if "layers" in parts:
@@ -97,7 +96,7 @@ class Exhibits:
         return files
 
     def _site_record(self, exhibit: Exhibit, name: str) -> dict[str, Any]:
-        site = self.of.sites[name]
+        site = self.plan.sites[name]
         return {
             "name": name,
             "title": site.title,
@@ -107,7 +106,7 @@ class Exhibits:
             "samples": samples_of(exhibit, site),
         }
 
-    def _run_record(self, card: Card, run: Run) -> dict[str, Any]:
+    def _run_record(self, card: Card, run: Run, place: str | None) -> dict[str, Any]:
         return {
             "row": run.experiment,
             "label": card.experiments[run.experiment].label,
@@ -115,11 +114,11 @@ class Exhibits:
             "protocol": run.protocol,
             "seed": run.seed,
             "folder": run.folder,
-            "maps": run.home,
+            "maps": run.folder_of(place) if place else run.home,
         }
 
     def _searches(self, exhibit: Exhibit) -> list[dict[str, Any]]:
-        searches = [self.of.cards[exhibit.card].searches[name] for name in exhibit.searches]
+        searches = [self.plan.cards[exhibit.card].searches[name] for name in exhibit.searches]
         return [
             {"name": search.name, "label": search.label, "protocol": protocol, "sampler": sampler}
             | {"folder": search.folder(protocol, sampler)}
@@ -130,11 +129,16 @@ class Exhibits:
 
     def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
         """Published values of an exhibit, or of the table that its options name; those of all tables, each
-        with its table, for audits."""
-        published = self.of.cards[exhibit.card].published
-        if exhibit.kind in AUDITS:
+        with its table, for an audit."""
+        published = self.plan.cards[exhibit.card].published
+        if exhibit.kind == AUDIT:
             return [record | {"table": table} for table, records in published.items() for record in records]
         return published.get(exhibit.options.get("published", exhibit.name), [])
+
+
+def place_shown(exhibit: Exhibit) -> str | None:
+    """The target site, where an exhibit shows what runs made of it in place of their own sites."""
+    return exhibit.target if exhibit.options.get("elsewhere") else None
 
 
 def samples_of(exhibit: Exhibit, site: Site) -> dict[str, str]:
