@@ -14,12 +14,16 @@ from scipy import ndimage
 
 from headscarp.__main__ import main
 from headscarp.areas.alignment import edge_alignment
-from headscarp.areas.check import enlarged_by, examine_card, report
-from headscarp.areas.init import write_card
+from headscarp.areas.check.card import examine_card
+from headscarp.areas.check.elevation import enlarged_by
+from headscarp.areas.check.findings import report
+from headscarp.areas.init.write import write_card
 from headscarp.areas.slide_areas import area_density, power_law_tail
 from headscarp.errors import HeadscarpError
 from headscarp.site.labels import burn
 from tests.site_files import CRS, make_grid, write_raster, write_shapes
+
+pytestmark = pytest.mark.slow
 
 GRID = make_grid(240, 300, 10.0)
 EVENT = "2018-09-06"

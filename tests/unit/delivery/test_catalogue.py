@@ -21,7 +21,7 @@ from headscarp.delivery.catalogue import footprint, write_collection, write_item
 from headscarp.delivery.mask import write_binary
 from headscarp.delivery.styles import write_class_style, write_landslide_style, write_probability_style
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import style
+from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import read_layer
 from headscarp.mapping.polygons import landslides, write_polygons
@@ -153,7 +153,7 @@ class TestItem:
         assert band["data_type"] == "uint8" and band["nodata"] == 255
         assert {one["value"]: one["color_hint"] for one in band["classification:classes"]}[
             1
-        ] == style.SLIDE.removeprefix("#")
+        ] == palette.SLIDE.removeprefix("#")
 
     def test_provenance(self, item):
         expected = {

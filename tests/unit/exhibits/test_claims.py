@@ -12,8 +12,9 @@ import yaml
 from sklearn.metrics import f1_score
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.claims import COLUMNS, ONE_SEED, claims_table, forest_plot, write_claims
-from headscarp.exhibits.style import save
+from headscarp.exhibits.claims import COLUMNS, ONE_SEED, claims_table, write_claims
+from headscarp.exhibits.forest_plot import forest_plot
+from headscarp.exhibits.panels.figure import save
 from headscarp.plan.checks import CLASS_METRICS, PIXEL_METRICS, check_claim
 from headscarp.plan.paths import CLAIM_FIGURES, CLAIM_TABLES
 from headscarp.plan.plan import load_plan

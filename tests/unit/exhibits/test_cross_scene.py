@@ -11,9 +11,12 @@ from rasterio.transform import array_bounds
 from scipy import ndimage
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.cross_figures import cross_matrix
-from headscarp.exhibits.cross_tables import cross_scene, lightweight, score_gains
-from headscarp.exhibits.tidy import to_markdown
+from headscarp.exhibits.figures.cross_matrix import cross_matrix
+from headscarp.exhibits.render import sections_of
+from headscarp.exhibits.sections import markdown_page
+from headscarp.exhibits.tables.costs import lightweight
+from headscarp.exhibits.tables.gains import score_gains
+from headscarp.exhibits.tables.scenes import cross_scene
 from headscarp.geo.grid import part_of
 from headscarp.geo.layer import read_layer
 from headscarp.plan.model import Run
@@ -349,7 +352,7 @@ def test_published_scores_stand_beside_the_pairs_that_the_card_names(world):
         cross_scene(
             spec_of(world, "cross_scene", options={"published_rows": {"region_a:region_d:both": "region_1"}})
         )
-    text = to_markdown(frame, "T", [], spec_of(world, "cross_scene").labels)
+    text = markdown_page("T", sections_of(frame, spec_of(world, "cross_scene").labels), [])
     assert (
         "| PA (pixel accuracy) | CPA (landslide precision) | F1 | mIoU |" in text
         and "(published 92.80)" in text

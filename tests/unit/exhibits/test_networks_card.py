@@ -10,9 +10,9 @@ import yaml
 from sklearn.metrics import f1_score
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.comparison_charts import lanes_of
-from headscarp.exhibits.figures import FIGURES
-from headscarp.exhibits.tables import TABLES
+from headscarp.exhibits.figures.ranks import lanes_of
+from headscarp.exhibits.kinds import function_of
+from headscarp.exhibits.panels.figure import draw
 from headscarp.plan.plan import load_plan
 from headscarp.scoring.bootstrap import Cells, cell_histograms, histogram_metrics
 from headscarp.scoring.pairs import (
@@ -28,6 +28,8 @@ from headscarp.training.devices import peak_memory
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 from tests.exhibit_frames import one, spec_of
+
+pytestmark = pytest.mark.slow
 
 CONFIG = {"cards": ["networks"], "scale": "demo"}
 CARDS = ("networks", "iburi2018", "gao2021")
@@ -261,7 +263,7 @@ def world(tmp_path):
 
 
 def test_scores_stand_beside_costs(world):
-    frame = TABLES["network_comparison"](spec_of(world, "network_comparison"))
+    frame = function_of("network_comparison")(spec_of(world, "network_comparison"))
     f1 = one(frame, "unet", "f1", "blocked")
     assert f1["ci_low"] < f1["value"] < f1["ci_high"] and f1["n_seeds"] == 2
     assert one(frame, "unet", "parameters", "blocked")["value"] == 7_700_741  # gao2021, Table IX
@@ -271,7 +273,7 @@ def test_scores_stand_beside_costs(world):
 
 
 def test_every_pair_gets_a_difference_a_p_value_and_a_verdict(world):
-    frame = TABLES["pairwise"](spec_of(world, "pairwise"))
+    frame = function_of("pairwise")(spec_of(world, "pairwise"))
     assert set(frame["row"]) == {"unet_vs_resu_cbnet", "unet_vs_segnet", "resu_cbnet_vs_segnet"}
     difference = one(frame, "unet_vs_segnet", "f1_difference", "blocked")
     assert difference["value"] > 0.1 and 0 < difference["ci_low"] < difference["ci_high"]
@@ -284,14 +286,14 @@ def test_every_pair_gets_a_difference_a_p_value_and_a_verdict(world):
 
 
 def test_one_seed_is_said_to_be_one(world):
-    frame = TABLES["pairwise"](
+    frame = function_of("pairwise")(
         spec_of(world, "pairwise", runs=[run for run in world["runs"] if run["seed"] == 0])
     )
     assert "one seed" in one(frame, "unet_vs_segnet", "f1_difference", "blocked")["note"]
 
 
 def test_ranks_are_drawn_best_on_top(world):
-    figure, numbers = FIGURES["ranks"](spec_of(world, "ranks"))
+    figure, numbers = draw(spec_of(world, "ranks"))
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()][-1] == "segnet"
     ranks = {

@@ -17,10 +17,18 @@ from shapely.geometry import box
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score, roc_auc_score
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import rasters, style, vhr_charts, vhr_maps
-from headscarp.exhibits.figures import FIGURES
-from headscarp.exhibits.needs import FIGURES as NEEDS
-from headscarp.exhibits.rasters import View
+from headscarp.exhibits.figures.change_maps import STATUS, areas_of, dated_image, read_change, square_bounds
+from headscarp.exhibits.figures.label_examples import example_windows
+from headscarp.exhibits.figures.sampling_chart import class_ratio
+from headscarp.exhibits.figures.slope_separation import auc_of
+from headscarp.exhibits.kinds import KINDS
+from headscarp.exhibits.layers import site_grid
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import DPI, HEIGHT, WIDTH, draw, save
+from headscarp.exhibits.panels.land_cover import class_picture
+from headscarp.exhibits.panels.scene import CONFUSION, scene_of
+from headscarp.exhibits.panels.view import View
+from headscarp.exhibits.panels.windows import slide_windows
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
@@ -29,6 +37,8 @@ from headscarp.geo.layer import ANGLE, CLASSES, CONTINUOUS, Layer, write_layer
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import classes_record
 from headscarp.scoring.extraction import extraction_metrics
+
+pytestmark = pytest.mark.slow
 
 SIDE, CELL = 480, 0.5
 PROTOCOLS = ("published", "blocked")
@@ -282,7 +292,7 @@ def spec(world):
     """Make the spec of an exhibit of a kind on the invented valley."""
 
     def make(kind: str, **changes) -> ExhibitSpec:
-        needs = NEEDS[kind]
+        reads = KINDS[kind]
         record = {
             "card": "xia2021",
             "name": f"fig_{kind}",
@@ -290,7 +300,7 @@ def spec(world):
             "title": "",
             "caption": "",
             "sites": [world["site"]],
-            "runs": world["runs"] if needs.run else [],
+            "runs": world["runs"] if reads.runs else [],
             "options": {},
             "published": [],
             "target": world["target"],
@@ -316,19 +326,27 @@ OPTIONS = {
     },
     "fine_tuning_chart": {"shares": SHARES},
 }
-KINDS = [kind for kind, needs in NEEDS.items() if needs.module in ("vhr_maps", "vhr_charts")]
+DRAWN = (
+    "vhr_site",
+    "label_examples",
+    "class_maps_of_runs",
+    "extraction_maps",
+    "boundary_maps",
+    "change_maps",
+    "slope_separation",
+    "fine_tuning_chart",
+    "sampling_chart",
+)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DRAWN)
 def test_every_kind_draws_a_signed_figure_and_its_numbers(spec, tmp_path, kind):
-    figure, frame = FIGURES[kind](spec(kind, options=OPTIONS.get(kind, {})))
+    figure, frame = draw(spec(kind, options=OPTIONS.get(kind, {})))
     assert list(frame.columns) == COLUMNS and len(frame)
     assert "imulated site (twin)" in figure._supxlabel.get_text()
-    style.save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
     with Image.open(tmp_path / "figure.png") as image:
-        assert image.width == round(style.WIDTH * style.DPI) and image.height <= round(
-            style.HEIGHT * style.DPI
-        )
+        assert image.width == round(WIDTH * DPI) and image.height <= round(HEIGHT * DPI)
 
 
 # --- colours
@@ -365,15 +383,15 @@ def lab_of(colour: str, seen: np.ndarray) -> np.ndarray:
     ids=["normal", "protanopia", "deuteranopia"],
 )
 def test_classes_stay_apart_for_colour_blind_readers(seen):
-    labs = [lab_of(colour, seen) for colour in style.LAND_COVER.values()]
+    labs = [lab_of(colour, seen) for colour in palette.LAND_COVER.values()]
     assert len(labs) == len(NAMES)
     # 2.3 is just noticeable
     assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(labs, 2)) > 25
 
 
 def test_picture_of_classes_has_their_colours():
-    picture = vhr_maps.class_picture(np.array([[0, 1], [5, 255]], np.uint8))
-    expected = [to_rgb(style.LAND_COVER[code]) for code in (0, 1, 5)] + [(1, 1, 1)]
+    picture = class_picture(np.array([[0, 1], [5, 255]], np.uint8))
+    expected = [to_rgb(palette.LAND_COVER[code]) for code in (0, 1, 5)] + [(1, 1, 1)]
     np.testing.assert_allclose(picture.reshape(4, 3), expected)
 
 
@@ -381,7 +399,7 @@ def test_picture_of_classes_has_their_colours():
 
 
 def test_site_numbers_are_those_of_the_layers(world, spec):
-    _, frame = FIGURES["vhr_site"](spec("vhr_site"))
+    _, frame = draw(spec("vhr_site"))
     slope = layer_of(world["site"], "slope")
     assert value_of(frame, "mangkam", "slope_mean", "") == pytest.approx(slope.mean(), rel=1e-5)
     assert value_of(frame, "mangkam", "slope_p95", "") == pytest.approx(np.percentile(slope, 95), rel=1e-5)
@@ -392,9 +410,9 @@ def test_site_numbers_are_those_of_the_layers(world, spec):
 
 def test_examples_show_slides_a_net_and_a_village(world, spec):
     site = spec("label_examples", options={"nets": "nets.gpkg", "windows": 2})
-    scene = vhr_maps.scene_of(site, site.only_site())
+    scene = scene_of(site, site.only_site())
     nets = geopandas.read_file(Path(world["site"]["raw"]) / "nets.gpkg")
-    windows = vhr_maps.example_windows(site, scene, nets)
+    windows = example_windows(site, scene, nets)
     assert list(windows) == ["Landslide 1", "Landslide 2", "Under a net", "No landslide"]
     label = layer_of(world["site"], "label")
     shares = {
@@ -408,7 +426,7 @@ def test_examples_show_slides_a_net_and_a_village(world, spec):
     west, south, east, north = nets.total_bounds
     assert 700_000 + CELL * col <= west and east <= 700_000 + CELL * (col + cols)
     assert 3_315_000 - CELL * (row + rows) <= south and north <= 3_315_000 - CELL * row
-    _, frame = FIGURES["label_examples"](site)
+    _, frame = draw(site)
     row, col, rows, cols = windows["Landslide 1"]
     part = np.s_[row : row + rows, col : col + cols]
     mapped = label[part][label[part] != 255]
@@ -423,7 +441,7 @@ def test_examples_show_slides_a_net_and_a_village(world, spec):
 
 
 def test_examples_without_factors_show_image_and_labels_only(spec):
-    figure, frame = FIGURES["label_examples"](spec("label_examples", options={"layers": []}))
+    figure, frame = draw(spec("label_examples", options={"layers": []}))
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["(a) Image", "(b) Labels"]
     assert len(figure.axes) == 2 * 4 and set(frame["metric"]) == {"area_share"}
 
@@ -431,7 +449,7 @@ def test_examples_without_factors_show_image_and_labels_only(spec):
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_class_maps_tell_shares_and_accuracy_of_the_evaluated_region(world, spec, elsewhere, protocol):
-    _, frame = FIGURES["class_maps_of_runs"](spec("class_maps_of_runs", options={"elsewhere": elsewhere}))
+    _, frame = draw(spec("class_maps_of_runs", options={"elsewhere": elsewhere}))
     run = Path(
         next(
             run["folder"]
@@ -457,7 +475,7 @@ def test_class_maps_tell_shares_and_accuracy_of_the_evaluated_region(world, spec
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_extraction_counts_every_evaluated_pixel(world, spec, elsewhere):
-    _, frame = FIGURES["extraction_maps"](spec("extraction_maps", options={"elsewhere": elsewhere}))
+    _, frame = draw(spec("extraction_maps", options={"elsewhere": elsewhere}))
     site = world["target"] if elsewhere else world["site"]
     label = layer_of(site, "label")
     for run in (run for run in world["runs"] if run["seed"] == 0):
@@ -472,14 +490,14 @@ def test_extraction_counts_every_evaluated_pixel(world, spec, elsewhere):
 
 
 def test_outcomes_are_painted_where_they_are(world, spec):
-    figure, _ = FIGURES["extraction_maps"](spec("extraction_maps"))
+    figure, _ = draw(spec("extraction_maps"))
     panel = next(axes for axes in figure.axes if "RAE-D" in axes.get_title(loc="left"))
     image = np.asarray(panel.images[0].get_array())
     run = Path(next(run["folder"] for run in world["runs"] if run["row"] == "rae_d"))
     label, mapped = layer_of(world["site"], "label"), map_of(run)
     tested = label != 255
     for colour, mask in zip(
-        vhr_maps.COLOURS,
+        (colour for colour, _ in CONFUSION),
         ((mapped == 1) & (label == 1), (mapped == 1) & (label != 1), (mapped != 1) & (label == 1)),
         strict=True,
     ):
@@ -490,7 +508,7 @@ def test_outcomes_are_painted_where_they_are(world, spec):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_close_ups_of_boundaries_tell_their_overlap(world, spec, protocol):
     exhibit = spec("boundary_maps", options={"slides": 2})
-    _, frame = FIGURES["boundary_maps"](exhibit)
+    _, frame = draw(exhibit)
     run = Path(
         next(
             run["folder"]
@@ -505,7 +523,7 @@ def test_close_ups_of_boundaries_tell_their_overlap(world, spec, protocol):
     )
     slides, _ = ndimage.label((label == 1) & tested, np.ones((3, 3)))
     ranked = np.argsort(-np.bincount(slides.ravel())[1:], kind="stable") + 1
-    windows = vhr_maps.slide_windows((label == 1) & tested, 2)
+    windows = slide_windows((label == 1) & tested, 2)
     for number, (row, col, rows, cols) in enumerate(windows, start=1):
         part = np.s_[row : row + rows, col : col + cols]
         # the slide is whole in its window
@@ -518,7 +536,7 @@ def test_close_ups_of_boundaries_tell_their_overlap(world, spec, protocol):
 
 
 def test_slope_separates_slides_from_the_village_as_ranks_say(world, spec):
-    _, frame = FIGURES["slope_separation"](spec("slope_separation"))
+    _, frame = draw(spec("slope_separation"))
     slope, label = layer_of(world["site"], "slope"), layer_of(world["site"], "label")
     for code in (2, 5, 0):
         pair = np.isin(label, (1, code))
@@ -536,13 +554,13 @@ def test_slope_separates_slides_from_the_village_as_ranks_say(world, spec):
 
 def test_auc_of_ties_is_half():
     alike = np.bincount([3, 3, 7], minlength=9000)
-    assert vhr_charts.auc_of(alike, alike) == pytest.approx(0.5)
-    assert vhr_charts.auc_of(np.bincount([8], minlength=9), np.bincount([2], minlength=9)) == 1
+    assert auc_of(alike, alike) == pytest.approx(0.5)
+    assert auc_of(np.bincount([8], minlength=9), np.bincount([2], minlength=9)) == 1
 
 
 def test_change_counts_the_slides_of_each_area(spec):
     exhibit = spec("change_maps", options={"areas": ["mine"]})
-    _, frame = FIGURES["change_maps"](exhibit)
+    _, frame = draw(exhibit)
     assert value_of(frame, "rae_d:Mine:grown", "landslides") == 1
     assert value_of(frame, "rae_d:Mine:grown", "area_feb_m2") == 350
     assert value_of(frame, "rae_d:Mine:new", "landslides") == 0
@@ -554,32 +572,28 @@ def test_change_counts_the_slides_of_each_area(spec):
 
 def test_change_without_named_areas_shows_new_then_grown_slides(spec):
     exhibit = spec("change_maps")
-    slides = vhr_maps.read_change(exhibit.runs[0], exhibit.only_site())
-    names = [area.name for area in vhr_maps.areas_of(exhibit, exhibit.only_site(), slides)]
+    slides = read_change(exhibit.runs[0], exhibit.only_site())
+    names = [area.name for area in areas_of(exhibit, exhibit.only_site(), slides)]
     assert names == ["Area 1 (new landslide)", "Area 2 (grown landslide)"]
-    (whole,) = vhr_maps.areas_of(exhibit, exhibit.only_site(), slides.iloc[:0])
+    (whole,) = areas_of(exhibit, exhibit.only_site(), slides.iloc[:0])
     assert whole.name.startswith("Whole site") and whole.bounds == (700_000, 3_314_760, 700_240, 3_315_000)
 
 
 def test_square_bounds_keep_the_area_inside_the_site():
     within = (0.0, 0.0, 500.0, 300.0)
-    west, south, east, north = vhr_maps.square_bounds((450.0, 10.0, 500.0, 40.0), within)
+    west, south, east, north = square_bounds((450.0, 10.0, 500.0, 40.0), within)
     assert (east - west, north - south) == (100, 100)
     assert west <= 450 and east == 500 and south == 0 and north >= 40
-    assert vhr_maps.square_bounds((0.0, 0.0, 500.0, 300.0), within) == (100, 0, 400, 300)
+    assert square_bounds((0.0, 0.0, 500.0, 300.0), within) == (100, 0, 400, 300)
 
 
 def test_slides_not_yet_mapped_are_dotted(spec):
-    figure, _ = FIGURES["change_maps"](spec("change_maps", options={"areas": ["mine"]}))
+    figure, _ = draw(spec("change_maps", options={"areas": ["mine"]}))
     # the second place at the three dates, where two new slides appear one after the other
     second = figure.axes[3:6]
     solid = []
     for axes in second:
-        lines = [
-            lines
-            for lines in axes.collections
-            if to_rgb(lines.get_color()[0]) == to_rgb(vhr_maps.STATUS["new"])
-        ]
+        lines = [lines for lines in axes.collections if to_rgb(lines.get_color()[0]) == to_rgb(STATUS["new"])]
         solid.append([len(part.get_paths()) for part in lines if part.get_linestyle()[0][1] is None])
     assert [sum(count) for count in solid] == [0, 1, 2]
 
@@ -588,7 +602,7 @@ def test_images_of_other_resolutions_are_cut_to_the_same_ground(world, spec):
     site = spec("change_maps").only_site()
     bounds = (700_051.0, 3_314_850.0, 700_111.0, 3_314_910.0)
     for date, step in (("jan", 2), ("feb", 1), ("mar", 3)):
-        image = vhr_maps.dated_image(site, date)
+        image = dated_image(site, date)
         view = View.under(image.grid, bounds)
         west, east, south, north = (1000 * side for side in view.extent)
         cell = CELL * step
@@ -603,9 +617,7 @@ def test_images_of_other_resolutions_are_cut_to_the_same_ground(world, spec):
 
 def test_fine_tuning_averages_seeds_at_the_new_site(world, spec):
     published = [{"row": "rae_d", "metric": "oa", "value": 0.82, "unit": "fraction"}]
-    figure, frame = FIGURES["fine_tuning_chart"](
-        spec("fine_tuning_chart", options={"shares": SHARES}, published=published)
-    )
+    figure, frame = draw(spec("fine_tuning_chart", options={"shares": SHARES}, published=published))
     label = layer_of(world["target"], "label")
     tested = label != 255
     for metric, score in (
@@ -631,9 +643,7 @@ def test_fine_tuning_averages_seeds_at_the_new_site(world, spec):
 
 
 def test_untuned_runs_without_a_target_are_scored_at_home(world, spec):
-    _, frame = FIGURES["fine_tuning_chart"](
-        spec("fine_tuning_chart", options={"shares": SHARES}, target=None)
-    )
+    _, frame = draw(spec("fine_tuning_chart", options={"shares": SHARES}, target=None))
     folders = [
         Path(run["folder"])
         for run in world["runs"]
@@ -644,13 +654,13 @@ def test_untuned_runs_without_a_target_are_scored_at_home(world, spec):
 
 
 def test_sampling_chart_tells_shares_and_ratios(spec):
-    _, frame = FIGURES["sampling_chart"](spec("sampling_chart"))
+    _, frame = draw(spec("sampling_chart"))
     assert value_of(frame, "region:building", "share", "blocked") == 0.02
     assert value_of(frame, "minority_crops", "windows", "blocked") == 700
     assert value_of(frame, "region", "ratio") == pytest.approx(0.55 / 0.02)
     assert value_of(frame, "minority_crops", "ratio") == pytest.approx(0.25 / 0.11)
-    assert vhr_charts.class_ratio({0: 0.5, 1: 0.0, 2: 0.25}) == 2  # a class that is not there has no ratio
-    assert vhr_charts.class_ratio({0: 0.0}) is None
+    assert class_ratio({0: 0.5, 1: 0.0, 2: 0.25}) == 2  # a class that is not there has no ratio
+    assert class_ratio({0: 0.0}) is None
 
 
 # --- bad input
@@ -693,7 +703,7 @@ def test_sampling_chart_tells_shares_and_ratios(spec):
 )
 def test_wrong_options_are_named(spec, kind, changes, message):
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES[kind](spec(kind, **changes))
+        draw(spec(kind, **changes))
 
 
 def relabelled(world: dict, folder: Path, change) -> dict:
@@ -722,13 +732,13 @@ def relabelled(world: dict, folder: Path, change) -> dict:
 def test_site_without_a_slide_is_named(world, spec, tmp_path, kind, message):
     site = relabelled(world, tmp_path, lambda label: np.where(label == 1, 0, label).astype(np.uint8))
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES[kind](spec(kind, sites=[site]))
+        draw(spec(kind, sites=[site]))
 
 
 def test_site_without_labels_is_named(world, spec, tmp_path):
     site = relabelled(world, tmp_path, lambda label: np.full_like(label, 255))
     with pytest.raises(HeadscarpError, match="no labelled pixel to evaluate under 'published'"):
-        FIGURES["class_maps_of_runs"](spec("class_maps_of_runs", sites=[site]))
+        draw(spec("class_maps_of_runs", sites=[site]))
 
 
 def test_class_without_a_colour_is_named(world, spec, tmp_path):
@@ -738,7 +748,7 @@ def test_class_without_a_colour_is_named(world, spec, tmp_path):
     (tmp_path / "layers" / "layers.json").unlink()
     write_json(tmp_path / "layers" / "layers.json", manifest)
     with pytest.raises(HeadscarpError, match=r"have classes \[9\] but maps know"):
-        FIGURES["label_examples"](spec("label_examples", sites=[site]))
+        draw(spec("label_examples", sites=[site]))
 
 
 def with_scores(run: dict, folder: Path, drop: str) -> dict:
@@ -758,13 +768,13 @@ def with_scores(run: dict, folder: Path, drop: str) -> dict:
 def test_run_not_scored_in_classes_is_named(world, spec, tmp_path, kind, part):
     runs = [with_scores(world["runs"][0], tmp_path, part)]
     with pytest.raises(HeadscarpError, match=f"has no scores '{part}'"):
-        FIGURES[kind](spec(kind, runs=runs))
+        draw(spec(kind, runs=runs))
 
 
 def test_too_many_outlines_are_refused(world, spec):
     runs = [world["runs"][0] | {"row": f"row{number}"} for number in range(5)]
     with pytest.raises(HeadscarpError, match="has 5 rows but shows 4 at most"):
-        FIGURES["boundary_maps"](spec("boundary_maps", runs=runs))
+        draw(spec("boundary_maps", runs=runs))
 
 
 @pytest.mark.parametrize(
@@ -782,7 +792,7 @@ def test_change_file_of_another_form_is_refused(world, spec, tmp_path, change, m
     )
     runs = [world["runs"][0] | {"folder": str(tmp_path), "maps": str(tmp_path)}]
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES["change_maps"](spec("change_maps", runs=runs))
+        draw(spec("change_maps", runs=runs))
 
 
 def test_dated_images_must_fit_the_site(world, spec, tmp_path):
@@ -800,15 +810,15 @@ def test_dated_images_must_fit_the_site(world, spec, tmp_path):
         ("april", r"rgb_april\.tif does not exist"),
     ):
         with pytest.raises(HeadscarpError, match=message):
-            vhr_maps.dated_image(site, date)
+            dated_image(site, date)
     with pytest.raises(HeadscarpError, match="lies beside its image"):
-        rasters.View.under(rasters.site_grid(site), (0, 0, 10, 10))
+        View.under(site_grid(site), (0, 0, 10, 10))
 
 
 def test_samples_without_stages_are_named(world, spec, tmp_path):
     write_json(tmp_path / "samples.json", {"protocol": "published"})
     site = world["site"] | {"samples": {"published": str(tmp_path)}}
     with pytest.raises(HeadscarpError, match="names no stages of sampling"):
-        FIGURES["sampling_chart"](spec("sampling_chart", sites=[site]))
+        draw(spec("sampling_chart", sites=[site]))
     with pytest.raises(HeadscarpError, match="has no samples; make them"):
-        FIGURES["sampling_chart"](spec("sampling_chart", sites=[world["site"] | {"samples": {}}]))
+        draw(spec("sampling_chart", sites=[world["site"] | {"samples": {}}]))

@@ -47,9 +47,7 @@ def test_every_card_resolves_at_every_scale(root, scale):
     }
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
-            assert (
-                plan.exhibits.inputs(exhibit) or exhibit.kind == "extraction_audit"
-            )  # of published numbers only
+            assert plan.exhibits.inputs(exhibit) or exhibit.kind == "audit"  # of published numbers only
             assert plan.exhibits.record(exhibit)["sites"]
 
 

@@ -21,7 +21,7 @@ from headscarp.mapping.raster import class_raster
 from headscarp.mapping.scene import write_maps
 from headscarp.samples.splits import TEST
 from headscarp.samples.windows import write_windows
-from headscarp.scoring.audit import audit_row
+from headscarp.scoring.audit.implied import audit_row
 from headscarp.scoring.bootstrap import Cells, intervals, paired_difference
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import (
@@ -404,7 +404,7 @@ def test_a_failure_leaves_no_map(tmp_path):
 
 def test_audit_of_printed_extraction():
     found = {
-        one["check"]: one
+        one["quantity"]: one
         for one in audit_row(
             {"row": "fcn8s", "precision": 0.79, "dp": 0.77, "qp": 0.67, "oe": 0.23, "ce": 0.21}, 0.005
         )

@@ -18,7 +18,7 @@ from headscarp.geo.grid import Grid
 from headscarp.mapping.scene import write_maps
 from headscarp.samples.splits import TEST, UNUSED
 from headscarp.samples.windows import Window, write_windows
-from headscarp.scoring.audit import is_possible
+from headscarp.scoring.audit.implied import is_possible_row
 from headscarp.scoring.bootstrap import intervals, paired_difference
 from headscarp.scoring.images import IMAGE_METRICS, Images, image_scores, scores_of_image
 from headscarp.scoring.score import score_run, write_scores
@@ -226,9 +226,9 @@ def test_means_over_images_can_stand_together_as_no_pooled_scores_can():
     assert means["f1"] == pytest.approx((1 + 2 / 3) / 2) and means["miou"] == pytest.approx(
         (1 + (0.5 + 396 / 398) / 2) / 2
     )
-    assert not is_possible({"f1": float(means["f1"]), "miou": float(means["miou"])})
+    assert not is_possible_row({"f1": float(means["f1"]), "miou": float(means["miou"])})
     mapped, truth = probability.ravel() >= 0.5, label.ravel() == 1
-    assert is_possible(
+    assert is_possible_row(
         {"f1": sk.f1_score(truth, mapped), "miou": sk.jaccard_score(truth, mapped, average="macro")}, 1e-9
     )
 

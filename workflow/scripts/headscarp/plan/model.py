@@ -189,6 +189,7 @@ class Card:
     polygons: tuple[str, ...]
     apply: tuple[dict[str, str], ...]
     published: dict[str, list[dict[str, Any]]]
+    audit: dict[str, Any]
     archive: Path | None
 
     @property

@@ -94,6 +94,7 @@ def resolve_card(
         polygons=tuple(record.get("polygons", [])),
         apply=tuple(record.get("apply", [])),
         published=read_published(workflow / "cards" / record["published"]) if "published" in record else {},
+        audit=record.get("audit", {}),
         archive=workflow / "cards" / record["archive"] if "archive" in record else None,
     )
     check_card(card)
@@ -101,8 +102,8 @@ def resolve_card(
 
 
 def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Published values by exhibit: {exhibit: [{row, metric, value, unit}]}, text where the paper prints text;
-    an own row has none."""
+    """Published values by exhibit: {exhibit: [{row, metric, value, printed, unit}]}, `printed` as it stands
+    and `value` a number, or text where the paper prints text; an own row has none."""
     tables: dict[str, list[dict[str, Any]]] = {}
     with open(path, encoding="utf-8", newline="") as stream:
         for line in csv.DictReader(stream):
@@ -110,6 +111,7 @@ def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
                 "row": line["row"],
                 "metric": line["metric"],
                 "value": number_or_text(line["value"]),
+                "printed": line["value"],
                 "unit": line["unit"],
             }
             tables.setdefault(line["table"], []).append(record)
