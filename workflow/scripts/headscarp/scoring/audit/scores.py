@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from headscarp.errors import HeadscarpError
-from headscarp.scoring.audit.findings import ALL_ROWS, Finding, Recomputed
+from headscarp.scoring.audit.findings import ALL_ROWS, NOTED, Finding, Recomputed
 from headscarp.scoring.audit.headings import (
     CLASS,
     CLASS_ONLY,
@@ -29,6 +29,8 @@ from headscarp.scoring.audit.headings import (
 from headscarp.scoring.audit.possible import is_possible, ranges
 from headscarp.scoring.audit.published import Published
 
+OPEN = 0.5  # a range of fractions as wide as this says nothing
+
 
 def scores(published: Published, table: str) -> Iterator[Finding | Recomputed]:
     """The findings of `audit_table` on a published table."""
@@ -37,13 +39,13 @@ def scores(published: Published, table: str) -> Iterator[Finding | Recomputed]:
     except HeadscarpError as error:
         raise HeadscarpError(f"published table '{table}': {error}") from None
     for found in findings:
-        read_as = f" (read as {found['reading']})" if found["reading"] else ""
+        read_as = f" (read as {found['reading']})" if found["reading"] not in (None, UNKNOWN) else ""
         yield Finding(
             table,
             found["row"] or ALL_ROWS,
             found["column"] or found["check"],
             None,
-            found["verdict"],
+            NOTED if found["verdict"] == "note" else found["verdict"],
             found["text"] + read_as,
             found["low"],
             found["high"],
@@ -52,7 +54,7 @@ def scores(published: Published, table: str) -> Iterator[Finding | Recomputed]:
         if found["check"] == "row":
             row = f"{table}:{found['row']}"
             yield Recomputed(row, "reading", text=found["reading"])
-            if found["low"] is not None:
+            if is_known(found["low"], found["high"]):
                 yield Recomputed(row, "implied_landslide_share", (found["low"] + found["high"]) / 2)
             yield Recomputed(row, "verdict", text=found["verdict"])
 
@@ -225,13 +227,17 @@ def scale_finding(rows: Mapping[str, Sequence[Cell]]) -> dict[str, Any]:
 def row_finding(name: str, reading: Reading, share: tuple[float, float] | None) -> dict[str, Any]:
     """A possible row: its reading and landslide share."""
     low, high = share or (None, None)
-    known = share is not None and high - low < 0.5
     text = (
         f"landslide share of the test set {share_text(low, high)}"
-        if known
+        if is_known(low, high)
         else "these numbers leave the landslide share open"
     )
     return finding(name, "row", "consistent", text, low=low, high=high, reading=reading.name)
+
+
+def is_known(low: float | None, high: float | None) -> bool:
+    """Whether a range of the landslide share is narrow enough to say something."""
+    return low is not None and high - low < OPEN
 
 
 def share_text(low: float, high: float) -> str:
@@ -245,7 +251,7 @@ def metric_findings(name: str, cells: Sequence[Cell], reading: Reading) -> Itera
         one = cell.read_as(reading)
         rest = [other.read_as(reading) for other in cells if other is not cell]
         low, high = ranges(rest, (one.metric,), most_share(reading))[one.metric] if rest else (None, None)
-        if low is None or high - low > 0.5:
+        if low is None or high - low > OPEN:
             continue  # nothing is said of it
         bounds = sorted((1 - low, 1 - high)) if cell.kind in ERRORS else (low, high)
         text = f"the other numbers leave {range_text(cell, low, high)}"
@@ -363,7 +369,7 @@ def test_set_findings(shares: Mapping[str, tuple[Reading, tuple[float, float]]])
     same = [share for name, (_, share) in shares.items() if name not in odd]
     if len(same) > 1:
         low, high = max(low for low, _ in same), min(high for _, high in same)
-        if low <= high and high - low < 0.5:
+        if low <= high and is_known(low, high):
             text = (
                 f"one landslide share, {share_text(low, high)}, "
                 f"fits {len(same)} of {len(shares)} possible rows"
