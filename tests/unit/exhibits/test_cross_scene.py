@@ -184,13 +184,13 @@ def test_cross_tables_read_every_run_on_every_other_region(root):
     plan = load_plan(CONFIG, root)
     files = plan.exhibits.inputs(plan.exhibits.find("xing2026", "cross_scene"))
     assert len(files) == 3 * 2 * (2 + 2 * 2)  # regions, inputs, files of the run and of it on two others
-    run = Run("xing2026", "region_b", "resu_cbnet", "blocked", 0)
+    run = Run(card="xing2026", site="region_b", experiment="resu_cbnet", protocol="blocked", seed=0)
     assert {
-        f"{run.folder}/scores.json",
+        f"{run.home}/scores.json",
         f"{run.folder_of('region_a')}/counts.npz",
         f"{run.folder_of('region_c')}/scores.json",
     } <= set(files)
-    assert f"{run.folder_of('region_b')}/scores.json" not in files
+    assert f"{run.folder}/scores.json" not in files
 
 
 def test_all_regions_have_the_common_bands_and_elevation_models_of_equal_cells(root):
