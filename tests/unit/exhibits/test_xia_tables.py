@@ -186,7 +186,7 @@ def test_class_ratios_of_every_stage(world):
 def test_samples_without_stages_are_told(world, tmp_path):
     write_json(tmp_path / "samples.json", {"counts": {}})
     site = world["sites"][0] | {"samples": {"blocked": str(tmp_path)}}
-    with pytest.raises(HeadscarpError, match="tells no stages of sampling"):
+    with pytest.raises(HeadscarpError, match="names no stages of sampling"):
         function_of("class_ratios")(spec_of(world, "class_ratios", runs=[], sites=[site]))
 
 
