@@ -24,8 +24,7 @@ from affine import Affine
 from headscarp import networks
 from headscarp.geo.grid import Grid
 from headscarp.mapping.predict import Tiling, predict_scene
-from headscarp.mapping.raster import write_probability
-from headscarp.mapping.scene import of_landslides
+from headscarp.mapping.scene import write_maps
 from headscarp.training.devices import autocast, choose_device, choose_precision, device_name
 from headscarp.training.windows import Scene
 
@@ -51,7 +50,7 @@ def map_in_strips(
     scene = Scene(cube, list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS)
     grid = Grid("EPSG:32654", TRANSFORM, *scene.shape)
     strips = predict_scene(model, scene, device, precision)
-    write_probability(cube_path.with_name("probability.tif"), of_landslides(strips), grid, "benchmark")
+    write_maps(cube_path.parent, strips, grid, "benchmark")
 
 
 def map_in_bare_tiles(

@@ -17,9 +17,9 @@ WORKED = re.compile(r"worked for ([\d.]+) s")
 
 
 def read_jobs(folder: Path) -> list[dict]:
-    """Rule, process seconds, worked seconds and peak memory (MiB) of every job with a benchmark file."""
+    """Rule, process seconds, worked seconds and peak memory (MiB) of every job with a file of timings."""
     jobs = []
-    root = folder / "results" / "benchmarks"
+    root = folder / "results" / "timings"
     for path in sorted(root.rglob("*.tsv")):
         relative = path.relative_to(root)
         with open(path, newline="", encoding="utf-8") as stream:
@@ -29,7 +29,7 @@ def read_jobs(folder: Path) -> list[dict]:
         memory = float(line["max_rss"]) if line["max_rss"] not in ("NA", "-") else float("nan")
         jobs.append(
             {
-                "rule": relative.parts[0],
+                "rule": relative.with_suffix("").parts[1],
                 "seconds": float(line["s"]),
                 "worked": float(worked.group(1)) if worked else 0.0,
                 "mib": memory,

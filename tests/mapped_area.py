@@ -7,7 +7,6 @@ from affine import Affine
 
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
-from headscarp.mapping.raster import write_probability
 
 GRID = Grid("EPSG:32654", Affine(10.0, 0, 572_840.0, 0, -10.0, 4_735_740.0), 60, 80)
 THRESHOLD = 0.5
@@ -95,10 +94,15 @@ def write_layers(
     return folder
 
 
+def write_probability(path, values, grid=GRID, source="test"):
+    """A map of landslide probability."""
+    write_layer(path, Layer("landslide probability", values, grid, "1", source))
+
+
 def write_run(folder, scores=SCORES):
     """A run's folder with its map and records."""
     folder.mkdir(parents=True)
-    write_probability(folder / "probability.tif", [(0, probability_map())], GRID, "test")
+    write_probability(folder / "probability.tif", probability_map())
     (folder / "scores.json").write_text(json.dumps(scores))
     (folder / "run.json").write_text(json.dumps(RUN))
     return folder

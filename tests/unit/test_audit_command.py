@@ -30,6 +30,8 @@ from headscarp.scoring.audit.possible import (
 from headscarp.scoring.audit.scores import audit_table
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 CLASS_COLUMNS = ("Precision", "Recall", "OA", "F1-score", "IoU", "MIoU", "Kappa")
 MACRO_COLUMNS = ("Precision", "Recall", "OA", "F1-score", "MIoU")

@@ -25,7 +25,7 @@ from headscarp.scoring.classes import read_class_cells
 from headscarp.site.cube import open_array, read_arrays
 from headscarp.training.weights import save_weights, start_from
 from tests.conftest import REPOSITORY
-from tests.workflow.test_workflow import configure
+from tests.workflow.runs import configure
 
 SITE = "results/sites/zigui"
 RUN = "results/runs/gao2021/zigui/unet/blocked/seed0"

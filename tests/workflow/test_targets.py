@@ -15,7 +15,7 @@ from headscarp.exhibits.kinds import KINDS
 from headscarp.plan.plan import load_plan
 from headscarp.plan.targets import named_exhibits
 from tests.conftest import REPOSITORY
-from tests.workflow.test_workflow import CARDS, configure, snakemake
+from tests.workflow.runs import CARDS, configure, snakemake
 
 SCALE = "tiny"
 # What a dry run says of the jobs that make a run, and of those that make an exhibit.

@@ -23,6 +23,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.site.labels import burn
 from tests.site_files import CRS, make_grid, write_raster, write_shapes
 
+pytestmark = pytest.mark.slow
+
 GRID = make_grid(240, 300, 10.0)
 EVENT = "2018-09-06"
 

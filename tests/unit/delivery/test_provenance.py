@@ -23,6 +23,8 @@ from tests.unit.mapping.test_susceptibility import make_site as make_cells
 from tests.unit.mapping.test_susceptibility import spec_of
 from tests.unit.training.test_training import SPEC, make_site
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {"cards": ["gao2021"], "scale": "tiny", "seeds": [0, 1]}
 
 
@@ -238,7 +240,7 @@ class TestRecord:
         monkeypatch.chdir(tmp_path)
         sites = load_plan(
             {"cards": ["networks", "stfusion"], "scale": "tiny", "mirror": str(tmp_path)}, REPOSITORY
-        ).provenance_record()["sites"]
+        ).provenance.record["sites"]
         collage = sites["karakoram_sichuan"]
         assert collage["files"] == [] and set(collage["scenes"]) < set(sites)
         files = [path for site in sites.values() for path in site["files"]]

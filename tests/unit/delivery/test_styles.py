@@ -23,8 +23,7 @@ from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer
 from headscarp.mapping.polygons import landslides
-from headscarp.mapping.raster import write_probability
-from tests.mapped_area import GRID, probability_map
+from tests.mapped_area import GRID, probability_map, write_probability
 
 
 def read_style(write, path, *arguments):
@@ -129,9 +128,7 @@ class TestLandslides:
 
 class TestBinary:
     def test_map_of_landslides(self, tmp_path):
-        write_probability(
-            tmp_path / "probability.tif", [(0, probability_map())], GRID, "headscarp: unet, seed 0"
-        )
+        write_probability(tmp_path / "probability.tif", probability_map(), source="headscarp: unet, seed 0")
         write_binary(tmp_path / "probability.tif", 0.5, tmp_path / "mask.tif")
         layer = read_layer(tmp_path / "mask.tif")
         expected = (probability_map() >= 0.5).astype(np.uint8)
@@ -146,7 +143,7 @@ class TestBinary:
     def test_strips_of_a_tall_map(self, tmp_path):
         grid = Grid(GRID.crs, GRID.transform, 1030, 3)
         values = np.random.default_rng(0).random(grid.shape, dtype=np.float32)
-        write_probability(tmp_path / "probability.tif", [(0, values)], grid, "test")
+        write_probability(tmp_path / "probability.tif", values, grid)
         write_binary(tmp_path / "probability.tif", 0.25, tmp_path / "mask.tif")
         np.testing.assert_array_equal(read_layer(tmp_path / "mask.tif").values, values >= 0.25)
 

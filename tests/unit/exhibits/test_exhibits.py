@@ -37,6 +37,8 @@ from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.scoring.score import score_run
 from tests.conftest import checks_of
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (90, 140)
 FACTORS = [
     "elevation",

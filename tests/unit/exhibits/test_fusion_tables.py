@@ -20,6 +20,8 @@ from headscarp.scoring.score import score_run, write_scores
 from tests.conftest import checks_of
 from tests.exhibit_frames import one, spec_of
 
+pytestmark = pytest.mark.slow
+
 SHAPE, SIZE = (96, 128), 16
 WINDOWS = [Window(row, col, SIZE, 4, "test") for row in range(0, 96, SIZE) for col in range(0, 128, SIZE)]
 SKILL = {"segnet_last": 1.0, "no_temporal": 1.6, "st_fusion": 2.6, "again": 2.6}

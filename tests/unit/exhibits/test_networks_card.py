@@ -29,6 +29,8 @@ from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 from tests.exhibit_frames import one, spec_of
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {"cards": ["networks"], "scale": "demo"}
 CARDS = ("networks", "iburi2018", "gao2021")
 

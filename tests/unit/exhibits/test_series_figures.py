@@ -36,6 +36,8 @@ from headscarp.site.cube import Cube, open_cube
 from headscarp.site.stack import write_array
 from tests.exhibit_frames import one, spec_of
 
+pytestmark = pytest.mark.slow
+
 ROWS, COLS, CELL, WINDOW, GAP = 120, 160, 30.0, 32, 40
 DATES = ["2008-09-14", "2011-09-20", "2014-09-11", "2017-09-16", "2020-09-22"]
 YEARS = [2005, 2010, 2011, 2013, 2016, 2019]

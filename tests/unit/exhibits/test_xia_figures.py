@@ -38,6 +38,8 @@ from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import classes_record
 from headscarp.scoring.extraction import extraction_metrics
 
+pytestmark = pytest.mark.slow
+
 SIDE, CELL = 480, 0.5
 PROTOCOLS = ("published", "blocked")
 NAMES = {0: "bare land", 1: "landslide", 2: "building", 3: "vegetation", 4: "water", 5: "road"}

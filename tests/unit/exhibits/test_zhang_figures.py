@@ -42,6 +42,8 @@ from headscarp.geo.layer import ANGLE, CLASSES, CONTINUOUS, Layer, write_cog, wr
 from headscarp.mapping.polygons import polygonise, write_polygons
 from headscarp.scoring.bootstrap import cell_histograms
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (180, 240)
 PROTOCOLS = ("published", "blocked")
 CONTINUOUS_FACTORS = ["slope", "plan_curvature", "rainfall", "ndvi", "distance_to_road"]

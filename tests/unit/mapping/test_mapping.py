@@ -448,7 +448,7 @@ FULL_DISK = """
 import resource, signal, sys
 import numpy as np
 from headscarp.errors import HeadscarpError
-from headscarp.mapping.raster import write_probability
+from headscarp.mapping.raster import probability_raster
 from headscarp.geo.grid import Grid
 from rasterio import Affine
 
@@ -457,7 +457,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
 noise = np.random.default_rng(0).random((1024, 1024), np.float32)
 try:
     grid = Grid("EPSG:32654", Affine(10, 0, 0, 0, -10, 0), 1024, 1024)
-    write_probability("probability.tif", [(0, noise)], grid, "test")
+    with probability_raster("probability.tif", grid, "test") as write:
+        write(0, noise)
 except HeadscarpError as error:
     print(error)
 """

@@ -29,6 +29,8 @@ from headscarp.training.cells import balanced_weights, batches_of, recipe_of_cel
 from headscarp.training.recipe import Recipe
 from tests.cell_site import neighbourhood_site, smooth, write_cube
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 CHANNELS = ["wetness", "slope"]
 RECIPE = {

@@ -97,8 +97,8 @@ class TestSuperpixels:
 
     def test_the_same_in_another_process(self):
         code = (
-            "import sys, hashlib; sys.path[:0] = {path!r}; from tests.unit import test_superpixels as "
-            "t; label, image = t.classes_scene(); "
+            "import sys, hashlib; sys.path[:0] = {path!r}; "
+            "from tests.unit.samples import test_superpixels as t; label, image = t.classes_scene(); "
             "print(hashlib.sha256(t.sampler_of(label, image).centres.tobytes()).hexdigest())"
         )
         told = [

@@ -21,6 +21,8 @@ from headscarp.sources.twin.scene import Scene, simulate
 from headscarp.sources.twin.spec import TwinSpec
 from headscarp.sources.twin.write import write_twin
 
+pytestmark = pytest.mark.slow
+
 ZIGUI = {
     "rows": 616,
     "cols": 976,

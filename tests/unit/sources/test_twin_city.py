@@ -29,6 +29,8 @@ from headscarp.sources.twin.spec import TwinSpec
 from headscarp.sources.twin.strata import UNITS
 from headscarp.sources.twin.write import write_twin
 
+pytestmark = pytest.mark.slow
+
 RECORD = {
     "rows": 9180,
     "cols": 12960,

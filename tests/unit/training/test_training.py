@@ -271,6 +271,7 @@ def test_optimisers_step_as_those_of_torch_do(kind):
     )
 
 
+@pytest.mark.slow
 def test_a_training_does_not_wait_for_the_compiler_of_torch():
     code = (
         "import sys, torch; from headscarp.training.recipe import Recipe; from "
@@ -579,6 +580,7 @@ here.train_here((site / "cube", site / "samples"), Path({run!r}), here.TestTrain
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bits(tmp_path):
     """SIGKILL at two moments of a training in a process of its own, then left to finish."""
     site = make_site(tmp_path)
@@ -922,6 +924,7 @@ class TestTunedRecipe:
         assert Recipe.from_record(tuned).loss_params == {}
 
 
+@pytest.mark.slow
 def test_learning_needs_torch_and_numpy_only():
     heavy = ["rasterio", "richdem", "geopandas", "pandas", "sklearn", "scipy", "matplotlib", "affine", "yaml"]
     code = (

@@ -639,6 +639,7 @@ def f1_of(site, folder: Path, network: str, dates: str | None) -> float:
     return f1_score(np.load(site[0] / "label.npy")[counted], probability[counted] >= 0.5)
 
 
+@pytest.mark.slow
 def test_a_step_between_two_dates_is_found_by_what_reads_the_series_only(site, tmp_path):
     """At the last date all is background again, so one date tells nothing, and dates whose order is lost tell
     little."""

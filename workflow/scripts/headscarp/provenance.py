@@ -137,7 +137,7 @@ def record_of(plan: dict[str, Any], config: dict[str, Any], root: str | Path) ->
     """The record of the results of the current folder, for results/provenance.json.
 
     Args:
-        plan: `Plan.provenance_record()`: what the selected cards deliver, and from which sites.
+        plan: `Plan.provenance.record`: what the selected cards deliver, and from which sites.
         config: config.yaml as it was in force, with what the command line changed.
         root: folder of the Snakefile; cards below it are named relative to it.
     """

@@ -2,7 +2,7 @@
 classes."""
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -22,20 +22,6 @@ CLASS_NAMES = {code: name.replace(" ", "_") for code, name in enumerate(LAND_COV
 GDAL_CACHE_MEGABYTES = 64  # GDAL's own default is a share of the machine's memory
 
 Writer = Callable[[int, np.ndarray], None]  # writes values (rows, cols) from a first row on
-
-
-def write_probability(
-    path: str | Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str
-) -> None:
-    """Write strips (first row, values (rows, cols) float32), top to bottom, as a COG like those of
-    `site.layer.write_layer`.
-
-    Raises:
-        DiskFullError: there is no room for it.
-    """
-    with probability_raster(path, grid, source) as write:
-        for top, values in strips:
-            write(top, values)
 
 
 def probability_raster(path: str | Path, grid: Grid, source: str) -> AbstractContextManager[Writer]:

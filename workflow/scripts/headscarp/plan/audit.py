@@ -16,7 +16,7 @@ from headscarp.scoring.audit.registry import require_printed
 class Audit:
     """The audit of the selected cards."""
 
-    of: Selection
+    plan: Selection
 
     @property
     def targets(self) -> list[str]:
@@ -26,14 +26,14 @@ class Audit:
     @property
     def cards(self) -> list[Card]:
         """The selected cards that have an audit."""
-        return [card for card in map(self.of.cards.get, self.of.selected) if card.audit]
+        return [card for card in map(self.plan.cards.get, self.plan.selected) if card.audit]
 
     @property
     def samples(self) -> list[dict[str, str]]:
         """Windows of the selected cards, by site and protocol, whose overlap the audit tells."""
         found = []
-        for card in self.of.selected:
-            exhibits = [one for one in self.of.cards[card].exhibits.values() if one.reads.runs and one.rows]
+        for card in self.plan.selected:
+            exhibits = [one for one in self.plan.cards[card].exhibits.values() if one.reads.runs and one.rows]
             places = [
                 (site, protocol) for one in exhibits for site in one.sites for protocol in one.protocols
             ]
@@ -42,10 +42,10 @@ class Audit:
                     "card": card,
                     "site": site,
                     "protocol": protocol,
-                    "folder": self.of.sites[site].samples(card, protocol),
+                    "folder": self.plan.sites[site].samples(card, protocol),
                 }
                 for site, protocol in dict.fromkeys(places)
-                if not self.of.is_cell_site(site)
+                if not self.plan.is_cell_site(site)
             ]
         return found
 
@@ -57,19 +57,15 @@ class Audit:
 
 
 def check_audits(cards: Mapping[str, Card]) -> None:
-    """Refuse checks of what no published table has, and items of the audit that are taken."""
+    """Raise a `HeadscarpError` where a check reads what no published table has, or an item is taken."""
+    audited = [card for card in cards.values() if card.audit]
+    items = {OVERLAP_ITEM, *(card.audit["item"] for card in audited)}
+    free = next(item for item in range(1, len(items) + 2) if item not in items)
     taken = {OVERLAP_ITEM: "the overlap of our own windows"}
-    for card in cards.values():
-        if card.audit:
-            check_audit(card, taken)
-            taken[card.audit["item"]] = f"card {card.name}"
-
-
-def check_audit(card: Card, taken: Mapping[int, str]) -> None:
-    """Raise a `HeadscarpError` where the audit of a card reads what is not printed, or its item is taken."""
-    place, item = f"card {card.name}, audit", card.audit["item"]
-    if item in taken:
-        free = next(number for number in range(1, len(taken) + 2) if number not in taken)
-        raise HeadscarpError(f"{place}: item {item} is that of {taken[item]}; take another, such as {free}")
-    for number, check in enumerate(card.audit["checks"], start=1):
-        require_printed(check, card.published, f"{place}, check {number}")
+    for card in audited:
+        place, item = f"card {card.name}, audit", card.audit["item"]
+        if item in taken:
+            raise HeadscarpError(f"{place}: item {item} is that of {taken[item]}; take {free}")
+        taken[item] = f"card {card.name}"
+        for number, check in enumerate(card.audit["checks"], start=1):
+            require_printed(check, card.published, f"{place}, check {number}")

@@ -25,12 +25,12 @@ CAPTION = (
 class Claims:
     """The claims of the selected cards."""
 
-    of: Selection
+    plan: Selection
 
     @property
     def tests(self) -> list[tuple[Claim, ClaimTest]]:
         """The claims, each with those of its tests that selected cards run, in order."""
-        return [(claim, test) for claim, test in self._all_tests() if test.card in self.of.selected]
+        return [(claim, test) for claim, test in self._all_tests() if test.card in self.plan.selected]
 
     @property
     def tables(self) -> list[str]:
@@ -59,7 +59,7 @@ class Claims:
     def runs(self, test: ClaimTest) -> dict[str, list[list[str]]]:
         """Folders of the scores that a test compares: {protocol: [those of the first row by seed, those of
         the second]}."""
-        card, place = self.of.cards[test.card], test.target or test.site
+        card, place = self.plan.cards[test.card], test.target or test.site
 
         def folders(row: str, protocol: str) -> list[str]:
             runs = [
@@ -80,20 +80,20 @@ class Claims:
         tests = self.tests
         return {
             "title": TITLE,
-            "caption": CAPTION.format(scale=self.of.scale),
-            "cards": {claim.card: self.of.cards[claim.card].title for claim, _ in tests},
+            "caption": CAPTION.format(scale=self.plan.scale),
+            "cards": {claim.card: self.plan.cards[claim.card].title for claim, _ in tests},
             "tests": [self._test_record(claim, test) for claim, test in tests],
             "left_out": self._left_out(),
         }
 
     def _all_tests(self) -> Iterator[tuple[Claim, ClaimTest]]:
-        for name in self.of.selected:
-            for claim in self.of.cards[name].claims.values():
+        for name in self.plan.selected:
+            for claim in self.plan.cards[name].claims.values():
                 for test in claim.tests:
                     yield claim, test
 
     def _test_record(self, claim: Claim, test: ClaimTest) -> dict[str, Any]:
-        card, site = self.of.cards[test.card], test.target or test.site
+        card, site = self.plan.cards[test.card], test.target or test.site
         return {
             "card": claim.card,
             "claim": claim.name,
@@ -102,7 +102,7 @@ class Claims:
             "metric": claim.metric,
             "site": site,
             "trained_on": test.site,
-            "data": self.of.sites[site].data,
+            "data": self.plan.sites[site].data,
             "first": test.first,
             "second": test.second,
             "labels": [card.experiments[row].label for row in (test.first, test.second)],
@@ -115,7 +115,7 @@ class Claims:
     def _printed_effect(self, claim: Claim, test: ClaimTest) -> float | None:
         if test.published is None:
             return None
-        table = self.of.cards[claim.card].published[test.published["table"]]
+        table = self.plan.cards[claim.card].published[test.published["table"]]
         return printed_effect(
             table,
             test.published["rows"],
@@ -126,17 +126,17 @@ class Claims:
     def _left_out(self) -> list[str]:
         """A sentence for each card whose claims, or whose runs for the claims of others, are left out."""
         why = {
-            name: "is skipped: its data are not at hand" if name in self.of.skipped else "is not selected"
-            for name in self.of.cards
+            name: "is skipped: its data are not at hand" if name in self.plan.skipped else "is not selected"
+            for name in self.plan.cards
         }
         lines = [
             f"Claims of {name} are not tested: the card {why[name]}."
-            for name, card in self.of.cards.items()
-            if card.claims and name not in self.of.selected
+            for name, card in self.plan.cards.items()
+            if card.claims and name not in self.plan.selected
         ]
         missing: dict[str, list[str]] = {}
         for claim, test in self._all_tests():
-            if test.card not in self.of.selected:
+            if test.card not in self.plan.selected:
                 missing.setdefault(test.card, []).append(f"{claim.card}: {claim.name}")
         return lines + [
             f"Tests on runs of {card} are left out ({', '.join(dict.fromkeys(claims))}): the card "

@@ -16,27 +16,27 @@ from headscarp.plan.shown import Exhibit
 class Exhibits:
     """The tables and figures of all cards."""
 
-    of: Selection
+    plan: Selection
     samples: Samples
 
     def names(self, tables: bool) -> list[str]:
         """Names of all tables or figures of all cards."""
-        exhibits = [one for card in self.of.cards.values() for one in card.exhibits.values()]
+        exhibits = [one for card in self.plan.cards.values() for one in card.exhibits.values()]
         return sorted({one.name for one in exhibits if one.is_table == tables})
 
     def find(self, card: str, name: str) -> Exhibit:
-        return require_exhibit(self.of.cards[card], name)
+        return require_exhibit(self.plan.cards[card], name)
 
     def targets(self, tables: bool) -> list[str]:
         """Files of all tables or all figures of the selected cards."""
-        exhibits = [one for card in self.of.selected for one in self.of.cards[card].exhibits.values()]
+        exhibits = [one for card in self.plan.selected for one in self.plan.cards[card].exhibits.values()]
         return [file for one in exhibits if one.is_table == tables for file in one.files]
 
     def runs(self, exhibit: Exhibit) -> list[Run]:
         """The runs an exhibit is drawn from, in the order of its rows."""
         if not exhibit.reads.reads_runs:
             return []
-        seeds = self.of.cards[exhibit.card].seeds
+        seeds = self.plan.cards[exhibit.card].seeds
         seeds = seeds[:1] if exhibit.seeds == "first" else seeds
         return [
             Run(card=exhibit.card, site=site, experiment=row, protocol=protocol, seed=seed)
@@ -65,7 +65,7 @@ class Exhibits:
 
     def record(self, exhibit: Exhibit) -> dict[str, Any]:
         """All that `exhibits.spec.ExhibitSpec.from_record` takes."""
-        card = self.of.cards[exhibit.card]
+        card = self.plan.cards[exhibit.card]
         return {
             "card": exhibit.card,
             "name": exhibit.name,
@@ -83,7 +83,7 @@ class Exhibits:
         }
 
     def _site_files(self, exhibit: Exhibit, name: str, parts: tuple[str, ...]) -> list[str]:
-        site, files = self.of.sites[name], []
+        site, files = self.plan.sites[name], []
         if "raw" in parts:
             files += site.raw_files
         if "layers" in parts:
@@ -96,7 +96,7 @@ class Exhibits:
         return files
 
     def _site_record(self, exhibit: Exhibit, name: str) -> dict[str, Any]:
-        site = self.of.sites[name]
+        site = self.plan.sites[name]
         return {
             "name": name,
             "title": site.title,
@@ -118,7 +118,7 @@ class Exhibits:
         }
 
     def _searches(self, exhibit: Exhibit) -> list[dict[str, Any]]:
-        searches = [self.of.cards[exhibit.card].searches[name] for name in exhibit.searches]
+        searches = [self.plan.cards[exhibit.card].searches[name] for name in exhibit.searches]
         return [
             {"name": search.name, "label": search.label, "protocol": protocol, "sampler": sampler}
             | {"folder": search.folder(protocol, sampler)}
@@ -130,7 +130,7 @@ class Exhibits:
     def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
         """Published values of an exhibit, or of the table that its options name; those of all tables, each
         with its table, for an audit."""
-        published = self.of.cards[exhibit.card].published
+        published = self.plan.cards[exhibit.card].published
         if exhibit.kind == AUDIT:
             return [record | {"table": table} for table, records in published.items() for record in records]
         return published.get(exhibit.options.get("published", exhibit.name), [])

@@ -12,23 +12,23 @@ from headscarp.plan.selection import Selection
 class Maps:
     """The delivered maps of all cards."""
 
-    of: Selection
+    plan: Selection
 
     def of_home(self, card: str) -> list[Run]:
         """Runs of the first seed whose maps of their own sites a card delivers."""
-        chosen = self.of.cards[card]
-        left_out = self.of.scenes_of_collages | chosen.targets
+        chosen = self.plan.cards[card]
+        left_out = self.plan.scenes_of_collages | chosen.targets
         return [
             Run(card=card, site=site, experiment=experiment, protocol=protocol, seed=chosen.seeds[0])
             for experiment in chosen.polygons
             for site in chosen.sites
-            if site not in left_out and not self.of.is_cell_site(site)
+            if site not in left_out and not self.plan.is_cell_site(site)
             for protocol in chosen.protocols
         ]
 
     def applied(self, card: str) -> list[tuple[Run, str]]:
         """Runs of the first seed whose maps of another site a card delivers, with that site."""
-        chosen = self.of.cards[card]
+        chosen = self.plan.cards[card]
         seed = chosen.seeds[0]
         found = []
         for one in chosen.apply:
@@ -40,7 +40,7 @@ class Maps:
 
     def places(self, run: Run) -> list[str]:
         """The places on Earth of a run's own site: itself, or the scenes of a collage."""
-        return list(self.of.sites[run.site].scenes) or [run.site]
+        return list(self.plan.sites[run.site].scenes) or [run.site]
 
     def of_card(self, card: str) -> dict[str, str]:
         """Folders of the maps that a card delivers, each with the place that is mapped."""
@@ -49,11 +49,11 @@ class Maps:
 
     def delivered(self, site: str) -> list[str]:
         """Folders of the maps of a site that the card delivers which describes it."""
-        return [folder for folder, place in self.of_card(self.of.sites[site].card).items() if place == site]
+        return [folder for folder, place in self.of_card(self.plan.sites[site].card).items() if place == site]
 
     def pages(self, card: str) -> dict[str, str]:
         """The page of each site that a card describes and delivers maps of."""
-        sites = [place for place in self.of_card(card).values() if self.of.sites[place].card == card]
+        sites = [place for place in self.of_card(card).values() if self.plan.sites[place].card == card]
         return {site: SUMMARY.format(site=site) for site in sites}
 
     def targets(self, card: str) -> list[str]:
@@ -64,26 +64,26 @@ class Maps:
 
     def item_record(self, run: Run, place: str) -> dict[str, Any]:
         """What the STAC item of a map tells of the run and of the mapped place."""
-        card = self.of.cards[run.card]
+        card = self.plan.cards[run.card]
         return {
             "card": card.name,
             "citation": card.citation,
             "site": place,
-            "site_title": self.of.sites[place].title,
+            "site_title": self.plan.sites[place].title,
             "experiment": run.experiment,
             "label": card.experiments[run.experiment].label,
             "protocol": run.protocol,
             "seed": int(run.seed),
-            "scale": self.of.scale,
+            "scale": self.plan.scale,
         }
 
     def page_record(self, name: str) -> dict[str, Any]:
         """All that `delivery.summary_page.build_page` takes."""
-        site = self.of.sites[name]
-        card = self.of.cards[site.card]
+        site = self.plan.sites[name]
+        card = self.plan.cards[site.card]
         home = [(run, {}) for run in self.of_home(card.name) if name in self.places(run)]
         applied = [
-            (run, {"trained_on": self.of.sites[run.site].title})
+            (run, {"trained_on": self.plan.sites[run.site].title})
             for run, target in self.applied(card.name)
             if target == name
         ]
@@ -95,14 +95,14 @@ class Maps:
             "raw": site.raw_folder,
             "card": card.name,
             "citation": card.citation,
-            "scale": self.of.scale,
+            "scale": self.plan.scale,
             "composite": site.composite,
             "runs": [self._run_record(run, name) | origin for run, origin in [*home, *applied]],
         }
 
     def _run_record(self, run: Run, place: str) -> dict[str, Any]:
         return {
-            "label": self.of.cards[run.card].experiments[run.experiment].label,
+            "label": self.plan.cards[run.card].experiments[run.experiment].label,
             "experiment": run.experiment,
             "protocol": run.protocol,
             "seed": run.seed,

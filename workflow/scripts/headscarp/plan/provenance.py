@@ -15,7 +15,7 @@ from headscarp.sources.archive import read_table
 class Provenance:
     """What the selected cards deliver."""
 
-    of: Selection
+    plan: Selection
     maps: Maps
     claims: Claims
     audit: Audit
@@ -23,10 +23,10 @@ class Provenance:
     @property
     def record(self) -> dict[str, Any]:
         """What the selected cards deliver and from which raw files, for `headscarp.provenance.record_of`."""
-        cards = [self.of.cards[name] for name in self.of.selected]
+        cards = [self.plan.cards[name] for name in self.plan.selected]
         return {
-            "scale": self.of.scale,
-            "skipped": self.of.skipped,
+            "scale": self.plan.scale,
+            "skipped": self.plan.skipped,
             "cards": {
                 card.name: {
                     "title": card.title,
@@ -47,13 +47,13 @@ class Provenance:
 
     def _sites(self) -> list[Site]:
         """Sites of the selected cards, with those that they are joined from or read."""
-        used = [self.of.sites[name] for card in self.of.selected for name in self.of.cards[card].sites]
+        used = [self.plan.sites[name] for card in self.plan.selected for name in self.plan.cards[card].sites]
         names = dict.fromkeys(name for site in used for name in (site.name, *(site.scenes or [site.raw])))
-        return [self.of.sites[name] for name in names]
+        return [self.plan.sites[name] for name in names]
 
     def _exhibits(self) -> list[dict[str, Any]]:
         """The exhibits of the selected cards, and of all of them together."""
-        exhibits = [one for name in self.of.selected for one in self.of.cards[name].exhibits.values()]
+        exhibits = [one for name in self.plan.selected for one in self.plan.cards[name].exhibits.values()]
         together = (
             ("claims", TITLE, self.claims.targets),
             ("audit", "The printed numbers of the papers, audited", self.audit.targets),
@@ -71,7 +71,7 @@ class Provenance:
         """Where the raw files of a site come from: it has some of its own unless it joins `scenes` or borrows
         those of another (`raw`). `table` has the address, licence and citation of those of an archive."""
         own = site.raw == site.name and not site.scenes
-        card = self.of.card_of(site.name)
+        card = self.plan.card_of(site.name)
         table = read_table(card.archive) if own and site.source == "archive" else {}
         return {
             "title": site.title,

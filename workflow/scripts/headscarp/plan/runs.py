@@ -12,24 +12,24 @@ from headscarp.plan.selection import Selection
 class Runs:
     """The experiments and searches of all cards."""
 
-    of: Selection
+    plan: Selection
 
     def names_of_experiments(self, *methods: str) -> list[str]:
         """Experiments of all cards that are run by one of `methods` (by any where none is named)."""
-        experiments = [one for card in self.of.cards.values() for one in card.experiments.values()]
+        experiments = [one for card in self.plan.cards.values() for one in card.experiments.values()]
         return sorted({one.name for one in experiments if one.method in methods or not methods})
 
     def names_of_searches(self) -> list[str]:
-        return sorted({name for card in self.of.cards.values() for name in card.searches})
+        return sorted({name for card in self.plan.cards.values() for name in card.searches})
 
     def experiment(self, card: str, experiment: str) -> Experiment:
-        return self.of.cards[card].experiments[experiment]
+        return self.plan.cards[card].experiments[experiment]
 
     def record(self, card: str, experiment: str, seed: int, site: str = "") -> dict[str, Any]:
         """The resolved specification of one training; the site matters where its input groups have channels
         of their own."""
         spec = self.experiment(card, experiment)
-        network = {"name": spec.network, "width": self.of.cards[card].width, "params": spec.params}
+        network = {"name": spec.network, "width": self.plan.cards[card].width, "params": spec.params}
         return (
             {
                 "network": network,
@@ -44,12 +44,12 @@ class Runs:
 
     def search_record(self, card: str, name: str, sampler: str) -> dict[str, Any]:
         """All that a search needs to know."""
-        return self.of.cards[card].searches[name].record | {"sampler": sampler}
+        return self.plan.cards[card].searches[name].record | {"sampler": sampler}
 
     def best_of_search(self, card: str, experiment: str, protocol: str) -> list[str]:
         """The file of the search that tunes an experiment, if one does."""
         search = self.experiment(card, experiment).tuned_by
-        return [self.of.cards[card].searches[search].best(protocol)] if search else []
+        return [self.plan.cards[card].searches[search].best(protocol)] if search else []
 
     def start(self, card: str, experiment: str, protocol: str, seed: str) -> Run | None:
         """The run of the same protocol and seed whose weights an experiment starts from."""
@@ -62,13 +62,15 @@ class Runs:
         start = self.start(card, experiment, protocol, seed)
         if start is None or self.experiment(card, experiment).statistics == "own":
             return []
-        return [f"{self.of.sites[start.site].samples(card, protocol)}/samples.json"]
+        return [f"{self.plan.sites[start.site].samples(card, protocol)}/samples.json"]
 
     def dated_maps(self, run: Run) -> list[str]:
         """Class maps of a run at each date of its card's comparison, each date being a place."""
-        return [run.file("classes.tif", one["site"]) for one in self.of.cards[run.card].change["dates"]]
+        return [run.file("classes.tif", one["site"]) for one in self.plan.cards[run.card].change["dates"]]
 
     def dated_truth(self, card: str) -> list[str]:
         """Files of the true landslides at each date of a card's comparison, where it names them."""
-        dates = self.of.cards[card].change["dates"]
-        return [f"{self.of.sites[one['site']].raw_folder}/{one['truth']}" for one in dates if "truth" in one]
+        dates = self.plan.cards[card].change["dates"]
+        return [
+            f"{self.plan.sites[one['site']].raw_folder}/{one['truth']}" for one in dates if "truth" in one
+        ]

@@ -13,20 +13,20 @@ from headscarp.yaml_files import merge
 class Samples:
     """The windows and cells of all cards."""
 
-    of: Selection
+    plan: Selection
 
     def windows(self, card: str, site: str) -> dict[str, Any]:
         """How windows are drawn on a site: the card's way, with the site's changes."""
-        return merge(self.of.cards[card].sampling, self.of.cards[card].sites[site].sampling)
+        return merge(self.plan.cards[card].sampling, self.plan.cards[card].sites[site].sampling)
 
     def files(self, site: str) -> tuple[str, ...]:
         """Names of the files with the samples of a site."""
-        return CELL_FILES if self.of.is_cell_site(site) else SAMPLE_FILES
+        return CELL_FILES if self.plan.is_cell_site(site) else SAMPLE_FILES
 
     def inventory_run(self, card: str, protocol: str) -> Run:
         """The run whose landslides label the cells of a card: the first seed of its inventory's
         experiment."""
-        chosen, seed = self.of.cards[card].inventory, self.of.cards[card].seeds[0]
+        chosen, seed = self.plan.cards[card].inventory, self.plan.cards[card].seeds[0]
         return Run(
             card=card, site=chosen["site"], experiment=chosen["experiment"], protocol=protocol, seed=seed
         )
@@ -34,8 +34,8 @@ class Samples:
     def labels_of_cells(self, site: str, protocol: str) -> dict[str, str]:
         """Files that label the cells of a site: an inventory with the truth and the area it is held against,
         or points; none for layers."""
-        card = self.of.card_of(site)
-        record, raw = card.cells[site], self.of.sites[site].raw_folder
+        card = self.plan.card_of(site)
+        record, raw = card.cells[site], self.plan.sites[site].raw_folder
         if "inventory" in record:
             run = self.inventory_run(card.name, protocol)
             files = {"inventory": run.file("inventory.gpkg", card.inventory["target"])}

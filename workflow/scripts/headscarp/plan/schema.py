@@ -5,6 +5,8 @@ from typing import Any
 
 import jsonschema
 import yaml
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from headscarp.errors import HeadscarpError
 from headscarp.vocabulary import nearest
@@ -13,8 +15,12 @@ from headscarp.vocabulary import nearest
 def check(record: dict[str, Any], schema_path: Path, place: str) -> dict[str, Any]:
     """Validate `record` against a JSON schema and fill the defaults of its top level."""
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    sections = Registry().with_resources(
+        (path.name, DRAFT202012.create_resource(yaml.safe_load(path.read_text(encoding="utf-8"))))
+        for path in schema_path.parent.glob("*.yaml")
+    )
     errors = sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(record),
+        jsonschema.Draft202012Validator(schema, registry=sections).iter_errors(record),
         key=lambda error: list(map(str, error.path)),
     )
     if errors:
