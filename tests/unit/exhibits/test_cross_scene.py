@@ -191,6 +191,7 @@ def test_cross_tables_read_every_run_on_every_other_region(root):
         f"{run.folder_of('region_c')}/scores.json",
     } <= set(files)
     assert run.home == run.folder_of("region_b") and len(set(files)) == len(files)
+    assert f"{run.folder}/scores.json" not in files
 
 
 def test_all_regions_have_the_common_bands_and_elevation_models_of_equal_cells(root):

@@ -128,14 +128,9 @@ def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
     the option `elsewhere`, its target site, where all labelled pixels are evaluated.
 
     Raises:
-        HeadscarpError: `elsewhere` without a target, samples are missing, or no pixel is evaluated.
+        HeadscarpError: samples are missing, or no pixel is evaluated.
     """
     if spec.options.get("elsewhere"):
-        if spec.target is None:
-            raise HeadscarpError(
-                f"exhibit '{spec.name}' of card '{spec.card}' ({spec.kind}) has the option `elsewhere` "
-                f"but no `target`"
-            )
         scenes = dict.fromkeys(spec.protocols, scene_of(spec, spec.target))
     else:
         scene = scene_of(spec, spec.only_site())
