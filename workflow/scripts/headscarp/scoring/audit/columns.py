@@ -24,7 +24,7 @@ from headscarp.scoring.audit.implied import f_beta, printed_f_score
 from headscarp.scoring.audit.possible import Printed, is_possible
 from headscarp.scoring.audit.published import Published, rows_of, title_of
 from headscarp.scoring.audit.readings import COLUMNS, MACRO, Fit, macro_or_class
-from headscarp.scoring.pixel import plain
+from headscarp.scoring.pixel import to_python
 
 READING_NAMES = {"class": "landslide class", "macro": "mean of both classes"}
 WORDS = {"accuracy": "pixel accuracy"}
@@ -32,8 +32,8 @@ HALF_UNIT = 0.0005  # of the last of three places
 LEAST_ERROR = 0.0025  # of five such numbers
 COLLAPSED = 0.05  # landslide F1 below which a map says next to nothing of the landslides
 LOOSE = (
-    "almost no landslide is found, so missed landslides and false alarms can change places: the share "
-    "is hardly determined"
+    "almost no landslide is found, so missed landslides and false "
+    "alarms can change places: the share is hardly determined"
 )
 OTHER = 5  # times the landslide share of most rows is another test set
 NEAR = 0.01  # a best accuracy that exceeds that of a map without landslides by less is no skill
@@ -130,7 +130,7 @@ def recomputed(
     yield Recomputed(name, "implied_landslide_share", best.share, note=note)
     for metric in ("precision", "recall", "f1"):
         beside = printed[metric] if metric == "f1" else None
-        value = plain({metric: np.float64(best.metric(metric))})[metric]
+        value = to_python({metric: np.float64(best.metric(metric))})[metric]
         yield Recomputed(name, f"implied_landslide_{metric}", value, beside)
 
 
@@ -150,17 +150,17 @@ def all_background(
     trials = rows_of(published, table)
     best = max(numbers["accuracy"] for numbers in trials.values())
     share = 1 - background_accuracy
-    metrics = plain({name: np.float64(value) for name, value in background_metrics(share).items()})
+    metrics = to_python({name: np.float64(value) for name, value in background_metrics(share).items()})
     note = (
-        f"a map without landslides where {share:.1%} are landslides; beside its accuracy the best of "
-        f"{len(trials)} printed trials"
+        f"a map without landslides where {share:.1%} are landslides; "
+        f"beside its accuracy the best of {len(trials)} printed trials"
     )
     for metric in ("accuracy", "macro_precision", "macro_recall", "macro_f1", "miou"):
         beside = best if metric == "accuracy" else None
         yield Recomputed("all_background", metric, metrics[metric], beside, note=note)
     share = fit_of_row(published, source).share
     text = (
-        f"accuracy of a map without landslides at the share that "
+        "accuracy of a map without landslides at the share that "
         f"{title_of(source['table'])} implies ({share:.4f}), beside the best of the search"
     )
     accuracy = background_metrics(share)["accuracy"]
