@@ -480,7 +480,7 @@ def test_extraction_counts_every_evaluated_pixel(world, spec, elsewhere):
     label = layer_of(site, "label")
     for run in (run for run in world["runs"] if run["seed"] == 0):
         tested = (label != 255) & (elsewhere | (regions_of(site, run["protocol"]) == 3))
-        mapped = map_of(Path(run["folder"]) / ("on/jiuzhaigou" if elsewhere else "."))
+        mapped = map_of(Path(run["folder"]) / ("jiuzhaigou" if elsewhere else "."))
         (_, false), (missed, found) = confusion_matrix(label[tested] == 1, mapped[tested] == 1)
         key = (run["row"], run["protocol"])
         for outcome, count in (("found", found), ("false", false), ("missed", missed)):

@@ -43,7 +43,7 @@ def score_into(folder: Path, protocol: str, seed: int, skill: float, absent: int
     classes, probability, *places = invent(seed, skill, absent)
     scores, cells = score_run(probability, *places, 0.25, protocol, "twin", seed, threshold=0.5)
     of_classes, confusions, _ = score_classes(classes, *places)
-    write_scores(folder, scores | of_classes, cells, confusions)
+    write_scores(folder, scores | of_classes, cells | {"confusion": confusions})
 
 
 CHANGE = {

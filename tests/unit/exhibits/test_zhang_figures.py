@@ -261,7 +261,7 @@ def invent_cell_run(run: Path, site: dict, protocol: str, skill: float, seed: in
         fold = (cells["split"][1] == 3).astype(int)
         probability, truth = np.stack(bands)[fold, cells["row"], cells["col"]], cells["label"] == 1
         positive, negative = cell_histograms(probability, truth, cells["block"])
-    np.savez(run / "cells.npz", positive=positive, negative=negative)
+    np.savez(run / "counts.npz", positive=positive, negative=negative)
     scores = {
         "threshold": 0.5,
         "protocol": protocol,
@@ -800,7 +800,7 @@ def test_empty_history_is_named(tmp_path):
 
 
 def test_run_without_landslides_has_no_roc(spec, tmp_path):
-    np.savez(tmp_path / "cells.npz", positive=np.zeros((3, 256), int), negative=np.ones((3, 256), int))
-    group = [Scored(dataclasses.replace(spec("roc").runs[0], folder=tmp_path), {"threshold": 0.5})]
+    np.savez(tmp_path / "counts.npz", positive=np.zeros((3, 256), int), negative=np.ones((3, 256), int))
+    group = [Scored(dataclasses.replace(spec("roc").runs[0], maps=tmp_path), {"threshold": 0.5})]
     with pytest.raises(HeadscarpError, match="so there is no ROC curve"):
         roc_points(group)
