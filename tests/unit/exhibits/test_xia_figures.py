@@ -292,7 +292,9 @@ def spec(world):
     """Make the spec of an exhibit of a kind on the invented valley."""
 
     def make(kind: str, **changes) -> ExhibitSpec:
-        reads = KINDS[kind]
+        reads, runs = KINDS[kind], world["runs"]
+        if changes.get("options", {}).get("elsewhere"):
+            runs = [run | {"maps": f"{run['folder']}/{world['target']['name']}"} for run in runs]
         record = {
             "card": "xia2021",
             "name": f"fig_{kind}",
@@ -300,7 +302,7 @@ def spec(world):
             "title": "",
             "caption": "",
             "sites": [world["site"]],
-            "runs": world["runs"] if reads.runs else [],
+            "runs": runs if reads.runs else [],
             "options": {},
             "published": [],
             "target": world["target"],
