@@ -44,8 +44,8 @@ def checks_of(card: str) -> list[dict]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))["audit"]["checks"]
 
 
-# --- The order of files and the tiny run. It takes longest, so pytest-xdist's controller begins it as soon as
-# the tests are known, and workers leave it the cores.
+# --- The order of files and the tiny run. It takes long, so pytest-xdist's controller begins it as soon as
+# the tests are known.
 
 TINY = pytest.StashKey()
 
@@ -56,11 +56,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return FIRST.index(name) if name in FIRST else len(FIRST) + item.nodeid.startswith(TINY_TESTS)
 
     items.sort(key=place)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):
-        os.nice(10)
 
 
 @pytest.hookimpl(optionalhook=True)

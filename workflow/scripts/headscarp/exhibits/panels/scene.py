@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from headscarp.arrays import open_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.layers import layer_path, site_grid
@@ -31,7 +32,6 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import record
 from headscarp.files import read_json
 from headscarp.samples.splits import TEST
-from headscarp.site.cube import open_array
 
 
 def whole_view(site: SiteFiles) -> View:
