@@ -198,6 +198,7 @@ def world(run):
                 "protocol": "blocked",
                 "seed": 0,
                 "folder": str(one_folder),
+                "maps": str(one_folder),
             }
         )
     site = {"name": "hills", "title": "Hills", "folder": str(folder), "data": "twin"}
