@@ -25,7 +25,7 @@ from headscarp.scoring.audit.possible import (
     is_possible,
     metrics_of,
     ranges,
-    whole,
+    whole_space,
 )
 from headscarp.scoring.audit.scores import audit_table
 from tests.conftest import REPOSITORY
@@ -108,7 +108,7 @@ def test_every_metric_over_a_box_lies_between_its_bounds():
     for _ in range(60):
         low = rng.uniform(0, 0.9, 3)
         high = np.minimum(low + rng.uniform(0.001, 0.3, 3), [1, 0.999, 1])
-        box = whole(1.0)._replace(low=low[None], high=high[None])
+        box = whole_space(1.0)._replace(low=low[None], high=high[None])
         least, most = enclosures(box)
         r, w, s = rng.uniform(low[:, None], high[:, None], (3, 200))
         inside = s * (1 + w / (1 - w)) <= 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headscarp.arrays import open_array
 from headscarp.codes import UNMAPPED
 from headscarp.files import read_json
 from headscarp.geo.layer import read_layer
@@ -13,7 +14,6 @@ from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.splits import TEST, UNUSED
 from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import score_classes, score_run, write_scores
-from headscarp.site.cube import open_array
 
 
 def score(

@@ -24,7 +24,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import read_layer
-from headscarp.mapping.polygons import landslides, write_polygons
+from headscarp.mapping.polygons import landslide_polygons, write_polygons
 from tests.mapped_area import GRID, SCORES, THRESHOLD, probability_map, write_layers, write_run
 
 RECORD = {
@@ -54,7 +54,8 @@ def make_results(root, protocols=("blocked", "published"), data="real", dates=("
     for protocol in protocols:
         run = write_run(root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3")
         write_polygons(
-            run / "landslides.gpkg", landslides(read_layer(run / "probability.tif"), THRESHOLD, layers)
+            run / "landslides.gpkg",
+            landslide_polygons(read_layer(run / "probability.tif"), THRESHOLD, layers),
         )
         write_binary(run / "probability.tif", THRESHOLD, run / "mask.tif")
         write_probability_style(run / "probability.qml")

@@ -20,7 +20,7 @@ from headscarp.delivery.map_tiles import Drawing, Pyramid, write_tiles
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
 from headscarp.geo.layer import Layer, read_layer, write_layer
-from headscarp.mapping.polygons import landslides, write_polygons
+from headscarp.mapping.polygons import landslide_polygons, write_polygons
 from tests.mapped_area import GRID, SCORES, THRESHOLD, probability_map, write_layers, write_run
 
 TO_DEGREES = Transformer.from_crs(GRID.crs, "EPSG:4326", always_xy=True)
@@ -59,7 +59,8 @@ def site(tmp_path_factory):
     for protocol, threshold in (("published", THRESHOLD), ("blocked", 0.7)):
         run = write_run(root / protocol, SCORES | {"protocol": protocol, "threshold": threshold})
         write_polygons(
-            run / "landslides.gpkg", landslides(read_layer(run / "probability.tif"), threshold, layers)
+            run / "landslides.gpkg",
+            landslide_polygons(read_layer(run / "probability.tif"), threshold, layers),
         )
     build_map(record_of(root), root / "site/map.html", root / "site/map")
     return root

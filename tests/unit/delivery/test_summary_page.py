@@ -15,7 +15,7 @@ from headscarp.delivery.site_figures import inventory_areas
 from headscarp.delivery.summary_page import build_page
 from headscarp.exhibits.spec import SiteFiles
 from headscarp.geo.layer import read_layer
-from headscarp.mapping.polygons import landslides, write_polygons
+from headscarp.mapping.polygons import landslide_polygons, write_polygons
 from tests.mapped_area import SCORES, THRESHOLD, write_layers, write_run
 
 VOID = {"meta", "img", "br"}
@@ -70,7 +70,8 @@ def results(tmp_path_factory):
             root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3", SCORES | {"protocol": protocol}
         )
         write_polygons(
-            run / "landslides.gpkg", landslides(read_layer(run / "probability.tif"), THRESHOLD, layers)
+            run / "landslides.gpkg",
+            landslide_polygons(read_layer(run / "probability.tif"), THRESHOLD, layers),
         )
     return root
 
@@ -280,7 +281,7 @@ class TestVariants:
         run = write_run(tmp_path / "run")
         write_polygons(
             run / "landslides.gpkg",
-            landslides(read_layer(run / "probability.tif"), 0.99, tmp_path / "layers"),
+            landslide_polygons(read_layer(run / "probability.tif"), 0.99, tmp_path / "layers"),
         )
         record = record_of(tmp_path, folder=str(tmp_path))
         record["runs"] = [record["runs"][1] | in_one_folder(run)]

@@ -24,7 +24,7 @@ from headscarp.plan.plan import load_plan
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.site import terrain
 from headscarp.site.layers import check_record
-from headscarp.site.terrain_names import check_terrain, window_of, windowed
+from headscarp.site.terrain_names import check_terrain, names_over_windows, parse_windowed
 from tests.conftest import REPOSITORY
 from tests.site_files import make_grid, write_raster
 from tests.world import one, run_record, spec_of
@@ -111,8 +111,8 @@ def test_layers_over_windows_are_made_when_asked_for_and_the_others_stay_as_they
 
 
 def test_names_over_windows():
-    assert windowed(["slope", "slope_9", "twi", "tpi_27"]) == ["slope_9", "tpi_27"]
-    assert window_of("relief_27") == ("relief", 27)
+    assert names_over_windows(["slope", "slope_9", "twi", "tpi_27"]) == ["slope_9", "tpi_27"]
+    assert parse_windowed("relief_27") == ("relief", 27)
     for name in ("slope_4", "tpi_1", "relief_0"):
         with pytest.raises(HeadscarpError, match=f"'{name}' cannot be: a window is centred on a cell"):
             check_terrain(name, "site x, terrain")
@@ -186,11 +186,12 @@ def test_cross_tables_read_every_run_on_every_other_region(root):
     assert len(files) == 3 * 2 * (2 + 2 * 2)  # regions, inputs, files of the run and of it on two others
     run = Run(card="xing2026", site="region_b", experiment="resu_cbnet", protocol="blocked", seed=0)
     assert {
-        f"{run.folder}/scores.json",
+        f"{run.home}/scores.json",
         f"{run.folder_of('region_a')}/counts.npz",
         f"{run.folder_of('region_c')}/scores.json",
     } <= set(files)
-    assert f"{run.folder_of('region_b')}/scores.json" not in files
+    assert run.home == run.folder_of("region_b") and len(set(files)) == len(files)
+    assert f"{run.folder}/scores.json" not in files
 
 
 def test_all_regions_have_the_common_bands_and_elevation_models_of_equal_cells(root):

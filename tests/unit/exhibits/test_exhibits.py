@@ -587,7 +587,7 @@ def test_calibration_of_an_honest_map_lies_on_the_diagonal(of_runs, tmp_path):
         positive=np.bincount(bins[truth], minlength=256)[None],
         negative=np.bincount(bins[~truth], minlength=256)[None],
     )
-    run = dataclasses.replace(of_runs("reliability").runs[0], folder=tmp_path)
+    run = dataclasses.replace(of_runs("reliability").runs[0], maps=tmp_path)
     frame = calibration_bins([Scored(run, {"threshold": 0.5})])
     assert frame["pixels"].sum() == probability.size
     assert np.abs(frame["mapped"] - frame["observed"]).max() < 0.02

@@ -14,9 +14,9 @@ from headscarp.exhibits.figures.ranks import lanes_of
 from headscarp.exhibits.kinds import function_of
 from headscarp.exhibits.panels.figure import draw
 from headscarp.plan.plan import load_plan
-from headscarp.scoring.bootstrap import Cells, cell_histograms, histogram_metrics
+from headscarp.scoring.bootstrap import CellHistograms, cell_histograms, histogram_metrics
 from headscarp.scoring.pairs import (
-    Outcomes,
+    CellOutcomes,
     block_ranks,
     bootstrap_p,
     drawn_f1,
@@ -148,17 +148,17 @@ def made_run(skill, seed, blocks=30, pixels=400):
     probability = np.clip(0.3 + 0.4 * skill * truth + 0.25 * rng.normal(size=truth.shape), 0, 0.999)
     cell = np.repeat(np.arange(blocks), pixels)
     positive, negative = cell_histograms(probability.ravel(), truth.ravel(), cell)
-    return truth, probability, Cells(positive, negative, 0.5)
+    return truth, probability, CellHistograms(positive, negative, 0.5)
 
 
 def test_outcomes_give_the_f1_of_scikit_learn():
     truth, probability, cells = made_run(0.8, 0)
-    outcomes = Outcomes.of(cells)
+    outcomes = CellOutcomes.of(cells)
     expected = f1_score(truth.ravel(), probability.ravel() >= 0.5)
     assert outcomes.metrics(np.ones(30))["f1"] == pytest.approx(expected)
-    odd = Cells(cells.positive, cells.negative, 0.123)
+    odd = CellHistograms(cells.positive, cells.negative, 0.123)
     coarse = histogram_metrics(odd.positive.sum(0), odd.negative.sum(0), odd.threshold)["f1"]
-    assert Outcomes.of(odd).metrics(np.ones(30))["f1"] == pytest.approx(coarse)
+    assert CellOutcomes.of(odd).metrics(np.ones(30))["f1"] == pytest.approx(coarse)
 
 
 def test_p_values_of_known_draws():

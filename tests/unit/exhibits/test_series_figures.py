@@ -16,6 +16,7 @@ from shapely import affinity
 from shapely.geometry import Point
 from sklearn.metrics import f1_score
 
+from headscarp.arrays import stream_array
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.figures.series_maps import greenness_of, slide_ages
 from headscarp.exhibits.kinds import KINDS
@@ -32,7 +33,6 @@ from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.score import score_run
 from headscarp.site.cube import Cube, open_cube
-from headscarp.site.stack import write_array
 from tests.world import one, run_record, smooth, spec_of
 
 pytestmark = pytest.mark.slow
@@ -114,7 +114,7 @@ def write_cube(
         ("label", label.astype(np.uint8)),
         ("instances", instances.astype(np.int32)),
     ):
-        write_array(site / "cube" / f"{name}.npy", array.dtype, array.shape, iter([array]))
+        stream_array(site / "cube" / f"{name}.npy", array.dtype, array.shape, iter([array]))
     described = [
         {"name": name, "units": "1", "source": "invented", "dated": dated} for name, dated in channels.items()
     ]

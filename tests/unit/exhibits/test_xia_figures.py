@@ -265,7 +265,9 @@ def spec(world):
     """Make the spec of an exhibit of a kind on the invented valley."""
 
     def make(kind: str, **changes) -> ExhibitSpec:
-        reads = KINDS[kind]
+        reads, runs = KINDS[kind], world["runs"]
+        if changes.get("options", {}).get("elsewhere"):
+            runs = [run | {"maps": f"{run['folder']}/{world['target']['name']}"} for run in runs]
         record = {
             "card": "xia2021",
             "name": f"fig_{kind}",
@@ -273,7 +275,7 @@ def spec(world):
             "title": "",
             "caption": "",
             "sites": [world["site"]],
-            "runs": world["runs"] if reads.runs else [],
+            "runs": runs if reads.runs else [],
             "options": {},
             "published": [],
             "target": world["target"],
@@ -453,7 +455,7 @@ def test_extraction_counts_every_evaluated_pixel(world, spec, elsewhere):
     label = layer_of(site, "label")
     for run in (run for run in world["runs"] if run["seed"] == 0):
         tested = (label != 255) & (elsewhere | (regions_of(site, run["protocol"]) == 3))
-        mapped = map_of(Path(run["folder"]) / ("on/jiuzhaigou" if elsewhere else "."))
+        mapped = map_of(Path(run["folder"]) / ("jiuzhaigou" if elsewhere else "."))
         (_, false), (missed, found) = confusion_matrix(label[tested] == 1, mapped[tested] == 1)
         key = (run["row"], run["protocol"])
         for outcome, count in (("found", found), ("false", false), ("missed", missed)):

@@ -43,7 +43,7 @@ def score_into(folder: Path, protocol: str, seed: int, skill: float, absent: int
     classes, probability, *places = invent(seed, skill, absent)
     scores, cells = score_run(probability, *places, 0.25, protocol, "twin", seed, threshold=0.5)
     of_classes, confusions, _ = score_classes(classes, *places)
-    write_scores(folder, scores | of_classes, cells, confusions)
+    write_scores(folder, scores | of_classes, cells | {"confusion": confusions})
 
 
 CHANGE = {
@@ -176,7 +176,7 @@ def test_class_ratios_of_every_stage(world):
 def test_samples_without_stages_are_told(world, tmp_path):
     write_json(tmp_path / "samples.json", {"counts": {}})
     site = world["sites"][0] | {"samples": {"blocked": str(tmp_path)}}
-    with pytest.raises(HeadscarpError, match="tells no stages of sampling"):
+    with pytest.raises(HeadscarpError, match="names no stages of sampling"):
         function_of("class_ratios")(spec_of(world, "class_ratios", runs=[], sites=[site]))
 
 
@@ -233,7 +233,9 @@ def test_extraction_of_pixels_slides_and_boundaries(world, real_data):
 
 
 def test_runs_elsewhere_have_the_scores_of_the_target(world):
-    elsewhere = {"options": {"elsewhere": True}}
+    target = world["target"]["name"]
+    runs = [run | {"maps": f"{run['folder']}/{target}"} for run in world["runs"]]
+    elsewhere = {"options": {"elsewhere": True}, "runs": runs}
     frame = function_of("class_scores")(spec_of(world, "class_scores", **elsewhere))
     pairs = truth_and_maps(SKILL["fstf_net"] - 0.2, absent=5)
     line = one(frame, "fstf_net", "avg_recall", "blocked")

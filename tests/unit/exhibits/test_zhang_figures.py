@@ -30,7 +30,7 @@ from headscarp.exhibits.layers import class_counts, site_grid, value_range
 from headscarp.exhibits.panels.classed import Classed, class_image, class_styles
 from headscarp.exhibits.panels.curves import read_history
 from headscarp.exhibits.panels.figure import DPI, WIDTH, draw, save
-from headscarp.exhibits.panels.scene import Scene
+from headscarp.exhibits.panels.scene import scenes_of
 from headscarp.exhibits.panels.view import View, opened
 from headscarp.exhibits.runs import Scored
 from headscarp.exhibits.spec import ExhibitSpec
@@ -241,7 +241,7 @@ def invent_cell_run(run: Path, site: dict, protocol: str, skill: float, seed: in
         fold = (cells["split"][1] == 3).astype(int)
         probability, truth = np.stack(bands)[fold, cells["row"], cells["col"]], cells["label"] == 1
         positive, negative = cell_histograms(probability, truth, cells["block"])
-    np.savez(run / "cells.npz", positive=positive, negative=negative)
+    np.savez(run / "counts.npz", positive=positive, negative=negative)
     scores = {
         "threshold": 0.5,
         "protocol": protocol,
@@ -550,7 +550,7 @@ def test_found_false_and_missed_pixels_are_counted_in_the_evaluated_region(world
     run = next(run for run in world["runs"] if (run["row"], run["protocol"]) == ("model1", "blocked"))
     with Image.open(Path(run["folder"]) / "probability.tif") as image:
         predicted = np.asarray(image) >= 0.5
-    row, col, rows, cols = richest_window(Scene.of(made, "blocked"), made, "blocked")
+    row, col, rows, cols = richest_window(scenes_of(made)["blocked"], made, "blocked")
     inside = np.zeros(label.shape, bool)
     inside[row : row + rows, col : col + cols] = True
     inside &= regions == 3
@@ -573,7 +573,7 @@ def test_found_false_and_missed_pixels_are_counted_in_the_evaluated_region(world
 
 def test_close_ups_show_whole_evaluated_slides_from_large_to_small(world, spec):
     made = spec("close_ups")
-    chosen = chosen_slides(Scene.of(made, "blocked"), made, "blocked")
+    chosen = chosen_slides(scenes_of(made)["blocked"], made, "blocked")
     areas = [area for _, area in chosen]
     assert len(chosen) == 6
     assert areas == sorted(areas, reverse=True)
@@ -720,9 +720,19 @@ def test_search_chart_needs_searches_with_a_finished_trial(spec, tmp_path):
 
 @pytest.mark.parametrize("kind", ["inventory_comparison", "close_ups"])
 def test_region_without_a_slide_is_named(world, spec, tmp_path, kind):
-    np.save(tmp_path / "regions.npy", np.zeros((150, 160), np.uint8))
+    regions = np.zeros((150, 160), np.uint8)
+    regions[tuple(np.argwhere(layer_of(world["district"], "label") == 0)[0])] = 3
+    np.save(tmp_path / "regions.npy", regions)
     site = world["district"] | {"samples": {protocol: str(tmp_path) for protocol in PROTOCOLS}}
     with pytest.raises(HeadscarpError, match="under protocol 'published' holds no landslide to show"):
+        draw(spec(kind, sites=[site]))
+
+
+@pytest.mark.parametrize("kind", ["inventory_comparison", "close_ups"])
+def test_region_without_a_pixel_is_named(world, spec, tmp_path, kind):
+    np.save(tmp_path / "regions.npy", np.zeros((150, 160), np.uint8))
+    site = world["district"] | {"samples": {protocol: str(tmp_path) for protocol in PROTOCOLS}}
+    with pytest.raises(HeadscarpError, match="has no labelled pixel to evaluate under 'published'"):
         draw(spec(kind, sites=[site]))
 
 
@@ -754,7 +764,7 @@ def test_empty_history_is_named(tmp_path):
 
 
 def test_run_without_landslides_has_no_roc(spec, tmp_path):
-    np.savez(tmp_path / "cells.npz", positive=np.zeros((3, 256), int), negative=np.ones((3, 256), int))
-    group = [Scored(dataclasses.replace(spec("roc").runs[0], folder=tmp_path), {"threshold": 0.5})]
+    np.savez(tmp_path / "counts.npz", positive=np.zeros((3, 256), int), negative=np.ones((3, 256), int))
+    group = [Scored(dataclasses.replace(spec("roc").runs[0], maps=tmp_path), {"threshold": 0.5})]
     with pytest.raises(HeadscarpError, match="so there is no ROC curve"):
         roc_points(group)

@@ -11,7 +11,7 @@ from torch import nn
 from headscarp import networks
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels.figure import draw
-from headscarp.mapping.explain import explain_run, explained_layers, grad_cam, largest_slides, made_by
+from headscarp.mapping.explain import explain_run, explained_layers, grad_cam, largest_slides, module_outputs
 from headscarp.networks.blocks import SegmentationNetwork
 from headscarp.training.weights import save_weights
 from tests.site_files import make_grid, write_raster
@@ -45,7 +45,7 @@ def test_every_network_has_two_layers_that_explain_it(name):
     model = built(name)
     layers = explained_layers(model, 14, 1)
     side = 4 * model.size_multiple
-    made = {one.name: one for one in made_by(model, torch.zeros(1, 14, side, side))}
+    made = {one.name: one for one in module_outputs(model, torch.zeros(1, 14, side, side))}
     decoder, encoder = made[layers["decoder"]], made[layers["encoder"]]
     assert min(decoder.maps, encoder.maps) > 2  # features, not logits
     assert decoder.height >= encoder.height
@@ -198,6 +198,7 @@ def world(run):
                 "protocol": "blocked",
                 "seed": 0,
                 "folder": str(one_folder),
+                "maps": str(one_folder),
             }
         )
     site = {"name": "hills", "title": "Hills", "folder": str(folder), "data": "twin"}

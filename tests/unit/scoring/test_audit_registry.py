@@ -204,6 +204,15 @@ def test_headings_are_mislabelled_only_where_they_hold_means(average, verdict):
         assert by_row(found, "implied_landslide_f1")["unet"].value == pytest.approx(truth, abs=0.02)
 
 
+def test_no_true_row_is_called_inconsistent_and_a_false_one_is():
+    # Of this row the search for the nearest matrix stops at one that is 0.005 off.
+    row = scores_of(SECOND, "macro")
+    published = {"table1": table_of(places=3, mine=row, never=row | {"accuracy": 0.9, "miou": 0.95})}
+    found = by_row(findings_of(published, check="headings", table="table1", columns=MACRO), "error_macro")
+    assert found["mine"].verdict in ("mislabelled", "noted")
+    assert found["never"].verdict == "inconsistent"
+
+
 def test_a_row_of_another_test_set_stands_out():
     many = (2000, 300, 1000, 6700)
     rows = {"a": FIRST, "b": SECOND, "c": (70, 20, 30, 9880), "other": many}
@@ -278,7 +287,13 @@ def test_the_check_of_any_table_finds_what_the_command_finds():
     of_command = audit_table(frame)
     findings = [one for one in found if isinstance(one, Finding)]
     assert [(one.row, one.verdict, one.low, one.high, one.expected) for one in findings] == [
-        (one["row"] or "all rows", one["verdict"], one["low"], one["high"], one["printed"])
+        (
+            one["row"] or "all rows",
+            "noted" if one["verdict"] == "note" else one["verdict"],
+            one["low"],
+            one["high"],
+            one["printed"],
+        )
         for one in of_command
     ]
     said = {one.row: one.text for one in found if isinstance(one, Recomputed) and one.quantity == "verdict"}
@@ -303,3 +318,11 @@ def test_a_table_that_cannot_be_audited_is_named():
     published = {"table1": table_of(unet={"f1": 0.5, "sharpness": 0.2})}
     with pytest.raises(HeadscarpError, match=r"^published table 'table1': column 'sharpness' is not known"):
         findings_of(published, check="scores", table="table1")
+
+
+def test_a_share_that_the_numbers_leave_open_is_not_told():
+    published = {
+        "table1": table_of(unet={name: scores_of(FIRST)[name] for name in ("precision", "recall", "f1")})
+    }
+    found = run_checks([{"check": "scores", "table": "table1"}], published, PLACE)
+    assert [one.quantity for one in found if isinstance(one, Recomputed)] == ["reading", "verdict"]

@@ -201,10 +201,10 @@ def is_told(finding: dict[str, Any]) -> bool:
 
 def share(finding: dict[str, Any]) -> str:
     """Range of the landslide share of a row; a dash where its numbers leave it open."""
+    from headscarp.scoring.audit.scores import is_known, share_text
+
     low, high = finding["low"], finding["high"]
-    if low is None or high - low >= 0.5:
-        return "-"
-    return f"{low:.4f}-{high:.4f}" if high - low < 0.05 else f"{low:.2f}-{high:.2f}"
+    return share_text(low, high) if is_known(low, high) else "-"
 
 
 if __name__ == "__main__":

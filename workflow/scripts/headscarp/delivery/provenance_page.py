@@ -13,7 +13,7 @@ CODE_DIFFERS = {True: ", with changes", False: "", None: ""}
 
 
 def build_provenance(record: Mapping[str, Any], target: str | Path) -> None:
-    """Write the page of a record that `provenance.record_of` made."""
+    """Write the page of a record that `provenance.describe_results` made."""
     text = fill(
         "delivery/templates/provenance.html",
         title="How these results came about",

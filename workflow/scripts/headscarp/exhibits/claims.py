@@ -22,8 +22,8 @@ from headscarp.exhibits.spec import RunFiles
 from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json
 from headscarp.scoring.claims import VERDICTS, judge
-from headscarp.scoring.classes import read_class_cells
-from headscarp.scoring.pixel import plain
+from headscarp.scoring.classes import read_cell_confusions
+from headscarp.scoring.pixel import to_python
 
 COLUMNS = [
     "card",
@@ -123,13 +123,13 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Di
     has one)."""
     metric, place = test["metric"], f"card {test['card']}, claim {test['claim']}"
     if test["of_classes"]:
-        cells = [[read_class_cells(one.run.maps) for one in side] for side in sides]
+        cells = [[read_cell_confusions(one.run.maps) for one in side] for side in sides]
     else:
         cells = [[one.cells() for one in side] for side in sides]
     found = differences(*cells, [metric], place)[metric]
     coarse = [[float(one.metrics(np.ones(len(one.per_cell)))[metric]) for one in side] for side in cells]
     if test["of_classes"]:  # scores of confusion matrices are exact
-        exact = [list(plain(dict(enumerate(side))).values()) for side in coarse]
+        exact = [list(to_python(dict(enumerate(side))).values()) for side in coarse]
     else:
         exact = [[one.scores["metrics"][metric] for one in side] for side in sides]
     difference, why = from_exact_scores(found, exact, coarse)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from headscarp.exhibits.averages import BOOTSTRAP_SEED, CROWDED, fits, mean_of
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import VERSUS
-from headscarp.scoring.bootstrap import CountedCells, paired_difference
+from headscarp.scoring.bootstrap import ScoredCells, paired_difference
 from headscarp.vocabulary import require_known
 
 
@@ -36,7 +36,7 @@ class Effect(NamedTuple):
 def effects(
     spec: ExhibitSpec,
     pair: Sequence[str],
-    cells: Mapping[tuple[str, str], Sequence[CountedCells]],
+    cells: Mapping[tuple[str, str], Sequence[ScoredCells]],
     metrics: Sequence[str],
 ) -> Iterator[Effect]:
     """Effects of a pair of rows under each protocol, by bootstrap over the same blocks and seeds.
@@ -55,7 +55,7 @@ def effects(
 
 
 def differences(
-    first: Sequence[CountedCells], second: Sequence[CountedCells], metrics: Sequence[str], place: str
+    first: Sequence[ScoredCells], second: Sequence[ScoredCells], metrics: Sequence[str], place: str
 ) -> dict[str, Difference]:
     """The difference of each metric between two groups of runs, by bootstrap over the same blocks and seeds;
     `place` begins an error.

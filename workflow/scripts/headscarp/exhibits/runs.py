@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import read_arrays
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.files import read_json
-from headscarp.scoring.bootstrap import Cells
-from headscarp.scoring.images import Images
-from headscarp.site.cube import read_arrays
+from headscarp.scoring.bootstrap import CellHistograms
+from headscarp.scoring.images import ImageScores
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Scored:
     run: RunFiles
     scores: dict[str, Any]
 
-    def cells(self) -> Cells:
+    def cells(self) -> CellHistograms:
         """Histograms of probability (cells, 256) of the evaluated region."""
         stored = self.stored()
-        return Cells(stored["positive"], stored["negative"], self.scores["threshold"])
+        return CellHistograms(stored["positive"], stored["negative"], self.scores["threshold"])
 
-    def images(self) -> Images:
+    def images(self) -> ImageScores:
         """Scores of the test windows of a run that was scored by windows, too."""
-        return Images.from_arrays(self.stored())
+        return ImageScores.from_arrays(self.stored())
 
     def stored(self) -> dict[str, np.ndarray]:
         """Arrays of counts.npz; raises a `HeadscarpError` where it does not exist or is damaged."""

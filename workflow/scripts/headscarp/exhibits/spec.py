@@ -103,6 +103,13 @@ class ExhibitSpec:
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
     checks: tuple[dict[str, Any], ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.options.get("elsewhere") and self.target is None:
+            raise HeadscarpError(
+                f"exhibit '{self.name}' of card '{self.card}' ({self.kind}) has the option `elsewhere` but "
+                f"no `target`; name the site that they mapped as `target`"
+            )
+
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "ExhibitSpec":
         return cls(

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import write_arrays
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, write_json
+from headscarp.files import write_json
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.cell_labels import LABEL_SOURCES, label_cells
 from headscarp.samples.cell_table import SUBSETS
@@ -27,17 +28,17 @@ from headscarp.samples.splits import (
     VALIDATION,
     are_numbers,
     block_assignments,
-    check,
-    grown,
+    clear_buffer,
+    dilated,
     is_number,
     is_whole,
-    with_buffer,
+    require_value,
 )
 from headscarp.samples.windows import SPLITS
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 
-EARLY_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
+EARLY_STOPPING_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,15 @@ class CellsSpec:
 
     Attributes:
         windows: sizes of the windows around a cell; one of n cells at (r, c) covers the rows r - n//2 … r -
-        n//2 + n - 1, columns likewise.
+            n//2 + n - 1, columns likewise.
         label_share: share of a cell that landslides must cover.
         test_fraction: of the cells, in a random hold-out (zhang2024, stage 1: 80 % and 20 %).
         fractions: train, validation and test in a hold-out of spatial blocks.
         folds: 1 is one hold-out; k from 3 on is cross-validation, each cell tested once.
         block: side of a spatial block; None is three of the largest window, or two or one where the map is
-        too small for that.
+            too small for that.
         buffer: cells this near to another subset are left out; None is the least that keeps their largest
-        windows apart.
+            windows apart.
 
     Raises:
         HeadscarpError: a value out of range.
@@ -74,14 +75,14 @@ class CellsSpec:
             and self.windows
             and all(is_whole(n) and n > 0 for n in self.windows)
         )
-        check(bool(fine), "cells.windows", self.windows, "a list of whole numbers of cells above 0")
-        check(
+        require_value(bool(fine), "cells.windows", self.windows, "a list of whole numbers of cells above 0")
+        require_value(
             is_number(self.label_share) and 0 < self.label_share <= 1,
             "cells.label_share",
             self.label_share,
             "above 0 and at most 1",
         )
-        check(
+        require_value(
             is_number(self.test_fraction) and 0 < self.test_fraction < 1,
             "cells.test_fraction",
             self.test_fraction,
@@ -90,46 +91,46 @@ class CellsSpec:
         fine = (
             are_numbers(self.fractions, 3) and min(self.fractions) > 0 and abs(sum(self.fractions) - 1) < 1e-6
         )
-        check(
+        require_value(
             fine,
             "cells.fractions",
             self.fractions,
             "three numbers above 0 (train, validation, test) that sum to 1",
         )
-        check(
+        require_value(
             is_whole(self.folds) and (self.folds == 1 or self.folds >= 3),
             "cells.folds",
             self.folds,
             "1 (hold-out) or a number from 3 on",
         )
-        check(
+        require_value(
             self.block is None or (is_whole(self.block) and self.block > 0),
             "cells.block",
             self.block,
             "a number of cells above 0, or null",
         )
-        least = self.largest - 1
+        least = self.largest_window - 1
         fine = self.buffer is None or (is_whole(self.buffer) and self.buffer >= least)
-        check(
+        require_value(
             fine,
             "cells.buffer",
             self.buffer,
-            f"null or at least {least} cells, which keep windows of {self.largest} apart",
+            f"null or at least {least} cells, which keep windows of {self.largest_window} apart",
         )
 
     @property
-    def largest(self) -> int:
+    def largest_window(self) -> int:
         return max(self.windows)
 
     @property
-    def apart(self) -> int:
+    def separation(self) -> int:
         """Cells of different subsets are further apart than this, along rows or along columns."""
-        return self.largest - 1 if self.buffer is None else self.buffer
+        return self.largest_window - 1 if self.buffer is None else self.buffer
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "CellsSpec":
         """Build the spec from a card's `cells`, with defaults for what it leaves out; the labels in it are
-        `source_of`'s.
+        `labels_source`'s.
 
         Raises:
             HeadscarpError: unknown key (the nearest valid one is named) or a value out of range.
@@ -158,9 +159,9 @@ def build_cells(
     training cells under `blocked`, where windows of different subsets never intersect.
 
     Args:
-        source: of the labels (see `source_of`): {kind: inventory, inventory: polygons, truth: polygons, area:
-            polygons}, the last two if there are any; {kind: points, points: table, label, x, y: columns}; or
-            {kind: layer, channel: name, above: value}.
+        source: of the labels (see `labels_source`): {kind: inventory, inventory: polygons, truth: polygons,
+            area: polygons}, the last two if there are any; {kind: points, points: table, label, x, y:
+            columns}; or {kind: layer, channel: name, above: value}.
         groups: lists of channel names, together all that any experiment reads.
 
     Raises:
@@ -172,26 +173,27 @@ def build_cells(
     channels = list(dict.fromkeys(name for group in groups for name in group))
     labels = label_cells(cube, source, spec.label_share)
     notes = list(labels.notes)
-    label = sampled(labels.label, whole_windows(cube, channels, spec.largest, Path(cube_folder)), notes)
+    label = without_partial_windows(
+        labels.label, whole_windows(cube, channels, spec.largest_window, Path(cube_folder)), notes
+    )
 
     regions = SPLITTERS[protocol](label, spec, np.random.default_rng(seed))
     if protocol == "blocked":
-        refuse_overlap(regions, spec.largest)
+        refuse_overlap(regions, spec.largest_window)
         learnt = regions == TRAIN
     else:
         learnt = np.broadcast_to(label != UNMAPPED, (1, *label.shape))
-    normalisation = ranges(cube, channels, [footprints(mask, spec.largest) for mask in learnt], notes)
+    normalisation = ranges(cube, channels, [footprints(mask, spec.largest_window) for mask in learnt], notes)
     row, col = np.nonzero(label != UNMAPPED)
     arrays = {
         "row": row.astype(np.int32),
         "col": col.astype(np.int32),
         "label": label[row, col],
         "truth": labels.truth[row, col],
-        "block": bootstrap_cells(label != UNMAPPED, spec.block or spec.largest)[row, col],
+        "block": bootstrap_cells(label != UNMAPPED, spec.block or spec.largest_window)[row, col],
         "split": regions[:, row, col],
     }
-    with atomic_path(Path(out_folder) / "cells.npz") as temporary:
-        np.savez_compressed(temporary, **arrays)
+    write_arrays(Path(out_folder) / "cells.npz", arrays)
     write_json(
         Path(out_folder) / "cells.json",
         {
@@ -200,10 +202,10 @@ def build_cells(
             "windows": list(spec.windows),
             "folds": spec.folds,
             "kind": "blocks" if protocol == "blocked" else "random",
-            "buffer": spec.apart if protocol == "blocked" else None,
+            "buffer": spec.separation if protocol == "blocked" else None,
             "normalisation": normalisation * (spec.folds // len(normalisation)),
             "counts": [subset_counts(arrays["label"], split) for split in arrays["split"]],
-            "overlap": [overlap_share(region, spec.largest) for region in regions],
+            "overlap": [overlap_share(region, spec.largest_window) for region in regions],
             "label_source": source["kind"],
             "label_share": spec.label_share,
             "data": cube.header["data"],
@@ -225,8 +227,8 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
     shape = cube.label.shape
     if window > min(shape):
         raise HeadscarpError(
-            f"cells.windows holds {window}, but the map {folder} has {shape[0]} x {shape[1]} cells; "
-            f"make the windows smaller"
+            f"cells.windows holds {window}, but the map {folder} has "
+            f"{shape[0]} x {shape[1]} cells; make the windows smaller"
         )
     missing = {
         name: np.isnan(cube.values[-1, position])
@@ -242,24 +244,24 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
     if not whole.any():
         worst = max(missing, key=lambda name: missing[name].mean())
         raise HeadscarpError(
-            f"{folder}: no cell has a whole window of {window} cells without missing values; '{worst}' "
-            f"is missing at "
-            f"{missing[worst].mean():.0%} of the cells: drop it from the card, or make cells.windows smaller"
+            f"{folder}: no cell has a whole window of {window} cells without "
+            f"missing values; '{worst}' is missing at {missing[worst].mean():.0%} "
+            "of the cells: drop it from the card, or make cells.windows smaller"
         )
     return whole
 
 
 def within_reach(mask: np.ndarray, window: int) -> np.ndarray:
     """Cells (row, col) whose window of `window` cells holds a true cell of the mask."""
-    return grown(mask, window // 2, window - 1 - window // 2)
+    return dilated(mask, window // 2, window - 1 - window // 2)
 
 
 def footprints(mask: np.ndarray, window: int) -> np.ndarray:
     """What the windows of the mask's cells cover, bool (row, col)."""
-    return grown(mask, window - 1 - window // 2, window // 2)
+    return dilated(mask, window - 1 - window // 2, window // 2)
 
 
-def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarray:
+def without_partial_windows(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarray:
     """The label, with cells without a whole window as not sampled (255), and a note of how many they are.
 
     Raises:
@@ -270,14 +272,13 @@ def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarra
     slides, others = np.count_nonzero(kept == LANDSLIDE), np.count_nonzero(kept == 0)
     if lost:
         notes.append(
-            f"{lost} labelled cells have no whole window (border of the map, or missing values) and are "
-            f"not sampled"
+            f"{lost} labelled cells have no whole window (border "
+            "of the map, or missing values) and are not sampled"
         )
     if not slides or not others:
         raise HeadscarpError(
-            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells "
-            f"have none; both kinds are needed: "
-            "make cells.windows smaller, or use a site with more landslides"
+            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells have "
+            "none; both kinds are needed: make cells.windows smaller, or use a site with more landslides"
         )
     return kept
 
@@ -285,7 +286,7 @@ def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarra
 # Splits
 
 
-def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+def random_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
     """Regions (fold, row, col) uint8 of a random split, or of as many shuffled folds; a tenth of the training
     cells validates.
 
@@ -303,7 +304,7 @@ def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) 
     for fold, region in enumerate(regions):
         region[cells] = np.where(fold_of == fold, TEST, TRAIN)
         training = np.flatnonzero(region == TRAIN)
-        region[rng.choice(training, round(EARLY_SHARE * len(training)), replace=False)] = VALIDATION
+        region[rng.choice(training, round(EARLY_STOPPING_SHARE * len(training)), replace=False)] = VALIDATION
     regions = regions.reshape(spec.folds, *label.shape)
     problem = missing_class(label, regions, ("train", "test"))
     if problem:
@@ -311,7 +312,7 @@ def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) 
     return regions
 
 
-def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
     """Regions (fold, row, col) uint8 of spatial blocks; largest windows of cells of different subsets never
     intersect.
 
@@ -321,29 +322,28 @@ def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator)
 
     Raises:
         HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best
-        ones is named.
+            ones is named.
     """
-    sides = [spec.block] if spec.block else [windows * spec.largest for windows in DEFAULT_BLOCKS]
+    sides = [spec.block] if spec.block else [windows * spec.largest_window for windows in DEFAULT_BLOCKS]
     fractions = spec.fractions if spec.folds == 1 else (1 / spec.folds,) * spec.folds
     first_problem = "there are too few blocks with landslides to deal them out"
-    for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.apart, rng)):
+    for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.separation, rng)):
         dealt[label == UNMAPPED] = UNUSED
         subsets = (
             [dealt]
             if spec.folds == 1
             else [subsets_of_fold(dealt, fold, spec.folds) for fold in range(spec.folds)]
         )
-        regions = np.stack([with_buffer(subset, spec.apart) for subset in subsets])
+        regions = np.stack([clear_buffer(subset, spec.separation) for subset in subsets])
         problem = missing_class(label, regions, SPLITS)
         if problem is None:
             return regions
         if number == 0:
             first_problem = problem
     raise HeadscarpError(
-        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, {spec.apart} cells "
-        f"between subsets); "
-        "change cells.block, make cells.windows or cells.buffer smaller, use fewer cells.folds or a "
-        "larger site"
+        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, "
+        f"{spec.separation} cells between subsets); change cells.block, make cells.windows "
+        "or cells.buffer smaller, use fewer cells.folds or a larger site"
     )
 
 
@@ -356,7 +356,7 @@ def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:
     return subsets
 
 
-SPLITTERS = {"published": random_splits, "blocked": blocked_splits}
+SPLITTERS = {"published": random_regions, "blocked": blocked_regions}
 
 
 def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str]) -> str | None:
@@ -381,7 +381,7 @@ def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str])
 def overlap_share(region: np.ndarray, window: int) -> float:
     """Share of the test cells of a fold whose windows of `window` cells intersect the window of a training
     cell."""
-    return float(grown(region == TRAIN, window - 1)[region == TEST].mean())
+    return float(dilated(region == TRAIN, window - 1)[region == TEST].mean())
 
 
 def refuse_overlap(regions: np.ndarray, window: int) -> None:
@@ -394,9 +394,9 @@ def refuse_overlap(regions: np.ndarray, window: int) -> None:
         share = overlap_share(region, window)
         if share > 0:
             raise HeadscarpError(
-                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of the test cells "
-                f"intersect windows of {window} cells "
-                "around training cells; raise cells.buffer, or call the protocol published"
+                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of "
+                f"the test cells intersect windows of {window} cells around "
+                "training cells; raise cells.buffer, or call the protocol published"
             )
 
 
@@ -426,8 +426,7 @@ def ranges(
             elif least == most:
                 raise HeadscarpError(
                     f"factor '{name}' has one value ({least:g}) in the windows of the training cells, "
-                    f"so it cannot be scaled and tells "
-                    "nothing; drop it from the input groups in the card"
+                    "so it cannot be scaled and tells nothing; drop it from the input groups in the card"
                 )
             scale[name] = {"min": least, "max": most}
     return found

@@ -28,7 +28,7 @@ def rising_dates(values: Sequence[Any], place: str) -> list[str]:
 
     Raises:
         HeadscarpError: there is none, one is no date, one stands twice, or they do not rise; `place` is the
-        key that holds them.
+            key that holds them.
     """
     if not isinstance(values, list | tuple) or not values:
         raise HeadscarpError(
@@ -40,8 +40,8 @@ def rising_dates(values: Sequence[Any], place: str) -> list[str]:
             raise HeadscarpError(f"{place}: {later} stands twice; keep one of them")
         if later < earlier:
             raise HeadscarpError(
-                f"{place}: {later} stands after {earlier}; put the dates in rising order, that of the "
-                f"label last"
+                f"{place}: {later} stands after {earlier}; put "
+                "the dates in rising order, that of the label last"
             )
     return dates
 
@@ -51,7 +51,7 @@ def files_by_date(files: Mapping[Any, str], dates: Sequence[str], place: str) ->
 
     Raises:
         HeadscarpError: there is none, or one is not of the site's dates (the nearest is named); `place` is
-        the key that holds them.
+            the key that holds them.
     """
     if not isinstance(files, Mapping) or not files:
         raise HeadscarpError(

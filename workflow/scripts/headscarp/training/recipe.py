@@ -25,7 +25,7 @@ INITIALISATIONS = ("default", "positive_unit_ball")
 PRECISIONS = ("auto", "float32", "bfloat16")
 CLASS_WEIGHTS = ("balanced",)
 # Settings of the pre-training of a deep belief network with their defaults.
-PRETRAINING: dict[str, float] = {"epochs": 10, "pixels": 20000, "batch": 100, "learning_rate": 0.01}
+PRETRAINING_DEFAULTS: dict[str, float] = {"epochs": 10, "pixels": 20000, "batch": 100, "learning_rate": 0.01}
 
 AT_LEAST_ONE = ("batch", "steps_per_epoch", "patience", "micro_batch")
 ABOVE_ZERO = ("learning_rate", "positive_weight")
@@ -41,12 +41,12 @@ class Recipe:
         loss: bce, cross_entropy, focal or mse_bce (MSE/2 + BCE); `loss_params`: alpha and gamma of focal.
         optimiser: adam or sgd (`momentum` is sgd's).
         schedule: constant, step (`every` steps times `factor`), cosine (down to `minimum`), one_cycle
-        (`warm_up` share); `schedule_params`.
+            (`warm_up` share); `schedule_params`.
         batch: windows per step.
         epochs: 0 keeps the weights that the run starts from.
         steps_per_epoch: None is one pass over the training windows.
         patience: epochs without a lower validation loss before training stops and the best weights come back;
-        None is never, last weights.
+            None is never, last weights.
         augment: random flips and quarter turns.
         jitter: spread of a random gain and offset of every channel of a training window, in standard
             deviations; against shifts of light, season and height between places.
@@ -104,7 +104,7 @@ class Recipe:
         for key, known in (("loss", LOSSES), ("schedule", SCHEDULES)):
             self._complete(f"{key}_params", f"parameter of {getattr(self, key)}", known[getattr(self, key)])
         if self.pretraining is not None:
-            self._complete("pretraining", "key", PRETRAINING)
+            self._complete("pretraining", "key", PRETRAINING_DEFAULTS)
             for key, value in self.pretraining.items():
                 require_number(
                     f"recipe.pretraining.{key}",
@@ -117,7 +117,11 @@ class Recipe:
         value = getattr(self, key)
         if value is None and key in OPTIONAL:
             return
-        whole_from = 1 if key in AT_LEAST_ONE else 0 if key == "epochs" else None
+        whole_from = None
+        if key in AT_LEAST_ONE:
+            whole_from = 1
+        elif key == "epochs":
+            whole_from = 0
         require_number(f"recipe.{key}", value, whole_from, above_zero=key in ABOVE_ZERO)
 
     def _complete(self, key: str, what: str, defaults: dict[str, float]) -> None:
@@ -136,7 +140,7 @@ class Recipe:
 
         Raises:
             HeadscarpError: an unknown key (the nearest one is named), an unknown choice or a value out of
-            range.
+                range.
         """
         for key in record:
             require_known(key, [f.name for f in fields(cls)], "recipe: key")

@@ -10,7 +10,7 @@ from headscarp.areas.check.files import Located, at_hand, polygons_of, vectors_o
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid, covering, part_of
 from headscarp.geo.outline import grid_around
-from headscarp.site.labels import burn
+from headscarp.site.labels import rasterise_numbers
 from headscarp.site.layers import PART_KEYS, site_grid
 
 # of the grid on which values are looked at and the split is tried; a larger one is thinned and not split
@@ -56,5 +56,5 @@ def outline_mask(layers: Mapping[str, Any], located: Mapping[str, Located | str]
     if place is None:
         return np.ones(view.shape, bool)
     shapes = polygons_of(place, view.crs)
-    inside = burn(shapes, 1, view) == 1 if len(shapes) else np.zeros(view.shape, bool)
+    inside = rasterise_numbers(shapes, 1, view) == 1 if len(shapes) else np.zeros(view.shape, bool)
     return inside if inside.any() else np.ones(view.shape, bool)

@@ -15,7 +15,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES
 from headscarp.geo.rasters import align
-from headscarp.site.labels import burn, connected_labels
+from headscarp.site.labels import connected_labels, rasterise_numbers
 from headscarp.site.layers import has_data
 
 
@@ -60,7 +60,7 @@ def mapped_mask(labels: Mapping[str, Any], located: Mapping[str, Located | str],
         raise HeadscarpError(
             f"{place.path} holds no polygons of the mapped area; take another file or leave `area` out"
         )
-    return burn(shapes, 1, view) == 1
+    return rasterise_numbers(shapes, 1, view) == 1
 
 
 def slides_from_polygons(
@@ -91,7 +91,7 @@ def slides_from_polygons(
     polygons = polygons[on_grid]
     checked.areas = shapely.area(polygons)
     checked.label = np.where(
-        mapped, (burn(polygons, 1, checked.view) > 0).astype(np.uint8), np.uint8(UNMAPPED)
+        mapped, (rasterise_numbers(polygons, 1, checked.view) > 0).astype(np.uint8), np.uint8(UNMAPPED)
     )
     union = shapely.area(shapely.union_all(polygons))
     overlap = max(0.0, 1 - union / checked.areas.sum())

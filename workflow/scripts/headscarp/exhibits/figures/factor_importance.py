@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from headscarp.arrays import open_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.labels import factor_label
@@ -15,7 +16,6 @@ from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
-from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 FACTORS = (

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from headscarp.arrays import open_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.layers import layer_path, site_grid
@@ -31,7 +32,6 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import record
 from headscarp.files import read_json
 from headscarp.samples.splits import TEST
-from headscarp.site.cube import open_array
 
 
 def whole_view(site: SiteFiles) -> View:
@@ -128,14 +128,9 @@ def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
     the option `elsewhere`, its target site, where all labelled pixels are evaluated.
 
     Raises:
-        HeadscarpError: `elsewhere` without a target, samples are missing, or no pixel is evaluated.
+        HeadscarpError: samples are missing, or no pixel is evaluated.
     """
     if spec.options.get("elsewhere"):
-        if spec.target is None:
-            raise HeadscarpError(
-                f"exhibit '{spec.name}' of card '{spec.card}' ({spec.kind}) has the option `elsewhere` "
-                f"but no `target`"
-            )
         scenes = dict.fromkeys(spec.protocols, scene_of(spec, spec.target))
     else:
         scene = scene_of(spec, spec.only_site())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headscarp.arrays import open_array
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.exhibits.panels.scene import nothing_to_show, samples_of
 from headscarp.exhibits.panels.series import true_colour
@@ -17,7 +18,7 @@ from headscarp.files import read_json
 from headscarp.geo.grid import Grid
 from headscarp.samples.splits import TEST
 from headscarp.samples.windows import counts_in_windows, grid_corners, read_windows
-from headscarp.site.cube import Cube, open_array, open_cube
+from headscarp.site.cube import Cube, open_cube
 
 LEAST = 4  # pixels of a slide that counts as one in a window
 SHOWN = 20  # pixels of slides of an age that a window shows

@@ -5,13 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from headscarp.codes import LANDSLIDE
+from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE
 from headscarp.exhibits.averages import mean_of
 from headscarp.exhibits.runs import runs_by_row
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
-from headscarp.mapping.raster import CLASS_NAMES
 
 
 def change_table(spec: ExhibitSpec) -> pd.DataFrame:
@@ -48,8 +47,8 @@ def change_numbers(made: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         for metric, key in (("slides", "slides"), ("slides_found", "found"), ("false_polygons", "false")):
             if made["truth"] and status in made["truth"]:
                 numbers[status][metric] = float(made["truth"][status][key])
-    slide = CLASS_NAMES[LANDSLIDE]
-    for code, name in CLASS_NAMES.items():
+    slide = LAND_COVER_KEYS[LANDSLIDE]
+    for code, name in LAND_COVER_KEYS.items():
         if code != LANDSLIDE:
             numbers[f"{name}_to_{slide}"] = {
                 f"{one['from']}_to_{one['to']}_m2": one["area_m2"][code][LANDSLIDE]

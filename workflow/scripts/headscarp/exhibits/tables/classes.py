@@ -13,9 +13,9 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
 from headscarp.scoring.bootstrap import intervals, require_same_cells
-from headscarp.scoring.classes import ClassCells, absence_notes, read_class_cells
+from headscarp.scoring.classes import CellConfusions, absence_notes, read_cell_confusions
 from headscarp.scoring.extraction import EXTRACTION
-from headscarp.scoring.pixel import plain
+from headscarp.scoring.pixel import to_python
 from headscarp.vocabulary import require_known
 
 # Names of Table 3 in its order: {column: metric of `scoring.classes.flat_metrics`}. The column of a class is
@@ -51,14 +51,14 @@ def extraction(spec: ExhibitSpec) -> pd.DataFrame:
     return frame_of(extraction_records(spec))
 
 
-def cells_by_group(spec: ExhibitSpec) -> dict[tuple[str, str], list[ClassCells]]:
+def cells_by_group(spec: ExhibitSpec) -> dict[tuple[str, str], list[CellConfusions]]:
     """Confusion matrices of the runs of each (protocol, row).
 
     Raises:
         HeadscarpError: a file is missing, or runs of one protocol were scored on different pixels.
     """
     cells = {
-        (protocol, row): [read_class_cells(run.maps) for run in runs]
+        (protocol, row): [read_cell_confusions(run.maps) for run in runs]
         for protocol, row, runs in runs_by_row(spec)
     }
     for protocol in spec.protocols:
@@ -73,7 +73,7 @@ def score_records(spec: ExhibitSpec, metrics: Mapping[str, str]) -> Iterator[dic
     for protocol, row, runs in runs_by_row(spec):
         group = cells[protocol, row]
         bounds = intervals(group, BOOTSTRAP_SEED)
-        each = [plain(one.metrics(np.ones(len(one.confusion)))) for one in group]
+        each = [to_python(one.metrics(np.ones(len(one.confusion)))) for one in group]
         same = {"protocol": protocol, "data": data_of(runs)}
         absent = absence_notes(group[0].confusion.sum(axis=0))
         for column, metric in metrics.items():

@@ -11,7 +11,7 @@ from headscarp.exhibits.layers import BREAKS_SEED, CLASSES, class_names, units_o
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import UNIT, frame_of, record
 from headscarp.scoring.breaks import natural_breaks
-from headscarp.scoring.pixel import plain, ratio
+from headscarp.scoring.pixel import ratio, to_python
 
 RANGE_FACTORS = ("elevation", "slope", "curvature", "ndvi", "mndwi", "distance_to_river", "distance_to_fault")
 
@@ -59,7 +59,7 @@ def class_shares(spec: ExhibitSpec) -> pd.DataFrame:
                 "frequency_ratio": ratio(shares[1], shares[0]),
             }
             note = "" if area else "no cell of the study area is of this class"
-            for metric, value in plain(measured).items():
+            for metric, value in to_python(measured).items():
                 lines.append(
                     record(spec, f"{one.name}:{code} {name}", metric, value, data=one.data, note=note)
                 )

@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from headscarp.codes import LAND_COVER_KEYS
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.stages import class_ratio, read_stages
 from headscarp.exhibits.tidy import frame_of, record
-from headscarp.mapping.raster import CLASS_NAMES
 
 
 def class_ratios(spec: ExhibitSpec) -> pd.DataFrame:
@@ -27,7 +27,8 @@ def class_ratios(spec: ExhibitSpec) -> pd.DataFrame:
                 row, shares = f"{site.name}:{stage['stage']}", stage["shares"]
                 lines.append(record(spec, row, "windows", float(stage["windows"]), **same))
                 lines += [
-                    record(spec, row, name, shares.get(code), **same) for code, name in CLASS_NAMES.items()
+                    record(spec, row, name, shares.get(code), **same)
+                    for code, name in LAND_COVER_KEYS.items()
                 ]
                 lines.append(record(spec, row, "largest_to_smallest", class_ratio(shares), **same))
     return frame_of(lines)

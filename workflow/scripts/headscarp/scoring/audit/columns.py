@@ -21,17 +21,19 @@ from headscarp.scoring.audit.findings import (
 )
 from headscarp.scoring.audit.implied import all_background as background_metrics
 from headscarp.scoring.audit.implied import f_beta, printed_f_score
+from headscarp.scoring.audit.possible import Printed, is_possible
 from headscarp.scoring.audit.published import Published, rows_of, title_of
 from headscarp.scoring.audit.readings import COLUMNS, MACRO, Fit, macro_or_class
-from headscarp.scoring.pixel import plain
+from headscarp.scoring.pixel import to_python
 
 READING_NAMES = {"class": "landslide class", "macro": "mean of both classes"}
 WORDS = {"accuracy": "pixel accuracy"}
-LEAST_ERROR = 0.0025  # of five numbers with three places: half a unit each
+HALF_UNIT = 0.0005  # of the last of three places
+LEAST_ERROR = 0.0025  # of five such numbers
 COLLAPSED = 0.05  # landslide F1 below which a map says next to nothing of the landslides
 LOOSE = (
-    "almost no landslide is found, so missed landslides and false alarms can change places: the share "
-    "is hardly determined"
+    "almost no landslide is found, so missed landslides and false "
+    "alarms can change places: the share is hardly determined"
 )
 OTHER = 5  # times the landslide share of most rows is another test set
 NEAR = 0.01  # a best accuracy that exceeds that of a map without landslides by less is no skill
@@ -46,17 +48,30 @@ def headings(published: Published, table: str, columns: Mapping[str, str]) -> It
         yield from recomputed(table, row, numbers, fits)
         named, macro = fits["class"].error, fits["macro"]
         text = f"sum of absolute errors when {reading}; as headed it is {named:.3f}"
-        mislabelled = macro.error <= LEAST_ERROR < named
-        verdict = MISLABELLED if mislabelled else CONSISTENT if named <= LEAST_ERROR else INCONSISTENT
+        verdict = verdict_of(numbers, columns, fits)
         yield Finding(table, row, "error_macro", macro.error, verdict, text, expected=LEAST_ERROR)
         f1 = macro.metric("f1")
         text = "F1 of the landslide class that these means imply, beside the printed mean"
-        verdict = MISLABELLED if mislabelled else NOTED
+        verdict = MISLABELLED if verdict == MISLABELLED else NOTED
         yield Finding(table, row, "implied_landslide_f1", f1, verdict, text, expected=numbers["f1"])
         text = "landslide share of the evaluated pixels" + (
             " (hardly determined: almost no landslide is found)" if f1 < COLLAPSED else ""
         )
         yield Finding(table, row, "implied_landslide_share", macro.share, NOTED, text)
+
+
+def verdict_of(numbers: Mapping[str, float], columns: Mapping[str, str], fits: Mapping[str, Fit]) -> str:
+    """Whether a row is as headed, of the means of `columns`, or neither."""
+    if fits["class"].error <= LEAST_ERROR:
+        return CONSISTENT
+    if fits["macro"].error <= LEAST_ERROR:
+        return MISLABELLED
+    # The nearest matrix may be missed; that there is none is proved.
+    printed = [
+        Printed(heading, metric, numbers[heading] - HALF_UNIT, numbers[heading] + HALF_UNIT)
+        for heading, metric in columns.items()
+    ]
+    return NOTED if is_possible(printed, most_share=0.5) else INCONSISTENT
 
 
 def reading_text(columns: Mapping[str, str]) -> str:
@@ -115,7 +130,7 @@ def recomputed(
     yield Recomputed(name, "implied_landslide_share", best.share, note=note)
     for metric in ("precision", "recall", "f1"):
         beside = printed[metric] if metric == "f1" else None
-        value = plain({metric: np.float64(best.metric(metric))})[metric]
+        value = to_python({metric: np.float64(best.metric(metric))})[metric]
         yield Recomputed(name, f"implied_landslide_{metric}", value, beside)
 
 
@@ -135,17 +150,17 @@ def all_background(
     trials = rows_of(published, table)
     best = max(numbers["accuracy"] for numbers in trials.values())
     share = 1 - background_accuracy
-    metrics = plain({name: np.float64(value) for name, value in background_metrics(share).items()})
+    metrics = to_python({name: np.float64(value) for name, value in background_metrics(share).items()})
     note = (
-        f"a map without landslides where {share:.1%} are landslides; beside its accuracy the best of "
-        f"{len(trials)} printed trials"
+        f"a map without landslides where {share:.1%} are landslides; "
+        f"beside its accuracy the best of {len(trials)} printed trials"
     )
     for metric in ("accuracy", "macro_precision", "macro_recall", "macro_f1", "miou"):
         beside = best if metric == "accuracy" else None
         yield Recomputed("all_background", metric, metrics[metric], beside, note=note)
     share = fit_of_row(published, source).share
     text = (
-        f"accuracy of a map without landslides at the share that "
+        "accuracy of a map without landslides at the share that "
         f"{title_of(source['table'])} implies ({share:.4f}), beside the best of the search"
     )
     accuracy = background_metrics(share)["accuracy"]

@@ -26,8 +26,8 @@ AREA_TOLERANCE = 0.0005  # what the printed digits of both areas leave to their 
 WHOLE_AREA = 0.1  # how far, as a part of it, a share may lie from that of the whole study area
 PRINTED_PLACE = 1e-4  # one unit of the last place of 95.83 %
 IMPLIED = (
-    "worked out from printed accuracy, precision and recall; the printed share is landslide area "
-    "over study area"
+    "worked out from printed accuracy, precision and recall; "
+    "the printed share is landslide area over study area"
 )
 
 
@@ -44,8 +44,8 @@ def confusion_matrix(
     common = common_share(rows.values())
     one = max(share.low for share in shares.values()) <= min(share.high for share in shares.values())
     text = (
-        f"one landslide share explains {'all' if one else 'not all'} {len(rows)} rows; "
-        f"{beside_area(common.value, areas)}"
+        f"one landslide share explains {'all' if one else 'not all'} "
+        f"{len(rows)} rows; {beside_area(common.value, areas)}"
     )
     verdict = CONSISTENT if one else INCONSISTENT
     share = "implied_landslide_share"

@@ -34,10 +34,9 @@ HEADINGS = {
     "weighted_iou": "fwiou weightediou frequencyweightediou",
 }
 # What a table may hold besides; it says nothing of the confusion matrix.
-BESIDE = (
+PASSED_OVER = (
     "auc auroc rocauc prauc ap averageprecision map brier ece mcc loss params parameters parametersm "
-    "flops gflops time testtime traintime "
-    "epochs epoch fps size memory ram seed threshold"
+    "flops gflops time testtime traintime epochs epoch fps size memory ram seed threshold"
 )
 KINDS = {heading: kind for kind, headings in HEADINGS.items() for heading in headings.split()}
 # A number of a contradiction is questioned in this order: those that are worked out from others first.
@@ -120,8 +119,8 @@ def cells_of(frame: pd.DataFrame) -> dict[str, list[Cell]]:
     """The printed numbers of each row, by its name."""
     if len(frame.columns) < 2 or not len(frame):
         raise HeadscarpError(
-            "the table has no scores; it needs a heading, a first column of names and columns such as "
-            "precision, recall, F1"
+            "the table has no scores; it needs a heading, a first "
+            "column of names and columns such as precision, recall, F1"
         )
     texts = {column: [cell_text(value) for value in frame[column]] for column in frame.columns}
     kinds = kinds_of(list(frame.columns[1:]))
@@ -140,8 +139,8 @@ def cells_of(frame: pd.DataFrame) -> dict[str, list[Cell]]:
             scale = 100 if percent else 1
             if not (-scale if kind == "kappa" else 0) <= number <= scale:
                 raise HeadscarpError(
-                    f"line {line}, column '{column}': {text} is out of range; scores are 0 to 1, or 0 "
-                    f"to 100 in percent"
+                    f"line {line}, column '{column}': {text} is out of "
+                    "range; scores are 0 to 1, or 0 to 100 in percent"
                 )
             rows[name].append(Cell(column, kind, number / scale, half_unit(text) / scale, text, percent))
     return rows
@@ -167,19 +166,19 @@ def kinds_of(columns: Sequence[str]) -> dict[str, str]:
     }
     kinds: dict[str, str] = {}
     for column, key in keys.items():
-        if key in BESIDE.split():
+        if key in PASSED_OVER.split():
             continue
         if key not in KINDS:
             raise HeadscarpError(
                 f"column '{column}' is not known; "
-                f"{nearest(key, [*KINDS, *BESIDE.split()]) if key else 'give it a heading'}"
+                f"{nearest(key, [*KINDS, *PASSED_OVER.split()]) if key else 'give it a heading'}"
             )
         # PA is the producer's accuracy where the user's stands beside it, and the pixel accuracy elsewhere.
         kinds[column] = "recall" if key == "pa" and "ua" in keys.values() else KINDS[key]
     if not kinds:
         raise HeadscarpError(
-            "no column is a score that can be audited; have some of accuracy, precision, recall, F1, "
-            "IoU, mIoU, kappa"
+            "no column is a score that can be audited; have some "
+            "of accuracy, precision, recall, F1, IoU, mIoU, kappa"
         )
     return kinds
 
@@ -191,8 +190,8 @@ def number_of(text: str, column: str, line: int) -> float | None:
         return None
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", bare):
         raise HeadscarpError(
-            f"line {line}, column '{column}': '{text}' is not a number such as 0.85 or 85.2; leave the "
-            f"cell empty or mend it"
+            f"line {line}, column '{column}': '{text}' is not a number "
+            "such as 0.85 or 85.2; leave the cell empty or mend it"
         )
     return float(bare)
 

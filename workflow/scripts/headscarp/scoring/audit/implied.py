@@ -199,7 +199,7 @@ def gains(
     Args:
         values: one metric by row of the table, e.g. kappa.
         proposed: row of the proposed network on the baselines' inputs. enriched: the proposed network with
-        more inputs.
+            more inputs.
 
     Returns:
         Per baseline {baseline, claimed (enriched - baseline), like_for_like (proposed - baseline), inputs

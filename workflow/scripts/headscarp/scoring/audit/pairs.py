@@ -29,8 +29,8 @@ FROM = {
     "qp": "TP / (TP + FP + FN) from printed DP and CE",
 }
 ARITHMETIC = (
-    "landslide IoU = F1 / (2 - F1), background IoU = 2 mIoU - landslide IoU; no score that is "
-    "pooled over all pixels needs more than 1"
+    "landslide IoU = F1 / (2 - F1), background IoU = 2 mIoU - landslide "
+    "IoU; no score that is pooled over all pixels needs more than 1"
 )
 UNPOOLED = "F1 and mIoU cannot both be pooled over the same pixels; means over images can give such a pair"
 

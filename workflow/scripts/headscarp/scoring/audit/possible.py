@@ -19,9 +19,12 @@ from headscarp.errors import HeadscarpError
 from headscarp.vocabulary import require_known
 
 SLACK = 0.125  # a box is met when all of it lies within the printed range and this part of the rounding
-FEW = 1e9  # most false alarms per landslide pixel
+MOST_FALSE_ALARMS_PER_SLIDE = 1e9  # most false alarms per landslide pixel
 BATCH = 256  # boxes at a time
-SEARCHED, MAPPED = 20_000, 6_000  # boxes after which a search for one matrix, and for the range of all, ends
+MOST_BOXES_SEARCHED, MOST_BOXES_FOR_RANGES = (
+    20_000,
+    6_000,
+)  # boxes after which a search for one matrix, and for the range of all, ends
 WEIGHTED = ("weighted_precision", "weighted_f1", "weighted_iou")
 MONOTONE = (
     "accuracy",
@@ -79,7 +82,7 @@ def metrics_of(r: np.ndarray, w: np.ndarray, s: np.ndarray) -> dict[str, np.ndar
     limit, is -1. Of a class that is never predicted the precision is 0 (landslides) or 1 (background).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.minimum(w / (1 - w), FEW)
+        t = np.minimum(w / (1 - w), MOST_FALSE_ALARMS_PER_SLIDE)
         background = np.maximum(1 - s * (1 + t), 0)
         found = {
             "accuracy": 1 - s * (1 - r + t),
@@ -133,28 +136,30 @@ def enclosures(boxes: Boxes) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
     return low, high
 
 
-def judged(boxes: Boxes, printed: Sequence[Printed]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def classify_boxes(boxes: Boxes, printed: Sequence[Printed]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes that may meet all printed numbers and those that do so throughout, both (n,) boolean, and how far
     each box reaches beyond."""
     low, high = enclosures(boxes)
     may = boxes.low[:, 2] <= 1 - boxes.low[:, 1]  # s (1 + t) <= 1: false alarms are background
     beyond = np.zeros(len(may))
-    for one in printed:
-        unit = (one.high - one.low) / 2
-        may &= (high[one.metric] >= one.low) & (low[one.metric] <= one.high)
-        beyond = np.maximum(beyond, np.maximum(one.low - low[one.metric], high[one.metric] - one.high) / unit)
+    for number in printed:
+        unit = (number.high - number.low) / 2
+        may &= (high[number.metric] >= number.low) & (low[number.metric] <= number.high)
+        beyond = np.maximum(
+            beyond, np.maximum(number.low - low[number.metric], high[number.metric] - number.high) / unit
+        )
     return may, may & (beyond <= SLACK), beyond
 
 
-def halves(boxes: Boxes, printed: Sequence[Printed]) -> Boxes:
+def bisected(boxes: Boxes, printed: Sequence[Printed]) -> Boxes:
     """Both halves of each box, (2 n, 3), cut along the side that matters most to the printed numbers."""
     width = boxes.high - boxes.low
     matters = 1e-9 * width  # ties go to the longest side
     found = at_corners(boxes, np.concatenate([EXTREMES, BESIDE_LOWEST, BESIDE_HIGHEST]))
-    for one in printed:
-        values = found[one.metric]
+    for number in printed:
+        values = found[number.metric]
         change = np.maximum(np.abs(values[2:5] - values[0]), np.abs(values[5:8] - values[1])).T
-        matters = np.maximum(matters, change / (one.high - one.low))
+        matters = np.maximum(matters, change / (number.high - number.low))
     # A metric may jump where one class vanishes; a side must not grow thin without end for that.
     rows, side = np.arange(len(width)), (matters * width**0.1).argmax(axis=1)
     middle = (boxes.low[rows, side] + boxes.high[rows, side]) / 2
@@ -163,7 +168,7 @@ def halves(boxes: Boxes, printed: Sequence[Printed]) -> Boxes:
     return Boxes(np.concatenate([boxes.low, second_low]), np.concatenate([first_high, boxes.high]))
 
 
-def whole(most_share: float) -> Boxes:
+def whole_space(most_share: float) -> Boxes:
     """The box of all confusion matrices whose landslide share is at most `most_share`."""
     return Boxes(np.zeros((1, 3)), np.array([[1.0, 1.0, most_share]]))
 
@@ -174,18 +179,18 @@ def is_possible(printed: Sequence[Printed], most_share: float = 1.0) -> bool:
     Raises:
         HeadscarpError: a metric does not exist.
     """
-    for one in printed:
-        require_known(one.metric, QUANTITIES, "metric")
-        if not one.low < one.high:
+    for number in printed:
+        require_known(number.metric, QUANTITIES, "metric")
+        if not number.low < number.high:
             raise HeadscarpError(
-                f"column '{one.column}' leaves no room for rounding ({one.low} to {one.high}); give its "
-                f"printed digits"
+                f"column '{number.column}' leaves no room for rounding "
+                f"({number.low} to {number.high}); give its printed digits"
             )
-    waiting, seen = whole(most_share), 0
-    while len(waiting.low) and seen < SEARCHED:
-        rest, children = waiting[:-BATCH], halves(waiting[-BATCH:], printed)
+    waiting, seen = whole_space(most_share), 0
+    while len(waiting.low) and seen < MOST_BOXES_SEARCHED:
+        rest, children = waiting[:-BATCH], bisected(waiting[-BATCH:], printed)
         seen += len(children.low)
-        may, met, beyond = judged(children, printed)
+        may, met, beyond = classify_boxes(children, printed)
         if met.any():
             return True
         # The most promising wait last and are taken first.
@@ -203,13 +208,13 @@ def ranges(
 
     The true range lies within; it is wider than that where printed numbers leave much open.
     """
-    waiting, met, seen = whole(most_share), [], 0
-    while len(waiting.low) and seen < MAPPED:
+    waiting, met, seen = whole_space(most_share), [], 0
+    while len(waiting.low) and seen < MOST_BOXES_FOR_RANGES:
         seen += len(waiting.low)
-        may, done, _ = judged(waiting, printed)
+        may, done, _ = classify_boxes(waiting, printed)
         met.append(waiting[may & done])
-        waiting = halves(waiting[may & ~done], printed)
-    met.append(waiting[judged(waiting, printed)[0]])
+        waiting = bisected(waiting[may & ~done], printed)
+    met.append(waiting[classify_boxes(waiting, printed)[0]])
     boxes = Boxes(*(np.concatenate(corners) for corners in zip(*met, strict=True)))
     if not len(boxes.low):
         return None

@@ -61,8 +61,8 @@ def fit_reading(printed: Mapping[str, float], columns: Mapping[str, str]) -> Fit
     }
     if not read:
         raise HeadscarpError(
-            f"none of the printed columns ({', '.join(printed)}) has a reading ({', '.join(columns)}); "
-            f"name their metrics"
+            f"none of the printed columns ({', '.join(printed)}) has "
+            f"a reading ({', '.join(columns)}); name their metrics"
         )
     axis = np.linspace(-1, 1, ZOOM_POINTS)
     offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)

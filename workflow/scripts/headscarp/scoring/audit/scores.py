@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from headscarp.errors import HeadscarpError
-from headscarp.scoring.audit.findings import ALL_ROWS, Finding, Recomputed
+from headscarp.scoring.audit.findings import ALL_ROWS, NOTED, Finding, Recomputed
 from headscarp.scoring.audit.headings import (
     CLASS,
     CLASS_ONLY,
@@ -29,6 +29,8 @@ from headscarp.scoring.audit.headings import (
 from headscarp.scoring.audit.possible import is_possible, ranges
 from headscarp.scoring.audit.published import Published
 
+OPEN = 0.5  # a range of fractions as wide as this says nothing
+
 
 def scores(published: Published, table: str) -> Iterator[Finding | Recomputed]:
     """The findings of `audit_table` on a published table."""
@@ -37,13 +39,13 @@ def scores(published: Published, table: str) -> Iterator[Finding | Recomputed]:
     except HeadscarpError as error:
         raise HeadscarpError(f"published table '{table}': {error}") from None
     for found in findings:
-        read_as = f" (read as {found['reading']})" if found["reading"] else ""
+        read_as = f" (read as {found['reading']})" if found["reading"] not in (None, UNKNOWN) else ""
         yield Finding(
             table,
             found["row"] or ALL_ROWS,
             found["column"] or found["check"],
             None,
-            found["verdict"],
+            NOTED if found["verdict"] == "note" else found["verdict"],
             found["text"] + read_as,
             found["low"],
             found["high"],
@@ -52,7 +54,7 @@ def scores(published: Published, table: str) -> Iterator[Finding | Recomputed]:
         if found["check"] == "row":
             row = f"{table}:{found['row']}"
             yield Recomputed(row, "reading", text=found["reading"])
-            if found["low"] is not None:
+            if is_known(found["low"], found["high"]):
                 yield Recomputed(row, "implied_landslide_share", (found["low"] + found["high"]) / 2)
             yield Recomputed(row, "verdict", text=found["verdict"])
 
@@ -85,7 +87,7 @@ def audit_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
     Raises:
         HeadscarpError: a heading is unknown or stands twice, a cell is no number or out of range, or there is
-        nothing to audit.
+            nothing to audit.
     """
     rows = cells_of(frame)
     table_reading = reading_of(rows)
@@ -152,7 +154,7 @@ def reading_of(rows: Mapping[str, Sequence[Cell]]) -> Reading:
             for number, cells in enumerate(possible)
             if (share := share_of(cells, reading))
         }
-        wrong = len(filled) - len(possible), len(strangers(shares))
+        wrong = len(filled) - len(possible), len(rows_of_other_test_sets(shares))
         if least is None or wrong < least:
             best, least = reading, wrong
         if least == (0, 0):
@@ -181,7 +183,10 @@ def exchanged_headings(impossible: Sequence[Sequence[Cell]]) -> tuple[str, str, 
     columns = list(dict.fromkeys((cell.column, cell.kind) for cells in rows for cell in cells))
     for (first, one), (second, other) in combinations(columns, 2):
         for reading in READINGS:
-            fitting = sum(possible_as(exchanged(cells, first, one, second, other), reading) for cells in rows)
+            fitting = sum(
+                possible_as(with_exchanged_headings(cells, first, one, second, other), reading)
+                for cells in rows
+            )
             if fitting > most:
                 best, most = (first, second, reading), fitting
             if fitting == len(rows):
@@ -189,7 +194,9 @@ def exchanged_headings(impossible: Sequence[Sequence[Cell]]) -> tuple[str, str, 
     return best
 
 
-def exchanged(cells: Sequence[Cell], first: str, one: str, second: str, other: str) -> list[Cell]:
+def with_exchanged_headings(
+    cells: Sequence[Cell], first: str, one: str, second: str, other: str
+) -> list[Cell]:
     """The row with two headings exchanged."""
     kinds = {first: other, second: one}
     return [cell._replace(kind=kinds.get(cell.column, cell.kind)) for cell in cells]
@@ -220,13 +227,17 @@ def scale_finding(rows: Mapping[str, Sequence[Cell]]) -> dict[str, Any]:
 def row_finding(name: str, reading: Reading, share: tuple[float, float] | None) -> dict[str, Any]:
     """A possible row: its reading and landslide share."""
     low, high = share or (None, None)
-    known = share is not None and high - low < 0.5
     text = (
         f"landslide share of the test set {share_text(low, high)}"
-        if known
+        if is_known(low, high)
         else "these numbers leave the landslide share open"
     )
     return finding(name, "row", "consistent", text, low=low, high=high, reading=reading.name)
+
+
+def is_known(low: float | None, high: float | None) -> bool:
+    """Whether a range of the landslide share is narrow enough to say something."""
+    return low is not None and high - low < OPEN
 
 
 def share_text(low: float, high: float) -> str:
@@ -240,7 +251,7 @@ def metric_findings(name: str, cells: Sequence[Cell], reading: Reading) -> Itera
         one = cell.read_as(reading)
         rest = [other.read_as(reading) for other in cells if other is not cell]
         low, high = ranges(rest, (one.metric,), most_share(reading))[one.metric] if rest else (None, None)
-        if low is None or high - low > 0.5:
+        if low is None or high - low > OPEN:
             continue  # nothing is said of it
         bounds = sorted((1 - low, 1 - high)) if cell.kind in ERRORS else (low, high)
         text = f"the other numbers leave {range_text(cell, low, high)}"
@@ -267,13 +278,15 @@ def impossible_findings(
         first, second, reading = exchange
         kinds = {cell.column: cell.kind for cell in cells}
         if {first, second} <= kinds.keys() and possible_as(
-            exchanged(cells, first, kinds[first], second, kinds[second]), reading
+            with_exchanged_headings(cells, first, kinds[first], second, kinds[second]), reading
         ):
             text = (
-                f"impossible as headed; possible when '{first}' and '{second}' change places and all are "
-                f"read as {reading.name}"
+                f"impossible as headed; possible when '{first}' and "
+                f"'{second}' change places and all are read as {reading.name}"
             )
-            share = share_of(exchanged(cells, first, kinds[first], second, kinds[second]), reading)
+            share = share_of(
+                with_exchanged_headings(cells, first, kinds[first], second, kinds[second]), reading
+            )
             low, high = share or (None, None)
             yield finding(name, "row", "mislabelled", text, low=low, high=high, reading=reading.name)
             return
@@ -285,14 +298,14 @@ def conflict_finding(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     """A smallest set of numbers of a row that cannot stand together, and what all but one of them leave for
     that one."""
     reading = READINGS[0]
-    kept = sorted(cells, key=doubt)
+    kept = sorted(cells, key=order_of_doubt)
     for cell in list(kept):
         fewer = [other for other in kept if other is not cell]
         if fewer and not possible_as(fewer, reading):
             kept = fewer
     # The one without which the whole row is possible, where there is one.
     odd = [cell for cell in kept if possible_as([other for other in cells if other is not cell], reading)]
-    accused, *others = sorted(kept, key=lambda cell: (cell not in odd, doubt(cell)))
+    accused, *others = sorted(kept, key=lambda cell: (cell not in odd, order_of_doubt(cell)))
     given = " and ".join(filter(None, [", ".join(map(cell_name, others[1:])), cell_name(others[0])]))
     metric = accused.read_as(reading).metric
     found = ranges([cell.read_as(reading) for cell in others], (metric, "iou"))
@@ -302,8 +315,8 @@ def conflict_finding(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     needed = 2 * accused.value - found["iou"][1]
     if metric == "miou" and needed > 1:
         text += (
-            f" (beside a landslide IoU of {found['iou'][1]:.3f} the background would need one of "
-            f"{needed:.3f})"
+            f" (beside a landslide IoU of {found['iou'][1]:.3f} "
+            f"the background would need one of {needed:.3f})"
         )
     if accused in odd and len(cells) > len(kept):
         everything_else = [cell.read_as(reading) for cell in cells if cell is not accused]
@@ -320,7 +333,7 @@ def conflict_finding(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     return finding(name, "conflict", "impossible", text, **same)
 
 
-def doubt(cell: Cell) -> int:
+def order_of_doubt(cell: Cell) -> int:
     """How late a number is questioned."""
     return DERIVED.index(cell.kind) if cell.kind in DERIVED else len(DERIVED)
 
@@ -344,36 +357,36 @@ def reading_findings(
         yield finding("", "columns", "note", text)
     elif by_reading and first.name not in (CLASS,) and first.name in by_reading:
         text = (
-            f"the numbers cannot all be of the landslide class and one test set; they fit when read as "
-            f"{first.name}"
+            "the numbers cannot all be of the landslide class and "
+            f"one test set; they fit when read as {first.name}"
         )
         yield finding("", "columns", "note", text, reading=first.name)
 
 
 def test_set_findings(shares: Mapping[str, tuple[Reading, tuple[float, float]]]) -> Iterator[dict[str, Any]]:
     """Whether the landslide shares of all rows can be one."""
-    odd = strangers(shares)
+    odd = rows_of_other_test_sets(shares)
     same = [share for name, (_, share) in shares.items() if name not in odd]
     if len(same) > 1:
         low, high = max(low for low, _ in same), min(high for _, high in same)
-        if low <= high and high - low < 0.5:
+        if low <= high and is_known(low, high):
             text = (
-                f"one landslide share, {share_text(low, high)}, fits {len(same)} of {len(shares)} "
-                f"possible rows"
+                f"one landslide share, {share_text(low, high)}, "
+                f"fits {len(same)} of {len(shares)} possible rows"
             )
             yield finding("", "test set", "consistent" if not odd else "note", text, low=low, high=high)
     for name in odd:
         low, high = shares[name][1]
         text = (
-            f"needs a landslide share of {share_text(low, high)}, which is not that of the other rows: "
-            f"it was scored on other pixels"
+            f"needs a landslide share of {share_text(low, high)}, which "
+            "is not that of the other rows: it was scored on other pixels"
         )
         yield finding(
             name, "test set", "other test set", text, low=low, high=high, reading=shares[name][0].name
         )
 
 
-def strangers(shares: Mapping[str, tuple[Reading, tuple[float, float]]]) -> list[str]:
+def rows_of_other_test_sets(shares: Mapping[str, tuple[Reading, tuple[float, float]]]) -> list[str]:
     """Rows outside the largest group whose ranges of the landslide share have a point in common."""
 
     def fits(name: str, point: float) -> bool:

@@ -53,7 +53,7 @@ def open_patch_set(record: Mapping[str, Any], folder: str | Path) -> PatchSet:
 
     Raises:
         HeadscarpError: an unknown format or key, or files that the format needs are missing or do not fit
-        together.
+            together.
     """
     folder = Path(folder)
     check_patch_set(record)

@@ -70,9 +70,8 @@ def named(record: dict[str, Any], key: str) -> dict[Any, Any]:
     entries = record.get(key)
     if not isinstance(entries, dict):
         raise HeadscarpError(
-            f"twin, {key}: a simulated site of kind '{record['kind']}' needs a mapping of a name to "
-            f"each, such as 2008: {{date: ...}}, not "
-            f"{entries!r}"
+            f"twin, {key}: a simulated site of kind '{record['kind']}' needs a "
+            f"mapping of a name to each, such as 2008: {{date: ...}}, not {entries!r}"
         )
     return entries
 

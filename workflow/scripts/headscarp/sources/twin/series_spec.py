@@ -76,7 +76,7 @@ class SeriesSpec:
 
         Raises:
             HeadscarpError: a key is unknown or missing, dates are out of order or twice there, or a value
-            cannot be right.
+                cannot be right.
         """
         values = checked_keys(cls, record, "twin")
         for key in ("elevation_m", "rainfall_mm", "greening_years"):
@@ -96,8 +96,8 @@ class SeriesSpec:
     def _check(self) -> None:
         if len(self.dates) < 2:
             raise HeadscarpError(
-                "twin: a series has two dates or more; add some to dates, or leave out kind for a site "
-                "of one date"
+                "twin: a series has two dates or more; add some to "
+                "dates, or leave out kind for a site of one date"
             )
         before = None
         for name, date in self.dates.items():
@@ -115,8 +115,8 @@ class SeriesSpec:
             before = date.date
             if not 0 <= date.cloud_share <= _MOST_CLOUD:
                 raise HeadscarpError(
-                    f"{place}: cloud_share {date.cloud_share:g} must lie from 0 to {_MOST_CLOUD:g} (a "
-                    f"share of the scene)"
+                    f"{place}: cloud_share {date.cloud_share:g} must lie "
+                    f"from 0 to {_MOST_CLOUD:g} (a share of the scene)"
                 )
             if not 0 <= date.started <= 1:
                 raise HeadscarpError(
@@ -133,14 +133,14 @@ class SeriesSpec:
         years = [date.year for date in self.dates.values()]
         if len(set(years)) < len(years):
             raise HeadscarpError(
-                f"twin, dates: two of the years {years} are the same; a slide starts in a year, so give "
-                f"each date its own"
+                f"twin, dates: two of the years {years} are the same; "
+                "a slide starts in a year, so give each date its own"
             )
         total = sum(date.started for date in self.dates.values())
         if not math.isclose(total, 1, abs_tol=1e-6):
             raise HeadscarpError(
-                f"twin, dates: the shares `started` add up to {total:g}, not 1; every slide starts "
-                f"before the last date"
+                f"twin, dates: the shares `started` add up to {total:g}, "
+                "not 1; every slide starts before the last date"
             )
         for key in ("rainfall_mm", "greening_years"):
             low, high = getattr(self, key)

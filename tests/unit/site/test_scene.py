@@ -12,8 +12,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import read_layer
 from headscarp.site.collage import build_scene_layers
+from headscarp.site.scene import PREPARED_CLASSES, PREPARED_RGB, check_scene, prepare_scene
 from headscarp.site.terrain import derive_terrain
-from headscarp.sources.local import PREPARED_CLASSES, PREPARED_RGB, check_scene, prepare_scene
 from tests.site_files import CRS, NORTH, WEST, make_grid, read_manifest, write_raster, write_shapes
 
 GRID = make_grid(60, 50, 0.5)

@@ -23,18 +23,18 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster
 from headscarp.geo.rasters import MINIMUM_COVER, band_of, cover_of
 from headscarp.geo.vectors import read_vectors
-from headscarp.site.layers import check_keys, check_record
-from headscarp.vocabulary import require_known
+from headscarp.site.layers import check_record
+from headscarp.vocabulary import check_keys, require_known
 
 RGB = ("red", "green", "blue")
 # the value that counts as reflectance 1 where the card gives no scale
 FULL_SCALE = {"uint8": 255, "uint16": 65535}
 GREATEST_REFLECTANCE = 2.0  # glints exceed 1, numbers from 0 to 255 exceed this
-CLASS_NAMES = dict(enumerate(LAND_COVER))
+DEFAULT_CLASS_NAMES = dict(enumerate(LAND_COVER))
 LABEL_KEYS = ("landslides", "classes", "names", "values", "area")
 PREPARED_RGB, PREPARED_CLASSES = "prepared_rgb.tif", "prepared_classes.tif"
 ROWS_AT_ONCE = 512
-LONGEST_GLANCE = 1000  # pixels a side of the thinned image from which range and transparency are judged
+THINNED_SIDE = 1000  # pixels a side of the thinned image from which range and transparency are judged
 LISTED = 12  # unknown values of a mask that a message names
 
 
@@ -44,15 +44,13 @@ def check_scene(record: Mapping[str, Any], raw_folder: str | Path) -> list[str]:
     Args:
         record: the part `layers` of a card's site as `site.layers.build_layers` takes it, with rasters red,
             green and blue from one file (`scale` to reflectance may be left out for 8 and 16 bits), and
-            `labels` either {landslides: vector file, area} or {classes:
-            mask, values: {value of the mask: class name or unlabelled}, names: {code: class name}, area}.
-            `names` are the six classes of
-            Xia et al. (2021) unless given; 255 and the mask's nodata are unlabelled unless `values` says
-            otherwise.
+            `labels` either {landslides: vector file, area} or {classes: mask, values: {value of the mask:
+            class name or unlabelled}, names: {code: class name}, area}. `names` are the six classes of Xia et
+            al. (2021) unless given; 255 and the mask's nodata are unlabelled unless `values` says otherwise.
 
     Raises:
         HeadscarpError: a file is missing or unfit, or the record does not tell enough; the message names the
-        file or key and the remedy.
+            file or key and the remedy.
     """
     raw, place = Path(raw_folder), f"site {record.get('name', '?')}, layers"
     check_record({key: value for key, value in record.items() if key != "labels"})
@@ -85,7 +83,7 @@ def prepare_scene(
     image = rgb_file(record, place)
     for path in raw.iterdir():
         (out / path.name).symlink_to(path.resolve())
-    entries = entries_of(record["rasters"], image)
+    entries = entries_of_file(record["rasters"], image)
     write_reflectance(raw / image, out / PREPARED_RGB, entries)
     rasters = dict(record["rasters"])
     for number, (name, entry) in enumerate(entries.items(), start=1):
@@ -121,9 +119,8 @@ def rgb_file(record: Mapping[str, Any], place: str) -> str:
     files = {record["rasters"][name]["file"] for name in RGB}
     if len(files) > 1:
         raise HeadscarpError(
-            f"{place}, rasters: red, green and blue come from {', '.join(sorted(files))}; put them into "
-            f"one file, for example with "
-            "`gdalbuildvrt -separate rgb.vrt` and `gdal_translate`"
+            f"{place}, rasters: red, green and blue come from {', '.join(sorted(files))}; put them "
+            "into one file, for example with `gdalbuildvrt -separate rgb.vrt` and `gdal_translate`"
         )
     return files.pop()
 
@@ -132,23 +129,22 @@ def check_rgb(path: Path, record: Mapping[str, Any], place: str) -> list[str]:
     """Bands, scale, transparency and grid of the image."""
     notes = []
     with open_raster(path) as source:
-        entries = entries_of(record["rasters"], path.name)
+        entries = entries_of_file(record["rasters"], path.name)
         bands = {name: band_of(source, entry.get("band", 1)) for name, entry in entries.items()}
         if len({bands[name] for name in RGB}) < len(RGB):
             listed = ", ".join(str(bands[name]) for name in RGB)
             raise HeadscarpError(
-                f"{place}, rasters: red, green and blue are the bands {listed} of {path.name}; give "
-                f"each its own as `band`"
+                f"{place}, rasters: red, green and blue are the bands "
+                f"{listed} of {path.name}; give each its own as `band`"
             )
         if "crs" not in record["grid"] and record["grid"].get("like") == path.name:
             require_metric_grid(source, place)
         alpha = alpha_of(source, set(bands.values()))
         if alpha:
-            clear = float(np.mean(~opaque(glance(source, alpha).data, source.dtypes[alpha - 1])))
+            clear = float(np.mean(~is_opaque(thinned_band(source, alpha).data, source.dtypes[alpha - 1])))
             notes.append(
                 f"{path.name}: band {alpha} is alpha and not a channel; its transparent pixels "
-                f"({clear:.1%}) are no data (name it among "
-                "the site's rasters if it is a band of the image)"
+                f"({clear:.1%}) are no data (name it among the site's rasters if it is a band of the image)"
             )
         return notes + check_scale(source, entries, place)
 
@@ -159,13 +155,13 @@ def require_metric_grid(source: rasterio.DatasetReader, place: str) -> None:
     square = step.b == step.d == 0 and step.a > 0 > step.e and abs(step.a + step.e) <= 0.01 * step.a
     if not source.crs.is_projected or source.crs.linear_units_factor[1] != 1.0 or not square:
         raise HeadscarpError(
-            f"{source.name}: its grid ({source.crs.to_string()}) is not of square north-up pixels in "
-            f"metres, so it cannot be the site's; "
-            f"give {place}, grid the keys crs (a UTM zone, for example) and resolution_m"
+            f"{source.name}: its grid ({source.crs.to_string()}) is not of square "
+            f"north-up pixels in metres, so it cannot be the site's; give {place}, "
+            "grid the keys crs (a UTM zone, for example) and resolution_m"
         )
 
 
-def entries_of(rasters: Mapping[str, Mapping[str, Any]], file: str) -> dict[str, Mapping[str, Any]]:
+def entries_of_file(rasters: Mapping[str, Mapping[str, Any]], file: str) -> dict[str, Mapping[str, Any]]:
     """The rasters of a card that are bands of one file."""
     return {name: entry for name, entry in rasters.items() if entry["file"] == file}
 
@@ -181,15 +177,15 @@ def alpha_of(source: rasterio.DatasetReader, channels: set[int]) -> int | None:
     return next((band for band in found if band not in channels), None)
 
 
-def opaque(alpha: np.ndarray, dtype: str) -> np.ndarray:
+def is_opaque(alpha: np.ndarray, dtype: str) -> np.ndarray:
     """Where an alpha band is at least half of its range."""
     most = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1.0
     return alpha >= most / 2
 
 
-def glance(source: rasterio.DatasetReader, band: int) -> np.ndarray:
-    """A band thinned to at most LONGEST_GLANCE pixels a side (the nearest of each), nodata masked."""
-    step = max(1, -(-max(source.shape) // LONGEST_GLANCE))
+def thinned_band(source: rasterio.DatasetReader, band: int) -> np.ndarray:
+    """A band thinned to at most THINNED_SIDE pixels a side (the nearest of each), nodata masked."""
+    step = max(1, -(-max(source.shape) // THINNED_SIDE))
     return source.read(
         band, masked=True, out_shape=(max(1, source.height // step), max(1, source.width // step))
     )
@@ -216,18 +212,20 @@ def check_scale(
     if not unscaled:
         return []
     dtype = source.dtypes[next(iter(unscaled.values())) - 1]
-    seen = np.stack([glance(source, band).astype(np.float32).filled(np.nan) for band in unscaled.values()])
+    seen = np.stack(
+        [thinned_band(source, band).astype(np.float32).filled(np.nan) for band in unscaled.values()]
+    )
     greatest = float(np.nanmax(seen, initial=-np.inf))
     remedy = (
-        f"give {place}, rasters, {', '.join(unscaled)} a scale, for example 1.0e-4 where the numbers "
-        f"are reflectance times 10 000"
+        f"give {place}, rasters, {', '.join(unscaled)} a scale, for "
+        "example 1.0e-4 where the numbers are reflectance times 10 000"
     )
     name = Path(source.name).name
     if dtype in FULL_SCALE:
         how = "" if dtype == "uint8" else f" ({remedy})"
         return [
-            f"{name}: {dtype}, no scale given; 1/{FULL_SCALE[dtype]} is inferred from the data type, "
-            f"values reach {greatest:g}{how}"
+            f"{name}: {dtype}, no scale given; 1/{FULL_SCALE[dtype]} is "
+            f"inferred from the data type, values reach {greatest:g}{how}"
         ]
     if not np.issubdtype(dtype, np.floating) or greatest > GREATEST_REFLECTANCE:
         raise HeadscarpError(f"{source.name}: {dtype} with values up to {greatest:g} and no scale; {remedy}")
@@ -254,7 +252,7 @@ def write_reflectance(path: Path, target: Path, entries: Mapping[str, Mapping[st
                     else source.read_masks(colours, window=window).any(axis=0)
                 )
                 if alpha:
-                    seen &= opaque(source.read(alpha, window=window), source.dtypes[alpha - 1])
+                    seen &= is_opaque(source.read(alpha, window=window), source.dtypes[alpha - 1])
                 values = source.read(bands, window=window).astype(np.float32) * scales[:, None, None]
                 sink.write(np.where(seen, values, np.float32(np.nan)), window=window)
             for number, name in enumerate(entries, start=1):
@@ -300,16 +298,15 @@ def check_surface(path: Path, image: Path) -> list[str]:
     if cover < MINIMUM_COVER:
         raise HeadscarpError(
             f"{path} ({own.crs}) covers {cover:.0%} of {image.name} ({grid.crs}), at least "
-            f"{MINIMUM_COVER:.0%} are needed; check its CRS "
-            "or take the surface model of this scene"
+            f"{MINIMUM_COVER:.0%} are needed; check its CRS or take the surface model of this scene"
         )
     notes = []
     if own != grid:
         units = "degrees" if rasterio.crs.CRS.from_user_input(own.crs).is_geographic else "units"
         notes.append(
-            f"{path.name}: on another grid than {image.name} ({own.crs}, cells of {own.resolution:.3g} "
-            f"{units}; the image: {grid.crs}, "
-            f"{grid.resolution:.3g}); slopes are derived on its own cells and brought onto the site's grid"
+            f"{path.name}: on another grid than {image.name} ({own.crs}, cells of "
+            f"{own.resolution:.3g} {units}; the image: {grid.crs}, {grid.resolution:.3g}); "
+            "slopes are derived on its own cells and brought onto the site's grid"
         )
     if cover < 1:
         notes.append(f"{path.name}: covers {cover:.0%} of {image.name}; terrain is no data on the rest")
@@ -324,8 +321,8 @@ def check_labels(record: Mapping[str, Any], raw: Path, image: Path, place: str) 
     labels = record.get("labels")
     if not labels or ("classes" in labels) == ("landslides" in labels):
         raise HeadscarpError(
-            f"{place}: `labels` needs either `landslides` (a file of polygons) or `classes` (a mask), "
-            f"and one of them only"
+            f"{place}: `labels` needs either `landslides` (a file of "
+            "polygons) or `classes` (a mask), and one of them only"
         )
     check_keys(labels, LABEL_KEYS, ("values",) if "classes" in labels else (), f"{place}, labels")
     if "landslides" in labels:
@@ -341,9 +338,8 @@ def check_labels(record: Mapping[str, Any], raw: Path, image: Path, place: str) 
         )
         names = ", ".join([*class_names(labels).values(), "unlabelled"])
         raise HeadscarpError(
-            f"{path} holds the values {listed}, which {place}, labels, values does not map; add each "
-            f"there, for example "
-            f"`{unknown[0]}: unlabelled` (the classes are: {names})"
+            f"{path} holds the values {listed}, which {place}, labels, values does not map; "
+            f"add each there, for example `{unknown[0]}: unlabelled` (the classes are: {names})"
         )
     notes = (
         []
@@ -361,7 +357,7 @@ def background_note(name: str) -> str:
 
 def class_names(labels: Mapping[str, Any]) -> dict[int, str]:
     """{code: name} of a scene's classes."""
-    return {int(code): name for code, name in labels.get("names", CLASS_NAMES).items()}
+    return {int(code): name for code, name in labels.get("names", DEFAULT_CLASS_NAMES).items()}
 
 
 def codes_of_values(labels: Mapping[str, Any], place: str) -> dict[int, int]:
@@ -387,16 +383,16 @@ def values_of_mask(path: Path) -> list[int]:
     with open_raster(path) as source:
         if source.count > 1:
             raise HeadscarpError(
-                f"{path} has {source.count} bands; give the mask as one band of class values, not as a "
-                f"coloured picture"
+                f"{path} has {source.count} bands; give the mask as "
+                "one band of class values, not as a coloured picture"
             )
         found = np.unique(
             np.concatenate([np.unique(source.read(1, window=window)) for window in strips(source)])
         )
     if np.issubdtype(found.dtype, np.floating) and not np.array_equal(found, np.round(found)):
         raise HeadscarpError(
-            f"{path} holds broken numbers (such as {found[found != np.round(found)][0]:g}); give class "
-            f"values as integers"
+            f"{path} holds broken numbers (such as "
+            f"{found[found != np.round(found)][0]:g}); give class values as integers"
         )
     return [int(value) for value in found]
 

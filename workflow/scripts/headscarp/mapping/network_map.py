@@ -12,11 +12,11 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.predict import Tiling, predict_scene
+from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.mapping.raster import class_raster, probability_raster
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.weights import load_network
-from headscarp.training.windows import open_scene, with_dates_read
+from headscarp.training.windows import open_normalised, with_dates_of_cube
 
 EVEN = 0.5  # a landslide is as likely as not
 
@@ -51,41 +51,42 @@ def map_run(
             does not exist.
     """
     run_folder, cube_folder, out_folder = Path(run_folder), Path(cube_folder), Path(out_folder)
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     model, record = load_network(run_folder)
     spec = record["spec"]
     require_dates(spec, cube_folder, run_folder)
-    model.to(place, memory_format=torch.channels_last)
-    scene = open_scene(
+    model.to(torch_device, memory_format=torch.channels_last)
+    cube = open_normalised(
         cube_folder,
         samples_folder,
         spec["channels"],
         statistics or record.get("statistics"),
         spec.get("dates"),
     )
-    precision = choose_precision(spec["recipe"]["precision"], place)
-    strips = predict_scene(model, scene, place, precision, date, tiling, batch)
+    precision = choose_precision(spec["recipe"]["precision"], torch_device)
+    strips = predict_strips(model, cube, torch_device, precision, date, tiling, batch)
     network = spec["network"]["name"]
     began = time.perf_counter()
     grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
-    write_maps(out_folder, strips, grid, f"headscarp: {network}, seed {record['seed']}")
-    write_map_record(out_folder, time.perf_counter() - began, scene.shape, device_name(place))
+    write_map_rasters(out_folder, strips, grid, f"headscarp: {network}, seed {record['seed']}")
+    write_map_record(out_folder, time.perf_counter() - began, cube.shape, device_name(torch_device))
 
 
 def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> None:
     """Refuse a cube of another number of dates than the network of a run's specification reads."""
-    read, there = spec.get("dates_read"), with_dates_read(spec, cube_folder).get("dates_read")
+    read, there = spec.get("dates_read"), with_dates_of_cube(spec, cube_folder).get("dates_read")
     if read and len(there) != len(read):
         raise HeadscarpError(
-            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but the "
-            f"network in {run_folder} reads {len(read)} "
-            f"({', '.join(read)}); give the site as many dates, or map it with an experiment without "
-            f"`dates: {spec['dates']}`"
+            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but "
+            f"the network in {run_folder} reads {len(read)} ({', '.join(read)}); give the site "
+            f"as many dates, or map it with an experiment without `dates: {spec['dates']}`"
         )
 
 
-def write_maps(folder: Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str) -> None:
+def write_map_rasters(
+    folder: Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str
+) -> None:
     """Write strips (first row, probabilities (classes, rows, cols); of one class that of landslides alone) as
     `probability.tif` and `classes.tif`."""
     with (
