@@ -1,5 +1,5 @@
 # make demo: every table and figure at scale demo.   make report: all of it in one page for a browser.
-# make test: all tests but those of make test-deploy (conda, SLURM, a browser).   make lint, make clean.
+# make test: all tests but those of make test-deploy (conda, SLURM, a browser).   make test-quick: two minutes of them.   make lint, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
@@ -9,8 +9,10 @@ export OMP_NUM_THREADS ?= 1
 export HEADSCARP_MIRROR ?= $(abspath $(wildcard ../shared/mirror))
 # So is a folder of data sets that cannot be downloaded.
 export HEADSCARP_DATA ?= $(abspath $(wildcard ../shared/data))
+# One process of tests a core; a file is run by one of them, in the order that tests/conftest.py gives.
+SIDE_BY_SIDE := -n $(CORES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo report test test-deploy lint clean
+.PHONY: demo report test test-quick test-deploy lint clean
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
 
@@ -20,10 +22,13 @@ report: .venv/installed
 	$(BIN)/snakemake --report results/report/report.html -- all results/provenance.html
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+test-quick: .venv/installed
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests/unit
 
 test-deploy: .venv/installed
-	$(BIN)/python -m pytest tests/deploy
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/deploy
 
 lint: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow/rules

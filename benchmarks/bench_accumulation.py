@@ -18,8 +18,9 @@ import torch
 
 from headscarp import networks
 from headscarp.training.devices import choose_device, device_name
+from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
-from headscarp.training.trainer import Loop, Progress, make_optimiser
+from headscarp.training.trainer import EpochLoop, make_optimiser
 
 CHANNELS = 6
 
@@ -55,7 +56,7 @@ def measure(arguments: argparse.Namespace, micro_batch: int | None, answers: mul
     recipe = Recipe(
         loss="mse_bce", batch=arguments.batch, micro_batch=micro_batch, epochs=1, precision="float32"
     )
-    loop = Loop(
+    loop = EpochLoop(
         model,
         make_optimiser(recipe, model),
         OneBatch(arguments.batch, planes, arguments.window),

@@ -1,4 +1,5 @@
-"""Time and memory of planning all cards at scale full with many seeds: a dry run, nothing is made.
+"""Time and memory of planning all cards at scale full with many seeds (a dry run, nothing is made), and the
+CPU seconds of Snakemake's main process while it runs a thousand short jobs.
 
     HEADSCARP_MIRROR=... HEADSCARP_DATA=... python benchmarks/bench_dag.py [--seeds 10] [--profile
     profiles/slurm]
@@ -6,9 +7,13 @@
 Cards whose data are not at hand are left out and named, as always. Prints a Markdown table. CPU seconds are
 those of the process alone, so they hold on a machine that does other things beside. The graph stands when
 Snakemake prints its count of jobs; what follows in a dry run is the list of the jobs.
+
+The second table is of short_jobs.py: with the one pending timer of headscarp's quiet_scheduler.py, and with
+all timers that Snakemake arms by itself.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -21,6 +26,7 @@ import psutil
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+JOBS, JOB_SECONDS = 1000, 0.1
 
 
 def start(folder: Path, profile: str | None) -> subprocess.Popen:
@@ -65,6 +71,14 @@ def measure(folder: Path, profile: str | None) -> tuple[list[str], dict[str, flo
     }
 
 
+def run_short_jobs(*options: str) -> dict[str, float]:
+    """CPU seconds of the main process, passes of its scheduler and most threads."""
+    program = [sys.executable, str(REPOSITORY / "benchmarks" / "short_jobs.py")]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*program, folder, str(JOBS), str(JOB_SECONDS), *options]
+        return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
@@ -87,6 +101,16 @@ def main() -> None:
         f"({cost['graph_cpu']:.1f}) "
         f"| {cost['all']:.1f} ({cost['all_cpu']:.1f}) | {cost['memory']:.0f} |"
     )
+    print(
+        f"\n| jobs of {JOB_SECONDS} s | main process, CPU s per 1000 jobs | passes of the scheduler | most "
+        "threads |\n|---|---:|---:|---:|"
+    )
+    for name, options in (("one timer", []), ("as Snakemake has it", ["--as-it-is"])):
+        found = run_short_jobs(*options)
+        print(
+            f"| {name} | {1000 * found['cpu'] / JOBS:.1f} | {found['passes']} | {found['threads']} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

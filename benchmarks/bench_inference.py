@@ -23,10 +23,10 @@ from affine import Affine
 
 from headscarp import networks
 from headscarp.geo.grid import Grid
-from headscarp.mapping.predict import Tiling, predict_scene
-from headscarp.mapping.scene import write_maps
+from headscarp.mapping.network_map import write_map_rasters
+from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.training.devices import autocast, choose_device, choose_precision, device_name
-from headscarp.training.windows import Scene
+from headscarp.training.windows import NormalisedCube
 
 CHANNELS = 7
 STRIP = 256
@@ -47,10 +47,10 @@ def map_in_strips(
     cube_path: Path, model: torch.nn.Module, device: torch.device, precision: torch.dtype
 ) -> None:
     cube = np.load(cube_path, mmap_mode="r")
-    scene = Scene(cube, list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS)
-    grid = Grid("EPSG:32654", TRANSFORM, *scene.shape)
-    strips = predict_scene(model, scene, device, precision)
-    write_maps(cube_path.parent, strips, grid, "benchmark")
+    normalised = NormalisedCube(cube, list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS)
+    grid = Grid("EPSG:32654", TRANSFORM, *normalised.shape)
+    strips = predict_strips(model, normalised, device, precision)
+    write_map_rasters(cube_path.parent, strips, grid, "benchmark")
 
 
 def map_in_bare_tiles(

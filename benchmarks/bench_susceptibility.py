@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from headscarp import networks
-from headscarp.mapping.dense import susceptibility_map, window_by_window
+from headscarp.mapping.dense import map_window_by_window, susceptibility_map
 from headscarp.training.devices import choose_device, device_name
 
 MODELS = {"12": [12], "22": [22], "12, 17, 22": [12, 17, 22]}
@@ -56,10 +56,10 @@ def compare(windows: list[int], options: argparse.Namespace) -> tuple[float, flo
 
     def each() -> np.ndarray:
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            return window_by_window(model, on_device).cpu().numpy()
+            return map_window_by_window(model, on_device).cpu().numpy()
 
     with torch.inference_mode():  # kernels are chosen and memory is taken at the first call
-        window_by_window(model, on_device[:, : largest + 2])
+        map_window_by_window(model, on_device[:, : largest + 2])
     susceptibility_map(model, factors[:, : largest + 2], device)
     by_window, slow = timed(each)
     dense, fast = timed(lambda: susceptibility_map(model, factors, device))

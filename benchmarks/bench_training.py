@@ -20,7 +20,7 @@ from headscarp import networks
 from headscarp.training.devices import autocast, choose_device, device_name
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.recipe import Recipe
-from headscarp.training.windows import Samples, Scene
+from headscarp.training.windows import NormalisedCube, Samples
 
 SIDE, CHANNELS, SCENE = 64, 16, 1000
 CORNERS = range(0, SCENE - SIDE, SIDE // 2)
@@ -32,10 +32,10 @@ def open_made_up_samples(folder: Path) -> Samples:
     cube.flush()
     label = np.zeros((SCENE, SCENE), np.uint8)
     windows = np.array([(row, col, SIDE, 0) for row in CORNERS for col in CORNERS])
-    scene = Scene(
+    cube = NormalisedCube(
         np.load(folder / "cube.npy", mmap_mode="r"), list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS
     )
-    return Samples(scene, label, np.ones_like(label), "blocked", {"train": windows})
+    return Samples(cube, label, np.ones_like(label), "blocked", {"train": windows})
 
 
 def store_chips(folder: Path, samples: Samples) -> None:

@@ -9,7 +9,6 @@ import math
 import os
 import re
 import shutil
-import subprocess
 import time
 
 import geopandas
@@ -17,7 +16,8 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from tests.workflow.test_workflow import configure, snakemake
+from tests.deploy import apt
+from tests.workflow.runs import configure, snakemake
 
 selenium = pytest.importorskip("selenium", reason="the browser is driven by selenium: pip install selenium")
 
@@ -74,21 +74,10 @@ def results(tmp_path_factory):
 def install_browser():
     """Chromium and its driver; they are installed where this user may."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        if os.geteuid() or not shutil.which("apt-get"):
-            pytest.skip("no chromium with chromedriver here, and only root of a Debian could install them")
-        packages = [
-            "apt-get",
-            "install",
-            "--yes",
-            "--quiet",
-            "--no-install-recommends",
-            "chromium",
-            "chromium-driver",
-        ]
-        for command in (["apt-get", "update", "--quiet"], packages):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"chromium cannot be installed: {done.stderr[-300:]}")
+        try:
+            apt.install("chromium", "chromium-driver")
+        except apt.NotInstalled as reason:
+            pytest.skip(f"no chromium with chromedriver here: {reason}")
     return shutil.which("chromium"), shutil.which("chromedriver")
 
 

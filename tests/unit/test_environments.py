@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 ENVIRONMENTS = [path.stem for path in sorted((REPOSITORY / "envs").glob("*.yaml"))]
 DISTRIBUTION = {
@@ -75,8 +77,8 @@ def imported_packages(path, seen):
                         packages |= imported_packages(file, seen)
             else:
                 packages.add(name)
-    if "importlib.import_module" in source:  # a registry of the modules beside it
-        for file in path.parent.glob("*.py"):
+    if "import_module(" in source:  # a registry of the modules beside it and below
+        for file in path.parent.rglob("*.py"):
             packages |= imported_packages(file, seen)
     return {package for package in packages if package.split(".")[0] not in sys.stdlib_module_names}
 

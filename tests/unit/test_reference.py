@@ -2,7 +2,7 @@
 
 import pytest
 
-from headscarp.exhibits.needs import FIGURES, TABLES
+from headscarp.exhibits.kinds import KINDS
 from headscarp.reference import SECTIONS, TARGET, reference
 from headscarp.schema import FOLDER, SUFFIX, parts, schema_of
 
@@ -54,6 +54,6 @@ def test_every_kind_of_exhibit_has_its_options():
         for rule in [variant["properties"]["kind"]]
         for kind in rule.get("enum", [rule.get("const")])
     ]
-    assert sorted(kinds) == sorted(TABLES | FIGURES)
+    assert sorted(kinds) == sorted(KINDS)
     for variant in schema_of("exhibit")["oneOf"]:
         assert variant["properties"]["options"]["additionalProperties"] is False

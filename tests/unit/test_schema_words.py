@@ -15,8 +15,8 @@ from headscarp.sources.stac_sensors import SENSORS as CATALOGUE
 from headscarp.sources.twin.files import SENSORS
 from headscarp.sources.twin.vhr_spec import SENSORS as VHR_SENSORS
 from headscarp.training.losses import PIXEL_LOSSES
-from headscarp.training.recipe import LOSSES, PRETRAINING, SCHEDULES, Recipe
-from headscarp.training.space import OF_LOSS, OF_RECIPE
+from headscarp.training.recipe import LOSSES, PRETRAINING_DEFAULTS, SCHEDULES, Recipe
+from headscarp.training.space import LOSS_KEYS, RECIPE_KEYS
 
 
 def test_the_recipe_is_that_of_the_schema():
@@ -26,8 +26,8 @@ def test_the_recipe_is_that_of_the_schema():
     assert set(known["schedule"]["enum"]) == set(SCHEDULES)
     for key, choices in (("loss_params", LOSSES), ("schedule_params", SCHEDULES)):
         assert set(known[key]["properties"]) == {name for own in choices.values() for name in own}
-    assert set(known["pretraining"]["properties"]) == set(PRETRAINING)
-    assert set(schema_of("search")["properties"]["space"]["properties"]) == {*OF_RECIPE, *OF_LOSS}
+    assert set(known["pretraining"]["properties"]) == set(PRETRAINING_DEFAULTS)
+    assert set(schema_of("search")["properties"]["space"]["properties"]) == {*RECIPE_KEYS, *LOSS_KEYS}
 
 
 def test_sensors_formats_and_indices_are_those_of_the_schema():
@@ -63,4 +63,4 @@ def test_channels_of_series_of_patches_are_those_of_the_sensor(sensor):
 def test_metrics_are_those_that_are_measured():
     probability, truth = np.array([0.2, 0.8], np.float32), np.array([False, True])
     assert tuple(pixel_metrics(probability, truth, 0.5)) == metric_names.METRICS
-    assert tuple(flat_metrics(np.eye(6))) == metric_names.CLASS_METRICS
+    assert tuple(flat_metrics(np.eye(6))) == metric_names.FLAT_METRICS

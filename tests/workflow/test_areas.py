@@ -18,7 +18,7 @@ import yaml
 
 from tests.conftest import REPOSITORY
 from tests.stac_server import make_catalogue, serve_stac
-from tests.workflow.test_workflow import planned, snakemake
+from tests.workflow.runs import planned, snakemake
 
 EVENT = "2018-09-06"
 

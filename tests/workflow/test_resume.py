@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 import torch
 
+from headscarp.arrays import open_array, read_arrays
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.charts import read_history
+from headscarp.exhibits.panels.curves import read_history
 from headscarp.files import atomic_path, read_json
 from headscarp.samples.windows import Window, read_windows, write_windows
-from headscarp.scoring.bootstrap import read_cells
-from headscarp.scoring.classes import read_class_cells
-from headscarp.site.cube import open_array, read_arrays
-from headscarp.training.weights import save_weights, start_from
+from headscarp.scoring.bootstrap import read_cell_histograms
+from headscarp.scoring.classes import read_cell_confusions
+from headscarp.training.weights import load_initial_weights, save_weights
 from tests.conftest import REPOSITORY
-from tests.workflow.test_workflow import configure
+from tests.workflow.runs import configure
 
 SITE = "results/sites/zigui"
 RUN = "results/runs/gao2021/zigui/unet/blocked/seed0"
@@ -249,7 +249,7 @@ def damaged(content: bytes) -> dict[str, bytes]:
 
 
 def weights_of(path: Path) -> None:
-    start_from(torch.nn.Linear(2, 3), path)
+    load_initial_weights(torch.nn.Linear(2, 3), path)
 
 
 def write_history(path: Path) -> None:
@@ -265,7 +265,7 @@ WRITERS = {
     ),
     "counts.npz": (
         lambda path: np.savez_compressed(path, confusion=np.ones((4, 2, 2))),
-        lambda path: read_class_cells(path.parent),
+        lambda path: read_cell_confusions(path.parent),
     ),
     "model.safetensors": (lambda path: save_weights(path, torch.nn.Linear(2, 3).state_dict()), weights_of),
     "windows.csv": (lambda path: write_windows(path, [Window(0, 0, 32, 0, "train")] * 9), read_windows),
@@ -295,10 +295,10 @@ def test_a_record_that_lacks_a_key_names_the_file(tmp_path):
     (tmp_path / "scores.json").write_text("{}")
     np.savez(tmp_path / "counts.npz", positive=np.zeros(3))
     with pytest.raises(HeadscarpError, match=r"scores\.json lacks 'threshold'; delete it"):
-        read_cells(tmp_path)
+        read_cell_histograms(tmp_path)
     (tmp_path / "scores.json").write_text('{"threshold": 0.5}')
     with pytest.raises(HeadscarpError, match=r"counts\.npz lacks 'negative'; delete it"):
-        read_cells(tmp_path)
+        read_cell_histograms(tmp_path)
 
 
 def test_what_a_killed_process_left_goes_but_not_what_a_living_one_writes(tmp_path):

@@ -1,6 +1,5 @@
 """What can be asked for by name, and exactly which runs every exhibit asks for, before and after a change."""
 
-import inspect
 import os
 import re
 import shutil
@@ -12,17 +11,16 @@ import pytest
 import yaml
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import figures, tables
+from headscarp.exhibits.kinds import KINDS
 from headscarp.plan.plan import load_plan
 from headscarp.plan.targets import named_exhibits
 from tests.conftest import REPOSITORY
-from tests.workflow.test_workflow import CARDS, configure, snakemake
+from tests.workflow.runs import CARDS, configure, snakemake
 
 SCALE = "tiny"
 # What a dry run says of the jobs that make a run, and of those that make an exhibit.
 RUNS = re.compile(r"(?:Training|Fitting|Growing) (\S+) on (?:cells of )?(\S+) \((\S+), (\S+), seed (\d+)\)")
 EXHIBITS = re.compile(r"^Job \d+: (?:Building|Drawing) (\S+) of (\S+)$", re.MULTILINE)
-CHARTS = "headscarp.exhibits.charts"
 TRAINERS = ("train_network", "train_susceptibility", "fit_cell_model", "map_forest")
 
 
@@ -125,7 +123,7 @@ class Cards:
 
 
 # Kinds of exhibit that show how cells were sampled, whatever rows they have.
-READ_SAMPLES = ("model_audit", "audit", "rate_curves")
+READ_SAMPLES = ("audit", "rate_curves")
 
 
 class Folder(NamedTuple):
@@ -297,8 +295,8 @@ def test_one_exhibit_with_a_new_seed_trains_its_own_rows_only(finished_on_paper)
 
 
 def test_an_edited_module_redoes_the_exhibits_that_it_makes(finished_on_paper):
-    """The library as a whole reruns nothing; the one module that makes a kind of exhibit makes those of its
-    kinds again."""
+    """The library as a whole reruns nothing; the module of a kind of exhibit makes those of its kind again,
+    and what figures share makes every figure again."""
     library = finished_on_paper.repository / "workflow/scripts/headscarp"
     edited = (
         "plan/plan.py",
@@ -306,32 +304,30 @@ def test_an_edited_module_redoes_the_exhibits_that_it_makes(finished_on_paper):
         "networks/unet.py",
         "scoring/score.py",
         "mapping/scene.py",
-        "exhibits/style.py",
+        "exhibits/runs.py",
     )
-    before = {name: (library / name).read_text(encoding="utf-8") for name in (*edited, "exhibits/charts.py")}
-    drawn_by = {
-        kind: inspect.getclosurevars(draw).nonlocals["draw"].__module__
-        for kind, draw in figures.FIGURES.items()
-    }
-    try:
-        for name in edited:
-            (library / name).write_text(before[name] + "\n# edited\n", encoding="utf-8")
-        text = finished_on_paper.dry_run()
-        assert not runs_in(text) and not exhibits_in(text)
-        (library / "exhibits/charts.py").write_text(
-            before["exhibits/charts.py"] + "\n# edited\n", encoding="utf-8"
-        )
-        text = finished_on_paper.dry_run()
-    finally:
-        for name, source in before.items():
-            (library / name).write_text(source, encoding="utf-8")
-    made = {
-        (card, name)
+    exhibits = {
+        (card, name): KINDS[exhibit["kind"]].module
         for card, name, exhibit in Cards().exhibits()
-        if card in finished_on_paper.selected and drawn_by.get(exhibit["kind"]) == CHARTS
+        if card in finished_on_paper.selected
     }
-    assert exhibits_in(text) == made and len(made) > 5
-    assert not runs_in(text)
+    figures = {key for key, module in exhibits.items() if module.startswith("figures.")}
+    curves = {key for key, module in exhibits.items() if module == "figures.curves"}
+    for files, made in (
+        (edited, set()),
+        (("exhibits/figures/curves.py",), curves),
+        (("exhibits/panels/legend.py",), figures),
+    ):
+        before = {name: (library / name).read_text(encoding="utf-8") for name in files}
+        try:
+            for name, source in before.items():
+                (library / name).write_text(source + "\n# edited\n", encoding="utf-8")
+            text = finished_on_paper.dry_run()
+        finally:
+            for name, source in before.items():
+                (library / name).write_text(source, encoding="utf-8")
+        assert exhibits_in(text) == made and not runs_in(text)
+    assert len(curves) > 2 and len(figures) > 20 and len(exhibits) > len(figures)
 
 
 # --- Names.
@@ -346,7 +342,7 @@ def test_the_list_holds_every_target_with_what_it_is(tmp_path):
         if (words := line.split(maxsplit=1))[1:]
     }
     for card, name, exhibit in Cards().exhibits():
-        kind = "table" if exhibit["kind"] in tables.TABLES else "figure"
+        kind = "table" if KINDS[exhibit["kind"]].is_table else "figure"
         assert lines[f"{card}_{name}"].split(maxsplit=1) == [kind, exhibit["title"]]
     assert {"all", "tables", "figures", "claims", "audit", "list"} <= set(lines)
     assert lines["gao2021"] == Cards().records["gao2021"]["title"] and lines["zhang2024"].endswith(
@@ -369,7 +365,7 @@ def test_tables_and_figures_ask_for_all_of_their_kind(tmp_path):
         (card, name)
         for card in ("gao2021", "stfusion")
         for name, one in records[card]["exhibits"].items()
-        if one["kind"] in tables.TABLES
+        if KINDS[one["kind"]].is_table
     }
     assert exhibits_in(text) == wanted
 

@@ -1,34 +1,15 @@
-"""The whole chain through Snakemake at scale tiny, and what Snakemake plans after a change."""
+"""What the tiny run of all cards leaves, and what Snakemake plans there after a change."""
 
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-import yaml
 
-from tests.conftest import REPOSITORY, shared_folder
+from tests.workflow.runs import configure, planned, snakemake
 
-CARDS = [
-    "gao2021",
-    "iburi2018",
-    "zhang2024",
-    "xia2021",
-    "stfusion",
-    "xing2026",
-    "xing2026_real",
-    "ecuador",
-    "emilia",
-    "emilia_series",
-    "networks",
-]
 TIDY = [
     "row",
     "metric",
@@ -43,64 +24,6 @@ TIDY = [
     "data",
     "note",
 ]
-
-
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run Snakemake in `folder` as a user would, with this Python's environment."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(REPOSITORY / "Snakefile"),
-        "--directory",
-        str(folder),
-        "--cores",
-        "2",
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, env=environment, check=False
-    )
-    if check and result.returncode:
-        raise AssertionError(
-            f"{' '.join(arguments)} ended with "
-            f"{result.returncode}:\n{result.stdout[-5000:]}\n{result.stderr[-10000:]}"
-        )
-    return result
-
-
-def configure(folder: Path, **changes) -> None:
-    config = {"cards": CARDS, "scale": "tiny", "mirror": None, "data": None}
-    for key, name in (("mirror", "mirror"), ("data", "data")):
-        if (shared_folder() / name).exists():
-            config[key] = str(shared_folder() / name)
-    folder.mkdir(exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
-
-
-def planned(result: subprocess.CompletedProcess) -> dict[str, int]:
-    """Jobs by rule that a dry run announces."""
-    text = result.stdout + result.stderr
-    stats = re.search(r"^job\s+count\n[-\s]+\n(.*?)^total", text, flags=re.MULTILINE | re.DOTALL)
-    return (
-        {
-            name: int(count)
-            for name, count in re.findall(r"^(\S+)\s+(\d+)$", stats.group(1), flags=re.MULTILINE)
-        }
-        if stats
-        else {}
-    )
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A folder in which every exhibit was made at scale tiny; those of real data only where their files are
-    at hand."""
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    configure(folder)
-    snakemake(folder)
-    return folder
 
 
 def test_every_exhibit_of_gao2021_is_made(finished):
@@ -307,37 +230,6 @@ def test_a_second_call_has_nothing_to_do(finished):
     assert "Nothing to be done" in result.stdout + result.stderr
 
 
-def test_one_table_trains_its_own_rows_only(tmp_path):
-    configure(tmp_path / "run", scale="demo")
-    result = snakemake(tmp_path / "run", "--dry-run", "results/tables/gao2021/table7.csv")
-    jobs = planned(result)
-    assert jobs["train_network"] == 6 * 2 * 2
-    assert jobs["simulate_zigui"] == 1 and jobs["build_table"] == 1 and "draw_figure" not in jobs
-
-
-def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
-    configure(tmp_path / "run", scale="demo")
-    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/zhang2024/table6.csv"))
-    # protocols
-    assert (
-        jobs["search_hyperparameters"]
-        == jobs["train_network"]
-        == jobs["map_scene"]
-        == jobs["make_inventory"]
-        == 2
-    )
-    assert jobs["train_susceptibility"] == 5 * 2 and jobs["fit_cell_model"] == 3 * 2  # models, protocols
-    assert jobs["simulate_zhangjiajie"] == 1 and "simulate_zigui" not in jobs
-
-
-def test_one_table_of_series_searches_and_trains_its_own_rows_only(tmp_path):
-    configure(tmp_path / "run", scale="demo")
-    jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/stfusion/table4.csv"))
-    # rows and protocols, the first sampler only
-    assert jobs["train_network"] == 2 * 2 and jobs["search_hyperparameters"] == 2
-    assert jobs["simulate_karakoram"] == 2 and jobs["join_scenes"] == 1 and "simulate_zigui" not in jobs
-
-
 def test_a_new_caption_redoes_that_exhibit_only(finished):
     folder = finished
     configure(folder, overlay={"gao2021": {"exhibits": {"table8": {"caption": "Another caption."}}}})
@@ -357,58 +249,6 @@ def test_a_new_seed_adds_its_trainings_only(finished):
     assert "simulate_zigui" not in jobs and "sample_windows" not in jobs
 
 
-@pytest.mark.parametrize("scale", ["demo", "full"])
-def test_the_recipe_of_every_exhibit_holds_at_every_scale(tmp_path, scale):
-    configure(tmp_path / "run", scale=scale)
-    jobs = planned(
-        snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021", "stfusion", "xing2026")
-    )
-    assert jobs["draw_figure"] == 6 + 13 + 11 + 7 + 5 and jobs["build_table"] == 6 + 10 + 13 + 8 + 6
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"scale": "dmo"}, "scale 'dmo' does not exist; did you mean 'demo'?"),
-        ({"sedes": [1]}, "unknown key 'sedes'; did you mean 'seeds'?"),
-    ],
-)
-def test_a_bad_configuration_is_one_clear_line(tmp_path, change, message):
-    configure(tmp_path / "run", **change)
-    result = snakemake(tmp_path / "run", "--dry-run", check=False)
-    assert result.returncode != 0
-    assert message in result.stdout + result.stderr
-    assert "Traceback" not in result.stdout + result.stderr
-
-
-def test_without_mirror_and_network_the_card_is_named_and_the_rest_planned(tmp_path):
-    copy = tmp_path / "repository"
-    shutil.copytree(
-        REPOSITORY,
-        copy,
-        ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__"),
-    )
-    table = copy / "workflow/cards/archive/iburi2018.csv"
-    table.write_text(table.read_text().replace("https://", "http://127.0.0.1:9/"))
-    folder = tmp_path / "run"
-    configure(folder, cards=["gao2021", "iburi2018"], mirror=None)
-    environment = {key: value for key, value in os.environ.items() if key != "HEADSCARP_MIRROR"}
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(copy / "Snakefile"),
-        "--directory",
-        str(folder),
-        "--dry-run",
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    text = result.stdout + result.stderr
-    assert "Card iburi2018 is skipped" in text and "HEADSCARP_MIRROR" in text
-    assert planned(result)["draw_figure"] == 6
-
-
 def test_a_failing_job_names_the_file_and_leaves_nothing(finished, tmp_path):
     folder = tmp_path / "run"
     raw = folder / "results/sites/zigui/raw"
@@ -421,49 +261,3 @@ def test_a_failing_job_names_the_file_and_leaves_nothing(finished, tmp_path):
     assert "dem.tif" in result.stderr and "truncated" in result.stderr
     assert not (folder / "results/sites/zigui/terrain").exists()
     assert not list((folder / "results/sites/zigui").glob(".*"))
-
-
-def own_scenes(folder: Path, sites: Path) -> None:
-    """Files of three scenes as a user would have them, of simulated images: polygons for one, masks with
-    values of their own for two."""
-    origins = {
-        "north": ("mangkam_feb", "_feb"),
-        "south": ("mangkam_feb", "_mar"),
-        "west": ("jiuzhaigou_vhr", ""),
-    }
-    for scene, (site, suffix) in origins.items():
-        raw = sites / site / "raw"
-        (folder / scene).mkdir(parents=True)
-        with rasterio.open(raw / f"rgb{suffix}.tif") as source:
-            profile, values = (
-                source.profile | {"driver": "GTiff", "dtype": "uint8", "nodata": None},
-                source.read(),
-            )
-        with rasterio.open(folder / scene / "rgb.tif", "w", **profile) as target:
-            target.write(np.clip(np.nan_to_num(values) * 255, 0, 255).astype(np.uint8))
-        shutil.copy(raw / "dem.tif", folder / scene / "dsm.tif")
-        with rasterio.open(raw / f"classes{suffix}.tif") as source:
-            classes, profile = source.read(1), source.profile | {"driver": "GTiff", "nodata": None}
-        with rasterio.open(folder / scene / "mask.tif", "w", **profile) as target:
-            target.write(np.select([classes == 255, classes == 1], [9, 7], 0).astype(np.uint8), 1)
-    shutil.copy(sites / "mangkam_feb/raw/landslides_feb.gpkg", folder / "north/landslides.gpkg")
-    shutil.copy(sites / "mangkam_feb/raw/study_area.gpkg", folder / "north/area.gpkg")
-
-
-def test_the_example_of_own_scenes_leaves_each_out_in_turn(finished, tmp_path):
-    own_scenes(tmp_path / "data", finished / "results/sites")
-    copy, folder = tmp_path / "repository", tmp_path / "run"
-    shutil.copytree(
-        REPOSITORY,
-        copy,
-        ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__"),
-    )
-    shutil.copy(copy / "workflow/examples/vhr_scenes.yaml", copy / "workflow/cards/")
-    change = {"vhr_scenes": {"scales": {"tiny": {"size": 1.0}}}}
-    configure(folder, cards=["vhr_scenes"], data=str(tmp_path / "data"), overlay=change)
-    snakemake(folder, "--snakefile", str(copy / "Snakefile"))
-    table = pd.read_csv(folder / "results/tables/vhr_scenes/comparison.csv")
-    assert {
-        f"without_{scene}:{row}" for scene in ("north", "south", "west") for row in ("rae_d", "fstf_net")
-    } <= set(table["row"])
-    assert set(table["data"]) == {"real"} and set(table["protocol"]) == {"blocked"}

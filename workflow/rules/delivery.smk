@@ -1,5 +1,12 @@
 # Stage delivery: maps as their users take them, the pages of sites, and the results as a whole: how they came about, and a folder to deposit.
 
+# Pages are made again when what they are filled into changes.
+TEMPLATES = [
+    str(file)
+    for folder in ("templates", "delivery/templates")
+    for file in sorted((LIBRARY / "headscarp" / folder).iterdir())
+]
+
 
 rule deliver_map:
     input:
@@ -26,6 +33,7 @@ rule summarise_site:
     input:
         layers=SITE + "/layers",
         maps=lambda wildcards: [f"{folder}/item.json" for folder in plan.maps.delivered(wildcards.site)],
+        templates=TEMPLATES,
     output:
         page=report(
             SUMMARY,
@@ -55,6 +63,7 @@ rule draw_map_page:
             for name in ("probability.tif", "landslides.gpkg")
         ],
         module=str(LIBRARY / "headscarp" / "delivery" / "map_page.py"),
+        templates=TEMPLATES,
     output:
         page=MAP_PAGE,
         tiles=directory(MAP_TILES),
@@ -95,6 +104,7 @@ rule describe_provenance:
     input:
         record="results/provenance.json",
         module=str(LIBRARY / "headscarp" / "delivery" / "provenance_page.py"),
+        templates=TEMPLATES,
     output:
         page=report(
             "results/provenance.html",

@@ -1,13 +1,15 @@
 # Stage exhibits: one tidy table or one figure, from scores, maps and layers only.
 
+from headscarp.exhibits.kinds import sources_of
+
 
 def get_exhibit(wildcards):
     return plan.exhibits.find(wildcards.card, wildcards.exhibit)
 
 
-def get_module(wildcards):
-    """The file that makes this kind of exhibit: an exhibit is made again when it changes."""
-    return str(LIBRARY / "headscarp" / "exhibits" / f"{get_exhibit(wildcards).needs.module}.py")
+def get_sources(wildcards):
+    """The code of this kind of exhibit: an exhibit is made again when it changes."""
+    return get_exhibit(wildcards).reads.sources
 
 
 def get_category(wildcards):
@@ -28,7 +30,7 @@ TOGETHER = "00 Claims, audit and provenance"  # the first chapter
 rule build_table:
     input:
         lambda wildcards: plan.exhibits.inputs(get_exhibit(wildcards)),
-        module=get_module,
+        sources=get_sources,
     output:
         csv=TABLE + ".csv",
         markdown=TABLE + ".md",
@@ -58,7 +60,7 @@ rule build_table:
 rule draw_figure:
     input:
         lambda wildcards: plan.exhibits.inputs(get_exhibit(wildcards)),
-        module=get_module,
+        sources=get_sources,
     output:
         png=report(
             FIGURE + ".png",
@@ -88,7 +90,7 @@ rule draw_figure:
 rule judge_claims:
     input:
         plan.claims.inputs,
-        module=str(LIBRARY / "headscarp" / "exhibits" / "claims.py"),
+        sources=sources_of("claims", "forest_plot", panels=True),
     output:
         csv="results/tables/claims.csv",
         markdown="results/tables/claims.md",
@@ -124,7 +126,7 @@ rule judge_claims:
 rule audit_papers:
     input:
         [f"{sample['folder']}/samples.json" for sample in plan.audit.samples],
-        module=str(LIBRARY / "headscarp" / "exhibits" / "paper_audits.py"),
+        module=str(LIBRARY / "headscarp" / "exhibits" / "audit.py"),
     output:
         csv="results/tables/audit.csv",
         markdown="results/tables/audit.md",

@@ -1,9 +1,15 @@
 """Rule audit_papers: what the published numbers of the selected papers say of each other, as a table."""
 
-from headscarp.exhibits.paper_audits import paper_audits, write_audits
+from headscarp.exhibits.audit import audit_of_cards, titles_of, write_audit
 from headscarp.job import job
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        frame = paper_audits(snakemake.params.record)
-        write_audits(frame, snakemake.output.csv, snakemake.output.markdown, snakemake.output.html)
+        record = snakemake.params.record
+        write_audit(
+            audit_of_cards(record),
+            titles_of(record),
+            snakemake.output.csv,
+            snakemake.output.markdown,
+            snakemake.output.html,
+        )

@@ -10,7 +10,7 @@ from headscarp.delivery.styles import write_class_style, write_landslide_style, 
 from headscarp.files import read_json
 from headscarp.geo.layer import read_layer
 from headscarp.job import job
-from headscarp.mapping.polygons import landslides, write_polygons
+from headscarp.mapping.polygons import landslide_polygons, write_polygons
 
 
 def deliver(
@@ -20,7 +20,7 @@ def deliver(
     of its run's scores."""
     folder, threshold = probability.parent, read_json(scores)["threshold"]
     write_binary(probability, threshold, folder / "mask.tif")
-    write_polygons(folder / "landslides.gpkg", landslides(read_layer(probability), threshold, layers))
+    write_polygons(folder / "landslides.gpkg", landslide_polygons(read_layer(probability), threshold, layers))
     write_probability_style(folder / "probability.qml")
     write_class_style(folder / "mask.qml")
     write_landslide_style(folder / "landslides.qml")

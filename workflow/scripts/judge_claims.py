@@ -1,7 +1,8 @@
 """Rule judge_claims: the verdict on every claim of the selected cards, as a table and a forest plot."""
 
-from headscarp.exhibits.claims import claims_table, forest_plot, write_claims
-from headscarp.exhibits.style import save
+from headscarp.exhibits.claims import claims_table, write_claims
+from headscarp.exhibits.forest_plot import forest_plot
+from headscarp.exhibits.panels.figure import save
 from headscarp.job import job
 
 if "snakemake" in globals():

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from headscarp.job import job
+from headscarp.mapping.network_map import map_run
 from headscarp.mapping.predict import Tiling
-from headscarp.mapping.scene import map_run
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from headscarp.job import job
-from headscarp.samples.cell_labels import source_of
+from headscarp.samples.cell_labels import labels_source
 from headscarp.samples.cells import build_cells
 from headscarp.samples.spec import CellsSpec
 
@@ -14,7 +14,7 @@ if "snakemake" in globals():
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.output[0]).parent,
             CellsSpec.from_record(snakemake.params.record),
-            source_of(snakemake.params.record, files),
+            labels_source(snakemake.params.record, files),
             snakemake.wildcards.protocol,
             snakemake.params.seed,
             snakemake.params.groups,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headscarp.arrays import open_array
 from headscarp.codes import TEST, UNMAPPED, UNUSED
 from headscarp.files import read_json
 from headscarp.geo.layer import read_layer
@@ -12,7 +13,6 @@ from headscarp.job import job
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import score_classes, score_run, write_scores
-from headscarp.site.cube import open_array
 
 
 def score(

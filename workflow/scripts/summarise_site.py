@@ -1,7 +1,7 @@
 """Rule summarise_site: the summary page of a site's maps, and the STAC collection that lists them."""
 
-from headscarp.delivery.area_page import build_page
 from headscarp.delivery.catalogue import write_collection
+from headscarp.delivery.summary_page import build_page
 from headscarp.job import job
 
 if "snakemake" in globals():

@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.deploy import apt
+
 SETTINGS = Path("/etc/slurm")  # `srun` within a job looks nowhere else
 FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
 PACKAGES = ("slurm-wlm", "munge")
@@ -90,15 +92,10 @@ def install() -> None:
         raise NoCluster(f"{SETTINGS} already describes a cluster")
     if all(shutil.which(name) for name in ("slurmctld", "slurmd", "munged")):
         return
-    if not shutil.which("apt-get"):
-        raise NoCluster("slurmctld is not installed and there is no apt-get to install it with")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(
-            ["apt-get", *command], env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise NoCluster(f"apt-get {' '.join(command)} failed: {done.stderr.strip()[-300:]}")
+    try:
+        apt.install(*PACKAGES)
+    except apt.NotInstalled as reason:
+        raise NoCluster(f"slurmctld is not installed: {reason}") from None
 
 
 def read_job(line: str) -> Job:

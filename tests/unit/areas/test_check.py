@@ -14,12 +14,16 @@ from scipy import ndimage
 
 from headscarp.__main__ import main
 from headscarp.areas.alignment import edge_alignment
-from headscarp.areas.check import enlarged_by, examine_card, report
-from headscarp.areas.init import write_card
+from headscarp.areas.check.card import examine_card
+from headscarp.areas.check.elevation import enlarged_by
+from headscarp.areas.check.findings import report
+from headscarp.areas.init.write import write_card
 from headscarp.areas.slide_areas import area_density, power_law_tail
 from headscarp.errors import HeadscarpError
-from headscarp.site.labels import burn
+from headscarp.site.labels import rasterise_numbers
 from tests.site_files import CRS, make_grid, write_raster, write_shapes
+
+pytestmark = pytest.mark.slow
 
 GRID = make_grid(240, 300, 10.0)
 EVENT = "2018-09-06"
@@ -44,7 +48,7 @@ def scene():
     illumination."""
     rng = np.random.default_rng(5)
     shapes = slide_shapes(rng)
-    share = ndimage.gaussian_filter((burn(np.array(shapes), 1, GRID) > 0).astype(float), 0.6)
+    share = ndimage.gaussian_filter((rasterise_numbers(np.array(shapes), 1, GRID) > 0).astype(float), 0.6)
     relief = ndimage.gaussian_filter(rng.normal(0, 1, GRID.shape), 4)
     light = 1 + 0.35 * relief / relief.std()
     bands = []
@@ -95,7 +99,7 @@ def test_a_sound_area_is_sound_and_leaves_a_record_and_a_page(tmp_path, scene, m
     assert record["landslides"]["count"] == len(scene[0])
     areas = shapely.area(scene[0])
     assert record["landslides"]["area_m2"]["median"] == pytest.approx(np.median(areas), rel=1e-3)
-    truth = burn(np.array(scene[0]), 1, GRID)[6:-6, 6:-6] > 0
+    truth = rasterise_numbers(np.array(scene[0]), 1, GRID)[6:-6, 6:-6] > 0
     assert record["landslides"]["share"] == pytest.approx(truth.mean(), rel=0.05)
     assert record["files"]["dem.tif"]["crs"] == CRS and record["files"]["dem.tif"]["resolution_m"] == 10
     assert (
@@ -124,7 +128,7 @@ def test_labels_moved_by_whole_pixels_are_found(tmp_path, scene, east, north):
 
 
 def test_an_image_that_shows_no_slides_tells_no_shift(scene):
-    label = (burn(np.array(scene[0]), 1, GRID) > 0).astype(np.uint8)
+    label = (rasterise_numbers(np.array(scene[0]), 1, GRID) > 0).astype(np.uint8)
     noise = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=GRID.shape), 2)
     assert not edge_alignment([noise], label).is_told
     assert edge_alignment([np.full(GRID.shape, np.nan)], label) is None

@@ -11,8 +11,9 @@ import shapely
 from rasterio.warp import transform_bounds
 
 from headscarp.__main__ import main
-from headscarp.areas.guess import date_in, optical_in, role_in, role_of_vectors, time_in, words
-from headscarp.areas.init import PLACEHOLDER, snakefile_option, write_card, write_config
+from headscarp.areas.guess.names import date_in, optical_in, role_in, role_of_vectors, time_in, words
+from headscarp.areas.init.draft import PLACEHOLDER
+from headscarp.areas.init.write import snakefile_option, write_card, write_config
 from headscarp.errors import HeadscarpError
 from headscarp.plan.plan import load_plan
 from headscarp.plan.read import resolve_card

@@ -21,10 +21,10 @@ from headscarp.delivery.catalogue import footprint, write_collection, write_item
 from headscarp.delivery.mask import write_binary
 from headscarp.delivery.styles import write_class_style, write_landslide_style, write_probability_style
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import style
+from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import read_layer
-from headscarp.mapping.polygons import landslides, write_polygons
+from headscarp.mapping.polygons import landslide_polygons, write_polygons
 from tests.mapped_area import GRID, SCORES, THRESHOLD, probability_map, write_layers, write_run
 
 RECORD = {
@@ -54,7 +54,8 @@ def make_results(root, protocols=("blocked", "published"), data="real", dates=("
     for protocol in protocols:
         run = write_run(root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3")
         write_polygons(
-            run / "landslides.gpkg", landslides(read_layer(run / "probability.tif"), THRESHOLD, layers)
+            run / "landslides.gpkg",
+            landslide_polygons(read_layer(run / "probability.tif"), THRESHOLD, layers),
         )
         write_binary(run / "probability.tif", THRESHOLD, run / "mask.tif")
         write_probability_style(run / "probability.qml")
@@ -153,7 +154,7 @@ class TestItem:
         assert band["data_type"] == "uint8" and band["nodata"] == 255
         assert {one["value"]: one["color_hint"] for one in band["classification:classes"]}[
             1
-        ] == style.SLIDE.removeprefix("#")
+        ] == palette.SLIDE.removeprefix("#")
 
     def test_provenance(self, item):
         expected = {

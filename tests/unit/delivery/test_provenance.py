@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from headscarp import __version__, provenance
+from headscarp import __version__
+from headscarp import provenance as run_provenance
+from headscarp.delivery import provenance
 from headscarp.delivery.crate import METADATA, build_crate
 from headscarp.errors import HeadscarpError
 from headscarp.mapping.cell_models import fit_cell_model
@@ -22,6 +24,8 @@ from tests.conftest import REPOSITORY
 from tests.unit.mapping.test_susceptibility import make_site as make_cells
 from tests.unit.mapping.test_susceptibility import spec_of
 from tests.unit.training.test_training import SPEC, make_site
+
+pytestmark = pytest.mark.slow
 
 CONFIG = {"cards": ["gao2021"], "scale": "tiny", "seeds": [0, 1]}
 
@@ -54,11 +58,11 @@ class TestCode:
         root = tmp_path / "repository"
         for arguments in (("init",), ("add", "."), ("commit", "-m", "first")):
             git(root, *arguments)
-        monkeypatch.setattr(provenance, "PACKAGE", package)
+        monkeypatch.setattr(run_provenance, "PACKAGE", package)
         return root
 
     def told(self):
-        return provenance.code.__wrapped__()
+        return run_provenance.code_version.__wrapped__()
 
     def test_a_checkout_tells_its_commit(self, checkout):
         assert self.told() == {
@@ -87,7 +91,7 @@ class TestCode:
         site = checkout / ".venv" / "site-packages" / "headscarp"
         site.mkdir(parents=True)
         (site / "__init__.py").touch()
-        monkeypatch.setattr(provenance, "PACKAGE", site)
+        monkeypatch.setattr(run_provenance, "PACKAGE", site)
         assert self.told() == {"version": __version__, "commit": None, "dirty": None}
 
     def test_without_git_nothing_is_claimed(self, checkout, monkeypatch):
@@ -180,7 +184,7 @@ def folder(tmp_path, monkeypatch):
             json.dumps(record | told | ({"finished": "2026-01-01T00:01:00+00:00"} if told else {}))
         )
     config = CONFIG | {"seeds": [0, 1], "overlay": {}}
-    record = provenance.record_of(plan.provenance.record, config, REPOSITORY)
+    record = provenance.describe_results(plan.provenance.record, config, REPOSITORY)
     Path("results/provenance.json").write_text(json.dumps(record, allow_nan=False))
     return tmp_path
 
@@ -238,7 +242,7 @@ class TestRecord:
         monkeypatch.chdir(tmp_path)
         sites = load_plan(
             {"cards": ["networks", "stfusion"], "scale": "tiny", "mirror": str(tmp_path)}, REPOSITORY
-        ).provenance_record()["sites"]
+        ).provenance.record["sites"]
         collage = sites["karakoram_sichuan"]
         assert collage["files"] == [] and set(collage["scenes"]) < set(sites)
         files = [path for site in sites.values() for path in site["files"]]

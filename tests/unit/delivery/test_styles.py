@@ -19,10 +19,10 @@ from headscarp.delivery.styles import (
     write_probability_style,
 )
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import style
+from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer
-from headscarp.mapping.polygons import landslides
+from headscarp.mapping.polygons import landslide_polygons
 from tests.mapped_area import GRID, probability_map, write_probability
 
 
@@ -49,7 +49,7 @@ class TestProbability:
         return renderer.findall("rastershader/colorrampshader/item")
 
     def test_colours_are_those_of_the_figures(self, items):
-        colours = matplotlib.colormaps["cividis"]  # what exhibits.maps.probability_maps draws with
+        colours = matplotlib.colormaps["cividis"]  # what the figure `probability_maps` draws with
         for item in items:
             expected = 255 * np.array(colours(round(float(item.get("value")), 4))[:3])
             np.testing.assert_allclose(255 * np.array(to_rgb(item.get("color"))), expected, atol=0.51)
@@ -78,7 +78,7 @@ class TestClasses:
         names = dict(enumerate(LAND_COVER))
         entries = self.entries(tmp_path / "mask.qml", names)
         assert {code: entry.get("label") for code, entry in entries.items()} == names
-        assert {code: entry.get("color").upper() for code, entry in entries.items()} == style.LAND_COVER
+        assert {code: entry.get("color").upper() for code, entry in entries.items()} == palette.LAND_COVER
         assert {entry.get("alpha") for entry in entries.values()} == {"255"}
 
     def test_landslides_alone(self, tmp_path):
@@ -87,7 +87,7 @@ class TestClasses:
             0: ("not a landslide", "0"),
             1: ("landslide", "255"),
         }
-        assert entries[1].get("color").upper() == style.SLIDE
+        assert entries[1].get("color").upper() == palette.SLIDE
 
     def test_more_classes_than_colours(self, tmp_path):
         assert (
@@ -98,7 +98,7 @@ class TestClasses:
 class TestLandslides:
     def test_columns_ranges_and_symbols(self, tmp_path):
         root = read_style(write_landslide_style, tmp_path / "landslides.qml")
-        columns = set(landslides(Layer("p", probability_map(), GRID, "1", "test"), 0.5).columns)
+        columns = set(landslide_polygons(Layer("p", probability_map(), GRID, "1", "test"), 0.5).columns)
         renderer = root.find("renderer-v2")
         assert renderer.get("type") == "graduatedSymbol" and renderer.get("attr") in columns
         ranges = renderer.findall("ranges/range")
@@ -138,7 +138,7 @@ class TestBinary:
         assert layer.source == "headscarp: unet, seed 0; landslide where the probability is 0.5 or more"
         with rasterio.open(tmp_path / "mask.tif") as file:
             assert file.dtypes == ("uint8",) and file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
-            assert file.colormap(1)[1][:3] == tuple(round(255 * part) for part in to_rgb(style.SLIDE))
+            assert file.colormap(1)[1][:3] == tuple(round(255 * part) for part in to_rgb(palette.SLIDE))
 
     def test_strips_of_a_tall_map(self, tmp_path):
         grid = Grid(GRID.crs, GRID.transform, 1030, 3)

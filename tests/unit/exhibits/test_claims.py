@@ -12,8 +12,9 @@ import yaml
 from sklearn.metrics import f1_score
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.claims import COLUMNS, ONE_SEED, claims_table, forest_plot, write_claims
-from headscarp.exhibits.style import save
+from headscarp.exhibits.claims import COLUMNS, ONE_SEED, claims_table, write_claims
+from headscarp.exhibits.forest_plot import forest_plot
+from headscarp.exhibits.panels.figure import save
 from headscarp.plan.checks import CLASS_METRICS, PIXEL_METRICS, check_claim
 from headscarp.plan.paths import CLAIM_FIGURES, CLAIM_TABLES
 from headscarp.plan.plan import load_plan
@@ -329,13 +330,13 @@ def test_claims_ask_for_the_runs_of_selected_cards_only_and_say_what_is_left_out
     test = next(test for test in record["tests"] if test["claim"] == "factors")
     assert test["published_effect"] == 0.0277
     assert test["runs"]["blocked"][0] == [
-        f"results/runs/gao2021/zigui/fc_densenet+factors/blocked/seed{seed}" for seed in (0, 1)
+        f"results/runs/gao2021/zigui/fc_densenet+factors/blocked/seed{seed}/zigui" for seed in (0, 1)
     ]
 
 
 def test_runs_of_another_selected_card_keep_its_protocols_and_seeds(plan):
     both = replace(plan, selected=("gao2021", "iburi2018"))
-    tests = [test for test in both.claims_record()["tests"] if test["site"] == "iburi"]
+    tests = [test for test in both.claims.record["tests"] if test["site"] == "iburi"]
     assert tests and all(test["data"] == "real" and list(test["runs"]) == ["blocked"] for test in tests)
     assert all(
         len(side) == len(plan.cards["iburi2018"].seeds) for test in tests for side in test["runs"]["blocked"]
@@ -344,15 +345,15 @@ def test_runs_of_another_selected_card_keep_its_protocols_and_seeds(plan):
 
 def test_claims_of_six_classes_read_confusion_matrices_also_of_the_target(plan):
     of_classes = replace(plan, selected=("xia2021",))
-    files = of_classes.claim_inputs()
+    files = of_classes.claims.inputs
     assert {file.rsplit("/", 1)[1] for file in files} == {"scores.json", "counts.npz"}
     assert "results/runs/xia2021/mangkam_feb/rae_d/blocked/seed0/jiuzhaigou_vhr/counts.npz" in files
-    transfer = next(test for test in of_classes.claims_record()["tests"] if test["claim"] == "transfer")
+    transfer = next(test for test in of_classes.claims.record["tests"] if test["claim"] == "transfer")
     assert (transfer["site"], transfer["trained_on"]) == ("jiuzhaigou_vhr", "mangkam_feb")
 
 
 def test_cards_without_claims_ask_for_no_verdict(plan):
-    assert replace(plan, selected=("ecuador",)).claim_targets() == []
+    assert replace(plan, selected=("ecuador",)).claims.targets == []
 
 
 def test_a_card_whose_claims_hold_a_wrong_name_is_refused_when_the_plan_is_made(root):

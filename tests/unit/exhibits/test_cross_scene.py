@@ -11,9 +11,12 @@ from rasterio.transform import array_bounds
 from scipy import ndimage
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.cross_figures import cross_matrix
-from headscarp.exhibits.cross_tables import cross_scene, lightweight, score_gains
-from headscarp.exhibits.tidy import to_markdown
+from headscarp.exhibits.figures.cross_matrix import cross_matrix
+from headscarp.exhibits.render import sections_of
+from headscarp.exhibits.sections import markdown_page
+from headscarp.exhibits.tables.costs import lightweight
+from headscarp.exhibits.tables.gains import score_gains
+from headscarp.exhibits.tables.scenes import cross_scene
 from headscarp.geo.grid import part_of
 from headscarp.geo.layer import read_layer
 from headscarp.plan.model import Run
@@ -21,10 +24,10 @@ from headscarp.plan.plan import load_plan
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.site import terrain
 from headscarp.site.checks import check_record
-from headscarp.site.terrain_names import check_terrain, window_of, windowed
+from headscarp.site.terrain_names import check_terrain, names_over_windows, parse_windowed
 from tests.conftest import REPOSITORY
-from tests.exhibit_frames import one, spec_of
 from tests.site_files import make_grid, write_raster
+from tests.world import one, run_record, spec_of
 
 CELL = 30.0
 GRID = make_grid(41, 47, CELL)
@@ -108,8 +111,8 @@ def test_layers_over_windows_are_made_when_asked_for_and_the_others_stay_as_they
 
 
 def test_names_over_windows():
-    assert windowed(["slope", "slope_9", "twi", "tpi_27"]) == ["slope_9", "tpi_27"]
-    assert window_of("relief_27") == ("relief", 27)
+    assert names_over_windows(["slope", "slope_9", "twi", "tpi_27"]) == ["slope_9", "tpi_27"]
+    assert parse_windowed("relief_27") == ("relief", 27)
     for name in ("slope_4", "tpi_1", "relief_0"):
         with pytest.raises(HeadscarpError, match=f"'{name}' cannot be: a window is centred on a cell"):
             check_terrain(name, "site x, terrain")
@@ -183,11 +186,12 @@ def test_cross_tables_read_every_run_on_every_other_region(root):
     assert len(files) == 3 * 2 * (2 + 2 * 2)  # regions, inputs, files of the run and of it on two others
     run = Run(card="xing2026", site="region_b", experiment="resu_cbnet", protocol="blocked", seed=0)
     assert {
-        f"{run.folder}/scores.json",
+        f"{run.home}/scores.json",
         f"{run.folder_of('region_a')}/counts.npz",
         f"{run.folder_of('region_c')}/scores.json",
     } <= set(files)
-    assert f"{run.folder_of('region_b')}/scores.json" not in files
+    assert run.home == run.folder_of("region_b") and len(set(files)) == len(files)
+    assert f"{run.folder}/scores.json" not in files
 
 
 def test_all_regions_have_the_common_bands_and_elevation_models_of_equal_cells(root):
@@ -268,17 +272,7 @@ def world(tmp_path_factory):
                 write_scores(folder / scored, scores, arrays)
             maps = {"seconds": 1.5, "pixels": 500_000, "device": "CPU"}
             (folder / trained / "map.json").write_text(json.dumps(maps))
-            runs.append(
-                {
-                    "row": row,
-                    "label": row.capitalize(),
-                    "experiment": row,
-                    "protocol": "blocked",
-                    "seed": 0,
-                    "folder": str(folder),
-                    "maps": str(folder / trained),
-                }
-            )
+            runs.append(run_record(folder, row, row.capitalize(), "blocked", 0, folder / trained))
     sites = [
         {"name": site, "title": f"Region {site[-1].upper()} (simulated)", "folder": str(root), "data": "twin"}
         for site in WIDTHS
@@ -349,7 +343,7 @@ def test_published_scores_stand_beside_the_pairs_that_the_card_names(world):
         cross_scene(
             spec_of(world, "cross_scene", options={"published_rows": {"region_a:region_d:both": "region_1"}})
         )
-    text = to_markdown(frame, "T", [], spec_of(world, "cross_scene").labels)
+    text = markdown_page("T", sections_of(frame, spec_of(world, "cross_scene").labels), [])
     assert (
         "| PA (pixel accuracy) | CPA (landslide precision) | F1 | mIoU |" in text
         and "(published 92.80)" in text

@@ -10,22 +10,35 @@ import numpy as np
 import pandas as pd
 import pytest
 from affine import Affine
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from PIL import Image
 from scipy import ndimage
 from shapely.geometry import LineString
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import charts, maps, needs, style
-from headscarp.exhibits.figures import FIGURES
-from headscarp.exhibits.rasters import View
+from headscarp.exhibits.figures.confusion_maps import draw_confusion
+from headscarp.exhibits.figures.factor_importance import FORESTS, gini_importance
+from headscarp.exhibits.figures.landslide_frequency import frequency_by_class
+from headscarp.exhibits.figures.reliability import calibration_bins
+from headscarp.exhibits.kinds import KINDS, function_of
+from headscarp.exhibits.labels import row_label
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import DPI, WIDTH, draw, look, new_figure, save
+from headscarp.exhibits.panels.marks import nice_length
+from headscarp.exhibits.panels.view import View
+from headscarp.exhibits.render import digits_for, write_table
+from headscarp.exhibits.runs import Scored
 from headscarp.exhibits.spec import ExhibitSpec
-from headscarp.exhibits.tables import TABLES, write_table
-from headscarp.exhibits.tidy import COLUMNS, digits_for, row_label
+from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.scoring.score import score_run
+from tests.conftest import checks_of
+from tests.world import grid_of, layer_of, one, pixels_of, run_record, smooth, spec_of, write_site_layers
+
+pytestmark = pytest.mark.slow
 
 SHAPE = (90, 140)
 FACTORS = [
@@ -44,12 +57,6 @@ RUNS = {
     "unet": ("U-Net", 0.9),
     "unet+factors": ("U-Net + factors <b>", 1.3),
 }
-
-
-def smooth(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """A smooth random surface with zero mean and unit variance."""
-    surface = ndimage.gaussian_filter(rng.normal(size=shape), sigma, mode="wrap")
-    return (surface - surface.mean()) / surface.std()
 
 
 def invent_site(folder: Path, name: str, data: str, seed: int, shape: tuple[int, int] = SHAPE) -> dict:
@@ -92,22 +99,17 @@ def invent_site(folder: Path, name: str, data: str, seed: int, shape: tuple[int,
         "distance_to_fault": "m",
     }
     site = folder / name
-    for layer, values in layers.items():
-        write_layer(
-            site / "layers" / f"{layer}.tif",
-            Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented"),
-        )
     classes = {"label": (label, 255), "instances": (np.where(label == 1, instances, 0).astype(np.int32), 0)}
     classes["lithology"] = (1 + np.digitize(smooth(rng, shape, 12), [-0.4, 0.5]).astype(np.uint8), 0)
-    for layer, (values, nodata) in classes.items():
-        write_layer(
-            site / "layers" / f"{layer}.tif", Layer(layer, values, grid, "class", "invented", CLASSES, nodata)
-        )
-    manifest = [{"name": layer, "units": units.get(layer, "1")} for layer in [*layers, *classes]]
-    write_json(
-        site / "layers" / "layers.json",
-        {"grid": grid.to_record(), "layers": manifest, "dates": ["2020-01-01"], "notes": []},
-    )
+    written = [
+        Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented")
+        for layer, values in layers.items()
+    ]
+    written += [
+        Layer(layer, values, grid, "class", "invented", CLASSES, nodata)
+        for layer, (values, nodata) in classes.items()
+    ]
+    write_site_layers(site, written, "2020-01-01")
     write_lines(site / "raw", grid)
     channels = [*(layers[factor] if factor in layers else classes[factor][0] for factor in FACTORS)]
     (site / "cube").mkdir()
@@ -164,13 +166,12 @@ def invent_run(folder: Path, site: dict, row: str, protocol: str, seed: int) -> 
     says."""
     label_name, skill = RUNS[row]
     site_folder = Path(site["folder"])
-    label, instances = (np.load(site_folder / "cube" / "label.npy"), layer_of(site_folder, "instances"))
+    label, instances = (np.load(site_folder / "cube" / "label.npy"), layer_of(site, "instances"))
     rng = np.random.default_rng([seed, len(row), len(protocol)])
     logit = 4 * skill * ((label == 1) - 0.45) + smooth(rng, label.shape, 1.5)
     probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
     run = folder / row / protocol / f"seed{seed}"
-    grid = Grid.from_record(json.loads((site_folder / "layers" / "layers.json").read_text())["grid"])
-    write_layer(run / "probability.tif", Layer("probability", probability, grid, "1", "invented"))
+    write_layer(run / "probability.tif", Layer("probability", probability, grid_of(site), "1", "invented"))
     samples = Path(site["samples"][protocol])
     regions, blocks = np.load(samples / "regions.npy"), np.load(samples / "blocks.npy")
     scores, cells = score_run(
@@ -191,25 +192,7 @@ def invent_run(folder: Path, site: dict, row: str, protocol: str, seed: int) -> 
     pd.DataFrame({"epoch": epochs + 1} | losses | {"learning_rate": 1e-3, "seconds": 1.0}).to_csv(
         run / "history.csv", index=False
     )
-    return {
-        "row": row,
-        "label": label_name,
-        "experiment": row,
-        "protocol": protocol,
-        "seed": seed,
-        "folder": str(run),
-        "maps": str(run),
-    }
-
-
-def layer_of(site_folder: Path, layer: str) -> np.ndarray:
-    return pixels_of(site_folder / "layers" / f"{layer}.tif")
-
-
-def pixels_of(path: Path) -> np.ndarray:
-    """A raster read by another library than the one under test."""
-    with Image.open(path) as image:
-        return np.asarray(image)
+    return run_record(run, row, label_name, protocol, seed)
 
 
 @pytest.fixture(scope="module")
@@ -226,28 +209,10 @@ def world(tmp_path_factory) -> dict:
     return {"sites": sites, "runs": runs}
 
 
-def spec_of(world: dict, kind: str, **changes) -> ExhibitSpec:
-    record = {
-        "card": "test",
-        "name": "exhibit",
-        "kind": kind,
-        "title": "A title",
-        "caption": "A caption.",
-        **world,
-    } | changes
-    return ExhibitSpec.from_record(record)
-
-
 @pytest.fixture
 def of_runs(world):
     """Specs of exhibits of runs, which have one site."""
     return lambda kind, **changes: spec_of(world, kind, **({"sites": world["sites"][:1]} | changes))
-
-
-def one(frame: pd.DataFrame, row: str, metric: str, protocol: str = "") -> pd.Series:
-    chosen = frame[(frame["row"] == row) & (frame["metric"] == metric) & (frame["protocol"] == protocol)]
-    assert len(chosen) == 1
-    return chosen.iloc[0]
 
 
 def metrics_of(world: dict, row: str, protocol: str, metric: str) -> list[float]:
@@ -256,8 +221,8 @@ def metrics_of(world: dict, row: str, protocol: str, metric: str) -> list[float]
 
 
 def test_every_kind_that_cards_may_name_can_be_made():
-    assert set(TABLES) == set(needs.TABLES)
-    assert set(FIGURES) == set(needs.FIGURES)
+    for kind in KINDS:
+        assert function_of(kind).__name__ == kind
 
 
 # --- tables
@@ -265,9 +230,9 @@ def test_every_kind_that_cards_may_name_can_be_made():
 
 def test_site_table_counts_the_layers(world):
     published = [{"row": "alpha", "metric": "landslides", "value": 12, "unit": ""}]
-    frame = TABLES["site"](spec_of(world, "site", published=published))
+    frame = function_of("site")(spec_of(world, "site", published=published))
     assert list(frame.columns) == COLUMNS
-    label, instances = (layer_of(Path(world["sites"][0]["folder"]), name) for name in ("label", "instances"))
+    label, instances = (layer_of(world["sites"][0], name) for name in ("label", "instances"))
     assert one(frame, "alpha", "rows")["value"] == SHAPE[0]
     assert one(frame, "alpha", "resolution_m")["value"] == 15
     assert one(frame, "alpha", "study_area_km2")["value"] == pytest.approx((label != 255).sum() * 225 / 1e6)
@@ -280,9 +245,9 @@ def test_site_table_counts_the_layers(world):
 
 
 def test_factor_ranges_are_those_inside_the_study_area(world):
-    frame = TABLES["factor_ranges"](spec_of(world, "factor_ranges", options={"factors": ["elevation"]}))
-    folder = Path(world["sites"][1]["folder"])
-    inside = layer_of(folder, "elevation")[layer_of(folder, "label") != 255]
+    frame = function_of("factor_ranges")(spec_of(world, "factor_ranges", options={"factors": ["elevation"]}))
+    site = world["sites"][1]
+    inside = layer_of(site, "elevation")[layer_of(site, "label") != 255]
     assert one(frame, "beta:elevation", "min")["value"] == pytest.approx(inside.min())
     assert one(frame, "beta:elevation", "max")["value"] == pytest.approx(inside.max())
     assert len(frame) == 4
@@ -290,12 +255,12 @@ def test_factor_ranges_are_those_inside_the_study_area(world):
 
 def test_missing_layer_is_named_with_those_there_are(world):
     with pytest.raises(HeadscarpError, match=r"no layer 'nvdi' \(it has: aspect, blue"):
-        TABLES["factor_ranges"](spec_of(world, "factor_ranges", options={"factors": ["nvdi"]}))
+        function_of("factor_ranges")(spec_of(world, "factor_ranges", options={"factors": ["nvdi"]}))
 
 
 def test_scores_are_means_over_seeds_beside_published_values(world, of_runs):
     published = [{"row": "unet", "metric": "f1", "value": 89.48, "unit": "percent"}]
-    frame = TABLES["scores"](
+    frame = function_of("scores")(
         of_runs("scores", options={"metrics": ["f1", "kappa"], "unit": "percent"}, published=published)
     )
     assert len(frame) == len(RUNS) * 2 * 2
@@ -312,7 +277,7 @@ def test_scores_are_means_over_seeds_beside_published_values(world, of_runs):
 
 def test_single_seed_has_no_spread(world, of_runs):
     runs = [run for run in world["runs"] if run["seed"] == 0]
-    frame = TABLES["scores"](of_runs("scores", options={"metrics": ["f1"]}, runs=runs))
+    frame = function_of("scores")(of_runs("scores", options={"metrics": ["f1"]}, runs=runs))
     assert frame["sd"].isna().all()
     assert (frame["n_seeds"] == 1).all()
 
@@ -351,25 +316,25 @@ def altered(world, tmp_path, of_runs):
 )
 def test_inconsistent_runs_are_refused(altered, change, message):
     with pytest.raises(HeadscarpError, match=message):
-        TABLES["scores"](altered(**change))
+        function_of("scores")(altered(**change))
 
 
 def test_undefined_metric_is_left_out_with_a_note(altered, world):
-    line = TABLES["scores"](altered(metrics={"f1": None})).iloc[0]
+    line = function_of("scores")(altered(metrics={"f1": None})).iloc[0]
     assert line["value"] == pytest.approx(metrics_of(world, "unet", "published", "f1")[0])
     assert line["n_seeds"] == 1
     assert line["note"] == "undefined for 1 of 2 seeds under published"
 
 
 def test_metric_without_any_value_is_empty_with_a_note(of_runs):
-    frame = TABLES["scores"](of_runs("scores", options={"metrics": ["f1", "no_such_metric"]}))
+    frame = function_of("scores")(of_runs("scores", options={"metrics": ["f1", "no_such_metric"]}))
     missing = frame[frame["metric"] == "no_such_metric"]
     assert missing["value"].isna().all()
     assert (missing["note"] != "").all()
 
 
 def test_objects_are_means_of_what_runs_say(world, of_runs):
-    frame = TABLES["objects"](of_runs("objects"))
+    frame = function_of("objects")(of_runs("objects"))
     runs = [run for run in world["runs"] if (run["row"], run["protocol"]) == ("unet", "blocked")]
     recalls = [
         json.loads((Path(run["folder"]) / "scores.json").read_text())["objects"]["recall"] for run in runs
@@ -381,7 +346,9 @@ def test_objects_are_means_of_what_runs_say(world, of_runs):
 def test_complexity_equals_the_published_counts_at_full_width(world, of_runs):
     published = [{"row": "unet", "metric": "parameters", "value": 7700741, "unit": "count"}]
     runs = [run for run in world["runs"] if run["row"] == "unet"]
-    frame = TABLES["complexity"](of_runs("complexity", published=published, runs=runs, options={"bands": 7}))
+    frame = function_of("complexity")(
+        of_runs("complexity", published=published, runs=runs, options={"bands": 7})
+    )
     assert one(frame, "unet", "parameters")["difference"] == 0
     assert one(frame, "unet", "model_ram_mb")["value"] == 89
     time = one(frame, "unet", "test_time_s")
@@ -395,8 +362,8 @@ def audit_frame(world, real_data) -> pd.DataFrame:
     tables = pd.read_csv(real_data("published/tables.csv"))
     tables = tables[(tables["paper"] == "gao2021") & tables["table"].isin(["table1", "table7", "table8"])]
     published = tables[["table", "row", "metric", "value", "unit"]].to_dict("records")
-    options = {"tables": {"table7": "zigui", "table8": "jiuzhaigou"}}
-    return TABLES["audit"](spec_of(world, "audit", runs=[], options=options, published=published))
+    same = {"checks": checks_of("gao2021"), "published": published}
+    return function_of("audit")(spec_of(world, "audit", runs=[], options={"overlap": True}, **same))
 
 
 def test_audit_finds_the_shares_of_the_whole_study_areas(audit_frame):
@@ -456,7 +423,7 @@ class Cells(HTMLParser):
 def test_table_is_written_in_three_forms(of_runs, tmp_path):
     published = [{"row": "unet", "metric": "f1", "value": 89.48, "unit": "percent"}]
     spec = of_runs("scores", options={"metrics": ["f1", "kappa"], "unit": "percent"}, published=published)
-    frame = TABLES["scores"](spec)
+    frame = function_of("scores")(spec)
     paths = [tmp_path / f"table.{kind}" for kind in ("csv", "md", "html")]
     write_table(frame, *paths, "Scores < & >", ["A note with <script>."], spec.labels)
     again = pd.read_csv(paths[0], keep_default_na=False, na_values=[""])
@@ -509,12 +476,12 @@ SITE_FIGURES = ("site_map", "factor_importance", "landslide_frequency")
 @pytest.mark.parametrize("kind", FIGURE_CASES)
 def test_figure_is_written_for_print_and_names_simulated_sites(world, of_runs, tmp_path, kind):
     make = (lambda name, **changes: spec_of(world, name, **changes)) if kind in SITE_FIGURES else of_runs
-    figure, frame = FIGURES[kind](make(kind, **FIGURE_CASES[kind]))
+    figure, frame = draw(make(kind, **FIGURE_CASES[kind]))
     assert "simulated site (twin)" in captions(figure).lower()
-    style.save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
     with Image.open(tmp_path / "figure.png") as image:
-        assert image.width == pytest.approx(style.WIDTH * style.DPI, abs=2)
-        assert image.height <= 10.7 * style.DPI
+        assert image.width == pytest.approx(WIDTH * DPI, abs=2)
+        assert image.height <= 10.7 * DPI
         assert np.asarray(image.convert("L")).std() > 5
     assert (tmp_path / "figure.png").stat().st_size < 2_000_000
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
@@ -524,15 +491,15 @@ def test_figure_is_written_for_print_and_names_simulated_sites(world, of_runs, t
 
 def test_saved_figure_is_the_same_each_time(of_runs, tmp_path):
     for name in "ab":
-        figure, _ = FIGURES["curves"](of_runs("curves"))
-        style.save(figure, tmp_path / f"{name}.png", tmp_path / f"{name}.pdf")
+        figure, _ = draw(of_runs("curves"))
+        save(figure, tmp_path / f"{name}.png", tmp_path / f"{name}.pdf")
     for suffix in ("png", "pdf"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
     assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
 
 
 def test_site_map_states_the_centre_of_the_site(world):
-    figure, frame = FIGURES["site_map"](spec_of(world, "site_map"))
+    figure, frame = draw(spec_of(world, "site_map"))
     # UTM zone 49 is centred on 111 E, where easting is 500 km; 1 degree is about 95.4 km of longitude at 31
     # N.
     easting = 460_005 + SHAPE[1] * 7.5
@@ -544,26 +511,24 @@ def test_site_map_states_the_centre_of_the_site(world):
 
 
 def test_curves_end_with_the_mean_of_the_last_losses(of_runs):
-    _, frame = FIGURES["curves"](of_runs("curves"))
+    _, frame = draw(of_runs("curves"))
     assert one(frame, "unet", "train_loss", "blocked")["value"] == pytest.approx(0.6 * np.exp(-5 / 3))
     assert one(frame, "unet", "validation_loss", "blocked")["sd"] > 0
 
 
 def test_real_site_has_no_simulation_caption(world):
-    figure, _ = FIGURES["landslide_frequency"](
-        spec_of(world, "landslide_frequency", sites=world["sites"][1:])
-    )
+    figure, _ = draw(spec_of(world, "landslide_frequency", sites=world["sites"][1:]))
     assert "simulated" not in captions(figure).lower()
 
 
 def test_importances_sum_to_one_and_find_the_factor_that_matters(world):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(2000, 4))
-    importance = charts.gini_importance(values, values[:, 2] > 0.8)
-    assert importance.shape == (charts.FORESTS, 4)
+    importance = gini_importance(values, values[:, 2] > 0.8)
+    assert importance.shape == (FORESTS, 4)
     assert importance.sum(axis=1) == pytest.approx(1)
     assert importance.mean(axis=0).argmax() == 2
-    _, frame = FIGURES["factor_importance"](spec_of(world, "factor_importance"))
+    _, frame = draw(spec_of(world, "factor_importance"))
     assert len(frame) == 18
     for site in ("alpha", "beta"):
         assert frame[frame["row"].str.startswith(site)]["value"].sum() == pytest.approx(1)
@@ -573,7 +538,7 @@ def test_frequencies_equal_a_histogram_of_the_same_breaks():
     rng = np.random.default_rng(1)
     values = np.concatenate([rng.normal(centre, 0.3, 800) for centre in (0, 5, 10, 15, 20)])
     truth = rng.random(values.size) < values / 40
-    classes = charts.frequency_by_class(values, truth, "slope")
+    classes = frequency_by_class(values, truth, "slope")
     # between the five clusters
     assert classes["high"].to_numpy()[:-1] == pytest.approx([2.5, 7.5, 12.5, 17.5], abs=2)
     edges = np.concatenate([[values.min()], classes["high"].to_numpy()[:-1] + 1e-9, [values.max()]])
@@ -586,7 +551,7 @@ def test_frequencies_equal_a_histogram_of_the_same_breaks():
     assert classes["frequency_ratio"].to_numpy() == pytest.approx(
         (classes["landslide_share"] / classes["area_share"]).to_numpy()
     )
-    pd.testing.assert_frame_equal(classes, charts.frequency_by_class(values, truth, "slope"))
+    pd.testing.assert_frame_equal(classes, frequency_by_class(values, truth, "slope"))
 
 
 def test_confusion_panel_colours_the_test_region_by_outcome(world, of_runs):
@@ -594,17 +559,21 @@ def test_confusion_panel_colours_the_test_region_by_outcome(world, of_runs):
     site = spec.only_site()
     run = spec.runs_of("unet", "blocked")[0]
     view = View.of(Grid("EPSG:32649", Affine(15, 0, 0, 0, -15, 0), *SHAPE))
-    label, regions = layer_of(site.folder, "label"), np.load(site.samples["blocked"] / "regions.npy")
-    with style.look():
-        axes = style.new_figure(3).subplots()
-        maps.draw_confusion(axes, run, 0.5, view, np.ones(SHAPE), label, regions)
+    label = layer_of({"folder": site.folder}, "label")
+    regions = np.load(site.samples["blocked"] / "regions.npy")
+    with look():
+        axes = new_figure(3).subplots()
+        draw_confusion(axes, run, 0.5, view, np.ones(SHAPE), label, regions)
     image = axes.images[0].get_array()
     predicted = pixels_of(run.folder / "probability.tif") >= 0.5
     test = (regions == 3) & (label != 255)
-    outcomes = {style.TRUE_POSITIVE: predicted & (label == 1), style.FALSE_POSITIVE: predicted & (label == 0)}
-    outcomes[style.FALSE_NEGATIVE] = ~predicted & (label == 1)
+    outcomes = {
+        palette.TRUE_POSITIVE: predicted & (label == 1),
+        palette.FALSE_POSITIVE: predicted & (label == 0),
+    }
+    outcomes[palette.FALSE_NEGATIVE] = ~predicted & (label == 1)
     for colour, mask in outcomes.items():
-        painted = np.all(np.isclose(image, maps.to_rgb(colour)), axis=-1)
+        painted = np.all(np.isclose(image, to_rgb(colour)), axis=-1)
         np.testing.assert_array_equal(painted, mask & test)
 
 
@@ -618,20 +587,20 @@ def test_calibration_of_an_honest_map_lies_on_the_diagonal(of_runs, tmp_path):
         positive=np.bincount(bins[truth], minlength=256)[None],
         negative=np.bincount(bins[~truth], minlength=256)[None],
     )
-    run = dataclasses.replace(of_runs("reliability").runs[0], folder=tmp_path)
-    frame = charts.calibration_bins([charts.Scored(run, {"threshold": 0.5})])
+    run = dataclasses.replace(of_runs("reliability").runs[0], maps=tmp_path)
+    frame = calibration_bins([Scored(run, {"threshold": 0.5})])
     assert frame["pixels"].sum() == probability.size
     assert np.abs(frame["mapped"] - frame["observed"]).max() < 0.02
 
 
 def test_exhibit_of_runs_needs_one_site(world):
     with pytest.raises(HeadscarpError, match="needs exactly one site but names alpha, beta"):
-        TABLES["scores"](spec_of(world, "scores", options={"metrics": ["f1"]}))
+        function_of("scores")(spec_of(world, "scores", options={"metrics": ["f1"]}))
 
 
 @pytest.mark.parametrize(("longest", "expected"), [(3.9, 2), (0.35, 0.2), (51, 50), (10, 10), (9.99, 5)])
 def test_scale_bar_is_a_round_length(longest, expected):
-    assert style.nice_length(longest) == pytest.approx(expected)
+    assert nice_length(longest) == pytest.approx(expected)
 
 
 def test_large_scene_is_thinned_and_keeps_its_shape():

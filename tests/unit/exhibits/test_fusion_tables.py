@@ -11,12 +11,16 @@ from sklearn import metrics as sk
 
 from headscarp.codes import TEST
 from headscarp.errors import HeadscarpError
+from headscarp.exhibits.kinds import function_of
+from headscarp.exhibits.render import write_table
 from headscarp.exhibits.spec import ExhibitSpec
-from headscarp.exhibits.tables import TABLES, write_table
 from headscarp.files import write_json
 from headscarp.samples.windows import Window
 from headscarp.scoring.score import score_run, write_scores
-from tests.exhibit_frames import one, spec_of
+from tests.conftest import checks_of
+from tests.world import one, run_record, spec_of
+
+pytestmark = pytest.mark.slow
 
 SHAPE, SIZE = (96, 128), 16
 WINDOWS = [Window(row, col, SIZE, 4, "test") for row in range(0, 96, SIZE) for col in range(0, 128, SIZE)]
@@ -76,17 +80,7 @@ def world(tmp_path_factory) -> dict:
             for seed in SEEDS:
                 run = folder / "runs" / row / protocol / f"seed{seed}"
                 score_into(run, row, protocol, seed)
-                runs.append(
-                    {
-                        "row": row,
-                        "label": LABELS[row],
-                        "experiment": row,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, row, LABELS[row], protocol, seed))
     return {"sites": [site], "runs": runs}
 
 
@@ -130,7 +124,7 @@ def test_pooled_scores_and_scores_per_image_stand_beside_the_published_ones(worl
     published = published_of(real_data("published/tables.csv"), "table2")
     runs = rows_of(world, "segnet_last", "no_temporal", "st_fusion")
     spec = spec_of(world, "printed_scores", runs=runs, options=OPTIONS, published=published)
-    frame = TABLES["printed_scores"](spec)
+    frame = function_of("printed_scores")(spec)
     label, _ = invent("st_fusion", 0)
     known = label != 255
     truth = label[known] == 1
@@ -174,7 +168,7 @@ def test_names_that_no_row_or_metric_has_are_refused(world):
             HeadscarpError,
             match=f"exhibit 'printed_scores', {option}: name '{next(iter(wrong))}'.*did you mean",
         ):
-            TABLES["printed_scores"](
+            function_of("printed_scores")(
                 spec_of(world, "printed_scores", options=OPTIONS | {option: wrong}, runs=world["runs"])
             )
 
@@ -189,7 +183,7 @@ def test_runs_without_test_windows_say_so(world, tmp_path):
     write_json(tmp_path / "scores.json", scores)
     (tmp_path / "counts.npz").write_bytes((Path(run["folder"]) / "counts.npz").read_bytes())
     options = {"metrics": ["f1", "image_f1"]}
-    frame = TABLES["printed_scores"](
+    frame = function_of("printed_scores")(
         spec_of(
             world,
             "printed_scores",
@@ -213,7 +207,7 @@ PAIRS = [
 
 def test_effects_equal_a_direct_paired_bootstrap(world, tmp_path):
     spec = spec_of(world, "ablation_effects", options={"pairs": PAIRS})
-    frame = TABLES["ablation_effects"](spec)
+    frame = function_of("ablation_effects")(spec)
     label, _ = invent("st_fusion", 0)
     known = label != 255
     cell = (np.indices(SHAPE)[0] // 32 * 4 + np.indices(SHAPE)[1] // 32)[known]
@@ -252,7 +246,7 @@ def test_effects_equal_a_direct_paired_bootstrap(world, tmp_path):
 
 
 def test_verdicts_follow_the_interval(world):
-    frame = TABLES["ablation_effects"](spec_of(world, "ablation_effects", options={"pairs": PAIRS}))
+    frame = function_of("ablation_effects")(spec_of(world, "ablation_effects", options={"pairs": PAIRS}))
     words = {
         "st_fusion_vs_no_temporal": "better",
         "segnet_last_vs_st_fusion": "worse",
@@ -275,7 +269,7 @@ def test_effects_that_histograms_cannot_tell_have_no_interval(world, tmp_path):
         write_json(folder / "scores.json", scores)
         (folder / "counts.npz").write_bytes((Path(run["folder"]) / "counts.npz").read_bytes())
         runs.append(run | {"folder": str(folder), "maps": str(folder)})
-    frame = TABLES["ablation_effects"](
+    frame = function_of("ablation_effects")(
         spec_of(world, "ablation_effects", runs=runs, options={"pairs": PAIRS[:1]})
     )
     line = one(frame, "st_fusion_vs_no_temporal", "average_precision", "blocked")
@@ -286,7 +280,7 @@ def test_effects_that_histograms_cannot_tell_have_no_interval(world, tmp_path):
     )
     assert one(frame, "st_fusion_vs_no_temporal", "f1_verdict", "blocked")["note"] == "text better"
     with pytest.raises(HeadscarpError, match=r"pairs: row 'st_fuson' .*st_fusion"):
-        TABLES["ablation_effects"](
+        function_of("ablation_effects")(
             spec_of(
                 world,
                 "ablation_effects",
@@ -304,12 +298,13 @@ def test_the_proposed_row_is_the_one_that_cannot_be(world, tmp_path, real_data):
     published = published_of(real_data("published/tables.csv"), *tables)
     spec = spec_of(
         world,
-        "fusion_audit",
+        "audit",
         runs=rows_of(world, "st_fusion"),
-        options={"tables": tables},
+        options={},
+        checks=checks_of("stfusion"),
         published=published,
     )
-    frame = TABLES["fusion_audit"](spec)
+    frame = function_of("audit")(spec)
     proposed = (
         one(frame, "table2:proposed", "implied_iou"),
         one(frame, "table2:proposed", "needed_background_iou"),
@@ -350,12 +345,12 @@ def test_means_over_images_that_cannot_be_pooled_are_called_so(world, tmp_path):
         found["metrics"] |= {"image_f1": 0.8352, "image_miou": 0.8624 if seed else 0.8}
         write_json(tmp_path / str(seed) / "scores.json", found)
         runs.append(run | {"folder": str(tmp_path / str(seed)), "maps": str(tmp_path / str(seed))})
-    spec = spec_of(world, "fusion_audit", runs=runs, options={"tables": []})
+    spec = spec_of(world, "audit", runs=runs, options={})
     assert (
-        one(TABLES["fusion_audit"](spec), "st_fusion:per_image", "verdict", "published")["note"]
+        one(function_of("audit")(spec), "st_fusion:per_image", "verdict", "published")["note"]
         == "text impossible for 1 of 2 seeds"
     )
-    frame = TABLES["fusion_audit"](spec_of(world, "fusion_audit", runs=runs[1:], options={"tables": []}))
+    frame = function_of("audit")(spec_of(world, "audit", runs=runs[1:], options={}))
     line = one(frame, "st_fusion:per_image", "needed_background_iou", "published")
     assert (
         line["value"] == pytest.approx(2 * 0.8624 - 0.8352 / 1.1648)
@@ -368,7 +363,7 @@ def test_means_over_images_that_cannot_be_pooled_are_called_so(world, tmp_path):
 
 def test_dates_of_a_site(world, tmp_path):
     spec = spec_of(world, "date_table", runs=[])
-    frame = TABLES["date_table"](spec)
+    frame = function_of("date_table")(spec)
     assert frame.loc[frame["metric"] == "clear_share", "value"].tolist() == [0.91, 0.75, 0.0]
     # 3 years with a leap day, and 6 days less 1
     assert one(frame, "karakoram:2011-09-20", "days_since_last")["value"] == 1101
@@ -386,4 +381,4 @@ def test_a_site_of_one_date_has_no_series(world, tmp_path):
     write_json(tmp_path / "cube" / "cube.json", {"dates": ["2020-01-01"]})
     site = world["sites"][0] | {"folder": str(tmp_path)}
     with pytest.raises(HeadscarpError, match="tells no series of dates"):
-        TABLES["date_table"](spec_of(world, "date_table", sites=[site], runs=[]))
+        function_of("date_table")(spec_of(world, "date_table", sites=[site], runs=[]))

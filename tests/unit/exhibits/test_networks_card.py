@@ -10,13 +10,13 @@ import yaml
 from sklearn.metrics import f1_score
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.comparison_charts import lanes_of
-from headscarp.exhibits.figures import FIGURES
-from headscarp.exhibits.tables import TABLES
+from headscarp.exhibits.figures.ranks import lanes_of
+from headscarp.exhibits.kinds import function_of
+from headscarp.exhibits.panels.figure import draw
 from headscarp.plan.plan import load_plan
-from headscarp.scoring.bootstrap import Cells, cell_histograms, histogram_metrics
+from headscarp.scoring.bootstrap import CellHistograms, cell_histograms, histogram_metrics
 from headscarp.scoring.pairs import (
-    Outcomes,
+    CellOutcomes,
     block_ranks,
     bootstrap_p,
     drawn_f1,
@@ -27,7 +27,9 @@ from headscarp.scoring.pairs import (
 from headscarp.training.devices import peak_memory
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
-from tests.exhibit_frames import one, spec_of
+from tests.world import one, run_record, spec_of
+
+pytestmark = pytest.mark.slow
 
 CONFIG = {"cards": ["networks"], "scale": "demo"}
 CARDS = ("networks", "iburi2018", "gao2021")
@@ -146,17 +148,17 @@ def made_run(skill, seed, blocks=30, pixels=400):
     probability = np.clip(0.3 + 0.4 * skill * truth + 0.25 * rng.normal(size=truth.shape), 0, 0.999)
     cell = np.repeat(np.arange(blocks), pixels)
     positive, negative = cell_histograms(probability.ravel(), truth.ravel(), cell)
-    return truth, probability, Cells(positive, negative, 0.5)
+    return truth, probability, CellHistograms(positive, negative, 0.5)
 
 
 def test_outcomes_give_the_f1_of_scikit_learn():
     truth, probability, cells = made_run(0.8, 0)
-    outcomes = Outcomes.of(cells)
+    outcomes = CellOutcomes.of(cells)
     expected = f1_score(truth.ravel(), probability.ravel() >= 0.5)
     assert outcomes.metrics(np.ones(30))["f1"] == pytest.approx(expected)
-    odd = Cells(cells.positive, cells.negative, 0.123)
+    odd = CellHistograms(cells.positive, cells.negative, 0.123)
     coarse = histogram_metrics(odd.positive.sum(0), odd.negative.sum(0), odd.threshold)["f1"]
-    assert Outcomes.of(odd).metrics(np.ones(30))["f1"] == pytest.approx(coarse)
+    assert CellOutcomes.of(odd).metrics(np.ones(30))["f1"] == pytest.approx(coarse)
 
 
 def test_p_values_of_known_draws():
@@ -241,17 +243,7 @@ def world(tmp_path):
             (folder / "run.json").write_text(
                 json.dumps({"peak_memory": {"mib": 400.0 + 100 * seed, "of": "process"}})
             )
-            runs.append(
-                {
-                    "row": row,
-                    "label": row,
-                    "experiment": row,
-                    "protocol": "blocked",
-                    "seed": seed,
-                    "folder": str(folder),
-                    "maps": str(folder),
-                }
-            )
+            runs.append(run_record(folder, row, row, "blocked", seed))
     experiments = {
         row: {"network": row, "width": 0.25, "params": {}, "channels": ["red"] * 7}
         for row in ("unet", "resu_cbnet", "segnet")
@@ -261,7 +253,7 @@ def world(tmp_path):
 
 
 def test_scores_stand_beside_costs(world):
-    frame = TABLES["network_comparison"](spec_of(world, "network_comparison"))
+    frame = function_of("network_comparison")(spec_of(world, "network_comparison"))
     f1 = one(frame, "unet", "f1", "blocked")
     assert f1["ci_low"] < f1["value"] < f1["ci_high"] and f1["n_seeds"] == 2
     assert one(frame, "unet", "parameters", "blocked")["value"] == 7_700_741  # gao2021, Table IX
@@ -271,7 +263,7 @@ def test_scores_stand_beside_costs(world):
 
 
 def test_every_pair_gets_a_difference_a_p_value_and_a_verdict(world):
-    frame = TABLES["pairwise"](spec_of(world, "pairwise"))
+    frame = function_of("pairwise")(spec_of(world, "pairwise"))
     assert set(frame["row"]) == {"unet_vs_resu_cbnet", "unet_vs_segnet", "resu_cbnet_vs_segnet"}
     difference = one(frame, "unet_vs_segnet", "f1_difference", "blocked")
     assert difference["value"] > 0.1 and 0 < difference["ci_low"] < difference["ci_high"]
@@ -284,14 +276,14 @@ def test_every_pair_gets_a_difference_a_p_value_and_a_verdict(world):
 
 
 def test_one_seed_is_said_to_be_one(world):
-    frame = TABLES["pairwise"](
+    frame = function_of("pairwise")(
         spec_of(world, "pairwise", runs=[run for run in world["runs"] if run["seed"] == 0])
     )
     assert "one seed" in one(frame, "unet_vs_segnet", "f1_difference", "blocked")["note"]
 
 
 def test_ranks_are_drawn_best_on_top(world):
-    figure, numbers = FIGURES["ranks"](spec_of(world, "ranks"))
+    figure, numbers = draw(spec_of(world, "ranks"))
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()][-1] == "segnet"
     ranks = {

@@ -12,25 +12,30 @@ from affine import Affine
 from matplotlib.colors import to_rgb
 from PIL import Image
 from rasterio.features import rasterize
-from scipy import ndimage
 from shapely import affinity
 from shapely.geometry import Point
 from sklearn.metrics import f1_score
 
+from headscarp.arrays import stream_array
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import rasters, series_maps, style
-from headscarp.exhibits.class_tables import data_sources
-from headscarp.exhibits.figures import FIGURES
-from headscarp.exhibits.needs import FIGURES as NEEDS
+from headscarp.exhibits.figures.series_maps import greenness_of, slide_ages
+from headscarp.exhibits.kinds import KINDS
+from headscarp.exhibits.layers import layer_path, values_of
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import DPI, HEIGHT, WIDTH, draw, save
+from headscarp.exhibits.panels.series_windows import RULES, SHOWN, Series, axis_ratio, telling_window
 from headscarp.exhibits.spec import SiteFiles
+from headscarp.exhibits.tables.sites import data_sources
 from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.score import score_run
-from headscarp.site.stack import write_array
-from tests.exhibit_frames import one, spec_of
+from headscarp.site.cube import Cube, open_cube
+from tests.world import one, run_record, smooth, spec_of
+
+pytestmark = pytest.mark.slow
 
 ROWS, COLS, CELL, WINDOW, GAP = 120, 160, 30.0, 32, 40
 DATES = ["2008-09-14", "2011-09-20", "2014-09-11", "2017-09-16", "2020-09-22"]
@@ -41,12 +46,6 @@ MODELS = {
     "pspnet": ("PSPNet, all dates", 1.1),
     "st_fusion": ("CNN-LSTM + DCNN-DBN", 1.6),
 }
-
-
-def smooth(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """A smooth random surface (row, col) with zero mean and unit variance."""
-    surface = ndimage.gaussian_filter(rng.normal(size=shape), sigma, mode="wrap")
-    return (surface - surface.mean()) / surface.std()
 
 
 def ellipses(rng: np.random.Generator, grid: Grid, count: int) -> geopandas.GeoDataFrame:
@@ -115,7 +114,7 @@ def write_cube(
         ("label", label.astype(np.uint8)),
         ("instances", instances.astype(np.int32)),
     ):
-        write_array(site / "cube" / f"{name}.npy", array.dtype, array.shape, iter([array]))
+        stream_array(site / "cube" / f"{name}.npy", array.dtype, array.shape, iter([array]))
     described = [
         {"name": name, "units": "1", "source": "invented", "dated": dated} for name, dated in channels.items()
     ]
@@ -296,17 +295,7 @@ def invent_world(folder: Path, rows: int = ROWS, cols: int = COLS) -> dict:
                     10 * number + seed,
                     row == "st_fusion",
                 )
-                runs.append(
-                    {
-                        "row": row,
-                        "label": label,
-                        "experiment": row,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, row, label, protocol, seed))
     return {"both": both, "scene": scenes[0], "runs": runs}
 
 
@@ -320,7 +309,7 @@ def spec(world):
     """Make the spec of an exhibit of a kind on the invented sites."""
 
     def make(kind: str, **changes):
-        of_runs = bool(NEEDS[kind].run)
+        of_runs = bool(KINDS[kind].runs)
         site = world["both"] if of_runs else world["scene"]
         options = {"layer": "red"} if kind in ("index_series", "series_calendar") else {}
         return spec_of(
@@ -330,20 +319,18 @@ def spec(world):
     return make
 
 
-KINDS = [kind for kind, needs in NEEDS.items() if needs.module in ("series_maps", "series_charts")]
+DRAWN = ("scene_grid", "series_maps", "score_bars", "pretraining_chart", "index_series", "series_calendar")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DRAWN)
 def test_every_kind_draws_a_signed_figure_and_its_numbers(spec, tmp_path, kind):
-    figure, frame = FIGURES[kind](spec(kind))
+    figure, frame = draw(spec(kind))
     assert list(frame.columns) == COLUMNS and len(frame) and set(frame["data"]) == {"twin"}
     assert not frame.duplicated(["row", "metric", "protocol"]).any()
     assert "imulated site (twin)" in figure._supxlabel.get_text()
-    style.save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
     with Image.open(tmp_path / "figure.png") as image:
-        assert image.width == round(style.WIDTH * style.DPI) and image.height <= round(
-            style.HEIGHT * style.DPI
-        )
+        assert image.width == round(WIDTH * DPI) and image.height <= round(HEIGHT * DPI)
 
 
 # --- scenes
@@ -361,7 +348,7 @@ def windows_of(frame: pd.DataFrame, protocol: str) -> dict[str, tuple[str, slice
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_scenes_are_test_windows_and_follow_their_rules(world, spec, protocol):
-    _, frame = FIGURES["scene_grid"](spec("scene_grid"))
+    _, frame = draw(spec("scene_grid"))
     _, label, instances = cube_of(world["both"])
     samples = Path(world["both"]["samples"][protocol])
     regions, table = np.load(samples / "regions.npy"), pd.read_csv(samples / "windows.csv")
@@ -371,7 +358,7 @@ def test_scenes_are_test_windows_and_follow_their_rules(world, spec, protocol):
         if split == "test"
     }
     scenes = windows_of(frame, protocol)
-    assert [rule for rule, *_ in scenes.values()] == list(series_maps.RULES)
+    assert [rule for rule, *_ in scenes.values()] == list(RULES)
     for _, rows, cols in scenes.values():
         assert (rows.start, cols.start) in test
         assert (regions[rows, cols][label[rows, cols] != 255] == 3).all()
@@ -397,7 +384,7 @@ def test_scenes_are_test_windows_and_follow_their_rules(world, spec, protocol):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_outcomes_of_scenes_are_those_of_the_maps(world, spec, protocol):
-    figure, frame = FIGURES["scene_grid"](spec("scene_grid"))
+    figure, frame = draw(spec("scene_grid"))
     _, label, _ = cube_of(world["both"])
     run = next(
         Path(run["folder"])
@@ -423,12 +410,12 @@ def test_outcomes_of_scenes_are_those_of_the_maps(world, spec, protocol):
     # two images, a label, then the third of three networks
     first = figure.axes[0 if protocol == "published" else panels :][5]
     _, rows, cols = windows_of(frame, protocol)["scene 1"]
-    painted = np.isclose(np.asarray(first.images[0].get_array()), to_rgb(style.TRUE_POSITIVE)).all(axis=-1)
+    painted = np.isclose(np.asarray(first.images[0].get_array()), to_rgb(palette.TRUE_POSITIVE)).all(axis=-1)
     np.testing.assert_array_equal(painted, mapped[rows, cols] & (label[rows, cols] == 1))
 
 
 def test_scenes_of_one_collage_have_their_own_names_and_places(world, spec):
-    series = series_maps.Series.of(spec("scene_grid"), "published")
+    series = Series.of(spec("scene_grid"), "published")
     name, view = series.scene_at((ROWS + GAP + 10, 20, WINDOW, WINDOW))
     assert name == "sichuan"
     assert view.extent == pytest.approx((480 + 0.6, 480 + 0.6 + 0.96, 4000 - 0.3 - 0.96, 4000 - 0.3))
@@ -437,14 +424,14 @@ def test_scenes_of_one_collage_have_their_own_names_and_places(world, spec):
 def test_an_axis_ratio_is_that_of_a_rectangle():
     mask = np.zeros((40, 40), bool)
     mask[5:35, 10:16] = True
-    assert series_maps.axis_ratio(mask) == pytest.approx(30 / 6)
-    assert series_maps.axis_ratio(mask.T) == pytest.approx(30 / 6)
+    assert axis_ratio(mask) == pytest.approx(30 / 6)
+    assert axis_ratio(mask.T) == pytest.approx(30 / 6)
 
 
 def test_fewer_and_more_windows_can_be_asked_for(spec):
-    _, frame = FIGURES["scene_grid"](spec("scene_grid", options={"count": 6}))
+    _, frame = draw(spec("scene_grid", options={"count": 6}))
     rules = [rule for rule, *_ in windows_of(frame, "published").values()]
-    assert rules == [*series_maps.RULES, *list(series_maps.RULES)[:2]]
+    assert rules == [*RULES, *list(RULES)[:2]]
 
 
 def test_windows_without_slides_are_refused(world, spec, tmp_path):
@@ -455,20 +442,20 @@ def test_windows_without_slides_are_refused(world, spec, tmp_path):
     write_windows(folder / "windows.csv", [Window(0, 0, WINDOW, 4, "test")])
     site = world["both"] | {"samples": dict.fromkeys(PROTOCOLS, str(folder))}
     with pytest.raises(HeadscarpError, match="holds no landslide to show"):
-        FIGURES["scene_grid"](spec("scene_grid", sites=[site]))
+        draw(spec("scene_grid", sites=[site]))
 
 
 def test_an_unknown_channel_is_named_with_the_nearest(spec):
     for kind in ("scene_grid", "series_maps"):
         with pytest.raises(HeadscarpError, match="did you mean 'green'"):
-            FIGURES[kind](spec(kind, options={"composite": ["red", "gren", "blue"]}))
+            draw(spec(kind, options={"composite": ["red", "gren", "blue"]}))
 
 
 # --- ages of slides
 
 
 def test_greenness_of_slides_of_each_age_is_their_mean(world, spec):
-    _, frame = FIGURES["series_maps"](spec("series_maps"))
+    _, frame = draw(spec("series_maps"))
     cube, label, instances = cube_of(world["scene"])
     red, green, blue = cube[:, 0], cube[:, 1], cube[:, 2]
     greenness = (2 * green - red - blue) / (red + green + blue)
@@ -514,20 +501,20 @@ def test_greenness_is_the_ndvi_where_there_is_a_near_infrared():
     rng = np.random.default_rng(0)
     values = rng.uniform(0.05, 0.4, (3, 2, 4, 5)).astype(np.float32)
     header = {"site": "x", "channels": [{"name": "red"}, {"name": "nir"}]}
-    cube = series_maps.Cube(values, np.zeros((4, 5)), np.zeros((4, 5)), header)
-    greenness, name = series_maps.greenness_of(cube)
+    cube = Cube(values, np.zeros((4, 5)), np.zeros((4, 5)), header)
+    greenness, name = greenness_of(cube)
     assert name == "NDVI"
     np.testing.assert_allclose(greenness, (values[:, 1] - values[:, 0]) / values.sum(axis=1), rtol=1e-5)
 
 
 def test_the_window_shows_slides_of_all_ages_that_one_can(world, spec):
     exhibit = spec("series_maps")
-    cube = series_maps.open_cube(exhibit.only_site().folder / "cube")
-    ages = series_maps.slide_ages(exhibit.only_site(), cube)
-    row, col, rows, cols = series_maps.telling_window(ages, cube, 96)
+    cube = open_cube(exhibit.only_site().folder / "cube")
+    ages = slide_ages(exhibit.only_site(), cube)
+    row, col, rows, cols = telling_window(ages, cube, 96)
     assert (rows, cols) == (96, 96) and row + rows <= ROWS and col + cols <= COLS
     inner = ages[row + 12 : row + 84, col + 12 : col + 84]
-    shown = {age for age in np.unique(ages) if age and (inner == age).sum() >= series_maps.SHOWN}
+    shown = {age for age in np.unique(ages) if age and (inner == age).sum() >= SHOWN}
     assert len(shown) >= 3
     assert set(np.unique(ages)) == {0, 1, 2, 3, 4, 5}
 
@@ -538,13 +525,13 @@ def test_slides_without_a_year_and_sites_of_one_date_are_refused(world, spec, tm
     slides = geopandas.read_file(Path(world["scene"]["raw"]) / "landslides.gpkg")
     slides.drop(columns="started").to_file(raw / "landslides.gpkg")
     with pytest.raises(HeadscarpError, match="no column 'started'"):
-        FIGURES["series_maps"](spec("series_maps", sites=[world["scene"] | {"raw": str(raw)}]))
+        draw(spec("series_maps", sites=[world["scene"] | {"raw": str(raw)}]))
     slides.assign(started=2021).to_file(raw / "landslides.gpkg")
     with pytest.raises(HeadscarpError, match="no slide that started by 2020-09-22"):
-        FIGURES["series_maps"](spec("series_maps", sites=[world["scene"] | {"raw": str(raw)}]))
+        draw(spec("series_maps", sites=[world["scene"] | {"raw": str(raw)}]))
     site = one_date_site(tmp_path)
     with pytest.raises(HeadscarpError, match="one date only"):
-        FIGURES["series_maps"](spec("series_maps", sites=[site]))
+        draw(spec("series_maps", sites=[site]))
 
 
 def one_date_site(folder: Path) -> dict:
@@ -570,7 +557,7 @@ PRINTED = [
 
 
 def test_bars_are_means_of_seeds_beside_the_printed_values(world, spec):
-    figure, frame = FIGURES["score_bars"](
+    figure, frame = draw(
         spec("score_bars", published=PRINTED, options={"published_rows": {"st_fusion": "proposed"}})
     )
     for row in MODELS:
@@ -598,7 +585,7 @@ def test_bars_are_means_of_seeds_beside_the_printed_values(world, spec):
 
 def test_a_wrong_row_of_the_published_table_is_named(spec):
     with pytest.raises(HeadscarpError, match="did you mean 'st_fusion'"):
-        FIGURES["score_bars"](spec("score_bars", options={"published_rows": {"st_fuson": "proposed"}}))
+        draw(spec("score_bars", options={"published_rows": {"st_fuson": "proposed"}}))
 
 
 # --- pre-training
@@ -606,7 +593,7 @@ def test_a_wrong_row_of_the_published_table_is_named(spec):
 
 def test_machines_and_training_are_told_apart(world, spec):
     runs = [run for run in world["runs"] if run["row"] != "segnet"]
-    figure, frame = FIGURES["pretraining_chart"](spec("pretraining_chart", runs=runs))
+    figure, frame = draw(spec("pretraining_chart", runs=runs))
     scale = {"rbm 1": 0.8, "rbm 2": 0.1}
     for name, factor in scale.items():
         first, last = (
@@ -628,12 +615,12 @@ def test_machines_and_training_are_told_apart(world, spec):
 def test_runs_without_pre_training_are_refused(world, spec):
     runs = [run for run in world["runs"] if run["row"] == "segnet"]
     with pytest.raises(HeadscarpError, match=r"none of its runs was pre-trained .*history.csv"):
-        FIGURES["pretraining_chart"](spec("pretraining_chart", runs=runs))
+        draw(spec("pretraining_chart", runs=runs))
 
 
 def test_curves_leave_pre_training_out(world):
     exhibit = spec_of({"sites": [world["both"]], "runs": world["runs"]}, "curves")
-    figure, _ = FIGURES["curves"](exhibit)
+    figure, _ = draw(exhibit)
     assert {len(artist.get_xdata()) for axes in figure.axes for artist in axes.lines} == {12}
 
 
@@ -641,9 +628,7 @@ def test_curves_leave_pre_training_out(world):
 
 
 def test_index_series_tells_medians_of_clear_pixels(world, spec):
-    _, frame = FIGURES["index_series"](
-        spec("index_series", options={"layer": "green", "event": "2014-09-11"})
-    )
+    _, frame = draw(spec("index_series", options={"layer": "green", "event": "2014-09-11"}))
     cube, label, _ = cube_of(world["scene"])
     for group, mask in (("landslide", label == 1), ("background", label == 0)):
         values = cube[:, 1][:, mask]
@@ -671,7 +656,7 @@ def test_index_series_tells_medians_of_clear_pixels(world, spec):
 )
 def test_unfit_options_of_a_series_are_named(spec, options, message):
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES["index_series"](spec("index_series", options=options))
+        draw(spec("index_series", options=options))
 
 
 def test_a_site_without_mapped_slides_has_no_series_of_slides(world, spec, tmp_path):
@@ -684,8 +669,8 @@ def test_a_site_without_mapped_slides_has_no_series_of_slides(world, spec, tmp_p
     )
     site = {"name": "bare", "title": "Bare", "folder": str(tmp_path / "bare"), "data": "real"}
     with pytest.raises(HeadscarpError, match="no landslide pixel"):
-        FIGURES["index_series"](spec("index_series", sites=[site]))
-    figure, frame = FIGURES["series_calendar"](spec("series_calendar", sites=[site]))
+        draw(spec("index_series", sites=[site]))
+    figure, frame = draw(spec("series_calendar", sites=[site]))
     assert set(frame["data"]) == {"real"} and "twin" not in figure._supxlabel.get_text()
 
 
@@ -710,7 +695,7 @@ def test_calendar_counts_clear_dates_and_gaps(world, spec, tmp_path):
         dates=days,
     )
     site = {"name": "seen", "title": "Seen", "folder": str(tmp_path / "seen"), "data": "real"}
-    figure, frame = FIGURES["series_calendar"](spec("series_calendar", sites=[site], options={}))
+    figure, frame = draw(spec("series_calendar", sites=[site], options={}))
     expected = {
         "dates": 4,
         "median_gap_days": 20,
@@ -784,14 +769,14 @@ def dated(tmp_path_factory) -> SiteFiles:
 
 
 def test_a_layer_with_dates_is_that_of_its_last_one(dated):
-    assert rasters.layer_path(dated, "red").name == "red_2023-06-01.tif"
-    assert rasters.layer_path(dated, "red", "2023-05-01").name == "red_2023-05-01.tif"
-    assert rasters.layer_path(dated, "elevation", "2023-05-01").name == "elevation.tif"
-    assert rasters.values_of(dated, "red").mean() == pytest.approx(1.1, abs=0.01)
+    assert layer_path(dated, "red").name == "red_2023-06-01.tif"
+    assert layer_path(dated, "red", "2023-05-01").name == "red_2023-05-01.tif"
+    assert layer_path(dated, "elevation", "2023-05-01").name == "elevation.tif"
+    assert values_of(dated, "red").mean() == pytest.approx(1.1, abs=0.01)
     with pytest.raises(HeadscarpError, match="did you mean '2023-06-01'"):
-        rasters.layer_path(dated, "red", "2023-06-11")
+        layer_path(dated, "red", "2023-06-11")
     with pytest.raises(HeadscarpError, match=r"it has: blue, elevation, green, label, red\)"):
-        rasters.layer_path(dated, "nir")
+        layer_path(dated, "nir")
 
 
 @pytest.mark.parametrize("kind", ["confusion_maps", "probability_maps"])
@@ -803,16 +788,8 @@ def test_maps_of_runs_are_drawn_over_the_last_date(dated, kind):
         "data": "real",
         "samples": {"blocked": str(dated.samples["blocked"])},
     }
-    run = {
-        "row": "cnn_lstm",
-        "label": "CNN-LSTM",
-        "experiment": "cnn_lstm",
-        "protocol": "blocked",
-        "seed": 0,
-        "folder": str(dated.folder.parent / "run"),
-        "maps": str(dated.folder.parent / "run"),
-    }
-    figure, frame = FIGURES[kind](spec_of({"sites": [site], "runs": [run]}, kind))
+    run = run_record(dated.folder.parent / "run", "cnn_lstm", "CNN-LSTM", "blocked", 0)
+    figure, frame = draw(spec_of({"sites": [site], "runs": [run]}, kind))
     assert len(frame) == 1 and "twin" not in figure._supxlabel.get_text()
 
 

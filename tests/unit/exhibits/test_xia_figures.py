@@ -17,20 +17,32 @@ from shapely.geometry import box
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score, roc_auc_score
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import rasters, style, vhr_charts, vhr_maps
-from headscarp.exhibits.figures import FIGURES
-from headscarp.exhibits.needs import FIGURES as NEEDS
-from headscarp.exhibits.rasters import View
+from headscarp.exhibits.figures.change_maps import STATUS, areas_of, dated_image, read_change, square_bounds
+from headscarp.exhibits.figures.label_examples import example_windows
+from headscarp.exhibits.figures.sampling_chart import class_ratio
+from headscarp.exhibits.figures.slope_separation import auc_of
+from headscarp.exhibits.kinds import KINDS
+from headscarp.exhibits.layers import site_grid
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.figure import DPI, HEIGHT, WIDTH, draw, save
+from headscarp.exhibits.panels.land_cover import class_picture
+from headscarp.exhibits.panels.scene import CONFUSION, scene_of
+from headscarp.exhibits.panels.view import View
+from headscarp.exhibits.panels.windows import slide_windows
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import ANGLE, CLASSES, CONTINUOUS, Layer, write_layer
+from headscarp.geo.layer import ANGLE, CLASSES, Layer, write_layer
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import classes_record
 from headscarp.scoring.extraction import extraction_metrics
+from tests.world import grid_of, layer_of, run_record, smooth, write_site_layers
+
+pytestmark = pytest.mark.slow
 
 SIDE, CELL = 480, 0.5
+SHAPE = (SIDE, SIDE)
 PROTOCOLS = ("published", "blocked")
 NAMES = {0: "bare land", 1: "landslide", 2: "building", 3: "vegetation", 4: "water", 5: "road"}
 MODELS = {"rae_d": ("RAE-D", 0.9), "fstf_net": ("FSTF-Net", 1.4)}
@@ -67,18 +79,12 @@ STAGES = [
 ]
 
 
-def smooth(rng: np.random.Generator, sigma: float) -> np.ndarray:
-    """A smooth random surface (row, col) with zero mean and unit variance."""
-    surface = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE)), sigma, mode="wrap")
-    return (surface - surface.mean()) / surface.std()
-
-
 def invent_classes(rng: np.random.Generator, slope: np.ndarray, elevation: np.ndarray) -> np.ndarray:
     """Codes (row, col): slides where it is steep, a village, a river and a road where it is gentle."""
-    codes = np.where(smooth(rng, 14) > -0.2, 3, 0)
+    codes = np.where(smooth(rng, SHAPE, 14) > -0.2, 3, 0)
     codes[
         ndimage.binary_opening(
-            smooth(rng, 9) + 1.2 * (slope - slope.mean()) / slope.std() > 2.3, iterations=3
+            smooth(rng, SHAPE, 9) + 1.2 * (slope - slope.mean()) / slope.std() > 2.3, iterations=3
         )
     ] = 1
     row, col = np.indices(codes.shape)
@@ -98,8 +104,8 @@ def invent_site(folder: Path, name: str, seed: int) -> dict:
     row = np.indices((SIDE, SIDE))[0]
     elevation = (
         3200
-        + 0.45 * np.maximum(abs(row - SIDE * 0.62) - 70, 0) * CELL * (1 + 0.3 * smooth(rng, 40))
-        + 0.8 * smooth(rng, 25)
+        + 0.45 * np.maximum(abs(row - SIDE * 0.62) - 70, 0) * CELL * (1 + 0.3 * smooth(rng, SHAPE, 40))
+        + 0.8 * smooth(rng, SHAPE, 25)
     )
     dy, dx = np.gradient(elevation, CELL)
     slope, aspect = np.degrees(np.arctan(np.hypot(dx, dy))), np.degrees(np.arctan2(-dx, dy)) % 360
@@ -107,29 +113,22 @@ def invent_site(folder: Path, name: str, seed: int) -> dict:
     image = np.array([COLOURS.get(code, (0, 0, 0)) for code in range(256)])[codes] + 0.02 * rng.normal(
         size=(SIDE, SIDE, 3)
     )
-    image += 0.03 * smooth(rng, 3)[..., None]
+    image += 0.03 * smooth(rng, SHAPE, 3)[..., None]
     layers = dict(zip(("red", "green", "blue"), np.moveaxis(image, -1, 0), strict=True))
     layers |= {
         "elevation": elevation,
         "slope": slope,
-        "ndvi": np.where(codes == 3, 0.6, 0.1) + 0.05 * smooth(rng, 20),
+        "ndvi": np.where(codes == 3, 0.6, 0.1) + 0.05 * smooth(rng, SHAPE, 20),
     }
-    site, manifest = folder / name, []
-    for layer, values in layers.items():
-        units = {"elevation": "m", "slope": "degree"}.get(layer, "1")
-        write_layer(
-            site / "layers" / f"{layer}.tif", Layer(layer, values.astype(np.float32), grid, units, "invented")
-        )
-        manifest.append({"name": layer, "units": units, "kind": CONTINUOUS})
-    write_layer(site / "layers" / "aspect.tif", Layer("aspect", aspect, grid, "degree", "invented", ANGLE))
-    write_layer(site / "layers" / "label.tif", Layer("label", codes, grid, "class", "invented", CLASSES, 255))
-    classes = {str(code): text for code, text in NAMES.items()} | {"255": "unlabelled"}
-    manifest.append({"name": "aspect", "units": "degree", "kind": ANGLE})
-    manifest.append({"name": "label", "units": "class", "kind": CLASSES, "classes": classes})
-    write_json(
-        site / "layers" / "layers.json",
-        {"grid": grid.to_record(), "layers": manifest, "dates": ["2018-02-10"], "notes": []},
-    )
+    units = {"elevation": "m", "slope": "degree"}
+    written = [
+        Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented")
+        for layer, values in layers.items()
+    ]
+    written.append(Layer("aspect", aspect, grid, "degree", "invented", ANGLE))
+    written.append(Layer("label", codes, grid, "class", "invented", CLASSES, 255))
+    site = folder / name
+    write_site_layers(site, written, "2018-02-10", {"label": NAMES | {255: "unlabelled"}})
     write_raw(site / "raw", grid, codes, image)
     samples = {}
     for protocol in PROTOCOLS:
@@ -184,12 +183,6 @@ def write_raw(raw: Path, grid: Grid, codes: np.ndarray, image: np.ndarray) -> No
         geopandas.GeoDataFrame(geometry=[shape], crs=grid.crs).to_file(raw / f"{name}.gpkg")
 
 
-def layer_of(site: dict, layer: str) -> np.ndarray:
-    # another library than the one under test
-    with Image.open(Path(site["folder"]) / "layers" / f"{layer}.tif") as image:
-        return np.asarray(image)
-
-
 def regions_of(site: dict, protocol: str) -> np.ndarray:
     return np.load(Path(site["samples"][protocol]) / "regions.npy")
 
@@ -202,9 +195,9 @@ def map_of(run: Path) -> np.ndarray:
 def invent_map(folder: Path, site: dict, tested: np.ndarray, skill: float, seed: int) -> None:
     """Write classes.tif with smooth mistakes, and its scores on the evaluated pixels."""
     label, rng = layer_of(site, "label"), np.random.default_rng(seed)
-    score = np.stack([skill * 2 * (label == code) + smooth(rng, 7) for code in NAMES])
+    score = np.stack([skill * 2 * (label == code) + smooth(rng, SHAPE, 7) for code in NAMES])
     mapped = score.argmax(axis=0).astype(np.uint8)
-    grid = Grid.from_record(json.loads((Path(site["folder"]) / "layers" / "layers.json").read_text())["grid"])
+    grid = grid_of(site)
     write_layer(folder / "classes.tif", Layer("classes", mapped, grid, "class", "invented", CLASSES, 255))
     tested = tested & (label != 255)
     confusion = confusion_matrix(label[tested], mapped[tested], labels=list(NAMES))
@@ -258,17 +251,7 @@ def invent_world(folder: Path) -> dict:
                 )
                 invent_map(run / "jiuzhaigou", target, everywhere, 0.6 * skill, 10 * number + seed + 5)
                 invent_change(run / "change", site)
-                runs.append(
-                    {
-                        "row": row,
-                        "label": label,
-                        "experiment": row,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, row, label, protocol, seed))
     return {"site": site, "target": target, "runs": runs}
 
 
@@ -282,7 +265,9 @@ def spec(world):
     """Make the spec of an exhibit of a kind on the invented valley."""
 
     def make(kind: str, **changes) -> ExhibitSpec:
-        needs = NEEDS[kind]
+        reads, runs = KINDS[kind], world["runs"]
+        if changes.get("options", {}).get("elsewhere"):
+            runs = [run | {"maps": f"{run['folder']}/{world['target']['name']}"} for run in runs]
         record = {
             "card": "xia2021",
             "name": f"fig_{kind}",
@@ -290,7 +275,7 @@ def spec(world):
             "title": "",
             "caption": "",
             "sites": [world["site"]],
-            "runs": world["runs"] if needs.run else [],
+            "runs": runs if reads.runs else [],
             "options": {},
             "published": [],
             "target": world["target"],
@@ -316,19 +301,27 @@ OPTIONS = {
     },
     "fine_tuning_chart": {"shares": SHARES},
 }
-KINDS = [kind for kind, needs in NEEDS.items() if needs.module in ("vhr_maps", "vhr_charts")]
+DRAWN = (
+    "vhr_site",
+    "label_examples",
+    "class_maps_of_runs",
+    "extraction_maps",
+    "boundary_maps",
+    "change_maps",
+    "slope_separation",
+    "fine_tuning_chart",
+    "sampling_chart",
+)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DRAWN)
 def test_every_kind_draws_a_signed_figure_and_its_numbers(spec, tmp_path, kind):
-    figure, frame = FIGURES[kind](spec(kind, options=OPTIONS.get(kind, {})))
+    figure, frame = draw(spec(kind, options=OPTIONS.get(kind, {})))
     assert list(frame.columns) == COLUMNS and len(frame)
     assert "imulated site (twin)" in figure._supxlabel.get_text()
-    style.save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
     with Image.open(tmp_path / "figure.png") as image:
-        assert image.width == round(style.WIDTH * style.DPI) and image.height <= round(
-            style.HEIGHT * style.DPI
-        )
+        assert image.width == round(WIDTH * DPI) and image.height <= round(HEIGHT * DPI)
 
 
 # --- colours
@@ -365,15 +358,15 @@ def lab_of(colour: str, seen: np.ndarray) -> np.ndarray:
     ids=["normal", "protanopia", "deuteranopia"],
 )
 def test_classes_stay_apart_for_colour_blind_readers(seen):
-    labs = [lab_of(colour, seen) for colour in style.LAND_COVER.values()]
+    labs = [lab_of(colour, seen) for colour in palette.LAND_COVER.values()]
     assert len(labs) == len(NAMES)
     # 2.3 is just noticeable
     assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(labs, 2)) > 25
 
 
 def test_picture_of_classes_has_their_colours():
-    picture = vhr_maps.class_picture(np.array([[0, 1], [5, 255]], np.uint8))
-    expected = [to_rgb(style.LAND_COVER[code]) for code in (0, 1, 5)] + [(1, 1, 1)]
+    picture = class_picture(np.array([[0, 1], [5, 255]], np.uint8))
+    expected = [to_rgb(palette.LAND_COVER[code]) for code in (0, 1, 5)] + [(1, 1, 1)]
     np.testing.assert_allclose(picture.reshape(4, 3), expected)
 
 
@@ -381,7 +374,7 @@ def test_picture_of_classes_has_their_colours():
 
 
 def test_site_numbers_are_those_of_the_layers(world, spec):
-    _, frame = FIGURES["vhr_site"](spec("vhr_site"))
+    _, frame = draw(spec("vhr_site"))
     slope = layer_of(world["site"], "slope")
     assert value_of(frame, "mangkam", "slope_mean", "") == pytest.approx(slope.mean(), rel=1e-5)
     assert value_of(frame, "mangkam", "slope_p95", "") == pytest.approx(np.percentile(slope, 95), rel=1e-5)
@@ -392,9 +385,9 @@ def test_site_numbers_are_those_of_the_layers(world, spec):
 
 def test_examples_show_slides_a_net_and_a_village(world, spec):
     site = spec("label_examples", options={"nets": "nets.gpkg", "windows": 2})
-    scene = vhr_maps.scene_of(site, site.only_site())
+    scene = scene_of(site, site.only_site())
     nets = geopandas.read_file(Path(world["site"]["raw"]) / "nets.gpkg")
-    windows = vhr_maps.example_windows(site, scene, nets)
+    windows = example_windows(site, scene, nets)
     assert list(windows) == ["Landslide 1", "Landslide 2", "Under a net", "No landslide"]
     label = layer_of(world["site"], "label")
     shares = {
@@ -408,7 +401,7 @@ def test_examples_show_slides_a_net_and_a_village(world, spec):
     west, south, east, north = nets.total_bounds
     assert 700_000 + CELL * col <= west and east <= 700_000 + CELL * (col + cols)
     assert 3_315_000 - CELL * (row + rows) <= south and north <= 3_315_000 - CELL * row
-    _, frame = FIGURES["label_examples"](site)
+    _, frame = draw(site)
     row, col, rows, cols = windows["Landslide 1"]
     part = np.s_[row : row + rows, col : col + cols]
     mapped = label[part][label[part] != 255]
@@ -423,7 +416,7 @@ def test_examples_show_slides_a_net_and_a_village(world, spec):
 
 
 def test_examples_without_factors_show_image_and_labels_only(spec):
-    figure, frame = FIGURES["label_examples"](spec("label_examples", options={"layers": []}))
+    figure, frame = draw(spec("label_examples", options={"layers": []}))
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["(a) Image", "(b) Labels"]
     assert len(figure.axes) == 2 * 4 and set(frame["metric"]) == {"area_share"}
 
@@ -431,7 +424,7 @@ def test_examples_without_factors_show_image_and_labels_only(spec):
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_class_maps_tell_shares_and_accuracy_of_the_evaluated_region(world, spec, elsewhere, protocol):
-    _, frame = FIGURES["class_maps_of_runs"](spec("class_maps_of_runs", options={"elsewhere": elsewhere}))
+    _, frame = draw(spec("class_maps_of_runs", options={"elsewhere": elsewhere}))
     run = Path(
         next(
             run["folder"]
@@ -457,12 +450,12 @@ def test_class_maps_tell_shares_and_accuracy_of_the_evaluated_region(world, spec
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_extraction_counts_every_evaluated_pixel(world, spec, elsewhere):
-    _, frame = FIGURES["extraction_maps"](spec("extraction_maps", options={"elsewhere": elsewhere}))
+    _, frame = draw(spec("extraction_maps", options={"elsewhere": elsewhere}))
     site = world["target"] if elsewhere else world["site"]
     label = layer_of(site, "label")
     for run in (run for run in world["runs"] if run["seed"] == 0):
         tested = (label != 255) & (elsewhere | (regions_of(site, run["protocol"]) == 3))
-        mapped = map_of(Path(run["folder"]) / ("on/jiuzhaigou" if elsewhere else "."))
+        mapped = map_of(Path(run["folder"]) / ("jiuzhaigou" if elsewhere else "."))
         (_, false), (missed, found) = confusion_matrix(label[tested] == 1, mapped[tested] == 1)
         key = (run["row"], run["protocol"])
         for outcome, count in (("found", found), ("false", false), ("missed", missed)):
@@ -472,14 +465,14 @@ def test_extraction_counts_every_evaluated_pixel(world, spec, elsewhere):
 
 
 def test_outcomes_are_painted_where_they_are(world, spec):
-    figure, _ = FIGURES["extraction_maps"](spec("extraction_maps"))
+    figure, _ = draw(spec("extraction_maps"))
     panel = next(axes for axes in figure.axes if "RAE-D" in axes.get_title(loc="left"))
     image = np.asarray(panel.images[0].get_array())
     run = Path(next(run["folder"] for run in world["runs"] if run["row"] == "rae_d"))
     label, mapped = layer_of(world["site"], "label"), map_of(run)
     tested = label != 255
     for colour, mask in zip(
-        vhr_maps.COLOURS,
+        (colour for colour, _ in CONFUSION),
         ((mapped == 1) & (label == 1), (mapped == 1) & (label != 1), (mapped != 1) & (label == 1)),
         strict=True,
     ):
@@ -490,7 +483,7 @@ def test_outcomes_are_painted_where_they_are(world, spec):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_close_ups_of_boundaries_tell_their_overlap(world, spec, protocol):
     exhibit = spec("boundary_maps", options={"slides": 2})
-    _, frame = FIGURES["boundary_maps"](exhibit)
+    _, frame = draw(exhibit)
     run = Path(
         next(
             run["folder"]
@@ -505,7 +498,7 @@ def test_close_ups_of_boundaries_tell_their_overlap(world, spec, protocol):
     )
     slides, _ = ndimage.label((label == 1) & tested, np.ones((3, 3)))
     ranked = np.argsort(-np.bincount(slides.ravel())[1:], kind="stable") + 1
-    windows = vhr_maps.slide_windows((label == 1) & tested, 2)
+    windows = slide_windows((label == 1) & tested, 2)
     for number, (row, col, rows, cols) in enumerate(windows, start=1):
         part = np.s_[row : row + rows, col : col + cols]
         # the slide is whole in its window
@@ -518,7 +511,7 @@ def test_close_ups_of_boundaries_tell_their_overlap(world, spec, protocol):
 
 
 def test_slope_separates_slides_from_the_village_as_ranks_say(world, spec):
-    _, frame = FIGURES["slope_separation"](spec("slope_separation"))
+    _, frame = draw(spec("slope_separation"))
     slope, label = layer_of(world["site"], "slope"), layer_of(world["site"], "label")
     for code in (2, 5, 0):
         pair = np.isin(label, (1, code))
@@ -536,13 +529,13 @@ def test_slope_separates_slides_from_the_village_as_ranks_say(world, spec):
 
 def test_auc_of_ties_is_half():
     alike = np.bincount([3, 3, 7], minlength=9000)
-    assert vhr_charts.auc_of(alike, alike) == pytest.approx(0.5)
-    assert vhr_charts.auc_of(np.bincount([8], minlength=9), np.bincount([2], minlength=9)) == 1
+    assert auc_of(alike, alike) == pytest.approx(0.5)
+    assert auc_of(np.bincount([8], minlength=9), np.bincount([2], minlength=9)) == 1
 
 
 def test_change_counts_the_slides_of_each_area(spec):
     exhibit = spec("change_maps", options={"areas": ["mine"]})
-    _, frame = FIGURES["change_maps"](exhibit)
+    _, frame = draw(exhibit)
     assert value_of(frame, "rae_d:Mine:grown", "landslides") == 1
     assert value_of(frame, "rae_d:Mine:grown", "area_feb_m2") == 350
     assert value_of(frame, "rae_d:Mine:new", "landslides") == 0
@@ -554,32 +547,28 @@ def test_change_counts_the_slides_of_each_area(spec):
 
 def test_change_without_named_areas_shows_new_then_grown_slides(spec):
     exhibit = spec("change_maps")
-    slides = vhr_maps.read_change(exhibit.runs[0], exhibit.only_site())
-    names = [area.name for area in vhr_maps.areas_of(exhibit, exhibit.only_site(), slides)]
+    slides = read_change(exhibit.runs[0], exhibit.only_site())
+    names = [area.name for area in areas_of(exhibit, exhibit.only_site(), slides)]
     assert names == ["Area 1 (new landslide)", "Area 2 (grown landslide)"]
-    (whole,) = vhr_maps.areas_of(exhibit, exhibit.only_site(), slides.iloc[:0])
+    (whole,) = areas_of(exhibit, exhibit.only_site(), slides.iloc[:0])
     assert whole.name.startswith("Whole site") and whole.bounds == (700_000, 3_314_760, 700_240, 3_315_000)
 
 
 def test_square_bounds_keep_the_area_inside_the_site():
     within = (0.0, 0.0, 500.0, 300.0)
-    west, south, east, north = vhr_maps.square_bounds((450.0, 10.0, 500.0, 40.0), within)
+    west, south, east, north = square_bounds((450.0, 10.0, 500.0, 40.0), within)
     assert (east - west, north - south) == (100, 100)
     assert west <= 450 and east == 500 and south == 0 and north >= 40
-    assert vhr_maps.square_bounds((0.0, 0.0, 500.0, 300.0), within) == (100, 0, 400, 300)
+    assert square_bounds((0.0, 0.0, 500.0, 300.0), within) == (100, 0, 400, 300)
 
 
 def test_slides_not_yet_mapped_are_dotted(spec):
-    figure, _ = FIGURES["change_maps"](spec("change_maps", options={"areas": ["mine"]}))
+    figure, _ = draw(spec("change_maps", options={"areas": ["mine"]}))
     # the second place at the three dates, where two new slides appear one after the other
     second = figure.axes[3:6]
     solid = []
     for axes in second:
-        lines = [
-            lines
-            for lines in axes.collections
-            if to_rgb(lines.get_color()[0]) == to_rgb(vhr_maps.STATUS["new"])
-        ]
+        lines = [lines for lines in axes.collections if to_rgb(lines.get_color()[0]) == to_rgb(STATUS["new"])]
         solid.append([len(part.get_paths()) for part in lines if part.get_linestyle()[0][1] is None])
     assert [sum(count) for count in solid] == [0, 1, 2]
 
@@ -588,7 +577,7 @@ def test_images_of_other_resolutions_are_cut_to_the_same_ground(world, spec):
     site = spec("change_maps").only_site()
     bounds = (700_051.0, 3_314_850.0, 700_111.0, 3_314_910.0)
     for date, step in (("jan", 2), ("feb", 1), ("mar", 3)):
-        image = vhr_maps.dated_image(site, date)
+        image = dated_image(site, date)
         view = View.under(image.grid, bounds)
         west, east, south, north = (1000 * side for side in view.extent)
         cell = CELL * step
@@ -603,9 +592,7 @@ def test_images_of_other_resolutions_are_cut_to_the_same_ground(world, spec):
 
 def test_fine_tuning_averages_seeds_at_the_new_site(world, spec):
     published = [{"row": "rae_d", "metric": "oa", "value": 0.82, "unit": "fraction"}]
-    figure, frame = FIGURES["fine_tuning_chart"](
-        spec("fine_tuning_chart", options={"shares": SHARES}, published=published)
-    )
+    figure, frame = draw(spec("fine_tuning_chart", options={"shares": SHARES}, published=published))
     label = layer_of(world["target"], "label")
     tested = label != 255
     for metric, score in (
@@ -631,9 +618,7 @@ def test_fine_tuning_averages_seeds_at_the_new_site(world, spec):
 
 
 def test_untuned_runs_without_a_target_are_scored_at_home(world, spec):
-    _, frame = FIGURES["fine_tuning_chart"](
-        spec("fine_tuning_chart", options={"shares": SHARES}, target=None)
-    )
+    _, frame = draw(spec("fine_tuning_chart", options={"shares": SHARES}, target=None))
     folders = [
         Path(run["folder"])
         for run in world["runs"]
@@ -644,13 +629,13 @@ def test_untuned_runs_without_a_target_are_scored_at_home(world, spec):
 
 
 def test_sampling_chart_tells_shares_and_ratios(spec):
-    _, frame = FIGURES["sampling_chart"](spec("sampling_chart"))
+    _, frame = draw(spec("sampling_chart"))
     assert value_of(frame, "region:building", "share", "blocked") == 0.02
     assert value_of(frame, "minority_crops", "windows", "blocked") == 700
     assert value_of(frame, "region", "ratio") == pytest.approx(0.55 / 0.02)
     assert value_of(frame, "minority_crops", "ratio") == pytest.approx(0.25 / 0.11)
-    assert vhr_charts.class_ratio({0: 0.5, 1: 0.0, 2: 0.25}) == 2  # a class that is not there has no ratio
-    assert vhr_charts.class_ratio({0: 0.0}) is None
+    assert class_ratio({0: 0.5, 1: 0.0, 2: 0.25}) == 2  # a class that is not there has no ratio
+    assert class_ratio({0: 0.0}) is None
 
 
 # --- bad input
@@ -693,7 +678,7 @@ def test_sampling_chart_tells_shares_and_ratios(spec):
 )
 def test_wrong_options_are_named(spec, kind, changes, message):
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES[kind](spec(kind, **changes))
+        draw(spec(kind, **changes))
 
 
 def relabelled(world: dict, folder: Path, change) -> dict:
@@ -722,13 +707,13 @@ def relabelled(world: dict, folder: Path, change) -> dict:
 def test_site_without_a_slide_is_named(world, spec, tmp_path, kind, message):
     site = relabelled(world, tmp_path, lambda label: np.where(label == 1, 0, label).astype(np.uint8))
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES[kind](spec(kind, sites=[site]))
+        draw(spec(kind, sites=[site]))
 
 
 def test_site_without_labels_is_named(world, spec, tmp_path):
     site = relabelled(world, tmp_path, lambda label: np.full_like(label, 255))
     with pytest.raises(HeadscarpError, match="no labelled pixel to evaluate under 'published'"):
-        FIGURES["class_maps_of_runs"](spec("class_maps_of_runs", sites=[site]))
+        draw(spec("class_maps_of_runs", sites=[site]))
 
 
 def test_class_without_a_colour_is_named(world, spec, tmp_path):
@@ -738,7 +723,7 @@ def test_class_without_a_colour_is_named(world, spec, tmp_path):
     (tmp_path / "layers" / "layers.json").unlink()
     write_json(tmp_path / "layers" / "layers.json", manifest)
     with pytest.raises(HeadscarpError, match=r"have classes \[9\] but maps know"):
-        FIGURES["label_examples"](spec("label_examples", sites=[site]))
+        draw(spec("label_examples", sites=[site]))
 
 
 def with_scores(run: dict, folder: Path, drop: str) -> dict:
@@ -758,13 +743,13 @@ def with_scores(run: dict, folder: Path, drop: str) -> dict:
 def test_run_not_scored_in_classes_is_named(world, spec, tmp_path, kind, part):
     runs = [with_scores(world["runs"][0], tmp_path, part)]
     with pytest.raises(HeadscarpError, match=f"has no scores '{part}'"):
-        FIGURES[kind](spec(kind, runs=runs))
+        draw(spec(kind, runs=runs))
 
 
 def test_too_many_outlines_are_refused(world, spec):
     runs = [world["runs"][0] | {"row": f"row{number}"} for number in range(5)]
     with pytest.raises(HeadscarpError, match="has 5 rows but shows 4 at most"):
-        FIGURES["boundary_maps"](spec("boundary_maps", runs=runs))
+        draw(spec("boundary_maps", runs=runs))
 
 
 @pytest.mark.parametrize(
@@ -782,7 +767,7 @@ def test_change_file_of_another_form_is_refused(world, spec, tmp_path, change, m
     )
     runs = [world["runs"][0] | {"folder": str(tmp_path), "maps": str(tmp_path)}]
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES["change_maps"](spec("change_maps", runs=runs))
+        draw(spec("change_maps", runs=runs))
 
 
 def test_dated_images_must_fit_the_site(world, spec, tmp_path):
@@ -800,15 +785,15 @@ def test_dated_images_must_fit_the_site(world, spec, tmp_path):
         ("april", r"rgb_april\.tif does not exist"),
     ):
         with pytest.raises(HeadscarpError, match=message):
-            vhr_maps.dated_image(site, date)
+            dated_image(site, date)
     with pytest.raises(HeadscarpError, match="lies beside its image"):
-        rasters.View.under(rasters.site_grid(site), (0, 0, 10, 10))
+        View.under(site_grid(site), (0, 0, 10, 10))
 
 
 def test_samples_without_stages_are_named(world, spec, tmp_path):
     write_json(tmp_path / "samples.json", {"protocol": "published"})
     site = world["site"] | {"samples": {"published": str(tmp_path)}}
     with pytest.raises(HeadscarpError, match="names no stages of sampling"):
-        FIGURES["sampling_chart"](spec("sampling_chart", sites=[site]))
+        draw(spec("sampling_chart", sites=[site]))
     with pytest.raises(HeadscarpError, match="has no samples; make them"):
-        FIGURES["sampling_chart"](spec("sampling_chart", sites=[world["site"] | {"samples": {}}]))
+        draw(spec("sampling_chart", sites=[world["site"] | {"samples": {}}]))

@@ -10,12 +10,13 @@ from sklearn import metrics as sk
 
 from headscarp.codes import TEST
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.needs import TABLES as NEEDS
+from headscarp.exhibits.kinds import function_of
+from headscarp.exhibits.render import write_table
 from headscarp.exhibits.spec import ExhibitSpec
-from headscarp.exhibits.tables import TABLES, write_table
 from headscarp.files import write_json
 from headscarp.scoring.score import score_classes, score_run, write_scores
-from tests.exhibit_frames import one, spec_of
+from tests.conftest import checks_of
+from tests.world import one, run_record, spec_of
 
 SHAPE = (64, 80)
 SKILL = {"rae_d": 0.6, "fstf_net": 0.8}
@@ -42,7 +43,7 @@ def score_into(folder: Path, protocol: str, seed: int, skill: float, absent: int
     classes, probability, *places = invent(seed, skill, absent)
     scores, cells = score_run(probability, *places, 0.25, protocol, "twin", seed, threshold=0.5)
     of_classes, confusions, _ = score_classes(classes, *places)
-    write_scores(folder, scores | of_classes, cells, confusions)
+    write_scores(folder, scores | of_classes, cells | {"confusion": confusions})
 
 
 CHANGE = {
@@ -102,17 +103,7 @@ def world(tmp_path_factory) -> dict:
                     run / "change" / "change.json",
                     CHANGE | {"gone": CHANGE["gone"] | {"count": 4 + 2 * seed}},
                 )
-                runs.append(
-                    {
-                        "row": name,
-                        "label": LABELS[name],
-                        "experiment": name,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, name, LABELS[name], protocol, seed))
     target = site | {"name": "jiuzhaigou_vhr", "title": "Jiuzhaigou (simulated)", "samples": {}}
     return {"sites": [site], "runs": runs, "target": target}
 
@@ -141,10 +132,6 @@ def truth_and_maps(skill: float, absent: int | None = None) -> list[tuple[np.nda
     ]
 
 
-def test_every_kind_says_what_it_reads():
-    assert set(TABLES) == set(NEEDS)
-
-
 # --- Tables 1, 2 and 5, and the samples
 
 
@@ -155,7 +142,7 @@ def test_data_sources_tell_both_resolutions(world, tmp_path):
         {"row": "mangkam_feb", "metric": "training_patches", "value": 479},
     ]
     spec = spec_of(world, "data_sources", runs=[], published=published)
-    frame = TABLES["data_sources"](spec)
+    frame = function_of("data_sources")(spec)
     assert one(frame, "mangkam_feb:slope", "resolution_m")["value"] == 0.3
     assert one(frame, "mangkam_feb:slope", "effective_resolution_m")["value"] == 5
     assert one(frame, "mangkam_feb:label", "effective_resolution_m")["value"] == 0.3
@@ -173,7 +160,7 @@ def test_data_sources_tell_both_resolutions(world, tmp_path):
 
 def test_class_ratios_of_every_stage(world):
     spec = spec_of(world, "class_ratios", runs=[])
-    frame = TABLES["class_ratios"](spec)
+    frame = function_of("class_ratios")(spec)
     assert one(frame, "mangkam_feb:superpixels", "largest_to_smallest", "blocked")["value"] == pytest.approx(
         12
     )
@@ -189,8 +176,8 @@ def test_class_ratios_of_every_stage(world):
 def test_samples_without_stages_are_told(world, tmp_path):
     write_json(tmp_path / "samples.json", {"counts": {}})
     site = world["sites"][0] | {"samples": {"blocked": str(tmp_path)}}
-    with pytest.raises(HeadscarpError, match="tells no stages of sampling"):
-        TABLES["class_ratios"](spec_of(world, "class_ratios", runs=[], sites=[site]))
+    with pytest.raises(HeadscarpError, match="names no stages of sampling"):
+        function_of("class_ratios")(spec_of(world, "class_ratios", runs=[], sites=[site]))
 
 
 # --- Tables 3, 4, 6 and 7
@@ -199,7 +186,7 @@ def test_samples_without_stages_are_told(world, tmp_path):
 def test_class_scores_are_those_of_scikit_learn(world, real_data, tmp_path):
     published = published_of(real_data("published/tables.csv"), "table3")
     spec = spec_of(world, "class_scores", published=published)
-    frame = TABLES["class_scores"](spec)
+    frame = function_of("class_scores")(spec)
     pairs = truth_and_maps(SKILL["fstf_net"])
     expected = {
         "avg_recall": [sk.recall_score(*pair, average="macro") for pair in pairs],
@@ -228,7 +215,7 @@ def test_class_scores_are_those_of_scikit_learn(world, real_data, tmp_path):
 
 def test_extraction_of_pixels_slides_and_boundaries(world, real_data):
     spec = spec_of(world, "extraction", published=published_of(real_data("published/tables.csv"), "table4"))
-    frame = TABLES["extraction"](spec)
+    frame = function_of("extraction")(spec)
     pairs = [(truth == 1, mapped == 1) for truth, mapped in truth_and_maps(SKILL["rae_d"])]
     recall, precision, iou = (
         np.mean([of(*pair) for pair in pairs])
@@ -246,33 +233,35 @@ def test_extraction_of_pixels_slides_and_boundaries(world, real_data):
 
 
 def test_runs_elsewhere_have_the_scores_of_the_target(world):
-    elsewhere = {"options": {"elsewhere": True}}
-    frame = TABLES["class_scores"](spec_of(world, "class_scores", **elsewhere))
+    target = world["target"]["name"]
+    runs = [run | {"maps": f"{run['folder']}/{target}"} for run in world["runs"]]
+    elsewhere = {"options": {"elsewhere": True}, "runs": runs}
+    frame = function_of("class_scores")(spec_of(world, "class_scores", **elsewhere))
     pairs = truth_and_maps(SKILL["fstf_net"] - 0.2, absent=5)
     line = one(frame, "fstf_net", "avg_recall", "blocked")
     assert line["value"] == pytest.approx(
         np.mean([sk.recall_score(*pair, labels=range(5), average="macro") for pair in pairs])
     )
     assert line["note"] == "the evaluated region has no road: left out of the means over classes"
-    extraction = TABLES["extraction"](spec_of(world, "extraction", **elsewhere))
+    extraction = function_of("extraction")(spec_of(world, "extraction", **elsewhere))
     expected = np.mean([sk.jaccard_score(truth == 1, mapped == 1) for truth, mapped in pairs])
     assert one(extraction, "fstf_net", "qp", "blocked")["value"] == pytest.approx(expected)
     with pytest.raises(HeadscarpError, match="name the site that they mapped as `target`"):
-        TABLES["class_scores"](spec_of(world, "class_scores", target=None, **elsewhere))
+        function_of("class_scores")(spec_of(world, "class_scores", target=None, **elsewhere))
 
 
 def test_runs_on_different_pixels_are_refused(world, tmp_path):
     score_into(tmp_path, "blocked", 0, 0.5, absent=5)
     other = world["runs"][-1] | {"folder": str(tmp_path), "maps": str(tmp_path)}
     with pytest.raises(HeadscarpError, match="different cells"):
-        TABLES["class_scores"](spec_of(world, "class_scores", runs=[*world["runs"][:-1], other]))
+        function_of("class_scores")(spec_of(world, "class_scores", runs=[*world["runs"][:-1], other]))
 
 
 # --- fine-tuning, effect, change
 
 
 def test_fine_tuning_by_share(world):
-    frame = TABLES["fine_tuning"](
+    frame = function_of("fine_tuning")(
         spec_of(world, "fine_tuning", options={"shares": {"rae_d": 0, "fstf_net": 5}})
     )
     assert (
@@ -282,12 +271,12 @@ def test_fine_tuning_by_share(world):
     expected = np.mean([sk.f1_score(*pair, average=None)[1] for pair in truth_and_maps(SKILL["fstf_net"])])
     assert one(frame, "fstf_net", "landslide_f1", "blocked")["value"] == pytest.approx(expected)
     with pytest.raises(HeadscarpError, match="shares: row 'fstf_net' does not exist"):
-        TABLES["fine_tuning"](spec_of(world, "fine_tuning", options={"shares": {"rae_d": 0}}))
+        function_of("fine_tuning")(spec_of(world, "fine_tuning", options={"shares": {"rae_d": 0}}))
 
 
 def test_paired_effect_has_a_sign(world, tmp_path):
     spec = spec_of(world, "paired_effect", options={"pairs": [["fstf_net", "rae_d"], ["rae_d", "rae_d"]]})
-    frame = TABLES["paired_effect"](spec)
+    frame = function_of("paired_effect")(spec)
     effect = one(frame, "fstf_net_vs_rae_d", "oa", "blocked")
     accuracy = {
         row: np.mean([sk.accuracy_score(*pair) for pair in truth_and_maps(skill)])
@@ -302,7 +291,7 @@ def test_paired_effect_has_a_sign(world, tmp_path):
 
 
 def test_change_by_status(world):
-    frame = TABLES["change_table"](spec_of(world, "change_table"))
+    frame = function_of("change_table")(spec_of(world, "change_table"))
     found = {
         metric: one(frame, "fstf_net:grown", metric, "blocked")["value"]
         for metric in ("landslides", "area_m2", "slides_found")
@@ -321,8 +310,8 @@ def test_change_by_status(world):
 
 def test_printed_commission_is_that_of_pixels(real_data, tmp_path):
     published = published_of(real_data("published/tables.csv"), "table3", "table4")
-    spec = spec_of(world={"sites": []}, kind="extraction_audit", published=published)
-    frame = TABLES["extraction_audit"](spec)
+    spec = spec_of({"sites": []}, "audit", checks=checks_of("xia2021"), published=published)
+    frame = function_of("audit")(spec)
     ce, qp = (frame[frame["metric"] == metric] for metric in ("ce", "qp"))
     assert (
         len(ce) == 6

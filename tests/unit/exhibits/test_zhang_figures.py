@@ -2,7 +2,6 @@
 invented runs."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import geopandas
@@ -19,24 +18,31 @@ from shapely.geometry import Point, box
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits import (
-    charts,
-    factor_maps,
-    inventory_maps,
-    maps,
-    rasters,
-    style,
-    susceptibility_charts,
-)
-from headscarp.exhibits.figures import FIGURES
-from headscarp.exhibits.rasters import View, site_grid
+from headscarp.exhibits.figures.close_ups import chosen_slides
+from headscarp.exhibits.figures.factor_maps import DIRECTIONS, classify
+from headscarp.exhibits.figures.inventory_comparison import richest_window
+from headscarp.exhibits.figures.rate_curves import AREA_SHARES, rate_area, rate_curve
+from headscarp.exhibits.figures.roc import FALSE_POSITIVE_RATES, roc_points
+from headscarp.exhibits.figures.search_chart import OBJECTIVES, read_trials
+from headscarp.exhibits.figures.site_map import SIZES
+from headscarp.exhibits.figures.susceptibility_maps import SUSCEPTIBILITY
+from headscarp.exhibits.layers import class_counts, site_grid, value_range
+from headscarp.exhibits.panels.classed import Classed, class_image, class_styles
+from headscarp.exhibits.panels.curves import read_history
+from headscarp.exhibits.panels.figure import DPI, WIDTH, draw, save
+from headscarp.exhibits.panels.scene import scenes_of
+from headscarp.exhibits.panels.view import View, opened
+from headscarp.exhibits.runs import Scored
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import ANGLE, CLASSES, CONTINUOUS, Layer, write_cog, write_layer
+from headscarp.geo.layer import ANGLE, CLASSES, Layer, write_cog, write_layer
 from headscarp.mapping.polygons import polygonise, write_polygons
 from headscarp.scoring.bootstrap import cell_histograms
+from tests.world import grid_of, layer_of, one, run_record, smooth, write_site_layers
+
+pytestmark = pytest.mark.slow
 
 SHAPE = (180, 240)
 PROTOCOLS = ("published", "blocked")
@@ -62,12 +68,6 @@ CELL_MODELS = {
     "gbdt_lr": ("GBDT + LR", 1.5),
 }
 FOLDS = 2
-
-
-def smooth(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """A smooth random surface with zero mean and unit variance."""
-    surface = ndimage.gaussian_filter(rng.normal(size=shape), sigma, mode="wrap")
-    return (surface - surface.mean()) / surface.std()
 
 
 def classes_of(surface: np.ndarray, codes: list[int]) -> np.ndarray:
@@ -123,25 +123,19 @@ def invent_city(
         ),
         "land_use": (classes_of(smooth(rng, shape, 8), list(LAND_USE)), 0, LAND_USE),
     }
-    site, manifest = folder / name, []
-    for layer, values in layers.items():
-        write_layer(
-            site / "layers" / f"{layer}.tif",
-            Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented"),
-        )
-        manifest.append({"name": layer, "units": units.get(layer, "1"), "kind": CONTINUOUS})
+    written = [
+        Layer(layer, values.astype(np.float32), grid, units.get(layer, "1"), "invented")
+        for layer, values in layers.items()
+    ]
     aspect = np.degrees(np.arctan2(*np.gradient(elevation))) % 360
-    write_layer(site / "layers" / "aspect.tif", Layer("aspect", aspect, grid, "degree", "invented", ANGLE))
-    manifest.append({"name": "aspect", "units": "degree", "kind": ANGLE})
-    for layer, (values, nodata, names) in classed.items():
-        write_layer(
-            site / "layers" / f"{layer}.tif", Layer(layer, values, grid, "class", "invented", CLASSES, nodata)
-        )
-        classes = {"classes": {str(code): text for code, text in names.items()}} if names else {}
-        manifest.append({"name": layer, "units": "class", "kind": CLASSES} | classes)
-    write_json(
-        site / "layers" / "layers.json",
-        {"grid": grid.to_record(), "layers": manifest, "dates": ["2019-07-01"], "notes": []},
+    written.append(Layer("aspect", aspect, grid, "degree", "invented", ANGLE))
+    written += [
+        Layer(layer, values, grid, "class", "invented", CLASSES, nodata)
+        for layer, (values, nodata, _) in classed.items()
+    ]
+    site = folder / name
+    write_site_layers(
+        site, written, "2019-07-01", {layer: names for layer, (_, _, names) in classed.items() if names}
     )
     if not (folder / "raw").exists():  # the other sites lie in the first one
         write_vectors(folder / "raw", grid, rng)
@@ -170,16 +164,6 @@ def write_vectors(raw: Path, grid: Grid, rng: np.random.Generator) -> None:
     )
 
 
-def layer_of(site: dict, layer: str) -> np.ndarray:
-    # another library than the one under test
-    with Image.open(Path(site["folder"]) / "layers" / f"{layer}.tif") as image:
-        return np.asarray(image)
-
-
-def grid_of(site: dict) -> Grid:
-    return Grid.from_record(json.loads((Path(site["folder"]) / "layers" / "layers.json").read_text())["grid"])
-
-
 def invent_regions(site: dict) -> None:
     """Write regions of both protocols: chips drawn at random, and the right half."""
     label = layer_of(site, "label")
@@ -195,14 +179,16 @@ def invent_regions(site: dict) -> None:
 
 def invent_map(run: Path, site: dict, target: dict, skill: float, seed: int) -> None:
     """Write the map of a network and what it finds elsewhere."""
-    for one, folder in ((site, run), (target, run / target["name"])):
-        label, rng = layer_of(one, "label"), np.random.default_rng(seed)
+    for place, folder in ((site, run), (target, run / target["name"])):
+        label, rng = layer_of(place, "label"), np.random.default_rng(seed)
         logit = 5 * skill * ((label == 1) - 0.5) + 1.6 * smooth(rng, label.shape, 1.5)
         probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
         write_layer(
-            folder / "probability.tif", Layer("probability", probability, grid_of(one), "1", "invented")
+            folder / "probability.tif", Layer("probability", probability, grid_of(place), "1", "invented")
         )
-        write_polygons(folder / "inventory.gpkg", polygonise(probability, grid_of(one), minimum_area_m2=2e5))
+        write_polygons(
+            folder / "inventory.gpkg", polygonise(probability, grid_of(place), minimum_area_m2=2e5)
+        )
     write_json(run / "scores.json", {"threshold": 0.5})
 
 
@@ -255,7 +241,7 @@ def invent_cell_run(run: Path, site: dict, protocol: str, skill: float, seed: in
         fold = (cells["split"][1] == 3).astype(int)
         probability, truth = np.stack(bands)[fold, cells["row"], cells["col"]], cells["label"] == 1
         positive, negative = cell_histograms(probability, truth, cells["block"])
-    np.savez(run / "cells.npz", positive=positive, negative=negative)
+    np.savez(run / "counts.npz", positive=positive, negative=negative)
     scores = {
         "threshold": 0.5,
         "protocol": protocol,
@@ -325,32 +311,12 @@ def invent_world(folder: Path) -> dict:
         for number, (row, (label, skill)) in enumerate(MODELS.items()):
             run = folder / "runs" / row / protocol / "seed0"
             invent_map(run, district, city, skill, number + 5 * (protocol == "blocked"))
-            runs.append(
-                {
-                    "row": row,
-                    "label": label,
-                    "experiment": row,
-                    "protocol": protocol,
-                    "seed": 0,
-                    "folder": str(run),
-                    "maps": str(run),
-                }
-            )
+            runs.append(run_record(run, row, label, protocol, 0))
         for number, (row, (label, skill)) in enumerate(CELL_MODELS.items()):
             for seed in (0, 1):
                 run = folder / "runs" / row / protocol / f"seed{seed}"
                 invent_cell_run(run, coarse, protocol, skill, 10 * number + seed)
-                cell_runs.append(
-                    {
-                        "row": row,
-                        "label": label,
-                        "experiment": row,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                cell_runs.append(run_record(run, row, label, protocol, seed))
     sites = {"city": city, "district": district, "coarse": coarse}
     return sites | {"runs": runs, "cell_runs": cell_runs, "searches": invent_searches(folder)}
 
@@ -397,7 +363,7 @@ def record_of(world: dict, kind: str) -> dict:
     } | parts[kind]
 
 
-KINDS = (
+DRAWN = (
     "site_map",
     "class_maps",
     "factor_maps",
@@ -422,20 +388,14 @@ def captions(figure) -> str:
     return " ".join(text.get_text() for text in figure.findobj(Text))
 
 
-def one(frame: pd.DataFrame, row: str, metric: str, protocol: str = "") -> pd.Series:
-    chosen = frame[(frame["row"] == row) & (frame["metric"] == metric) & (frame["protocol"] == protocol)]
-    assert len(chosen) == 1
-    return chosen.iloc[0]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DRAWN)
 def test_figure_is_written_at_page_width_and_says_that_it_is_simulated(spec, tmp_path, kind):
-    figure, frame = FIGURES[kind](spec(kind))
+    figure, frame = draw(spec(kind))
     assert "simulated site (twin)" in captions(figure).lower()
-    style.save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
     with Image.open(tmp_path / "figure.png") as image:
-        assert image.width == pytest.approx(style.WIDTH * style.DPI, abs=2)
-        assert image.height <= 10.2 * style.DPI
+        assert image.width == pytest.approx(WIDTH * DPI, abs=2)
+        assert image.height <= 10.2 * DPI
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
     assert list(frame.columns) == COLUMNS
     assert frame["value"].notna().all()
@@ -451,17 +411,17 @@ def test_roc_equals_that_of_scikit_learn(world, spec):
         for run in world["cell_runs"]
         if (run["row"], run["protocol"], run["seed"]) == ("large", "blocked", 0)
     ]
-    _, frame = FIGURES["roc"](spec("roc", runs=runs))
+    _, frame = draw(spec("roc", runs=runs))
     with (
         np.load(Path(world["coarse"]["samples"]["blocked"]) / "cells.npz") as cells,
-        rasters.opened(Path(runs[0]["folder"]) / "susceptibility.tif", SHAPE) as source,
+        opened(Path(runs[0]["folder"]) / "susceptibility.tif", SHAPE) as source,
     ):
         fold = (cells["split"][1] == 3).astype(int)
         probability, truth = source.read()[fold, cells["row"], cells["col"]], cells["label"]
     assert one(frame, "large", "auc", "blocked")["value"] == pytest.approx(roc_auc_score(truth, probability))
     # Values lie 0.01 apart, so bins of 1/256 lose nothing.
     fpr, tpr, _ = roc_curve(truth, probability, drop_intermediate=False)
-    for rate in susceptibility_charts.FALSE_POSITIVE_RATES:
+    for rate in FALSE_POSITIVE_RATES:
         line = one(frame, "large", f"tpr_at_fpr_{rate:.2f}", "blocked")
         assert line["value"] == pytest.approx(np.interp(rate, fpr, tpr), abs=1e-6)
 
@@ -469,10 +429,9 @@ def test_roc_equals_that_of_scikit_learn(world, spec):
 def test_rate_curve_of_a_hand_made_case():
     # Ten cells; the landslides hold the 1st, the 2nd and the 5th place.
     area = np.arange(10) / 10
-    curve = susceptibility_charts.rate_curve(area, np.array([0.9, 0.8, 0.5]))
+    curve = rate_curve(area, np.array([0.9, 0.8, 0.5]))
     at = {
-        share: curve[np.searchsorted(susceptibility_charts.AREA_SHARES, share - 1e-9)]
-        for share in (0.05, 0.1, 0.2, 0.4, 0.5, 1.0)
+        share: curve[np.searchsorted(AREA_SHARES, share - 1e-9)] for share in (0.05, 0.1, 0.2, 0.4, 0.5, 1.0)
     }
     assert at == pytest.approx({0.05: 1 / 6, 0.1: 1 / 3, 0.2: 2 / 3, 0.4: 2 / 3, 0.5: 1, 1.0: 1})
 
@@ -482,9 +441,9 @@ def test_area_under_the_rate_curve_is_that_of_landslides_against_all_cells():
     area = np.sort(rng.random(3000).round(2))
     slides = np.clip(rng.choice(area, 200) + 0.2 * rng.random(200), 0, 1).round(2)
     expected = roc_auc_score(np.repeat([1, 0], [slides.size, area.size]), np.concatenate([slides, area]))
-    assert susceptibility_charts.rate_area(area, slides) == pytest.approx(expected)
-    curve = susceptibility_charts.rate_curve(area, slides)
-    assert np.trapezoid(curve, susceptibility_charts.AREA_SHARES) == pytest.approx(expected, abs=0.003)
+    assert rate_area(area, slides) == pytest.approx(expected)
+    curve = rate_curve(area, slides)
+    assert np.trapezoid(curve, AREA_SHARES) == pytest.approx(expected, abs=0.003)
 
 
 def test_rates_use_the_cells_and_the_map_of_each_fold(world, spec):
@@ -493,11 +452,11 @@ def test_rates_use_the_cells_and_the_map_of_each_fold(world, spec):
         for run in world["cell_runs"]
         if (run["row"], run["protocol"], run["seed"]) == ("small", "blocked", 1)
     ]
-    _, frame = FIGURES["rate_curves"](spec("rate_curves", runs=runs))
+    _, frame = draw(spec("rate_curves", runs=runs))
     expected = {1: [], 3: []}
     with (
         np.load(Path(world["coarse"]["samples"]["blocked"]) / "cells.npz") as cells,
-        rasters.opened(Path(runs[0]["folder"]) / "susceptibility.tif", SHAPE) as source,
+        opened(Path(runs[0]["folder"]) / "susceptibility.tif", SHAPE) as source,
     ):
         for fold, band in enumerate(source.read()):
             for subset, areas in expected.items():
@@ -525,8 +484,8 @@ def test_susceptibility_classes_are_natural_breaks_of_the_mean_of_the_folds(worl
         for run in world["cell_runs"]
         if (run["row"], run["protocol"], run["seed"]) == ("gbdt_lr", "published", 0)
     ]
-    _, frame = FIGURES["susceptibility_maps"](spec("susceptibility_maps", runs=runs))
-    with rasters.opened(Path(runs[0]["folder"]) / "susceptibility.tif", SHAPE) as source:
+    _, frame = draw(spec("susceptibility_maps", runs=runs))
+    with opened(Path(runs[0]["folder"]) / "susceptibility.tif", SHAPE) as source:
         mean = np.mean(source.read().astype(float), axis=0)
     values = mean[(layer_of(world["coarse"], "label") != 255) & np.isfinite(mean)]
     levels = ("very_low", "low", "moderate", "high", "very_high")
@@ -540,22 +499,20 @@ def test_susceptibility_classes_are_natural_breaks_of_the_mean_of_the_folds(worl
 
 
 def test_a_network_that_answers_one_number_is_shown_and_noted(spec, monkeypatch):
-    monkeypatch.setattr(rasters.View, "read_mean", lambda view, path: np.full(view.shape, 0.5))
-    figure, frame = FIGURES["susceptibility_maps"](spec("susceptibility_maps"))
+    monkeypatch.setattr(View, "read_mean", lambda view, path: np.full(view.shape, 0.5))
+    figure, frame = draw(spec("susceptibility_maps"))
     assert "too few distinct values" in captions(figure)
     assert frame["value"].isna().all() and frame["note"].str.contains("too few distinct values").all()
 
 
 def test_susceptibility_panel_paints_each_class_in_order():
     codes = np.array([[0, 4, -1]])
-    image = factor_maps.class_image(
-        factor_maps.Classed(codes, list(factor_maps.SUSCEPTIBILITY), [], np.empty(0))
-    )
+    image = class_image(Classed(codes, list(SUSCEPTIBILITY), [], np.empty(0)))
     assert image[0].tolist() == [list(to_rgb(colour)) for colour in ("#2C7BB6", "#D7191C", "#FFFFFF")]
 
 
 def test_class_shares_are_those_of_the_mapped_area(world, spec):
-    figure, frame = FIGURES["class_maps"](spec("class_maps"))
+    figure, frame = draw(spec("class_maps"))
     values = layer_of(world["coarse"], "lithology")[layer_of(world["coarse"], "label") != 255]
     line = one(frame, "lithology:7", "area_share")
     assert line["value"] == pytest.approx(np.mean(values == 7))
@@ -565,27 +522,27 @@ def test_class_shares_are_those_of_the_mapped_area(world, spec):
 
 
 def test_classes_of_one_map_never_look_the_same():
-    styles = factor_maps.class_styles(range(1, 20), "lithology")
+    styles = class_styles(range(1, 20), "lithology")
     assert len(set(styles.values())) == 19
     with pytest.raises(HeadscarpError, match="layer 'lithology' has 22 classes but a map can tell 21 apart"):
-        factor_maps.class_styles(range(22), "lithology")
+        class_styles(range(22), "lithology")
 
 
 def test_aspect_is_drawn_in_eight_directions(world, spec):
     site = spec("factor_maps").only_site()
     view = View.of(site_grid(site))
-    classed = factor_maps.classify(site, "aspect", view, np.ones(SHAPE, bool), 5)
+    classed = classify(site, "aspect", view, np.ones(SHAPE, bool), 5)
     angle = layer_of(world["coarse"], "aspect")
     north = (angle >= 337.5) | (angle < 22.5)
-    np.testing.assert_array_equal(classed.codes == 1 + factor_maps.DIRECTIONS.index("N"), north)
+    np.testing.assert_array_equal(classed.codes == 1 + DIRECTIONS.index("N"), north)
     np.testing.assert_array_equal(
-        classed.codes == 1 + factor_maps.DIRECTIONS.index("S"), (angle >= 157.5) & (angle < 202.5)
+        classed.codes == 1 + DIRECTIONS.index("S"), (angle >= 157.5) & (angle < 202.5)
     )
 
 
 def test_found_false_and_missed_pixels_are_counted_in_the_evaluated_region(world, spec):
     made = spec("inventory_comparison")
-    _, frame = FIGURES["inventory_comparison"](made)
+    _, frame = draw(made)
     label, regions = (
         layer_of(world["district"], "label"),
         np.load(Path(world["district"]["samples"]["blocked"]) / "regions.npy"),
@@ -593,9 +550,7 @@ def test_found_false_and_missed_pixels_are_counted_in_the_evaluated_region(world
     run = next(run for run in world["runs"] if (run["row"], run["protocol"]) == ("model1", "blocked"))
     with Image.open(Path(run["folder"]) / "probability.tif") as image:
         predicted = np.asarray(image) >= 0.5
-    row, col, rows, cols = inventory_maps.richest_window(
-        inventory_maps.Scene.of(made, "blocked"), made, "blocked"
-    )
+    row, col, rows, cols = richest_window(scenes_of(made)["blocked"], made, "blocked")
     inside = np.zeros(label.shape, bool)
     inside[row : row + rows, col : col + cols] = True
     inside &= regions == 3
@@ -618,7 +573,7 @@ def test_found_false_and_missed_pixels_are_counted_in_the_evaluated_region(world
 
 def test_close_ups_show_whole_evaluated_slides_from_large_to_small(world, spec):
     made = spec("close_ups")
-    chosen = inventory_maps.chosen_slides(inventory_maps.Scene.of(made, "blocked"), made, "blocked")
+    chosen = chosen_slides(scenes_of(made)["blocked"], made, "blocked")
     areas = [area for _, area in chosen]
     assert len(chosen) == 6
     assert areas == sorted(areas, reverse=True)
@@ -632,7 +587,7 @@ def test_close_ups_show_whole_evaluated_slides_from_large_to_small(world, spec):
 
 
 def test_inventory_map_counts_the_polygons_of_each_protocol(world, spec):
-    figure, frame = FIGURES["inventory_map"](spec("inventory_map"))
+    figure, frame = draw(spec("inventory_map"))
     for protocol in PROTOCOLS:
         run = next(run for run in world["runs"] if (run["row"], run["protocol"]) == ("model1", protocol))
         polygons = geopandas.read_file(Path(run["folder"]) / "city" / "inventory.gpkg")
@@ -644,7 +599,7 @@ def test_inventory_map_counts_the_polygons_of_each_protocol(world, spec):
 
 
 def test_search_chart_shows_the_best_so_far_and_the_papers_accuracy(world, spec):
-    figure, frame = FIGURES["search_chart"](spec("search_chart"))
+    figure, frame = draw(spec("search_chart"))
     trials = pd.read_csv(Path(world["searches"][0]["folder"]) / "trials.csv")
     for number in (1, 7, 30):
         line = one(frame, "unet:gp", f"best_{number:02d}", "published")
@@ -655,7 +610,7 @@ def test_search_chart_shows_the_best_so_far_and_the_papers_accuracy(world, spec)
     published, blocked = figure.axes
     assert "paper 0.9888" in {text.get_text() for text in published.texts}
     assert not blocked.texts
-    assert (published.get_ylabel(), blocked.get_ylabel()) == tuple(susceptibility_charts.OBJECTIVES.values())
+    assert (published.get_ylabel(), blocked.get_ylabel()) == tuple(OBJECTIVES.values())
 
 
 def test_failed_trial_leaves_a_gap_and_keeps_the_best(world, spec, tmp_path):
@@ -663,20 +618,20 @@ def test_failed_trial_leaves_a_gap_and_keeps_the_best(world, spec, tmp_path):
     pd.DataFrame({"trial": [1, 2, 3], "value": [0.5, np.nan, 0.4], "best": [0.5, 0.5, 0.5]}).to_csv(
         tmp_path / "trials.csv", index=False
     )
-    trials = susceptibility_charts.read_trials(dataclasses.replace(search, folder=tmp_path))
+    trials = read_trials(dataclasses.replace(search, folder=tmp_path))
     assert trials["best"].tolist() == [0.5, 0.5, 0.5]
     assert trials["value"].isna().tolist() == [False, True, False]
 
 
 def test_curves_end_with_the_mean_of_the_folds_last_epochs(spec):
-    _, frame = FIGURES["curves"](spec("curves"))
+    _, frame = draw(spec("curves"))
     assert one(frame, "small", "validation_accuracy", "blocked")["value"] == pytest.approx(0.9 - 0.35 / 8)
     assert one(frame, "small", "train_loss", "published")["value"] == pytest.approx(0.6 * np.exp(-2))
 
 
 def test_surveyed_sites_are_drawn_by_size(world, spec):
     made = spec("site_map")
-    figure, _ = FIGURES["site_map"](made)
+    figure, _ = draw(made)
     discs = [
         drawn
         for axes in figure.axes
@@ -685,7 +640,7 @@ def test_surveyed_sites_are_drawn_by_size(world, spec):
     ]
     assert [len(drawn.get_offsets()) for drawn in discs] == [1, 8, 50]  # the largest first, below
     assert [float(drawn.get_sizes()[0]) for drawn in discs] == sorted(
-        (area for area, _ in maps.SIZES.values()), reverse=True
+        (area for area, _ in SIZES.values()), reverse=True
     )
     assert "Training district" in captions(figure)
 
@@ -704,9 +659,9 @@ def test_view_of_a_rectangle_shows_that_rectangle(world, spec):
 def test_large_layers_are_read_block_by_block(world, spec):
     site = spec("class_maps").only_site()
     elevation = layer_of(world["coarse"], "elevation")
-    assert rasters.value_range(site, "elevation") == pytest.approx((elevation.min(), elevation.max()))
+    assert value_range(site, "elevation") == pytest.approx((elevation.min(), elevation.max()))
     mapped = layer_of(world["coarse"], "soil")[layer_of(world["coarse"], "label") != 255]
-    assert rasters.class_counts(site, "soil") == dict(
+    assert class_counts(site, "soil") == dict(
         zip(*(part.tolist() for part in np.unique(mapped, return_counts=True)), strict=True)
     )
 
@@ -744,31 +699,41 @@ def test_large_layers_are_read_block_by_block(world, spec):
 )
 def test_wrong_options_are_named(spec, kind, options, message):
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES[kind](spec(kind, options=options))
+        draw(spec(kind, options=options))
 
 
 def test_inventory_map_needs_a_target(spec):
     with pytest.raises(HeadscarpError, match="names no target"):
-        FIGURES["inventory_map"](spec("inventory_map", target=None))
+        draw(spec("inventory_map", target=None))
 
 
 def test_search_chart_needs_searches_with_a_finished_trial(spec, tmp_path):
     with pytest.raises(HeadscarpError, match="has no searches"):
-        FIGURES["search_chart"](spec("search_chart", searches=[]))
+        draw(spec("search_chart", searches=[]))
     search = dataclasses.replace(spec("search_chart").searches[0], folder=tmp_path)
     with pytest.raises(HeadscarpError, match=r"trials\.csv does not exist; run the search"):
-        susceptibility_charts.read_trials(search)
+        read_trials(search)
     (tmp_path / "trials.csv").write_text("trial,value,best\n1,,\n")
     with pytest.raises(HeadscarpError, match="holds no finished trial"):
-        susceptibility_charts.read_trials(search)
+        read_trials(search)
 
 
 @pytest.mark.parametrize("kind", ["inventory_comparison", "close_ups"])
 def test_region_without_a_slide_is_named(world, spec, tmp_path, kind):
-    np.save(tmp_path / "regions.npy", np.zeros((150, 160), np.uint8))
+    regions = np.zeros((150, 160), np.uint8)
+    regions[tuple(np.argwhere(layer_of(world["district"], "label") == 0)[0])] = 3
+    np.save(tmp_path / "regions.npy", regions)
     site = world["district"] | {"samples": {protocol: str(tmp_path) for protocol in PROTOCOLS}}
     with pytest.raises(HeadscarpError, match="under protocol 'published' holds no landslide to show"):
-        FIGURES[kind](spec(kind, sites=[site]))
+        draw(spec(kind, sites=[site]))
+
+
+@pytest.mark.parametrize("kind", ["inventory_comparison", "close_ups"])
+def test_region_without_a_pixel_is_named(world, spec, tmp_path, kind):
+    np.save(tmp_path / "regions.npy", np.zeros((150, 160), np.uint8))
+    site = world["district"] | {"samples": {protocol: str(tmp_path) for protocol in PROTOCOLS}}
+    with pytest.raises(HeadscarpError, match="has no labelled pixel to evaluate under 'published'"):
+        draw(spec(kind, sites=[site]))
 
 
 @pytest.mark.parametrize(
@@ -789,21 +754,17 @@ def test_rate_curves_refuse_cells_that_do_not_fit_the_map(world, spec, tmp_path,
     (tmp_path / "cells.json").write_bytes((folder / "cells.json").read_bytes())
     site = world["coarse"] | {"samples": {protocol: str(tmp_path) for protocol in PROTOCOLS}}
     with pytest.raises(HeadscarpError, match=message):
-        FIGURES["rate_curves"](spec("rate_curves", sites=[site]))
+        draw(spec("rate_curves", sites=[site]))
 
 
 def test_empty_history_is_named(tmp_path):
     (tmp_path / "history.csv").write_text("epoch,train_loss,validation_loss\n")
     with pytest.raises(HeadscarpError, match=r"history\.csv holds no epoch; train the run again"):
-        charts.read_history(tmp_path / "history.csv")
+        read_history(tmp_path / "history.csv")
 
 
 def test_run_without_landslides_has_no_roc(spec, tmp_path):
-    np.savez(tmp_path / "cells.npz", positive=np.zeros((3, 256), int), negative=np.ones((3, 256), int))
-    group = [
-        susceptibility_charts.Scored(
-            dataclasses.replace(spec("roc").runs[0], folder=tmp_path), {"threshold": 0.5}
-        )
-    ]
+    np.savez(tmp_path / "counts.npz", positive=np.zeros((3, 256), int), negative=np.ones((3, 256), int))
+    group = [Scored(dataclasses.replace(spec("roc").runs[0], maps=tmp_path), {"threshold": 0.5})]
     with pytest.raises(HeadscarpError, match="so there is no ROC curve"):
-        susceptibility_charts.roc_points(group)
+        roc_points(group)

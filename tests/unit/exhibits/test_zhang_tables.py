@@ -13,15 +13,17 @@ from shapely.geometry import box
 from sklearn import metrics as sk
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.run_tables import network_anatomy
+from headscarp.exhibits.kinds import function_of
+from headscarp.exhibits.render import write_table
 from headscarp.exhibits.spec import ExhibitSpec
-from headscarp.exhibits.tables import TABLES, write_table
+from headscarp.exhibits.tables.training import network_anatomy
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import CLASSES, Layer, write_layer
+from headscarp.geo.layer import CLASSES, Layer
 from headscarp.samples.cell_table import Cells
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
-from tests.exhibit_frames import one, spec_of
+from tests.conftest import checks_of
+from tests.world import one, run_record, spec_of, write_site_layers
 
 SHAPE = (60, 80)
 SKILL = {"multi": 2.0, "small": 1.0, "gbdt_lr": 0.6}
@@ -41,26 +43,16 @@ def world(tmp_path_factory) -> dict:
     lithology = np.where(col < 30, 6, np.where(col < 75, 7, 9)).astype(np.uint8)
     lithology[:3] = 0
     values = {"elevation": 200 + 20 * row + rng.normal(0, 3, SHAPE), "ndvi": rng.beta(6, 3, SHAPE)}
-    layers = folder / "site" / "layers"
-    for name, units in (("elevation", "m"), ("ndvi", "1")):
-        write_layer(
-            layers / f"{name}.tif", Layer(name, values[name].astype(np.float32), GRID, units, "invented")
-        )
-    for name, classes, nodata in (("label", label, 255), ("lithology", lithology, 0)):
-        write_layer(layers / f"{name}.tif", Layer(name, classes, GRID, "class", "invented", CLASSES, nodata))
-    manifest = [
-        {"name": "elevation", "units": "m"},
-        {"name": "ndvi", "units": "1"},
-        {"name": "label", "units": "class"},
-        {
-            "name": "lithology",
-            "units": "class",
-            "classes": {"6": "T3 sandstone", "7": "T2 mudstone", "9": "P shale", "11": "D1 shale"},
-        },
+    layers = [
+        Layer(name, values[name].astype(np.float32), GRID, units, "invented")
+        for name, units in (("elevation", "m"), ("ndvi", "1"))
     ]
-    write_json(
-        layers / "layers.json", {"grid": GRID.to_record(), "layers": manifest, "dates": [], "notes": []}
-    )
+    layers += [
+        Layer(name, codes, GRID, "class", "invented", CLASSES, nodata)
+        for name, codes, nodata in (("label", label, 255), ("lithology", lithology, 0))
+    ]
+    rocks = {6: "T3 sandstone", 7: "T2 mudstone", 9: "P shale", 11: "D1 shale"}
+    write_site_layers(folder / "site", layers, classes={"lithology": rocks})
     site = {
         "name": "city",
         "title": "City (simulated)",
@@ -80,17 +72,7 @@ def world(tmp_path_factory) -> dict:
                 noise = np.random.default_rng([seed, len(name)]).normal(size=(2, *SHAPE))
                 maps = (1 / (1 + np.exp(1.2 - skill * (label == 1) - noise))).astype(np.float32)
                 write_cell_scores(run, *score_cells(maps, cells, seed))
-                runs.append(
-                    {
-                        "row": name,
-                        "label": LABELS[name],
-                        "experiment": name,
-                        "protocol": protocol,
-                        "seed": seed,
-                        "folder": str(run),
-                        "maps": str(run),
-                    }
-                )
+                runs.append(run_record(run, name, LABELS[name], protocol, seed))
     return {"sites": [site], "runs": runs}
 
 
@@ -137,7 +119,7 @@ def published_of(path: Path, *tables: str) -> list[dict]:
 
 def test_class_shares_count_cells_of_the_study_area(world, tmp_path):
     spec = spec_of(world, "class_shares", runs=[], options={"layer": "lithology"})
-    frame = TABLES["class_shares"](spec)
+    frame = function_of("class_shares")(spec)
     with np.errstate(all="ignore"):
         label = np.asarray(read(world, "label"))
         lithology = np.asarray(read(world, "lithology"))
@@ -175,7 +157,7 @@ def test_factor_classes_stand_beside_whole_printed_breaks_only(world, tmp_path, 
         "published_rows": {"elevation": "altitude", "ndvi": "distance_to_rivers"},
     }
     spec = spec_of(world, "factor_classes", runs=[], options=options, published=published)
-    frame = TABLES["factor_classes"](spec)
+    frame = function_of("factor_classes")(spec)
     inside = read(world, "elevation")[read(world, "label") != 255]
     bounds = [one(frame, "elevation", f"break_{k}") for k in range(6)]
     assert [line["published"] for line in bounds] == [67, 317, 527, 750, 1037, 1840]
@@ -194,7 +176,7 @@ def test_factor_classes_stand_beside_whole_printed_breaks_only(world, tmp_path, 
     # decimals of its own row, not those of elevation
     assert f"| {one(frame, 'ndvi', 'break_1')['value']:.3f} |" in text
     with pytest.raises(HeadscarpError, match="factor 'lithology' holds 3 distinct values"):
-        TABLES["factor_classes"](
+        function_of("factor_classes")(
             spec_of(world, "factor_classes", runs=[], options={"factors": ["lithology"]})
         )
 
@@ -238,7 +220,7 @@ def searches(tmp_path) -> list[dict]:
 def test_search_shows_every_trial_beside_the_printed_ones(world, searches, tmp_path, real_data):
     published = published_of(real_data("published/tables.csv"), "table3")
     spec = spec_of(world, "search", runs=[], searches=searches, published=published)
-    frame = TABLES["search"](spec)
+    frame = function_of("search")(spec)
     assert len(frame) == 4 * 3 * 5
     line = one(frame, "gp:iteration_01", "accuracy", "published")
     assert (line["value"], line["published"]) == (0.3, 0.2999) and line["difference"] == pytest.approx(0.0001)
@@ -286,7 +268,7 @@ def test_printed_scores_give_both_sets_of_columns(world, tmp_path):
         "metrics": ["precision", "f1", "truth_auc"],
     }
     spec = spec_of(world, "printed_scores", options=options, published=published)
-    frame = TABLES["printed_scores"](spec)
+    frame = function_of("printed_scores")(spec)
     expected = {
         "accuracy (as printed)": [],
         "precision (as printed)": [],
@@ -323,7 +305,7 @@ def test_runs_whose_truth_is_unknown_say_so(world, tmp_path):
     write_json(tmp_path / "scores.json", scores | {"truth": None})
     (tmp_path / "counts.npz").write_bytes((Path(run["folder"]) / "counts.npz").read_bytes())
     options = {"columns": {"f1": "f1"}, "metrics": ["truth_auc"]}
-    frame = TABLES["printed_scores"](
+    frame = function_of("printed_scores")(
         spec_of(
             world,
             "printed_scores",
@@ -346,19 +328,11 @@ def test_hyperparameters_are_those_of_the_run(world, tmp_path, real_data):
         tmp_path / "run.json",
         {"spec": {"network": network, "channels": list("abcdefghijklmn"), "classes": 1, "recipe": recipe}},
     )
-    run = {
-        "row": "small",
-        "label": "Small-scale",
-        "experiment": "small",
-        "protocol": "published",
-        "seed": 0,
-        "folder": str(tmp_path),
-        "maps": str(tmp_path),
-    }
+    run = run_record(tmp_path, "small", "Small-scale", "published", 0)
     spec = spec_of(
         world, "hyperparameters", runs=[run], options={"published_row": "3d_cnn"}, published=published
     )
-    frame = TABLES["hyperparameters"](spec)
+    frame = function_of("hyperparameters")(spec)
     notes = {line.metric: line.note for line in frame.itertuples() if line.note}
     assert notes == {
         "convolution_kernel": "text 3,3,3; published 3,3",
@@ -389,7 +363,7 @@ def test_anatomy_of_a_network_of_images():
 def test_mcnemar_compares_the_first_seeds_on_the_same_cells(world, tmp_path, real_data):
     published = published_of(real_data("published/tables.csv"), "table7")
     spec = spec_of(world, "mcnemar", options={"reference": "multi"}, published=published)
-    frame = TABLES["mcnemar"](spec)
+    frame = function_of("mcnemar")(spec)
     for protocol in ("published", "blocked"):
         first, second = (predictions_of(world, row, protocol, 0) for row in ("multi", "small"))
         right = [found["predicted"] == found["label"] for found in (first, second)]
@@ -411,7 +385,7 @@ def test_mcnemar_compares_the_first_seeds_on_the_same_cells(world, tmp_path, rea
         "| Multi-scale vs GBDT + LR |" in text and "χ² (corrected)" in text and "(published 0.0004)" in text
     )
     with pytest.raises(HeadscarpError, match="reference 'mutli' does not exist; did you mean 'multi'"):
-        TABLES["mcnemar"](spec_of(world, "mcnemar", options={"reference": "mutli"}))
+        function_of("mcnemar")(spec_of(world, "mcnemar", options={"reference": "mutli"}))
 
 
 # --- factor orders
@@ -419,7 +393,7 @@ def test_mcnemar_compares_the_first_seeds_on_the_same_cells(world, tmp_path, rea
 
 def test_order_spread_tells_orders_from_seeds(world, tmp_path):
     spec = spec_of(world, "order_spread", options={"metrics": ["auc"]})
-    frame = TABLES["order_spread"](spec)
+    frame = function_of("order_spread")(spec)
     scores = {
         row: [
             json.loads((Path(run["folder"]) / "scores.json").read_text())["metrics"]["auc"]
@@ -444,7 +418,9 @@ def test_order_spread_tells_orders_from_seeds(world, tmp_path):
 
 def test_order_spread_of_one_seed_says_what_it_cannot_tell(world):
     runs = [run for run in world["runs"] if run["seed"] == 0]
-    frame = TABLES["order_spread"](spec_of(world, "order_spread", runs=runs, options={"metrics": ["auc"]}))
+    frame = function_of("order_spread")(
+        spec_of(world, "order_spread", runs=runs, options={"metrics": ["auc"]})
+    )
     assert np.isnan(one(frame, "auc", "sd_seeds", "blocked")["value"])
     line = one(frame, "auc", "sd_orders", "blocked")
     assert line["value"] > 0 and "holds that over seeds too" in line["note"] and line["n_seeds"] == 1
@@ -480,23 +456,13 @@ def inventories(world, tmp_path) -> dict:
             elsewhere / "inventory.json",
             {"threshold": 0.5, "mapped": counts[0], "masks": masks, "inventory": counts[3], "notes": []},
         )
-        runs.append(
-            {
-                "row": "focal_50",
-                "label": "Model-1",
-                "experiment": "focal_50",
-                "protocol": "published",
-                "seed": seed,
-                "folder": str(folder),
-                "maps": str(folder),
-            }
-        )
+        runs.append(run_record(folder, "focal_50", "Model-1", "published", seed))
     return {"sites": world["sites"], "runs": runs, "target": target}
 
 
 def test_inventory_is_held_against_the_true_slides(inventories, tmp_path):
     spec = spec_of(inventories, "inventory")
-    frame = TABLES["inventory"](spec)
+    frame = function_of("inventory")(spec)
     expected = {
         "polygons": 6.5,
         "area_km2": 0.2,
@@ -519,14 +485,14 @@ def test_inventory_is_held_against_the_true_slides(inventories, tmp_path):
     text = rendered(frame, spec, tmp_path)
     assert "| Model-1: without roads |" in text and "at least 50% of a true slide" in text
     with pytest.raises(HeadscarpError, match="needs a `target`"):
-        TABLES["inventory"](spec_of(inventories | {"target": None}, "inventory"))
+        function_of("inventory")(spec_of(inventories | {"target": None}, "inventory"))
 
 
 def test_an_empty_inventory_finds_nothing(inventories):
     run = inventories["runs"][1]
     empty = geopandas.GeoDataFrame(geometry=[], crs=GRID.crs)
     empty.to_file(Path(run["folder"]) / "county" / "inventory.gpkg", geometry_type="Polygon")
-    frame = TABLES["inventory"](spec_of(inventories | {"runs": [run]}, "inventory"))
+    frame = function_of("inventory")(spec_of(inventories | {"runs": [run]}, "inventory"))
     assert one(frame, "focal_50:inventory", "slides_found", "published")["value"] == 0
     assert np.isnan(one(frame, "focal_50:inventory", "commission", "published")["value"])
 
@@ -534,20 +500,11 @@ def test_an_empty_inventory_finds_nothing(inventories):
 # --- the audit
 
 
-def test_model_audit_shows_what_the_printed_columns_are(world, tmp_path, real_data):
+def test_the_audit_shows_what_the_printed_columns_are(world, tmp_path, real_data):
     published = published_of(real_data("published/tables.csv"), "table3", "table4", "table6")
-    named = {
-        "accuracy": "accuracy",
-        "precision": "macro_precision",
-        "recall": "macro_recall",
-        "f1": "macro_f1",
-    }
-    options = {
-        "tables": {"table4": {"columns": SWAPPED}, "table6": {"columns": named}},
-        "background_accuracy": 0.988,
-    }
-    spec = spec_of(world, "model_audit", runs=[], options=options, published=published)
-    frame = TABLES["model_audit"](spec)
+    same = {"checks": checks_of("zhang2024"), "published": published}
+    spec = spec_of(world, "audit", runs=[], options={"overlap": True}, **same)
+    frame = function_of("audit")(spec)
     for row in ("focal_50", "bce_50", "focal_100", "bce_100"):
         assert one(frame, f"table4:{row}", "error_macro")["value"] <= 0.0025
         assert one(frame, f"table4:{row}", "reading")["note"] == "text mean of both classes"

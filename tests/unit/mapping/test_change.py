@@ -11,7 +11,7 @@ from shapely.geometry import box
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
-from headscarp.mapping.change import ChangeRule, compare_dates, follow, on_grid
+from headscarp.mapping.change import ChangeRule, compare_dates, read_classes_on, track_landslides
 
 CRS, WEST, NORTH = "EPSG:32647", 600_000.0, 3_300_000.0
 RULE = ChangeRule(minimum_area_m2=8, growth_share=0.2, growth_pixels=2)
@@ -140,7 +140,7 @@ def test_a_slide_of_several_parts_is_one():
     masks = np.zeros((2, 10, 10), bool)
     masks[0, 2, 1:9] = True
     masks[1, 2, [1, 2, 3, 6, 7, 8]] = True
-    followed = follow(masks, 2)
+    followed = track_landslides(masks, 2)
     assert followed.pixels.tolist() == [[8, 6]] and (followed.objects[1] == masks[1]).all()
 
 
@@ -149,7 +149,7 @@ def test_the_commonest_class_is_taken_on_the_coarser_grid(tmp_path):
     codes[:4, :4] = np.array([[3, 3, 3, 1], [3, 3, 3, 1], [3, 3, 3, 4], [3, 1, 1, 4]])
     codes[:4, 4:8] = 255
     write(tmp_path / "fine.tif", codes, grid(0.5))
-    coarse = on_grid(tmp_path / "fine.tif", grid(2))
+    coarse = read_classes_on(tmp_path / "fine.tif", grid(2))
     assert coarse[0, :3].tolist() == [3, 255, 0] and coarse.dtype == np.uint8
 
 

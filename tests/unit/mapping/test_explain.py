@@ -10,12 +10,12 @@ from torch import nn
 
 from headscarp import networks
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.figures import FIGURES
-from headscarp.mapping.explain import explain_run, explained_layers, grad_cam, largest_slides, made_by
+from headscarp.exhibits.panels.figure import draw
+from headscarp.mapping.explain import explain_run, explained_layers, grad_cam, largest_slides, module_outputs
 from headscarp.networks.blocks import SegmentationNetwork
 from headscarp.training.weights import save_weights
-from tests.exhibit_frames import one, spec_of
 from tests.site_files import make_grid, write_raster
+from tests.world import one, spec_of
 
 CELL_NETWORKS = {"cnn3d"}
 
@@ -45,7 +45,7 @@ def test_every_network_has_two_layers_that_explain_it(name):
     model = built(name)
     layers = explained_layers(model, 14, 1)
     side = 4 * model.size_multiple
-    made = {one.name: one for one in made_by(model, torch.zeros(1, 14, side, side))}
+    made = {one.name: one for one in module_outputs(model, torch.zeros(1, 14, side, side))}
     decoder, encoder = made[layers["decoder"]], made[layers["encoder"]]
     assert min(decoder.maps, encoder.maps) > 2  # features, not logits
     assert decoder.height >= encoder.height
@@ -198,6 +198,7 @@ def world(run):
                 "protocol": "blocked",
                 "seed": 0,
                 "folder": str(one_folder),
+                "maps": str(one_folder),
             }
         )
     site = {"name": "hills", "title": "Hills", "folder": str(folder), "data": "twin"}
@@ -205,7 +206,7 @@ def world(run):
 
 
 def test_the_figure_shows_image_label_and_every_network_in_every_window(world):
-    figure, numbers = FIGURES["grad_cam"](spec_of(world, "grad_cam"))
+    figure, numbers = draw(spec_of(world, "grad_cam"))
     titles = [axes.get_title("left") for axes in figure.axes]
     assert [titles.count(name) for name in ("Image", "Label", "sharp", "flat")] == [2, 2, 2, 2]
     assert one(numbers, "sharp:window_1", "inside", "blocked")["value"] == 1
@@ -217,12 +218,12 @@ def test_the_figure_shows_image_label_and_every_network_in_every_window(world):
 
 def test_the_figure_refuses_other_windows_layers_and_several_protocols(world, tmp_path):
     with pytest.raises(HeadscarpError, match="decoder"):
-        FIGURES["grad_cam"](spec_of(world, "grad_cam", options={"layer": "decodr"}))
+        draw(spec_of(world, "grad_cam", options={"layer": "decodr"}))
     both = world["runs"] + [world["runs"][0] | {"protocol": "published"}]
     with pytest.raises(HeadscarpError, match="one protocol"):
-        FIGURES["grad_cam"](spec_of(world, "grad_cam", runs=both))
+        draw(spec_of(world, "grad_cam", runs=both))
     path = tmp_path / "flat" / "gradcam.npz"
     with np.load(path) as stored:
         np.savez(path, **(dict(stored) | {"windows": np.array([[0, 0, 30, 30], [30, 50, 30, 30]])}))
     with pytest.raises(HeadscarpError, match="other windows"):
-        FIGURES["grad_cam"](spec_of(world, "grad_cam"))
+        draw(spec_of(world, "grad_cam"))

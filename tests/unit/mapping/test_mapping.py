@@ -27,12 +27,12 @@ from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer, write_layer
 from headscarp.mapping.forest import run_forest, sample_pixels, training_pixels
+from headscarp.mapping.network_map import map_run
 from headscarp.mapping.polygons import polygonise, write_polygons
-from headscarp.mapping.predict import Tiling, predict_scene
-from headscarp.mapping.scene import map_run
+from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.training.trainer import train_run
 from headscarp.training.weights import load_network
-from headscarp.training.windows import Scene, open_samples
+from headscarp.training.windows import NormalisedCube, open_samples
 from tests.conftest import REPOSITORY
 
 CPU = torch.device("cpu")
@@ -79,16 +79,16 @@ class Pointwise(nn.Module):
         return image.sum(1, keepdim=True)
 
 
-def scene_of(height: int, width: int, channels: int = 3, seed: int = 0) -> Scene:
+def normalised_cube(height: int, width: int, channels: int = 3, seed: int = 0) -> NormalisedCube:
     cube = np.random.default_rng(seed).normal(size=(2, channels, height, width)).astype(np.float32)
-    return Scene(cube, list(range(channels)), [0.0] * channels, [1.0] * channels)
+    return NormalisedCube(cube, list(range(channels)), [0.0] * channels, [1.0] * channels)
 
 
-def whole_map(model: nn.Module, scene: Scene, **options) -> np.ndarray:
+def whole_map(model: nn.Module, cube: NormalisedCube, **options) -> np.ndarray:
     """All strips of a map as one array; strips must follow each other without a gap."""
-    strips = list(predict_scene(model, scene, CPU, **options))
+    strips = list(predict_strips(model, cube, CPU, **options))
     ends = [top + values.shape[1] for top, values in strips]
-    assert [top for top, _ in strips] == [0, *ends[:-1]] and ends[-1] == scene.shape[0]
+    assert [top for top, _ in strips] == [0, *ends[:-1]] and ends[-1] == cube.shape[0]
     return np.concatenate([values for _, values in strips], axis=1)
 
 
@@ -126,19 +126,19 @@ class TestPredict:
     @pytest.mark.parametrize("classes", [1, 3])
     def test_windows_give_what_one_pass_gives(self, height, width, batch, classes):
         torch.manual_seed(1)
-        model, scene = SmallUNet(3, classes), scene_of(height, width)
-        padded = functional.pad(torch.from_numpy(scene.cube[1])[None], (0, -width % 32, 0, -height % 32))
+        model, cube = SmallUNet(3, classes), normalised_cube(height, width)
+        padded = functional.pad(torch.from_numpy(cube.values[1])[None], (0, -width % 32, 0, -height % 32))
         with torch.inference_mode():
             logits = model(padded)[0, :, :height, :width]
         wanted = (logits.sigmoid() if classes == 1 else logits.softmax(0)).numpy()
-        found = whole_map(model, scene, tiling=Tiling(160, SmallUNet.RADIUS, 32), batch=batch)
+        found = whole_map(model, cube, tiling=Tiling(160, SmallUNet.RADIUS, 32), batch=batch)
         assert found.shape == wanted.shape == (classes, height, width) and found.dtype == np.float32
         inner = (slice(None), slice(0, height - SmallUNet.RADIUS), slice(0, width - SmallUNet.RADIUS))
         np.testing.assert_allclose(found[inner], wanted[inner], atol=1e-5)
         if height % 32 == width % 32 == 0:
             np.testing.assert_allclose(found, wanted, atol=1e-5)
         # The comparison would notice windows without a margin.
-        bare = whole_map(model, scene, tiling=Tiling(160, 0, 1))
+        bare = whole_map(model, cube, tiling=Tiling(160, 0, 1))
         assert np.abs(bare[inner] - wanted[inner]).max() > 1e-3
 
     @pytest.mark.parametrize(
@@ -148,39 +148,39 @@ class TestPredict:
         """Deep networks see more than 128 pixels far; with a margin beyond that their windows, too, give what
         one pass gives."""
         torch.manual_seed(0)
-        model, scene = networks.build(name, 3, width=0.0625).eval(), scene_of(1056, 32)
+        model, cube = networks.build(name, 3, width=0.0625).eval(), normalised_cube(1056, 32)
         with torch.inference_mode():
-            wanted = model(torch.from_numpy(scene.cube[1])[None])[0].sigmoid().numpy()
-        found = whole_map(model, scene, tiling=Tiling(800, 320, 32))
+            wanted = model(torch.from_numpy(cube.values[1])[None])[0].sigmoid().numpy()
+        found = whole_map(model, cube, tiling=Tiling(800, 320, 32))
         # untrained logits are large; rounding alone reaches 3e-5
         np.testing.assert_allclose(found, wanted, atol=1e-4)
 
     def test_a_constant_scene_has_no_seams(self):
         cube = np.full((1, 2, 300, 410), 0.3, np.float32)
         found = whole_map(
-            Pointwise(), Scene(cube, [0, 1], [0.0, 0.0], [1.0, 1.0]), tiling=Tiling(128, 16, 32)
+            Pointwise(), NormalisedCube(cube, [0, 1], [0.0, 0.0], [1.0, 1.0]), tiling=Tiling(128, 16, 32)
         )
         np.testing.assert_allclose(found, 1 / (1 + np.exp(-0.6)), atol=2e-7)
 
     @pytest.mark.parametrize("shape", [(5, 7), (1, 40), (33, 31), (64, 64), (70, 300)])
     def test_any_size_of_scene(self, shape):
-        scene = scene_of(*shape)
+        cube = normalised_cube(*shape)
         model = Pointwise()
-        found = whole_map(model, scene, tiling=Tiling(128, 16, 32))
-        np.testing.assert_allclose(found[0], 1 / (1 + np.exp(-scene.cube[1].sum(0))), atol=1e-5)
+        found = whole_map(model, cube, tiling=Tiling(128, 16, 32))
+        np.testing.assert_allclose(found[0], 1 / (1 + np.exp(-cube.values[1].sum(0))), atol=1e-5)
         assert all(side % 32 == 0 and side <= 128 for asked in model.asked for side in asked[2:])
 
     def test_the_chosen_date_is_mapped(self):
-        scene = scene_of(40, 40)
-        found = whole_map(Pointwise(), scene, date=0)
-        np.testing.assert_allclose(found[0], 1 / (1 + np.exp(-scene.cube[0].sum(0))), atol=1e-5)
+        cube = normalised_cube(40, 40)
+        found = whole_map(Pointwise(), cube, date=0)
+        np.testing.assert_allclose(found[0], 1 / (1 + np.exp(-cube.values[0].sum(0))), atol=1e-5)
 
     def test_no_data(self):
-        cube = scene_of(150, 140).cube
+        cube = normalised_cube(150, 140).values
         cube[1, :, 20:90, 60:120] = np.nan
         cube[1, 0, :10, :10] = np.nan
-        scene = Scene(cube, [2, 0], [1.0, 2.0], [2.0, 4.0])
-        found = whole_map(Pointwise(), scene, tiling=Tiling(96, 16, 32))[0]
+        normalised = NormalisedCube(cube, [2, 0], [1.0, 2.0], [2.0, 4.0])
+        found = whole_map(Pointwise(), normalised, tiling=Tiling(96, 16, 32))[0]
         missing = np.zeros(found.shape, bool)
         missing[20:90, 60:120] = True
         np.testing.assert_array_equal(np.isnan(found), missing)
@@ -189,8 +189,8 @@ class TestPredict:
 
     def test_bfloat16_stays_near(self):
         torch.manual_seed(1)
-        model, scene = SmallUNet(3, 1), scene_of(64, 96)
-        exact, rough = whole_map(model, scene), whole_map(model, scene, precision=torch.bfloat16)
+        model, cube = SmallUNet(3, 1), normalised_cube(64, 96)
+        exact, rough = whole_map(model, cube), whole_map(model, cube, precision=torch.bfloat16)
         assert 0 < np.abs(exact - rough).max() < 0.1
 
 
@@ -248,7 +248,7 @@ class TestMapRun:
             assert source.dtypes == ("float32",) and np.isnan(source.nodata)
             assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         model, _ = load_network(run)
-        wanted = whole_map(model, open_samples(*site, CHANNELS).scene, tiling=Tiling(96, 16, 32))[0]
+        wanted = whole_map(model, open_samples(*site, CHANNELS).cube, tiling=Tiling(96, 16, 32))[0]
         np.testing.assert_array_equal(layer.values, wanted)
         assert np.isnan(layer.values).sum() == 100
         classes = read_layer(run / "classes.tif").values
@@ -325,8 +325,8 @@ class TestMapRun:
                 tiling=Tiling(96, 16, 32),
                 statistics=statistics,
             )
-            scene = open_samples(*site, CHANNELS, texts[name]).scene
-            wanted = whole_map(model, scene, tiling=Tiling(96, 16, 32))[0]
+            cube = open_samples(*site, CHANNELS, texts[name]).cube
+            wanted = whole_map(model, cube, tiling=Tiling(96, 16, 32))[0]
             np.testing.assert_array_equal(read_layer(tmp_path / name / "probability.tif").values, wanted)
 
     def test_the_file_is_like_those_of_write_layer(self, site, tmp_path):

@@ -8,7 +8,7 @@ from affine import Affine
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer, write_layer
-from headscarp.mapping.polygons import landslides, longer_sides, write_polygons
+from headscarp.mapping.polygons import landslide_polygons, longer_sides, write_polygons
 from tests.mapped_area import GRID, THRESHOLD, probability_map, write_layers
 
 COLUMNS = [
@@ -37,7 +37,7 @@ def layers(tmp_path_factory):
 
 class TestAttributes:
     def test_values_by_hand(self, layers):
-        found = landslides(as_map(probability_map()), THRESHOLD, layers)
+        found = landslide_polygons(as_map(probability_map()), THRESHOLD, layers)
         assert list(found.columns) == COLUMNS and found.crs == "EPSG:32654"
         assert found.id.tolist() == [1, 2, 3]
         assert found.area_m2.tolist() == [8000, 5000, 100]
@@ -52,7 +52,7 @@ class TestAttributes:
         assert found.date.tolist() == ["2018-09-06"] * 3
 
     def test_file_holds_them(self, layers, tmp_path):
-        found = landslides(as_map(probability_map()), THRESHOLD, layers)
+        found = landslide_polygons(as_map(probability_map()), THRESHOLD, layers)
         write_polygons(tmp_path / "landslides.gpkg", found)
         again = geopandas.read_file(tmp_path / "landslides.gpkg", layer="landslides")
         assert list(again.columns) == COLUMNS
@@ -63,7 +63,7 @@ class TestAttributes:
         values = np.zeros(GRID.shape, np.float32)
         for step in range(20):
             values[5 + step, 2 * step : 2 * step + 3] = 1
-        (found,) = landslides(as_map(values), 0.5).itertuples()
+        (found,) = landslide_polygons(as_map(values), 0.5).itertuples()
         corners = np.array(found.geometry.exterior.coords)
         best = (np.inf, 0.0)
         for angle in np.radians(np.arange(0, 90, 0.02)):
@@ -75,19 +75,21 @@ class TestAttributes:
 
     def test_last_date_counts(self, tmp_path):
         folder = write_layers(tmp_path, names=(), dates=("2018-05-01", "2018-09-06", "2019-06-30"))
-        assert set(landslides(as_map(probability_map()), THRESHOLD, folder).date) == {"2019-06-30"}
+        assert set(landslide_polygons(as_map(probability_map()), THRESHOLD, folder).date) == {"2019-06-30"}
 
 
 class TestWithoutLayers:
     def test_no_folder(self, tmp_path):
-        found = landslides(as_map(probability_map()), THRESHOLD)
+        found = landslide_polygons(as_map(probability_map()), THRESHOLD)
         assert list(found.columns) == COLUMNS and len(found) == 3
         write_polygons(tmp_path / "landslides.gpkg", found)
         again = geopandas.read_file(tmp_path / "landslides.gpkg")
         assert again[["mean_slope_deg", "mean_elevation_m", "relief_m", "date"]].isna().all(axis=None)
 
     def test_one_layer_is_missing(self, tmp_path):
-        found = landslides(as_map(probability_map()), THRESHOLD, write_layers(tmp_path, names=["slope"]))
+        found = landslide_polygons(
+            as_map(probability_map()), THRESHOLD, write_layers(tmp_path, names=["slope"])
+        )
         assert found.mean_slope_deg.notna().all() and found[["mean_elevation_m", "relief_m"]].isna().all(
             axis=None
         )
@@ -96,7 +98,7 @@ class TestWithoutLayers:
         folder = write_layers(tmp_path)
         layer = read_layer(folder / "slope.tif")
         write_layer(folder / "slope.tif", Layer("slope", layer.values, GRID, "percent", "test"))
-        found = landslides(as_map(probability_map()), THRESHOLD, folder)
+        found = landslide_polygons(as_map(probability_map()), THRESHOLD, folder)
         assert found.mean_slope_deg.isna().all() and found.relief_m.notna().all()
 
     def test_slide_without_elevation(self, tmp_path):
@@ -104,7 +106,7 @@ class TestWithoutLayers:
         values = read_layer(folder / "elevation.tif").values
         values[5, 70] = np.nan
         write_layer(folder / "elevation.tif", Layer("elevation", values, GRID, "m", "test"))
-        found = landslides(as_map(probability_map()), THRESHOLD, folder)
+        found = landslide_polygons(as_map(probability_map()), THRESHOLD, folder)
         assert (
             found.relief_m.isna().tolist() == [False, False, True] == found.mean_elevation_m.isna().tolist()
         )
@@ -113,13 +115,13 @@ class TestWithoutLayers:
         folder = write_layers(tmp_path)
         moved = Grid(GRID.crs, GRID.transform @ Affine.translation(1, 0), *GRID.shape)
         with pytest.raises(HeadscarpError, match=r"slope\.tif is not on the grid"):
-            landslides(as_map(probability_map(), moved), THRESHOLD, folder)
+            landslide_polygons(as_map(probability_map(), moved), THRESHOLD, folder)
 
 
 class TestNone:
     @pytest.mark.parametrize("value", [0.1, np.nan])
     def test_a_map_without_landslides(self, layers, tmp_path, value):
-        found = landslides(as_map(np.full(GRID.shape, value, np.float32)), THRESHOLD, layers)
+        found = landslide_polygons(as_map(np.full(GRID.shape, value, np.float32)), THRESHOLD, layers)
         assert len(found) == 0 and list(found.columns) == COLUMNS
         write_polygons(tmp_path / "none.gpkg", found)
         assert len(geopandas.read_file(tmp_path / "none.gpkg")) == 0

@@ -26,9 +26,11 @@ from headscarp.samples.cells import build_cells
 from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import open_cube
 from headscarp.training import cells as learning
-from headscarp.training.cells import balanced_weights, batches_of, recipe_of_cells, train_cells
+from headscarp.training.cells import balanced_weights, fold_batches, recipe_of_cells, train_cells
 from headscarp.training.recipe import Recipe
 from tests.cell_site import neighbourhood_site, smooth, write_cube
+
+pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 CHANNELS = ["wetness", "slope"]
@@ -111,7 +113,7 @@ class TestBatches:
     def test_windows_labels_and_weights(self, site):
         cube, cells = open_cube(site[0]), read_cells(site[1])
         spec = spec_of(params={"windows": [6, 8]})
-        batches = batches_of(cube, cells, 0, spec, Recipe.from_record(spec["recipe"]), CPU)
+        batches = fold_batches(cube, cells, 0, spec, Recipe.from_record(spec["recipe"]), CPU)
         images, targets, weights = next(batches.training(0))
         assert images.shape == (32, 2, 2, 6, 6) and targets.shape == weights.shape == (32,)
         label = cells.label[cells.split[0] == TRAIN]
@@ -130,7 +132,7 @@ class TestBatches:
     def test_an_epoch_sees_every_training_cell_and_validation_every_validation_cell(self, site):
         cube, cells = open_cube(site[0]), read_cells(site[1])
         spec = spec_of(recipe={"steps_per_epoch": None})
-        batches = batches_of(cube, cells, 0, spec, Recipe.from_record(spec["recipe"]), CPU)
+        batches = fold_batches(cube, cells, 0, spec, Recipe.from_record(spec["recipe"]), CPU)
         assert batches.steps == -(-np.count_nonzero(cells.split[0] == TRAIN) // 32)
         for split, code, found in (
             ("train", TRAIN, batches.training(1)),
@@ -143,7 +145,7 @@ class TestBatches:
 
     def test_unweighted(self, site):
         spec = spec_of(recipe={"class_weights": None})
-        batches = batches_of(
+        batches = fold_batches(
             open_cube(site[0]), read_cells(site[1]), 0, spec, Recipe.from_record(spec["recipe"]), CPU
         )
         assert set(next(batches.validation())[2].tolist()) == {1.0}
@@ -243,13 +245,13 @@ class TestTraining:
         assert not torch.equal(whole["fold0.head.0.weight"], whole["fold1.head.0.weight"])
 
     def test_folds_of_another_run_are_not_taken_up(self, site, tmp_path):
-        digest = learning.digest_of(spec_of(), *site)
-        assert digest != learning.digest_of(spec_of(seed=1), *site)
+        digest = learning.fingerprint_of_cells(spec_of(), *site)
+        assert digest != learning.fingerprint_of_cells(spec_of(seed=1), *site)
         other = tmp_path / "cells"
         shutil.copytree(site[1], other)
         record = json.loads((other / "cells.json").read_text())
         (other / "cells.json").write_text(json.dumps(record | {"seed": 5}))
-        assert digest != learning.digest_of(spec_of(), site[0], other)
+        assert digest != learning.fingerprint_of_cells(spec_of(), site[0], other)
 
     @pytest.mark.parametrize(
         ("spec", "told"),

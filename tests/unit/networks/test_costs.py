@@ -12,6 +12,8 @@ from headscarp.networks.blocks import SegmentationNetwork
 from headscarp.networks.cnn3d import CNN3D
 from headscarp.networks.resnet import ResNet50
 
+pytestmark = pytest.mark.slow
+
 SIDE = 16
 
 

@@ -310,6 +310,7 @@ def test_dropout_stands_before_the_classifier_and_can_be_switched_off():
 # ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fusion"), [*((name, None) for name in CHANNELS), ("fstf_net", "sum"), ("fstf_net", "stack")]
 )

@@ -218,6 +218,7 @@ def test_skips_of_fcn8s_lie_at_an_eighth_and_a_sixteenth():
 # ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE_IX)
 def test_network_learns_smooth_blobs_in_noise(name):
     generator = torch.Generator().manual_seed(1)

@@ -13,6 +13,8 @@ from headscarp.networks.cbam import CBAM
 from headscarp.networks.resnet import BOTTLENECKS, EXPANSION, WIDTHS
 from headscarp.networks.resunet import ResidualUnit
 
+pytestmark = pytest.mark.slow
+
 VARIANTS = [(residual, attention) for residual in (False, True) for attention in (False, True)]
 BANDS = 7
 

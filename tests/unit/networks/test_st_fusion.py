@@ -267,6 +267,7 @@ def toy(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "width", "steps"), [("whole", 0.25, 80), ("whole", 0.125, 80), ("cnn_lstm", 0.25, 80)]
 )

@@ -47,9 +47,7 @@ def test_every_card_resolves_at_every_scale(root, scale):
     }
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
-            assert (
-                plan.exhibits.inputs(exhibit) or exhibit.kind == "extraction_audit"
-            )  # of published numbers only
+            assert plan.exhibits.inputs(exhibit) or exhibit.kind == "audit"  # of published numbers only
             assert plan.exhibits.record(exhibit)["sites"]
 
 
@@ -157,7 +155,13 @@ def test_an_experiment_name_of_two_methods_is_refused(root):
 def test_published_values_stand_beside_the_exhibit_they_belong_to(root):
     plan = load_plan(CONFIG, root)
     published = plan.exhibits.record(plan.exhibits.find("gao2021", "table7"))["published"]
-    assert {"row": "fc_densenet+factors", "metric": "kappa", "value": 94.72, "unit": "percent"} in published
+    assert {
+        "row": "fc_densenet+factors",
+        "metric": "kappa",
+        "value": 94.72,
+        "printed": "94.72",
+        "unit": "percent",
+    } in published
 
 
 def test_a_real_site_gets_coarser_pixels_at_tiny_scale(root):

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from headscarp.errors import HeadscarpError
+from headscarp.plan.audit import check_audits
 from headscarp.plan.checks import check_claims
 from headscarp.plan.read import known_networks, read_cards, resolve_card
 from headscarp.plan.relations import check_relations
@@ -62,7 +63,9 @@ class Refusals:
     def check_names(self, record, scale):
         card = self.resolved(record, scale)
         check_relations(record, card, scale, self.sites[scale] | card.sites)
-        check_claims(self.cards[scale] | {card.name: card})
+        cards = self.cards[scale] | {card.name: card}
+        check_claims(cards)
+        check_audits(cards)
 
 
 def sentence_of(check):

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from headscarp.codes import TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
-from headscarp.samples.cell_labels import covered_share, source_of
+from headscarp.samples.cell_labels import covered_share, labels_source
 from headscarp.samples.cell_table import read_cells, scaled_factors
 from headscarp.samples.cells import (
-    blocked_splits,
+    blocked_regions,
     build_cells,
     footprints,
     is_one_hot,
-    random_splits,
+    random_regions,
     refuse_overlap,
     whole_windows,
 )
@@ -284,7 +284,7 @@ class TestSplits:
     def test_blocked_footprints_never_meet_and_every_cell_is_tested_once(self, seed, window, folds, height):
         label = blobs((height, 70), seed, 0.25)
         label[:, -5:] = UNMAPPED
-        regions = blocked_splits(
+        regions = blocked_regions(
             label, CellsSpec(windows=(window,), folds=folds), np.random.default_rng(seed)
         )
         assert not regions[:, label == UNMAPPED].any()
@@ -305,11 +305,11 @@ class TestSplits:
     def test_random_folds_and_hold_out(self):
         label = blobs((40, 40))
         label[:3] = UNMAPPED
-        folds = random_splits(label, CellsSpec(folds=5), np.random.default_rng(0))
+        folds = random_regions(label, CellsSpec(folds=5), np.random.default_rng(0))
         assert ((folds == TEST).sum(0) == (label != UNMAPPED)).all()
         sizes = (folds == TEST).sum((1, 2))
         assert sizes.max() - sizes.min() <= 1
-        held_out = random_splits(label, CellsSpec(), np.random.default_rng(0))[0]
+        held_out = random_regions(label, CellsSpec(), np.random.default_rng(0))[0]
         n = (label != UNMAPPED).sum()
         assert (held_out == TEST).sum() == round(0.2 * n) and (held_out == VALIDATION).sum() == round(
             0.1 * round(0.8 * n)
@@ -437,13 +437,15 @@ class TestBadInput:
     def test_a_card_holds_the_source_of_labels(self):
         record = {"points": {"file": "lsl.rda", "label": "lslpts"}, "windows": [3], "folds": 5}
         assert CellsSpec.from_record(record) == CellsSpec(windows=(3,), folds=5)
-        assert source_of(record, {"points": "raw/lsl.rda"}) == {
+        assert labels_source(record, {"points": "raw/lsl.rda"}) == {
             "kind": "points",
             "points": "raw/lsl.rda",
             "file": "lsl.rda",
             "label": "lslpts",
         }
         files = {"inventory": "a/inventory.gpkg", "truth": "raw/landslides.gpkg"}
-        assert source_of({"inventory": {"truth": "landslides.gpkg"}}, files) == {"kind": "inventory"} | files
+        assert (
+            labels_source({"inventory": {"truth": "landslides.gpkg"}}, files) == {"kind": "inventory"} | files
+        )
         with pytest.raises(HeadscarpError, match="give one of inventory, points, layer"):
-            source_of({"windows": [3]}, {})
+            labels_source({"windows": [3]}, {})

@@ -12,13 +12,13 @@ import yaml
 from pyproj import Transformer
 
 from headscarp.errors import HeadscarpError
-from headscarp.samples.cell_labels import source_of
+from headscarp.samples.cell_labels import labels_source
 from headscarp.samples.cells import build_cells
 from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import open_cube
 from headscarp.site.layers import build_layers
 from headscarp.site.stack import build_cube
-from headscarp.sources.archive import fetch, read_table
+from headscarp.sources.archive import fetch_archive_file, read_table
 from headscarp.sources.points import read_points
 from tests.conftest import REPOSITORY
 from tests.site_files import CRS, truncate
@@ -133,7 +133,7 @@ def raw(real_data, tmp_path_factory):
     table = read_table(REPOSITORY / "workflow" / "cards" / CARD["archive"])
     for name in CARD["sites"]["ecuador"]["files"]:
         real_data(f"mirror/{table[name].url.split('://')[1]}")  # skips, so that a test never goes online
-        fetch(table[name], folder / name, str(mirror))
+        fetch_archive_file(table[name], folder / name, str(mirror))
     return folder
 
 
@@ -211,7 +211,7 @@ def test_the_751_points_fit_the_raster_in_the_older_datum_only(raw, real_data):
 @pytest.mark.parametrize("protocol", ["published", "blocked"])
 def test_each_point_of_the_card_is_tested_in_one_fold(raw, cube, tmp_path, site, cells, protocol):
     record = CARD["cells"][site]
-    source = source_of(record, {"points": raw / record["points"]["file"]})
+    source = labels_source(record, {"points": raw / record["points"]["file"]})
     build_cells(
         cube, tmp_path, CellsSpec.from_record(record), source, protocol, 0, list(CARD["inputs"].values())
     )

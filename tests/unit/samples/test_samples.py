@@ -13,7 +13,13 @@ from headscarp.errors import HeadscarpError
 from headscarp.samples import build
 from headscarp.samples.build import bootstrap_cells, build_samples, normalisation
 from headscarp.samples.spec import BlockSplit, SamplingSpec, StripSplit, SuperpixelSpec
-from headscarp.samples.splits import blocked_split, corners_inside, guard, overlap_share, published_split
+from headscarp.samples.splits import (
+    blocked_split,
+    corners_inside,
+    overlap_share,
+    published_split,
+    refuse_close_subsets,
+)
 from headscarp.samples.windows import (
     Window,
     close_pairs,
@@ -287,13 +293,13 @@ def test_guard_names_two_windows_and_ignores_dates_of_one_place():
         match=r"train window at row 0, col 0 \(size 64\) and the test window at row 0, col 95 "
         r".*fewer than 32",
     ):
-        guard(windows, 32, "blocked")
-    guard(windows, 31, "blocked")
-    guard(windows, 32, "published")
+        refuse_close_subsets(windows, 32, "blocked")
+    refuse_close_subsets(windows, 31, "blocked")
+    refuse_close_subsets(windows, 32, "published")
     with pytest.raises(
         HeadscarpError, match=r"validation window at row 400, col 0 .* test window at row 430"
     ):
-        guard([*windows[:1], windows[2], Window(430, 30, 64, 0, "test")], 0, "blocked")
+        refuse_close_subsets([*windows[:1], windows[2], Window(430, 30, 64, 0, "test")], 0, "blocked")
 
 
 def test_guard_is_quick_on_a_hundred_thousand_windows():
@@ -304,9 +310,9 @@ def test_guard_is_quick_on_a_hundred_thousand_windows():
         for r, c in zip(rows.ravel().tolist(), cols.ravel().tolist(), strict=True)
     ]
     windows = [w for w in windows if not 14_900 < w.col < 15_100]
-    guard(windows, 64, "blocked")
+    refuse_close_subsets(windows, 64, "blocked")
     with pytest.raises(HeadscarpError, match="leak"):
-        guard(
+        refuse_close_subsets(
             [*windows, Window(10, 15_000, 64, 0, "train"), Window(10, 15_060, 64, 0, "test")], 64, "blocked"
         )
 
@@ -430,7 +436,7 @@ def test_samples_of_a_site(cube_folder, tmp_path, protocol):
     overlap = record["overlap"]["validation_windows_overlapping_training"]
     assert overlap == 0 if protocol == "blocked" else overlap > 0.5
     assert any("are not scored" in note for note in record["notes"])
-    guard(read_windows(out / "windows.csv"), 16, protocol)
+    refuse_close_subsets(read_windows(out / "windows.csv"), 16, protocol)
 
 
 def test_samples_of_test_windows_tell_what_overlaps(cube_folder, tmp_path):

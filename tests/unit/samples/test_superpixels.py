@@ -14,7 +14,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.samples import superpixels
 from headscarp.samples.build import build_samples
 from headscarp.samples.spec import SamplingSpec
-from headscarp.samples.splits import blocked_split, guard, published_split
+from headscarp.samples.splits import blocked_split, published_split, refuse_close_subsets
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres, tiles, windows_around
 from headscarp.samples.windows import grid_corners, possible_corners, read_windows
 
@@ -98,8 +98,8 @@ class TestSuperpixels:
 
     def test_the_same_in_another_process(self):
         code = (
-            "import sys, hashlib; sys.path[:0] = {path!r}; from tests.unit import test_superpixels as "
-            "t; label, image = t.classes_scene(); "
+            "import sys, hashlib; sys.path[:0] = {path!r}; "
+            "from tests.unit.samples import test_superpixels as t; label, image = t.classes_scene(); "
             "print(hashlib.sha256(t.sampler_of(label, image).centres.tobytes()).hexdigest())"
         )
         told = [
@@ -222,7 +222,7 @@ class TestSplits:
     def test_blocked_windows_stay_apart_and_only_training_is_balanced(self):
         label, image = classes_scene((260, 420))
         split = blocked_split(label, SPEC, 3, 0, sampler_of(label, image))
-        guard(split.windows, SPEC.buffer, "blocked")
+        refuse_close_subsets(split.windows, SPEC.buffer, "blocked")
         train = [(w.row, w.col) for w in split.windows if w.split == "train"]
         inside = (split.regions == 1) | (label == 255)
         assert all(inside[r : r + 24, c : c + 24].all() for r, c in train)

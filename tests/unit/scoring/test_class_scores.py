@@ -18,20 +18,20 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, read_layer
+from headscarp.mapping.network_map import write_map_rasters
 from headscarp.mapping.raster import class_raster
-from headscarp.mapping.scene import write_maps
 from headscarp.samples.windows import write_windows
-from headscarp.scoring.audit import audit_row
-from headscarp.scoring.bootstrap import Cells, intervals, paired_difference
+from headscarp.scoring.audit.implied import audit_row
+from headscarp.scoring.bootstrap import CellHistograms, intervals, paired_difference
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import (
-    ClassCells,
+    CellConfusions,
     absence_notes,
     cell_confusions,
     classes_record,
     confusion_scores,
     flat_metrics,
-    read_class_cells,
+    read_cell_confusions,
 )
 from headscarp.scoring.extraction import extraction_metrics, object_extraction
 from headscarp.scoring.score import score_classes, score_run, write_scores
@@ -128,7 +128,7 @@ def random_class_cells(seed=0, skill=0.6, classes=6, cells=30):
     truth, mapped = simulated(cells * 60, seed, classes, skill)
     truth = simulated(cells * 60, 0, classes)[0]  # the same truth for all
     mapped = np.where(np.random.default_rng(seed + 50).random(truth.size) < skill, truth, mapped)
-    return ClassCells(cell_confusions(truth, mapped, np.repeat(np.arange(cells), 60)))
+    return CellConfusions(cell_confusions(truth, mapped, np.repeat(np.arange(cells), 60)))
 
 
 def test_intervals_are_those_of_the_binary_bootstrap():
@@ -138,7 +138,7 @@ def test_intervals_are_those_of_the_binary_bootstrap():
     positive, negative = np.zeros((2, 30, 256), np.int32)
     positive[:, 0], positive[:, 255] = confusion[:, 1, 0], confusion[:, 1, 1]
     negative[:, 0], negative[:, 255] = confusion[:, 0, 0], confusion[:, 0, 1]
-    ours, binary = intervals([several], 3), intervals([Cells(positive, negative, 0.5)], 3)
+    ours, binary = intervals([several], 3), intervals([CellHistograms(positive, negative, 0.5)], 3)
     same = {
         "landslide_precision": "precision",
         "landslide_recall": "recall",
@@ -310,7 +310,7 @@ def on_disk(folder):
     for code in CODES:
         strips[code, classes == code] = 0.9
     strips[1, classes != 1] = np.where(classes[classes != 1] == 255, np.nan, 0.1)
-    write_maps(folder / "run", [(0, strips[:, :20]), (20, strips[:, 20:])], GRID, "test")
+    write_map_rasters(folder / "run", [(0, strips[:, :20]), (20, strips[:, 20:])], GRID, "test")
     return classes, label
 
 
@@ -324,7 +324,7 @@ def test_the_rule_scores_a_run_of_several_classes(tmp_path):
         scores["classes"]["oa"] == pytest.approx(0.87, abs=0.05)
         and "left out of the means" in scores["notes"][-1]
     )
-    assert np.array_equal(read_class_cells(run).confusion.sum(0), scores["classes"]["confusion"])
+    assert np.array_equal(read_cell_confusions(run).confusion.sum(0), scores["classes"]["confusion"])
     # Everywhere, with the threshold of the run at home.
     rule.score(*files, tmp_path / "there", "blocked", 0, str(run / "scores.json"))
     elsewhere = json.loads((tmp_path / "there" / "scores.json").read_text())
@@ -336,14 +336,14 @@ def test_the_rule_scores_a_run_of_several_classes(tmp_path):
         elsewhere["classes"]["confusion"],
         sk.confusion_matrix(label[label != 255], classes[label != 255], labels=CODES),
     )
-    assert read_class_cells(tmp_path / "there").confusion.shape[0] == 3 * 4
+    assert read_cell_confusions(tmp_path / "there").confusion.shape[0] == 3 * 4
     # A run of one class writes what it wrote before.
     rule.score(files[0], None, *files[2:], tmp_path / "binary", "blocked", 0)
     binary = json.loads((tmp_path / "binary" / "scores.json").read_text())
     assert set(scores) - set(binary) == {"classes", "extraction", "boundary"}
     assert binary["metrics"] == scores["metrics"] and binary["intervals"] == scores["intervals"]
     with pytest.raises(HeadscarpError, match="a run of several classes"):
-        read_class_cells(tmp_path / "binary")
+        read_cell_confusions(tmp_path / "binary")
 
 
 def test_scores_are_two_files(tmp_path):
@@ -359,7 +359,7 @@ def test_maps_of_several_classes(tmp_path):
     probability = rng.dirichlet(np.ones(6), GRID.shape).transpose(2, 0, 1).astype(np.float32)
     probability[:, 3, 4] = np.nan
     strips = ((top, probability[:, top : top + 7]) for top in range(0, 48, 7))
-    write_maps(tmp_path, strips, GRID, "a test")
+    write_map_rasters(tmp_path, strips, GRID, "a test")
     classes, landslides = read_layer(tmp_path / "classes.tif"), read_layer(tmp_path / "probability.tif")
     assert (
         classes.grid == landslides.grid == GRID
@@ -379,7 +379,7 @@ def test_maps_of_several_classes(tmp_path):
 def test_classes_of_a_map_of_landslides_alone_are_those_of_even_odds(tmp_path):
     probability = np.linspace(0, 1, np.prod(GRID.shape), dtype=np.float32).reshape(1, *GRID.shape)
     probability[0, 0, 0], probability[0, 1, 1] = np.nan, 0.5
-    write_maps(tmp_path, [(0, probability)], GRID, "a test")
+    write_map_rasters(tmp_path, [(0, probability)], GRID, "a test")
     wanted = (probability[0] >= 0.5).astype(np.uint8)
     wanted[0, 0] = 255
     np.testing.assert_array_equal(read_layer(tmp_path / "classes.tif").values, wanted)
@@ -393,7 +393,7 @@ def test_a_failure_leaves_no_map(tmp_path):
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        write_maps(tmp_path, failing(), GRID, "a test")
+        write_map_rasters(tmp_path, failing(), GRID, "a test")
     with pytest.raises(RuntimeError), class_raster(tmp_path / "classes.tif", GRID, "a test"):
         raise RuntimeError
     assert not list(tmp_path.iterdir())
@@ -404,7 +404,7 @@ def test_a_failure_leaves_no_map(tmp_path):
 
 def test_audit_of_printed_extraction():
     found = {
-        one["check"]: one
+        one["quantity"]: one
         for one in audit_row(
             {"row": "fcn8s", "precision": 0.79, "dp": 0.77, "qp": 0.67, "oe": 0.23, "ce": 0.21}, 0.005
         )

@@ -16,11 +16,11 @@ from headscarp.codes import TEST, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.scene import write_maps
+from headscarp.mapping.network_map import write_map_rasters
 from headscarp.samples.windows import Window, write_windows
-from headscarp.scoring.audit import is_possible
+from headscarp.scoring.audit.implied import is_possible_row
 from headscarp.scoring.bootstrap import intervals, paired_difference
-from headscarp.scoring.images import Images, image_scores, scores_of_image
+from headscarp.scoring.images import ImageScores, image_scores, scores_of_image
 from headscarp.scoring.metric_names import IMAGE_METRICS
 from headscarp.scoring.score import score_run, write_scores
 
@@ -180,7 +180,7 @@ def test_a_map_may_have_holes_only_where_nothing_is_scored():
 
 def test_the_bootstrap_draws_whole_cells_of_windows():
     scores = np.array([[0.2], [0.4], [NAN], [0.9]]).repeat(len(IMAGE_METRICS), axis=1)
-    images = Images(scores, np.array([[3, 13], [1, 15], [0, 16], [16, 0]]), np.array([7, 7, 2, 9]))
+    images = ImageScores(scores, np.array([[3, 13], [1, 15], [0, 16], [16, 0]]), np.array([7, 7, 2, 9]))
     assert images.per_cell.tolist() == [[0, 16], [4, 28], [16, 0]]
     assert images.metrics(np.ones(3))["image_f1"] == pytest.approx(0.5)
     assert images.metrics(np.array([[0, 2, 1], [3, 0, 0]]))["image_f1"] == pytest.approx(
@@ -198,7 +198,7 @@ def test_the_bootstrap_draws_whole_cells_of_windows():
 def test_paired_runs_need_the_same_windows():
     parts = scene()
     first, second = (
-        Images.from_arrays(score(one)[1])
+        ImageScores.from_arrays(score(one)[1])
         for one in (parts, parts | {"probability": scene(0)["probability"] ** 2})
     )
     effect = paired_difference([first], [second], seed=0)["image_f1"]
@@ -206,7 +206,7 @@ def test_paired_runs_need_the_same_windows():
         float(np.nanmean(first.scores[:, 0]) - np.nanmean(second.scores[:, 0]))
     )
     assert effect["interval"][0] < effect["difference"] < effect["interval"][1]
-    other = Images.from_arrays(score(parts | {"windows": parts["windows"][5:]})[1])
+    other = ImageScores.from_arrays(score(parts | {"windows": parts["windows"][5:]})[1])
     with pytest.raises(HeadscarpError, match="different cells"):
         paired_difference([first], [other], seed=0)
 
@@ -227,9 +227,9 @@ def test_means_over_images_can_stand_together_as_no_pooled_scores_can():
     assert means["f1"] == pytest.approx((1 + 2 / 3) / 2) and means["miou"] == pytest.approx(
         (1 + (0.5 + 396 / 398) / 2) / 2
     )
-    assert not is_possible({"f1": float(means["f1"]), "miou": float(means["miou"])})
+    assert not is_possible_row({"f1": float(means["f1"]), "miou": float(means["miou"])})
     mapped, truth = probability.ravel() >= 0.5, label.ravel() == 1
-    assert is_possible(
+    assert is_possible_row(
         {"f1": sk.f1_score(truth, mapped), "miou": sk.jaccard_score(truth, mapped, average="macro")}, 1e-9
     )
 
@@ -240,7 +240,7 @@ def test_scores_and_windows_go_through_files(tmp_path):
     write_scores(tmp_path, scores, cells)
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
     with np.load(tmp_path / "counts.npz") as stored:
-        again = Images.from_arrays(stored)
+        again = ImageScores.from_arrays(stored)
     assert np.array_equal(again.scores, cells["image_scores"], equal_nan=True) and np.array_equal(
         again.cell, cells["image_cell"]
     )
@@ -264,7 +264,7 @@ def test_the_rule_reads_the_windows_of_the_samples(tmp_path):
     write_json(tmp_path / "cube" / "cube.json", {"data": "twin"})
     write_json(folder / "samples.json", {"window": SIZE})
     write_windows(folder / "windows.csv", parts["windows"])
-    write_maps(tmp_path, [(0, parts["probability"][None])], grid, "test")
+    write_map_rasters(tmp_path, [(0, parts["probability"][None])], grid, "test")
     files = str(tmp_path / "probability.tif"), None, tmp_path / "cube", folder
     rule.score(*files, tmp_path / "run", "published", 0)
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())

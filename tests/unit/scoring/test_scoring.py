@@ -17,16 +17,16 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import write_cog
 from headscarp.samples.cell_table import Cells as SampledCells
 from headscarp.scoring.bootstrap import (
-    Cells,
+    CellHistograms,
     cell_histograms,
     histogram_metrics,
     intervals,
     paired_difference,
-    read_cells,
+    read_cell_histograms,
 )
 from headscarp.scoring.metric_names import CONFUSION_METRICS, METRICS
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
-from headscarp.scoring.pixel import best_threshold, pixel_metrics, plain
+from headscarp.scoring.pixel import best_threshold, pixel_metrics, to_python
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
 
@@ -142,7 +142,7 @@ def test_metrics_from_histograms_are_near_the_exact_ones():
     positive, negative = cell_histograms(probability, truth, np.zeros(len(truth), dtype=int))
     for threshold in (0.5, 77 / 256):
         exact = pixel_metrics(probability, truth, threshold)
-        binned = plain(histogram_metrics(positive[0], negative[0], threshold))
+        binned = to_python(histogram_metrics(positive[0], negative[0], threshold))
         for name in CONFUSION_METRICS:
             assert binned[name] == pytest.approx(exact[name], abs=1e-12), name
         assert binned["average_precision"] == pytest.approx(exact["average_precision"], abs=0.003)
@@ -152,7 +152,9 @@ def test_metrics_from_histograms_are_near_the_exact_ones():
 
 def random_cells(seed, n_cells=60, pixels=40, threshold=0.5, sharpness=2.0):
     probability, truth = simulated(n_cells * pixels, seed, sharpness=sharpness)
-    return Cells(*cell_histograms(probability, truth, np.repeat(np.arange(n_cells), pixels)), threshold)
+    return CellHistograms(
+        *cell_histograms(probability, truth, np.repeat(np.arange(n_cells), pixels)), threshold
+    )
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
@@ -184,7 +186,7 @@ def test_intervals_are_seeded_contain_the_estimate_and_shrink_with_cells():
 def test_one_cell_or_an_undefined_metric_has_no_interval():
     assert set(intervals([random_cells(0, n_cells=1)], 0).values()) == {None}
     cells = random_cells(0)
-    nothing_found = intervals([Cells(cells.positive, cells.negative, 1.0)], 0)
+    nothing_found = intervals([CellHistograms(cells.positive, cells.negative, 1.0)], 0)
     assert nothing_found["precision"] is None and nothing_found["recall"] == [0, 0]
 
 
@@ -200,7 +202,7 @@ def with_other_probabilities(cells, seed, sharpness):
                 np.append(probability, 0), np.append(np.ones(len(cell), bool), False), np.append(cell, 0)
             )[0]
         )
-    return Cells(*histograms, cells.threshold)
+    return CellHistograms(*histograms, cells.threshold)
 
 
 def test_seeds_that_differ_widen_the_interval():
@@ -333,8 +335,8 @@ def test_blocked_run_is_scored_on_the_test_region_at_the_validation_threshold(ma
     write_scores(tmp_path, scores, cells)
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
     assert (
-        np.array_equal(read_cells(tmp_path).positive, cells["positive"])
-        and read_cells(tmp_path).threshold == scores["threshold"]
+        np.array_equal(read_cell_histograms(tmp_path).positive, cells["positive"])
+        and read_cell_histograms(tmp_path).threshold == scores["threshold"]
     )
 
 
@@ -479,7 +481,7 @@ def test_blocked_threshold_comes_from_the_validation_cells_of_all_folds(tmp_path
     assert scores["threshold"] == best_threshold(*pooled) != 0.5
     write_cell_scores(tmp_path, scores, histograms, predictions)
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
-    assert read_cells(tmp_path).threshold == scores["threshold"]
+    assert read_cell_histograms(tmp_path).threshold == scores["threshold"]
     with np.load(tmp_path / "predictions.npz") as stored:
         assert np.array_equal(stored["predicted"], predictions["predicted"])
 
@@ -530,5 +532,5 @@ def test_the_script_reads_one_band_for_each_fold(tmp_path):
     scores = score_cells(maps, cells, seed=0)[0]
     written = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert written | {"seconds": 0} == scores | {"seconds": 0}
-    assert read_cells(tmp_path / "run").positive.sum() == cells.label.sum()
+    assert read_cell_histograms(tmp_path / "run").positive.sum() == cells.label.sum()
     assert (tmp_path / "run" / "predictions.npz").exists()

@@ -10,8 +10,8 @@ from affine import Affine
 
 from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
+from headscarp.exhibits.kinds import function_of
 from headscarp.exhibits.spec import ExhibitSpec
-from headscarp.exhibits.tables import TABLES
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer
 from headscarp.samples.build import build_samples
@@ -405,7 +405,7 @@ def test_left_out_scenes_in_one_table(tmp_path):
         }
         | {"options": {"metrics": ["f1"], "pairs": [["fstf_net", "rae_d"]]}, "published": []}
     )
-    frame = TABLES["left_out_scenes"](spec).set_index("row")
+    frame = function_of("left_out_scenes")(spec).set_index("row")
     for (site, row), value in f1.items():
         assert frame.loc[f"{site}:{row}", "value"] == pytest.approx(value)
     gains = [f1[site, "fstf_net"] - f1[site, "rae_d"] for site in ("without_a", "without_b")]

@@ -16,6 +16,8 @@ from headscarp.site.stack import build_cube
 from tests.conftest import REPOSITORY
 from tests.site_files import make_grid, read_manifest, write_raster
 
+pytestmark = pytest.mark.slow
+
 CARD = yaml.safe_load((REPOSITORY / "workflow" / "cards" / "emilia.yaml").read_text(encoding="utf-8"))
 STATISTICS = CARD["inputs"]["terrain"]
 SIZE = 24  # pixels of 10 m: eight cells of 30 m

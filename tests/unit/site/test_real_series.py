@@ -22,6 +22,8 @@ from headscarp.site.stack import build_cube
 from headscarp.sources.series import read_series
 from tests.site_files import CRS, NORTH, WEST, make_grid, read_manifest, truncate, write_shapes
 
+pytestmark = pytest.mark.slow
+
 CLEAR, CLOUD = 4, 9
 DAYS = ("2020-01-01", "2020-01-11", "2020-01-31")
 ROWS, COLS, CELL = 6, 9, 10.0

@@ -18,7 +18,7 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer
 from headscarp.samples.build import build_samples, normalisation
 from headscarp.samples.spec import SamplingSpec
-from headscarp.samples.splits import guard
+from headscarp.samples.splits import refuse_close_subsets
 from headscarp.samples.windows import Window, read_windows
 from headscarp.site import stack
 from headscarp.site.checks import check_record
@@ -26,8 +26,8 @@ from headscarp.site.collage import join_scenes
 from headscarp.site.cube import open_cube
 from headscarp.site.dates import files_by_date, rising_dates
 from headscarp.site.layers import LayerFolder, build_layers
+from headscarp.site.scene import check_scene
 from headscarp.site.stack import build_cube
-from headscarp.sources.local import check_scene
 from tests.site_files import NORTH, WEST, make_grid, read_manifest, write_raster, write_shapes
 
 # clear, cloudy, without files, and on another grid
@@ -347,7 +347,7 @@ def one_raster(**changes):
     [
         (
             {"dates": ["2008-09-14", "14.9.2011"]},
-            r"site valley, layers, dates, entry 2: '14.9.2011' will not do; it must be a day as year, month and day",
+            "site valley, layers, dates, entry 2: '14.9.2011' will not do; it must be a day as year",
         ),
         ({"dates": ["2008-02-30"]}, r"'2008-02-30' will not do; it must be a day"),
         (
@@ -547,10 +547,10 @@ def test_windows_stand_for_all_dates_of_their_place(site, tmp_path):
 
 def test_dates_of_one_place_do_not_straddle_a_split():
     here = [Window(0, 0, 8, date, "train") for date in range(3)]
-    guard([*here, Window(40, 0, 8, 2, "test"), Window(40, 0, 8, 0, "test")], 4, "blocked")
+    refuse_close_subsets([*here, Window(40, 0, 8, 2, "test"), Window(40, 0, 8, 0, "test")], 4, "blocked")
     for other in (Window(0, 0, 8, 3, "test"), Window(3, 5, 8, 3, "validation")):
         with pytest.raises(HeadscarpError, match="blocked samples leak"):
-            guard([*here, other], 4, "blocked")
+            refuse_close_subsets([*here, other], 4, "blocked")
 
 
 # --- collage ---

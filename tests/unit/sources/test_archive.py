@@ -13,7 +13,8 @@ import pytest
 
 from headscarp.errors import HeadscarpError
 from headscarp.sources import downloads
-from headscarp.sources.archive import ArchiveFile, fetch, is_reachable, places_of, read_table
+from headscarp.sources.archive import ArchiveFile, fetch_archive_file, is_reachable, read_table
+from headscarp.sources.downloads import addresses_of
 from tests.conftest import REPOSITORY
 
 TABLE = REPOSITORY / "workflow" / "cards" / "archive" / "iburi2018.csv"
@@ -87,7 +88,7 @@ def left_in(folder):
 
 
 def test_a_file_comes_from_its_own_address(serve, tmp_path):
-    fetch(file_at(serve(Handler) + "/good"), tmp_path / "raw" / "data.bin", None, timeout=5)
+    fetch_archive_file(file_at(serve(Handler) + "/good"), tmp_path / "raw" / "data.bin", None, timeout=5)
     assert (tmp_path / "raw" / "data.bin").read_bytes() == CONTENT
     assert left_in(tmp_path / "raw") == ["data.bin"]
 
@@ -95,12 +96,14 @@ def test_a_file_comes_from_its_own_address(serve, tmp_path):
 def test_the_mirror_folder_comes_first_with_the_percent_encoded_path(closed, tmp_path):
     url = closed + "/shp/%E5%88%A4%E8%AA%AD.zip"
     put(tmp_path / "mirror", url, CONTENT)
-    fetch(file_at(url), tmp_path / "raw" / "data.bin", str(tmp_path / "mirror"), timeout=5)
+    fetch_archive_file(file_at(url), tmp_path / "raw" / "data.bin", str(tmp_path / "mirror"), timeout=5)
     assert (tmp_path / "raw" / "data.bin").read_bytes() == CONTENT
 
 
 def test_a_mirror_on_a_server(serve, closed, tmp_path):
-    fetch(file_at(closed + "/any/good"), tmp_path / "data.bin", serve(Handler) + "/cache/", timeout=5)
+    fetch_archive_file(
+        file_at(closed + "/any/good"), tmp_path / "data.bin", serve(Handler) + "/cache/", timeout=5
+    )
     assert (tmp_path / "data.bin").read_bytes() == CONTENT
 
 
@@ -113,7 +116,7 @@ def test_a_mirror_folder_behind_a_plain_file_server(serve, closed, tmp_path):
             pass
 
     mirror = serve(functools.partial(Quiet, directory=str(tmp_path / "mirror")))
-    fetch(file_at(url), tmp_path / "data.bin", mirror, timeout=5)
+    fetch_archive_file(file_at(url), tmp_path / "data.bin", mirror, timeout=5)
     assert (tmp_path / "data.bin").read_bytes() == CONTENT
 
 
@@ -121,7 +124,7 @@ def test_a_mirror_folder_behind_a_plain_file_server(serve, closed, tmp_path):
 def test_a_corrupt_mirror_falls_through_to_the_origin(serve, tmp_path, damaged):
     url = serve(Handler) + "/good"
     put(tmp_path / "mirror", url, damaged)
-    fetch(file_at(url), tmp_path / "data.bin", str(tmp_path / "mirror"), timeout=5)
+    fetch_archive_file(file_at(url), tmp_path / "data.bin", str(tmp_path / "mirror"), timeout=5)
     assert (tmp_path / "data.bin").read_bytes() == CONTENT
 
 
@@ -137,7 +140,7 @@ def test_a_corrupt_mirror_falls_through_to_the_origin(serve, tmp_path, damaged):
 def test_what_a_server_can_do_wrong(serve, tmp_path, kind, reason):
     url = f"{serve(Handler)}/{kind}"
     with pytest.raises(HeadscarpError) as caught:
-        fetch(file_at(url), tmp_path / "raw" / "data.bin", None, timeout=5)
+        fetch_archive_file(file_at(url), tmp_path / "raw" / "data.bin", None, timeout=5)
     message = str(caught.value)
     assert (
         "data.bin could not be fetched" in message
@@ -151,23 +154,23 @@ def test_all_that_was_tried_is_named(closed, tmp_path):
     url = closed + "/data.bin"
     put(tmp_path / "mirror", url, b"\xff" + CONTENT[1:])
     with pytest.raises(HeadscarpError, match=r"mirror.*checksum failure.*; http.*: no connection") as caught:
-        fetch(file_at(url), tmp_path / "data.bin", str(tmp_path / "mirror"), timeout=5)
+        fetch_archive_file(file_at(url), tmp_path / "data.bin", str(tmp_path / "mirror"), timeout=5)
     assert str(caught.value).count("\n") == 0
     (tmp_path / "mirror" / url.split("://", 1)[1]).unlink()
     with pytest.raises(HeadscarpError, match="no such file"):
-        fetch(file_at(url), tmp_path / "data.bin", str(tmp_path / "mirror"), timeout=5)
+        fetch_archive_file(file_at(url), tmp_path / "data.bin", str(tmp_path / "mirror"), timeout=5)
     assert left_in(tmp_path) == ["mirror"]
 
 
 def test_a_sound_file_is_kept_and_a_bad_one_replaced(serve, closed, tmp_path):
     target = tmp_path / "data.bin"
     target.write_bytes(CONTENT)
-    fetch(file_at(closed + "/data.bin"), target, None, timeout=5)
+    fetch_archive_file(file_at(closed + "/data.bin"), target, None, timeout=5)
     target.write_bytes(b"half")
     with pytest.raises(HeadscarpError):
-        fetch(file_at(closed + "/data.bin"), target, None, timeout=5)
+        fetch_archive_file(file_at(closed + "/data.bin"), target, None, timeout=5)
     assert target.read_bytes() == b"half"
-    fetch(file_at(serve(Handler) + "/good"), target, None, timeout=5)
+    fetch_archive_file(file_at(serve(Handler) + "/good"), target, None, timeout=5)
     assert target.read_bytes() == CONTENT
 
 
@@ -213,7 +216,7 @@ def test_a_silent_server_is_given_up(tmp_path):
         start = time.monotonic()
         assert not is_reachable({"data.bin": file_at(url)}, None, tmp_path, timeout=0.3)
         with pytest.raises(HeadscarpError, match="timed out"):
-            fetch(file_at(url), tmp_path / "data.bin", None, timeout=0.3)
+            fetch_archive_file(file_at(url), tmp_path / "data.bin", None, timeout=0.3)
         assert time.monotonic() - start < 5
 
 
@@ -225,9 +228,9 @@ def test_the_table_of_iburi_agrees_with_the_mirror(real_data, closed, tmp_path):
         assert (str(file.bytes), file.sha256, file.licence) == tuple(
             upstream[file.url][key] for key in ("bytes", "sha256", "licence")
         )
-        assert places_of(file.url, "mirror")[0] == f"mirror/{upstream[file.url]['path']}"
+        assert addresses_of(file.url, "mirror")[0] == f"mirror/{upstream[file.url]['path']}"
     mirror = str(real_data("mirror"))
     assert is_reachable(table, mirror, tmp_path)
-    fetch(table["landslides.zip"], tmp_path / "landslides.zip", mirror)
+    fetch_archive_file(table["landslides.zip"], tmp_path / "landslides.zip", mirror)
     shutil.unpack_archive(tmp_path / "landslides.zip", tmp_path / "shapes")
     assert list((tmp_path / "shapes").rglob("*.shp"))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
-from headscarp.mapping.predict import Tiling, predict_scene
+from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.samples.build import build_samples
 from headscarp.samples.patch_split import PlacedPatch, ground_squares, patch_split, read_patches
 from headscarp.samples.spec import SamplingSpec
@@ -27,7 +27,7 @@ from headscarp.site.cube import open_cube
 from headscarp.site.patch_sheet import GAP, Sheet, build_patch_set, build_sheet
 from headscarp.sources.patch_sets import landslide4sense as landslide4sense_format
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels, label_of_mask
-from headscarp.training.windows import open_samples, open_scene
+from headscarp.training.windows import open_normalised, open_samples
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 from tests.site_files import truncate, write_raster
@@ -790,9 +790,11 @@ def test_from_files_to_batches_and_a_map_of_single_patches(tmp_path):
         def forward(self, image):
             return image.sum((1, 2, 3), keepdim=True).expand(-1, 1, *image.shape[2:]) / 100
 
-    scene = open_scene(tmp_path / "cube", tmp_path / "published", ["nir", "slope"])
+    normalised = open_normalised(tmp_path / "cube", tmp_path / "published", ["nir", "slope"])
     tiling = Tiling(window=Sheet(9, SIDE, SIDE).pitch[0] + GAP, margin=0)
-    strips = [strip[0] for _, strip in predict_scene(Everywhere(), scene, torch.device("cpu"), tiling=tiling)]
+    strips = [
+        strip[0] for _, strip in predict_strips(Everywhere(), normalised, torch.device("cpu"), tiling=tiling)
+    ]
     probability = np.concatenate(strips)
     for name, line in lines.items():
         own = np.stack([images[name][..., 7], images[name][..., 12]])

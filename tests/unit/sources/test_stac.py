@@ -447,13 +447,14 @@ def test_a_spec_that_is_not_right(tmp_path, change, message):
 
 def test_apis_by_name():
     assert (
-        stac.plan(AFTER, GRID, "earth_search", "x", None).url == "https://earth-search.aws.element84.com/v1"
+        stac.plan_task(AFTER, GRID, "earth_search", "x", None).url
+        == "https://earth-search.aws.element84.com/v1"
     )
-    task = stac.plan({"stac": "land_cover"}, GRID, "earth_search", "x", None)
+    task = stac.plan_task({"stac": "land_cover"}, GRID, "earth_search", "x", None)
     assert task.api == "planetary_computer"
     assert "earth_search does not give out ESA WorldCover" in task.notes[0]
     with pytest.raises(HeadscarpError, match="set `api: planetary_computer`"):
-        stac.plan(
+        stac.plan_task(
             {"stac": "landsat", "api": "earth_search"} | {key: AFTER[key] for key in ("from", "to", "bands")},
             GRID,
             "earth_search",
@@ -461,7 +462,7 @@ def test_apis_by_name():
             None,
         )
     with pytest.raises(HeadscarpError, match="did you mean 'earth_search'"):
-        stac.plan(AFTER, GRID, "earthsearch", "x", None)
+        stac.plan_task(AFTER, GRID, "earthsearch", "x", None)
 
 
 # --- reading ---
@@ -592,7 +593,7 @@ def test_files_in_a_mirror_come_first(tmp_path, numbers, is_sound):
 
 def test_addresses_in_buckets_and_in_the_planetary_computer(tmp_path):
     assert (
-        stac_read.public("s3://copernicus-dem-30m/a/b.tif")
+        stac_read.public_address("s3://copernicus-dem-30m/a/b.tif")
         == "https://copernicus-dem-30m.s3.amazonaws.com/a/b.tif"
     )
     traffic = Traffic()
@@ -607,7 +608,7 @@ def test_addresses_in_buckets_and_in_the_planetary_computer(tmp_path):
         assert sign(address + "?se=1") == address + "?se=1"
         assert sign("https://example.org/x.tif") == "https://example.org/x.tif"
         assert len(traffic.requests) == 1
-        with pytest.raises(downloads.Unfetched, match="404"):
+        with pytest.raises(downloads.FetchFailed, match="404"):
             sign("https://other.blob.core.windows.net/none/x.tif")
 
 

@@ -17,9 +17,11 @@ from sklearn.metrics import precision_recall_curve
 from headscarp.errors import HeadscarpError
 from headscarp.sources.twin.files import raw_files
 from headscarp.sources.twin.reflectance import BANDS
-from headscarp.sources.twin.scene import Scene, simulate
+from headscarp.sources.twin.scene import SimulatedSite, simulate_site
 from headscarp.sources.twin.spec import TwinSpec
 from headscarp.sources.twin.write import write_twin
+
+pytestmark = pytest.mark.slow
 
 ZIGUI = {
     "rows": 616,
@@ -77,9 +79,9 @@ SEED = 1
 
 
 @pytest.fixture(scope="module", params=[ZIGUI, JIUZHAIGOU], ids=["zigui", "jiuzhaigou"])
-def scene(request) -> Scene:
+def scene(request) -> SimulatedSite:
     """Both sites at their full size: the site table and the statistics are promised for that."""
-    return simulate(TwinSpec.from_record(request.param), SEED)
+    return simulate_site(TwinSpec.from_record(request.param), SEED)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def slope_of(elevation: np.ndarray, spacing: float) -> np.ndarray:
     return np.degrees(np.arctan(np.hypot(*np.gradient(elevation.astype(float), spacing))))
 
 
-def on_image(scene: Scene, dem_values: np.ndarray) -> np.ndarray:
+def on_image(scene: SimulatedSite, dem_values: np.ndarray) -> np.ndarray:
     return np.repeat(np.repeat(dem_values, 2, 0), 2, 1)[: scene.spec.rows, : scene.spec.cols]
 
 
@@ -181,7 +183,7 @@ def test_look_alikes_share_spectra_but_not_slopes(scene):
     assert abs(ndvi[0] - ndvi[1]) < 0.5 * (ndvi[2] - max(ndvi[:2]))
 
 
-def factors_of(scene: Scene) -> np.ndarray:
+def factors_of(scene: SimulatedSite) -> np.ndarray:
     """Influencing factors of gao2021 (10, row, col), computed here from the raw layers."""
     spec, shape = scene.spec, scene.mapped.shape
     fine = ndimage.zoom(scene.dem.astype(float), 2, order=1, grid_mode=True, mode="nearest")[
@@ -252,7 +254,7 @@ def test_reflectance_is_physical(scene):
 def test_equal_seeds_give_equal_bytes_and_others_do_not(small_spec, tmp_path):
     first = write_twin(tmp_path / "a", small_spec, 5)
     write_twin(tmp_path / "b", small_spec, 5)
-    other = simulate(small_spec, 6)
+    other = simulate_site(small_spec, 6)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == sorted(
         [
@@ -324,9 +326,9 @@ def test_bad_records_are_named():
 
 def test_slides_without_any_place_to_start_are_refused(small_spec):
     with pytest.raises(HeadscarpError, match=r"slide 1 of 5 .* finds no room"):
-        simulate(replace(small_spec, elevation_m=(80, 82)), 1)
+        simulate_site(replace(small_spec, elevation_m=(80, 82)), 1)
 
 
 def test_too_many_slides_are_refused(small_spec):
     with pytest.raises(HeadscarpError, match="finds no room"):
-        simulate(replace(small_spec, landslide_area_km2=0.9 * small_spec.study_area_km2), 1)
+        simulate_site(replace(small_spec, landslide_area_km2=0.9 * small_spec.study_area_km2), 1)

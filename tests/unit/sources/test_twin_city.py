@@ -24,10 +24,12 @@ from headscarp.sources.twin.region import (
     slip_volume,
     survey,
 )
-from headscarp.sources.twin.scene import Scene
+from headscarp.sources.twin.scene import SimulatedSite
 from headscarp.sources.twin.spec import TwinSpec
 from headscarp.sources.twin.strata import UNITS
 from headscarp.sources.twin.write import write_twin
+
+pytestmark = pytest.mark.slow
 
 RECORD = {
     "rows": 9180,
@@ -66,7 +68,7 @@ SEED = 1
 
 
 @pytest.fixture(scope="module")
-def city(tmp_path_factory) -> tuple[Scene, object]:
+def city(tmp_path_factory) -> tuple[SimulatedSite, object]:
     """A small piece of the region and the folder of its raw files."""
     folder = tmp_path_factory.mktemp("city")
     return write_twin(folder, TwinSpec.from_record(RECORD).scaled(0.06), SEED), folder

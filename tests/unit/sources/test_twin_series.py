@@ -22,6 +22,8 @@ from headscarp.sources.twin.series_spec import SeriesSpec
 from headscarp.sources.twin.series_write import write_series_twin
 from simulate_twin import simulate_twin
 
+pytestmark = pytest.mark.slow
+
 KARAKORAM = {
     "kind": "series",
     "rows": 3072,

@@ -23,6 +23,8 @@ from headscarp.sources.twin.vhr_image import observe, observed_cells
 from headscarp.sources.twin.vhr_spec import SENSORS, VhrSpec
 from headscarp.sources.twin.vhr_write import write_vhr_twin
 
+pytestmark = pytest.mark.slow
+
 MANGKAM = {
     "kind": "vhr",
     "side_m": 960,

@@ -23,13 +23,14 @@ from torch.nn import functional
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
 from headscarp.training import trainer
+from headscarp.training.batches import Batches, apply_symmetry
 from headscarp.training.devices import autocast, choose_device, choose_precision
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.recipe import Recipe
 from headscarp.training.schedules import learning_rate_at
 from headscarp.training.trainer import make_optimiser, train, train_run, tuned_recipe
 from headscarp.training.weights import load_network
-from headscarp.training.windows import Batches, open_samples, turn
+from headscarp.training.windows import open_samples
 from tests.conftest import REPOSITORY
 from train_network import only
 
@@ -272,6 +273,7 @@ def test_optimisers_step_as_those_of_torch_do(kind):
     )
 
 
+@pytest.mark.slow
 def test_a_training_does_not_wait_for_the_compiler_of_torch():
     code = (
         "import sys, torch; from headscarp.training.recipe import Recipe; from "
@@ -290,7 +292,7 @@ class TestWindows:
         samples = open_samples(*site, CHANNELS)
         cube, label = np.load(site[0] / "cube.npy"), np.load(site[0] / "label.npy")
         whole = np.stack([(cube[1, k] - (5.0 + k)) / (2.0 + k) for k in (2, 3, 0)])
-        assert isinstance(samples.scene.cube, np.memmap)
+        assert isinstance(samples.cube.values, np.memmap)
         assert samples.windows["train"][0].tolist() == [0, 0, 16, 1]
         image, target, mask = samples.read("train", 1)  # row 0, col 8: holds the no-data patch
         np.testing.assert_allclose(image, np.nan_to_num(whole[:, :16, 8:24]), rtol=1e-5, atol=1e-6)
@@ -364,8 +366,10 @@ class TestWindows:
 
     def test_eight_symmetries(self):
         array = np.arange(9).reshape(3, 3)
-        assert len({turn(array, k).tobytes() for k in range(8)}) == 8
-        np.testing.assert_array_equal(turn(np.stack([array, array + 9]), 5)[1], turn(array + 9, 5))
+        assert len({apply_symmetry(array, k).tobytes() for k in range(8)}) == 8
+        np.testing.assert_array_equal(
+            apply_symmetry(np.stack([array, array + 9]), 5)[1], apply_symmetry(array + 9, 5)
+        )
 
     def test_missing_things_are_told(self, site, tmp_path):
         with pytest.raises(HeadscarpError, match=r"cube\.json: channel 'slop'.*'slope'"):
@@ -555,7 +559,7 @@ class TestTrainer:
                 patch.setattr(
                     trainer,
                     "load_checkpoint",
-                    lambda *_, full=full: full.symlink_to("/dev/full") or trainer.State(),
+                    lambda *_, full=full: full.symlink_to("/dev/full") or trainer.TrainingState(),
                 )
                 if name == "model":
                     patch.setattr(trainer, "save_checkpoint", lambda *_: None)
@@ -580,6 +584,7 @@ here.train_here((site / "cube", site / "samples"), Path({run!r}), here.TestTrain
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bits(tmp_path):
     """SIGKILL at two moments of a training in a process of its own, then left to finish."""
     site = make_site(tmp_path)
@@ -700,10 +705,10 @@ class TestTrainRun:
         np.save(site[0] / "label.npy", label)
         samples = open_samples(*site, CHANNELS)
         spec = SPEC | {"classes": 5}
-        _, batches, _ = trainer.prepare(
+        _, batches, _ = trainer.prepare_training(
             spec, Recipe(loss="cross_entropy", class_weights="balanced", batch=4), samples, CPU
         )
-        _, plain, _ = trainer.prepare(spec, Recipe(loss="cross_entropy", batch=4), samples, CPU)
+        _, plain, _ = trainer.prepare_training(spec, Recipe(loss="cross_entropy", batch=4), samples, CPU)
         read = [samples.read("train", index)[1:] for index in range(27)]
         pixels = np.concatenate([target[mask] for target, mask in read])
         wanted = compute_class_weight("balanced", classes=np.arange(4), y=pixels)
@@ -728,11 +733,11 @@ class TestTrainRun:
         ).read_bytes()
 
     def test_the_fingerprint_follows_spec_and_data(self, site):
-        first = trainer.fingerprint_of(SPEC, *site)
-        assert first == trainer.fingerprint_of(dict(reversed(SPEC.items())), *site)
-        assert first != trainer.fingerprint_of(SPEC | {"seed": 5}, *site)
+        first = trainer.fingerprint_of_run(SPEC, *site)
+        assert first == trainer.fingerprint_of_run(dict(reversed(SPEC.items())), *site)
+        assert first != trainer.fingerprint_of_run(SPEC | {"seed": 5}, *site)
         np.save(site[0] / "label.npy", np.load(site[0] / "label.npy"))
-        assert first != trainer.fingerprint_of(SPEC, *site)
+        assert first != trainer.fingerprint_of_run(SPEC, *site)
 
     @pytest.mark.parametrize(
         ("change", "told"),
@@ -874,16 +879,16 @@ class TestFineTuning:
         for name in ("one", "two"):
             (tmp_path / name).write_text(json.dumps({"normalisation": name}))
         told = [
-            trainer.fingerprint_of(SPEC, *site),
-            trainer.fingerprint_of(SPEC, *site, tmp_path / "one"),
-            trainer.fingerprint_of(SPEC, *site, tmp_path / "two"),
-            trainer.fingerprint_of(SPEC | {"share": 0.1}, *site),
-            trainer.fingerprint_of(SPEC | {"statistics": str(tmp_path / "one")}, *site),
+            trainer.fingerprint_of_run(SPEC, *site),
+            trainer.fingerprint_of_run(SPEC, *site, tmp_path / "one"),
+            trainer.fingerprint_of_run(SPEC, *site, tmp_path / "two"),
+            trainer.fingerprint_of_run(SPEC | {"share": 0.1}, *site),
+            trainer.fingerprint_of_run(SPEC | {"statistics": str(tmp_path / "one")}, *site),
         ]
         (tmp_path / "one").write_text(json.dumps({"normalisation": "changed"}))
         told += [
-            trainer.fingerprint_of(SPEC, *site, tmp_path / "one"),
-            trainer.fingerprint_of(SPEC | {"statistics": str(tmp_path / "one")}, *site),
+            trainer.fingerprint_of_run(SPEC, *site, tmp_path / "one"),
+            trainer.fingerprint_of_run(SPEC | {"statistics": str(tmp_path / "one")}, *site),
         ]
         assert len(set(told)) == len(told)
 
@@ -923,6 +928,7 @@ class TestTunedRecipe:
         assert Recipe.from_record(tuned).loss_params == {}
 
 
+@pytest.mark.slow
 def test_learning_needs_torch_and_numpy_only():
     heavy = ["rasterio", "richdem", "geopandas", "pandas", "sklearn", "scipy", "matplotlib", "affine", "yaml"]
     code = (

@@ -19,15 +19,16 @@ from torch.nn import functional
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import read_layer
-from headscarp.mapping.predict import Tiling, predict_scene
-from headscarp.mapping.scene import map_run
+from headscarp.mapping.network_map import map_run
+from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.schema import validate
 from headscarp.training import trainer
+from headscarp.training.batches import Batches, collate
 from headscarp.training.recipe import Recipe
 from headscarp.training.search import run_search
-from headscarp.training.trainer import Loop, make_optimiser, train_run, tuned_recipe
+from headscarp.training.trainer import EpochLoop, make_optimiser, train_run, tuned_recipe
 from headscarp.training.weights import build_network, load_network
-from headscarp.training.windows import Batches, Scene, collate, open_samples, open_scene
+from headscarp.training.windows import NormalisedCube, open_normalised, open_samples
 from tests.unit.training.test_training import assert_same_weights
 
 CPU = torch.device("cpu")
@@ -265,8 +266,8 @@ class TestWindows:
                 return self.cube[key]
 
         samples = open_samples(*site, CHANNELS, dates="all")
-        assert isinstance(samples.scene.cube, np.memmap)
-        samples.scene.cube = Spy(samples.scene.cube)
+        assert isinstance(samples.cube.values, np.memmap)
+        samples.cube.values = Spy(samples.cube.values)
         samples.read("train", 3)
         assert asked == [(32, 32)] * 15
         window = samples.read("train", 3)
@@ -326,7 +327,9 @@ class NoProgress:
 
 
 def run_epoch(model: nn.Module, recipe: Recipe) -> dict:
-    return Loop(model, make_optimiser(recipe, model), Batched(), recipe, CPU, 0).run_epoch(0, NoProgress())
+    return EpochLoop(model, make_optimiser(recipe, model), Batched(), recipe, CPU, 0).run_epoch(
+        0, NoProgress()
+    )
 
 
 class TestMicroBatches:
@@ -595,8 +598,8 @@ class Planes(nn.Module):
         return (image * self.weights).sum(1, keepdim=True)
 
 
-def map_of(model: nn.Module, scene: Scene, **options) -> np.ndarray:
-    return np.concatenate([values for _, values in predict_scene(model, scene, CPU, **options)], axis=1)[0]
+def map_of(model: nn.Module, cube: NormalisedCube, **options) -> np.ndarray:
+    return np.concatenate([values for _, values in predict_strips(model, cube, CPU, **options)], axis=1)[0]
 
 
 class TestMapping:
@@ -606,7 +609,7 @@ class TestMapping:
         logits = (np.nan_to_num(wanted).reshape(20, SIDE, SIDE) * Planes.weights.numpy()[0]).sum(0)
         for dates in ("all", "shuffled"):
             found = map_of(
-                Planes(), open_scene(*site, CHANNELS, dates=dates), tiling=Tiling(64, 0, 8), batch=2
+                Planes(), open_normalised(*site, CHANNELS, dates=dates), tiling=Tiling(64, 0, 8), batch=2
             )
             np.testing.assert_array_equal(np.isnan(found), never)
             np.testing.assert_allclose(found[~never], (1 / (1 + np.exp(-logits)))[~never], atol=1e-5)
@@ -614,7 +617,7 @@ class TestMapping:
 
     def test_factors_alone_are_mapped_under_clouds(self, site):
         torch.manual_seed(0)
-        found = map_of(nn.Conv2d(10, 1, 1), open_scene(*site, ["elevation"], dates="all"))
+        found = map_of(nn.Conv2d(10, 1, 1), open_normalised(*site, ["elevation"], dates="all"))
         assert np.isfinite(found).all() and found.std() > 0
 
     def test_a_run_is_mapped_and_another_number_of_dates_refused(self, site, tmp_path):
@@ -643,12 +646,13 @@ def f1_of(site, folder: Path, network: str, dates: str | None) -> float:
     recipe = {"epochs": 4, "steps_per_epoch": 10, "schedule": "one_cycle"}
     train_run(*site, folder, spec_of(network, dates=dates, recipe=recipe), "cpu", progress=False)
     probability = map_of(
-        load_network(folder)[0], open_scene(*site, CHANNELS, dates=dates), tiling=Tiling(96, 16, 32)
+        load_network(folder)[0], open_normalised(*site, CHANNELS, dates=dates), tiling=Tiling(96, 16, 32)
     )
     counted = (np.load(site[1] / "regions.npy") == 2) & ~np.isnan(probability)
     return f1_score(np.load(site[0] / "label.npy")[counted], probability[counted] >= 0.5)
 
 
+@pytest.mark.slow
 def test_a_step_between_two_dates_is_found_by_what_reads_the_series_only(site, tmp_path):
     """At the last date all is background again, so one date tells nothing, and dates whose order is lost tell
     little."""

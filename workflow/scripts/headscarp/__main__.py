@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def init(chosen: argparse.Namespace) -> int:
     """Write the card of an area and say what to do next."""
-    from headscarp.areas.init import snakefile_option, write_card, write_config
+    from headscarp.areas.init.write import snakefile_option, write_card, write_config
 
     card = write_card(
         chosen.outline, chosen.files, chosen.name, chosen.event, chosen.resolution, chosen.dates
@@ -92,7 +92,8 @@ def init(chosen: argparse.Namespace) -> int:
 
 def check(chosen: argparse.Namespace) -> int:
     """Check the sites of a card, say what was found, and return 1 where there is an error."""
-    from headscarp.areas.check import ERROR, check_card, report
+    from headscarp.areas.check.card import check_card
+    from headscarp.areas.check.findings import ERROR, report
 
     results = check_card(chosen.name)
     for checked in results:
@@ -102,12 +103,12 @@ def check(chosen: argparse.Namespace) -> int:
 
 
 def audit(chosen: argparse.Namespace) -> int:
-    """Audit a table, say what was found, and return 1 where something is impossible."""
+    """Run the check `scores` on a table, say what it finds, and return 1 where something is impossible."""
     # Read here, so that help and errors of spelling do not wait for pandas.
     import pandas as pd
 
     from headscarp.files import atomic_path
-    from headscarp.scoring.table_audit import audit_table
+    from headscarp.scoring.audit.scores import audit_table
 
     frame = read_scores(chosen.table)
     try:
@@ -200,10 +201,10 @@ def is_told(finding: dict[str, Any]) -> bool:
 
 def share(finding: dict[str, Any]) -> str:
     """Range of the landslide share of a row; a dash where its numbers leave it open."""
+    from headscarp.scoring.audit.scores import is_known, share_text
+
     low, high = finding["low"], finding["high"]
-    if low is None or high - low >= 0.5:
-        return "-"
-    return f"{low:.4f}-{high:.4f}" if high - low < 0.05 else f"{low:.2f}-{high:.2f}"
+    return share_text(low, high) if is_known(low, high) else "-"
 
 
 if __name__ == "__main__":

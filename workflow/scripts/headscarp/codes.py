@@ -14,3 +14,5 @@ UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
 
 # The six classes of very-high-resolution scenes (xia2021, section 3.2), in the order of their codes.
 LAND_COVER = ("bare land", "landslide", "building", "vegetation", "water", "road")
+# The same names without spaces, as scores and columns have them, by code.
+LAND_COVER_KEYS = {code: name.replace(" ", "_") for code, name in enumerate(LAND_COVER)}

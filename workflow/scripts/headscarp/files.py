@@ -110,9 +110,8 @@ def require_room(folder: str | Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise NoRoomError(
-            f"there is no room for {what}: it needs {needed / 1e9:.3f} GB and the disk of {folder} has "
-            f"{free / 1e9:.3f} GB free; "
-            "free some space and run the same command again"
+            f"there is no room for {what}: it needs {needed / 1e9:.3f} GB and the disk of {folder} "
+            f"has {free / 1e9:.3f} GB free; free some space and run the same command again"
         )
 
 

@@ -12,7 +12,8 @@ TARGET = FOLDER.parents[1] / "docs" / "reference.md"
 # In the order of a card; `terms` is what they share.
 SECTIONS = (
     *("config", "card", "site", "twin", "origin", "patch_set", "layers", "experiment", "network", "search"),
-    *("cells", "inventory", "change", "sampling", "training", "mapping", "scale", "claim", "exhibit"),
+    *("cells", "inventory", "change", "sampling", "training", "mapping", "scale", "claim"),
+    *("audit", "exhibit"),
 )
 HEAD = """Written from [workflow/schemas](../workflow/schemas) by `python -m headscarp.reference`; change
 those files, not this one. A key that is not here, and a value that is not allowed, is refused before any job,

@@ -7,13 +7,16 @@ import yaml
 
 from headscarp.errors import HeadscarpError
 
+# LibYAML's parser where PyYAML was built with it: reading the cards is most of the planning.
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-class StrictLoader(yaml.SafeLoader):
+
+class StrictLoader(Loader):
     """YAML in which a key may stand only once in a mapping, and dates are text with or without quotes."""
 
     yaml_implicit_resolvers: ClassVar = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in Loader.yaml_implicit_resolvers.items()
     }
 
 
@@ -23,7 +26,7 @@ def _mapping_without_duplicates(loader: StrictLoader, node: yaml.MappingNode) ->
         if keys.count(key) > 1:
             place = f"{node.start_mark.name}, mapping at line {node.start_mark.line + 1}"
             raise HeadscarpError(f"{place}: '{key}' is defined twice; rename or remove one")
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+    return Loader.construct_mapping(loader, node, deep=True)
 
 
 StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from headscarp.delivery.provenance import checksum
 from headscarp.files import atomic_path, write_json
-from headscarp.provenance import checksum
 
 METADATA = "ro-crate-metadata.json"
 # schema.org's property, which the context of RO-Crate 1.1 does not know yet.

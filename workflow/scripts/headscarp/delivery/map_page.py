@@ -1,14 +1,12 @@
 """The interactive map of one site: a page that a browser opens from disk, without a network, with its tiles
 in the folder beside it."""
 
-import html
 import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import matplotlib
@@ -18,18 +16,23 @@ from matplotlib.colors import to_hex, to_rgb
 from rasterio.enums import Resampling
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
-from headscarp.delivery.area_page import COLUMNS, METRICS, PROTOCOLS, MappedRun, polygons_of
 from headscarp.delivery.map_tiles import DEGREES, Drawing, Pyramid, write_tiles
+from headscarp.delivery.mapped_runs import COLUMNS, METRICS, PROTOCOLS, MappedRun, blocked_first, polygons_of
 from headscarp.delivery.styles import FAINT
-from headscarp.exhibits.maps import CONFUSION, IMAGE_SLIDE, band_limits, image_bands, locator, stretch
-from headscarp.exhibits.rasters import View, layer_path, site_grid
+from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.layers import layer_path, site_grid
+from headscarp.exhibits.panels import palette
+from headscarp.exhibits.panels.ground import band_limits, image_bands, stretch
+from headscarp.exhibits.panels.location import locator
+from headscarp.exhibits.panels.scene import CONFUSION
+from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import TWIN, SiteFiles
-from headscarp.exhibits.style import INK, SLIDE
-from headscarp.exhibits.tidy import SIMULATED, metric_label
+from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path, read_json
+from headscarp.templating import fill
 
-TEMPLATE = Path(__file__).with_name("map_template")
-SCRIPTS = ("leaflet/leaflet.css", "leaflet/leaflet.js", "leaflet/LICENSE", "map.css", "map.js")
+FILES = Path(__file__).with_name("map_files")
+COPIED = ("leaflet/leaflet.css", "leaflet/leaflet.js", "leaflet/LICENSE", "map.js")
 PALETTE = matplotlib.colormaps["cividis"]
 CENTIMETRE = 7  # decimals of a degree
 # column of landslides.gpkg: what people read, decimals (None: text)
@@ -60,7 +63,7 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
     scripts.
 
     Args:
-        record: as `area_page.build_page` takes it.
+        record: as `summary_page.build_page` takes it.
         page: the HTML file; `folder` lies beside it.
 
     Raises:
@@ -68,16 +71,15 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
         layer that the site has not.
     """
     site = SiteFiles.from_record(dict(record))
-    blocked_first = sorted(
-        map(MappedRun.from_record, record["runs"]), key=lambda run: run.protocol != "blocked"
-    )
-    runs = {f"run{number}": run for number, run in enumerate(blocked_first, start=1)}
+    ordered = blocked_first(map(MappedRun.from_record, record["runs"]))
+    runs = {f"run{number}": run for number, run in enumerate(ordered, start=1)}
     pyramid = Pyramid.of(site_grid(site))
     ground, truth = list(ground_drawings(site, record["composite"], pyramid)), label_path(site)
     with atomic_path(folder) as temporary:
-        for file in SCRIPTS:
+        for file in COPIED:
             (temporary / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(TEMPLATE / file, temporary / file)
+            shutil.copyfile(FILES / file, temporary / file)
+        (temporary / "map.css").write_text(fill("delivery/templates/map.css"), encoding="utf-8")
         for drawing in ground:
             write_tiles(temporary / drawing.name, drawing, pyramid)
         for key, run in runs.items():
@@ -87,7 +89,7 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
     layers = [*ground_layers(ground, record["composite"]), *run_layers(runs, truth)]
     described = page_record(site, record, layers, runs, pyramid, Path(folder).name)
     with atomic_path(page) as temporary:
-        temporary.write_text(fill(described, Path(folder).name), encoding="utf-8")
+        temporary.write_text(page_text(described), encoding="utf-8")
 
 
 # --- what is drawn
@@ -113,7 +115,9 @@ def ground_drawings(site: SiteFiles, channels: Sequence[str] | None, pyramid: Py
             margin=1,
         )
     if truth := label_path(site):
-        yield Drawing("inventory", (truth,), lambda values: flat_colours({SLIDE: values[0] == LANDSLIDE}))
+        yield Drawing(
+            "inventory", (truth,), lambda values: flat_colours({palette.SLIDE: values[0] == LANDSLIDE})
+        )
 
 
 def run_drawings(run: MappedRun, truth: Path | None) -> Iterator[Drawing]:
@@ -207,7 +211,7 @@ def ground_layers(drawings: Sequence[Drawing], channels: Sequence[str] | None) -
             "site",
             False,
             0.8,
-            {"boxes": [[SLIDE, "Landslide of the inventory"]]},
+            {"boxes": [[palette.SLIDE, "Landslide of the inventory"]]},
         )
 
 
@@ -242,7 +246,7 @@ def run_layers(runs: Mapping[str, MappedRun], truth: Path | None) -> Iterator[La
         "outlines",
         True,
         1,
-        {"line": [IMAGE_SLIDE, INK, "Mapped landslide"]},
+        {"line": [palette.IMAGE_SLIDE, palette.INK, "Mapped landslide"]},
         "Click for numbers",
     )
 
@@ -292,17 +296,8 @@ def run_record(key: str, run: MappedRun) -> dict[str, Any]:
     }
 
 
-def fill(described: Mapping[str, Any], folder: str) -> str:
+def page_text(described: Mapping[str, Any]) -> str:
     """The page with its record inside."""
-    template = Template((TEMPLATE / "map.html").read_text(encoding="utf-8"))
-    label = (
-        f"{SIMULATED[0].upper() + SIMULATED[1:]}: a simulated landscape, not the real place"
-        if described["simulated"]
-        else "Real data"
-    )
+    # A </script> in a text must not end the element that holds the record.
     inside = json.dumps(described, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
-    kind = "label twin" if described["simulated"] else "label"
-    words = {name: html.escape(described[name]) for name in ("title", "place", "when", "citation")}
-    return template.substitute(
-        words, folder=html.escape(folder), label=html.escape(label), kind=kind, record=inside
-    )
+    return fill("delivery/templates/map.html", **described, label=SIMULATED, record=inside)

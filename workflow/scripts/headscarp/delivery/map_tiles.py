@@ -15,7 +15,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from headscarp.exhibits.rasters import opened
+from headscarp.exhibits.panels.view import opened
 from headscarp.geo.grid import Grid
 
 TILE = 256

@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from headscarp.exhibits.panels.palette import LAND_COVER, SLIDE
 from headscarp.files import atomic_path
 
 QGIS = "3.34.0"  # the long-term release whose format this is; later ones read it
@@ -30,10 +31,6 @@ CIVIDIS = (
     "#FEE838",
 )
 FAINT = 0.1  # probabilities below are transparent, so that the image shows through
-SLIDE = "#B2182B"
-# Bare land, landslide, building, vegetation, water, road: apart in hue or lightness with deuteranopia and
-# protanopia too.
-LAND_COVER = {0: "#EFE3B8", 1: "#D55E00", 2: "#E59AC4", 3: "#00805E", 4: "#1F78D1", 5: "#303030"}
 OTHER = "#999999"
 BINARY = {0: "not a landslide", 1: "landslide"}
 BINARY_COLOURS = {0: "#FFFFFF", 1: SLIDE}

@@ -1,25 +1,18 @@
-"""Scores of an exhibit's runs: read, checked against each other, and averaged over seeds."""
+"""Scores of an exhibit's runs: read, checked against each other, and grouped."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import read_arrays
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
-from headscarp.exhibits.tidy import VERSUS, record
 from headscarp.files import read_json
-from headscarp.scoring.bootstrap import Cells, CountedCells, histogram_metrics, intervals, paired_difference
-from headscarp.scoring.images import Images
-from headscarp.scoring.metric_names import IMAGE_METRICS
-from headscarp.site.cube import read_arrays
-from headscarp.vocabulary import require_known
-
-BOOTSTRAP_SEED = 0
-RESOLUTION = 0.01  # largest difference of a score from histograms to the exact one
-CROWDED = "probabilities crowd in too few of the bootstrap's 256 bins"
+from headscarp.scoring.bootstrap import CellHistograms
+from headscarp.scoring.images import ImageScores
 
 
 @dataclass(frozen=True)
@@ -29,14 +22,14 @@ class Scored:
     run: RunFiles
     scores: dict[str, Any]
 
-    def cells(self) -> Cells:
+    def cells(self) -> CellHistograms:
         """Histograms of probability (cells, 256) of the evaluated region."""
         stored = self.stored()
-        return Cells(stored["positive"], stored["negative"], self.scores["threshold"])
+        return CellHistograms(stored["positive"], stored["negative"], self.scores["threshold"])
 
-    def images(self) -> Images:
+    def images(self) -> ImageScores:
         """Scores of the test windows of a run that was scored by windows, too."""
-        return Images.from_arrays(self.stored())
+        return ImageScores.from_arrays(self.stored())
 
     def stored(self) -> dict[str, np.ndarray]:
         """Arrays of counts.npz; raises a `HeadscarpError` where it does not exist or is damaged."""
@@ -93,168 +86,34 @@ def refuse_inconsistent(runs: Sequence[Scored]) -> None:
                 )
 
 
-def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> list[dict[str, Any]]:
-    """Tidy records of pixel metrics: mean and sd over seeds, and a 95 % interval by bootstrap over blocks and
-    seeds.
-
-    Values are `scale` times the fractions of scores.json. A metric that is undefined for a seed is left out
-    of the mean, with a note. Those of `images.IMAGE_METRICS` say in a note what they average over.
-    """
-    runs = scored_runs(spec)
-    lines = []
+def groups_of(spec: ExhibitSpec, runs: list[Scored]) -> Iterator[tuple[str, str, list[Scored]]]:
+    """Row, protocol and runs (one for each seed) in the order in which they are shown."""
     for protocol in spec.protocols:
         for row in spec.rows:
             group = [one for one in runs if (one.run.row, one.run.protocol) == (row, protocol)]
-            if not group:
-                continue
-            cells = [one.cells() for one in group]
-            bounds = intervals(cells, BOOTSTRAP_SEED)
-            found = [
-                histogram_metrics(one.positive.sum(axis=0), one.negative.sum(axis=0), one.threshold)
-                for one in cells
-            ]
-            if not set(IMAGE_METRICS).isdisjoint(metrics) and all("images" in one.scores for one in group):
-                images = [one.images() for one in group]
-                bounds |= intervals(images, BOOTSTRAP_SEED)
-                found = [
-                    coarse | one.metrics(np.ones(len(one.per_cell)))
-                    for coarse, one in zip(found, images, strict=True)
-                ]
-            for metric in metrics:
-                exact = [one.scores["metrics"].get(metric) for one in group]
-                value = mean_of(exact, scale)
-                notes = []
-                if value["n_seeds"] < len(group):
-                    notes.append(
-                        f"undefined for {len(group) - value['n_seeds']} of {len(group)} seeds under "
-                        f"{protocol}"
-                    )
-                if value["value"] is not None and bounds.get(metric):
-                    if fits([coarse[metric] for coarse in found], exact):
-                        value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
-                    else:
-                        notes.append(f"no interval under {protocol}: {CROWDED}")
-                if metric in IMAGE_METRICS:
-                    notes = [image_note(group[0].scores, protocol), *notes]
-                lines.append(
-                    record(
-                        spec,
-                        row,
-                        metric,
-                        protocol=protocol,
-                        data=spec.only_site().data,
-                        note="; ".join(notes),
-                        **value,
-                    )
-                )
-    return lines
+            if group:
+                yield row, protocol, group
 
 
-def fits(coarse: Sequence[float], exact: Sequence[float | None]) -> bool:
-    """Whether scores of runs from histograms are near the exact ones, so that a bootstrap of the histograms
-    stands for them."""
-    return all(one is None or abs(near - one) <= RESOLUTION for near, one in zip(coarse, exact, strict=True))
-
-
-def image_note(scores: Mapping[str, Any], protocol: str) -> str:
-    """What the scores per image of a run average over; the same for all runs on the same samples."""
-    images = scores.get("images")
-    if images is None:
-        return f"no score per image under {protocol}: its samples have no test windows with landslides"
-    return (
-        f"per image under {protocol}: mean over {images['windows']} test windows, "
-        f"{images['without_landslide']} of them without landslide; "
-        "a class that is neither in a window nor mapped there does not count, and a window of one "
-        "class has no AUC"
-    )
-
-
-class Difference(NamedTuple):
-    """Mean difference over seeds of a metric, first - second, and its 95 % interval, None where undefined."""
-
-    size: float | None
-    low: float | None
-    high: float | None
-
-
-class Effect(NamedTuple):
-    """The difference of a metric between two rows under one protocol."""
-
-    first: str
-    second: str
-    protocol: str
-    metric: str
-    found: Difference
-
-    @property
-    def row(self) -> str:
-        """Id of the tidy row."""
-        return f"{self.first}{VERSUS}{self.second}"
-
-
-def effects(
-    spec: ExhibitSpec,
-    pair: Sequence[str],
-    cells: Mapping[tuple[str, str], Sequence[CountedCells]],
-    metrics: Sequence[str],
-) -> Iterator[Effect]:
-    """Effects of a pair of rows under each protocol, by bootstrap over the same blocks and seeds.
-
-    Args:
-        cells: counts of the runs of each (protocol, row), in the order of seeds.
-
-    Raises:
-        HeadscarpError: a row or metric does not exist, or the runs cannot be paired.
-    """
-    first, second = (require_known(row, spec.rows, f"exhibit '{spec.name}', pairs: row") for row in pair)
+def runs_by_row(spec: ExhibitSpec) -> Iterator[tuple[str, str, list[RunFiles]]]:
+    """(protocol, row, runs of its seeds) of an exhibit, in order."""
     for protocol in spec.protocols:
-        of_rows = cells[protocol, first], cells[protocol, second]
-        for metric, found in differences(*of_rows, metrics, f"exhibit '{spec.name}'").items():
-            yield Effect(first, second, protocol, metric, found)
+        for row in spec.rows:
+            runs = spec.runs_of(row, protocol)
+            if runs:
+                yield protocol, row, runs
 
 
-def differences(
-    first: Sequence[CountedCells], second: Sequence[CountedCells], metrics: Sequence[str], place: str
-) -> dict[str, Difference]:
-    """The difference of each metric between two groups of runs, by bootstrap over the same blocks and seeds;
-    `place` begins an error.
+def scores_part(path: Path, part: str) -> dict[str, Any]:
+    """A part of a scores.json that only runs in several classes have.
 
     Raises:
-        HeadscarpError: a metric does not exist, or the runs cannot be paired.
+        HeadscarpError: the file or the part is missing.
     """
-    measured = paired_difference(first, second, BOOTSTRAP_SEED)
-    found = {metric: measured[require_known(metric, measured, f"{place}: metric")] for metric in metrics}
-    return {
-        metric: Difference(one["difference"], *(one["interval"] or (None, None)))
-        for metric, one in found.items()
-    }
-
-
-def from_exact_scores(
-    found: Difference, exact: Sequence[Sequence[float | None]], coarse: Sequence[Sequence[float]]
-) -> tuple[Difference, str]:
-    """A difference measured on the scores of scores.json, and why it has no interval ('' where it has one).
-
-    Its interval is of histograms, and given only where these are fine enough to stand for the scores.
-
-    Args:
-        exact: scores of both groups by seed. coarse: the same from histograms.
-    """
-    first, second = (mean_of(values)["value"] for values in exact)
-    size = None if first is None or second is None else first - second
-    fine = all(map(fits, coarse, exact))
-    low, high = (found.low, found.high) if fine else (None, None)
-    return Difference(
-        size, low, high
-    ), "" if low is not None else "too few blocks or landslides" if fine else CROWDED
-
-
-def mean_of(values: Sequence[float | None], scale: float = 1.0) -> dict[str, Any]:
-    """Mean and (n - 1) standard deviation of the defined values, times `scale`; None where there are too
-    few."""
-    defined = np.array([value for value in values if value is not None], float) * scale
-    return {
-        "value": float(defined.mean()) if defined.size else None,
-        "sd": float(defined.std(ddof=1)) if defined.size > 1 else None,
-        "n_seeds": int(defined.size),
-    }
+    scores = read_json(path)
+    if part not in scores:
+        raise HeadscarpError(
+            f"{path} has no scores '{part}': its site is not labelled in several classes, or it must be "
+            f"scored again"
+        )
+    return scores[part]

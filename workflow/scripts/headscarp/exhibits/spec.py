@@ -85,7 +85,8 @@ class ExhibitSpec:
     which they are shown.
 
     `target` is the site that the runs were applied to beside their own; `experiments` holds the resolved
-    record of each row (network, width, params, channels, recipe).
+    record of each row (network, width, params, channels, recipe). Of an audit, `checks` are those of the
+    card and `published` holds all its tables, each record with its `table`.
     """
 
     card: str
@@ -100,6 +101,14 @@ class ExhibitSpec:
     searches: tuple[SearchFiles, ...] = ()
     target: SiteFiles | None = None
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    checks: tuple[dict[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.options.get("elsewhere") and self.target is None:
+            raise HeadscarpError(
+                f"exhibit '{self.name}' of card '{self.card}' ({self.kind}) has the option `elsewhere` but "
+                f"no `target`; name the site that they mapped as `target`"
+            )
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "ExhibitSpec":
@@ -112,6 +121,7 @@ class ExhibitSpec:
             searches=tuple(SearchFiles.from_record(search) for search in record.get("searches", [])),
             target=SiteFiles.from_record(record["target"]) if record.get("target") else None,
             experiments=dict(record.get("experiments", {})),
+            checks=tuple(record.get("checks", [])),
         )
 
     @property
@@ -134,6 +144,11 @@ class ExhibitSpec:
         return sorted(
             (run for run in self.runs if (run.row, run.protocol) == (row, protocol)), key=lambda run: run.seed
         )
+
+    def first_runs(self, *protocols: str) -> list[RunFiles]:
+        """The first seed of each row under protocols, in turn, where there is one."""
+        found = [self.runs_of(row, protocol) for protocol in protocols for row in self.rows]
+        return [runs[0] for runs in found if runs]
 
     def only_site(self) -> SiteFiles:
         """The site of an exhibit of runs.

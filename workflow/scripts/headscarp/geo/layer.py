@@ -111,8 +111,8 @@ def open_raster(path: str | Path) -> Iterator[rasterio.DatasetReader]:
     with open_any_raster(path) as source:
         if source.crs is None:
             raise HeadscarpError(
-                f"{path} has no CRS; find out which it is and assign it, for example with `gdal_edit.py "
-                f"-a_srs EPSG:32649 {path}`"
+                f"{path} has no CRS; find out which it is and assign it, "
+                f"for example with `gdal_edit.py -a_srs EPSG:32649 {path}`"
             )
         yield source
 
@@ -149,7 +149,15 @@ def read_layer(path: str | Path) -> Layer:
             values[values == nodata] = np.nan
             nodata = math.nan
         name = source.descriptions[0] or Path(path).stem
-        return Layer(name, values, grid, source.units[0] or "", tags.get("SOURCE", ""), kind, nodata)
+        return Layer(
+            name=name,
+            values=values,
+            grid=grid,
+            units=source.units[0] or "",
+            source=tags.get("SOURCE", ""),
+            kind=kind,
+            nodata=nodata,
+        )
 
 
 def grid_of(source: rasterio.DatasetReader) -> Grid:

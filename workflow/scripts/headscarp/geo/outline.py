@@ -13,7 +13,7 @@ def grid_around(outline: str | Path, crs: str, resolution: float, margin: float 
 
     Raises:
         HeadscarpError: the file is missing, unreadable, without CRS or empty; `crs` is unknown or is not in
-        metres.
+            metres.
     """
     require_metric(crs)
     shapes = read_vectors(outline, crs)

@@ -69,12 +69,20 @@ def align(
             empty = bool(np.isnan(values).all())
         if empty:
             raise HeadscarpError(
-                f"{path}, band {band}, holds no data on the site: every cell is nodata or NaN; take "
-                f"another file or band"
+                f"{path}, band {band}, holds no data on the site: "
+                "every cell is nodata or NaN; take another file or band"
             )
         name = source.descriptions[index - 1] or Path(path).stem
         origin = source.tags().get("SOURCE", Path(path).name)
-        return Layer(name, values, grid, source.units[index - 1] or "", origin, kind, nodata)
+        return Layer(
+            name=name,
+            values=values,
+            grid=grid,
+            units=source.units[index - 1] or "",
+            source=origin,
+            kind=kind,
+            nodata=nodata,
+        )
 
 
 def flagged(path: str | Path, codes: Sequence[int], grid: Grid) -> np.ndarray:
@@ -83,7 +91,7 @@ def flagged(path: str | Path, codes: Sequence[int], grid: Grid) -> np.ndarray:
 
     Raises:
         HeadscarpError: the file is missing, truncated or without CRS, lies beside the grid, or does not hold
-        integers.
+            integers.
     """
     with open_raster(path) as source:
         require_cover(source, grid, 0.0)
@@ -96,9 +104,9 @@ def require_cover(source: rasterio.DatasetReader, grid: Grid, minimum: float) ->
     if cover == 0 or cover < minimum:
         needed = f"at least {minimum:.0%} are needed; " if minimum else ""
         raise HeadscarpError(
-            f"{source.name} covers {cover:.0%} of the site, {needed}check its CRS and extent "
-            f"({source.crs.to_string()}, {', '.join(f'{edge:.6g}' for edge in source.bounds)}); or take "
-            f"another raster"
+            f"{source.name} covers {cover:.0%} of the site, {needed}check its CRS and "
+            f"extent ({source.crs.to_string()}, "
+            f"{', '.join(f'{edge:.6g}' for edge in source.bounds)}); or take another raster"
         )
 
 
@@ -190,8 +198,8 @@ def resample_classes(source: rasterio.DatasetReader, index: int, grid: Grid) -> 
     dtype = np.dtype(source.dtypes[index - 1])
     if not np.issubdtype(dtype, np.integer):
         raise HeadscarpError(
-            f"{source.name} holds classes as {dtype}; convert it to integers, for example with "
-            f"`gdal_translate -ot Byte`"
+            f"{source.name} holds classes as {dtype}; convert it to "
+            "integers, for example with `gdal_translate -ot Byte`"
         )
     nodata = int(source.nodata) if source.nodata is not None else int(np.iinfo(dtype).max)
     values = np.full(grid.shape, nodata, dtype)

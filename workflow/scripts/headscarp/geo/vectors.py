@@ -20,8 +20,8 @@ def read_vectors(path: str | Path, crs: str | None = None) -> geopandas.GeoDataF
     table = read_table(path)
     if table.crs is None:
         raise HeadscarpError(
-            f"{path} has no CRS; find out which it is and assign it, for example with `ogr2ogr -a_srs "
-            f"EPSG:4326 with_crs.gpkg {path}`"
+            f"{path} has no CRS; find out which it is and assign it, for "
+            f"example with `ogr2ogr -a_srs EPSG:4326 with_crs.gpkg {path}`"
         )
     table = table[table.geometry.notna()]
     return table.to_crs(crs) if crs else table
@@ -32,7 +32,7 @@ def read_table(path: str | Path, **selection: Any) -> geopandas.GeoDataFrame:
 
     Args:
         selection: what `geopandas.read_file` takes: layer, bbox, where, encoding. Only what they select is
-        read.
+            read.
 
     Raises:
         HeadscarpError: the file is missing or unreadable.

@@ -22,9 +22,9 @@ from headscarp.codes import LANDSLIDE, TRAIN
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.mapping.forest import make_forest
-from headscarp.mapping.scene import write_map_record
+from headscarp.mapping.network_map import write_map_record
 from headscarp.mapping.susceptibility import write_susceptibility
-from headscarp.provenance import made, read_by_run
+from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.cell_table import Cells, read_cells
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
@@ -185,19 +185,18 @@ def block_folds(folds: int, seed: int, slides: np.ndarray, blocks: np.ndarray) -
     most = min(len(np.unique(blocks[slides])), len(np.unique(blocks[~slides])))
     if most < 2:
         raise HeadscarpError(
-            "gbdt_lr: the landslides (or the other cells) to train on lie in one spatial block only, "
-            "which cannot be held out from itself; "
-            "use a site with more landslides or smaller cells.windows"
+            "gbdt_lr: the landslides (or the other cells) to train on lie in one spatial block only, which "
+            "cannot be held out from itself; use a site with more landslides or smaller cells.windows"
         )
     return StratifiedGroupKFold(min(folds, most), shuffle=True, random_state=seed)
 
 
-def stacked_or_leaves(params: dict[str, Any], seed: int, threads: int) -> CellModel:
+def gbdt_lr(params: dict[str, Any], seed: int, threads: int) -> CellModel:
     rest = {name: value for name, value in params.items() if name != "leaves"}
     return (LeafGBDT if params.get("leaves", False) else StackedGBDT)(rest, seed, threads)
 
 
-MODELS = {"gbdt_lr": stacked_or_leaves, "logistic_regression": Logistic, "cell_forest": Forest}
+MODELS = {"gbdt_lr": gbdt_lr, "logistic_regression": Logistic, "cell_forest": Forest}
 
 
 def fit_cell_model(
@@ -220,7 +219,7 @@ def fit_cell_model(
 
     Raises:
         HeadscarpError: an unknown model, parameter or channel, a missing file, or landslides in one block
-        only (gbdt_lr).
+            only (gbdt_lr).
     """
     started, run_folder = time.time(), Path(run_folder)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
@@ -250,7 +249,7 @@ def fit_cell_model(
             "folds": folds,
             "seconds": round(sum(fold["seconds"] for fold in folds), 3),
         }
-        | made(started, read_by_run(cube_folder, cells_folder)),
+        | run_provenance(started, files_read_by_run(cube_folder, cells_folder)),
     )
     began = time.perf_counter()
     bands = predict_map(models, cube, spec["channels"])

@@ -15,19 +15,18 @@ from scipy import ndimage
 from shapely import MultiPolygon
 from shapely.geometry import shape
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, grid_of, open_raster
 from headscarp.geo.rasters import align
 from headscarp.geo.vectors import read_vectors
-from headscarp.mapping.raster import CLASS_NAMES
 
 NEW, GROWN, UNCHANGED, GONE = "new", "grown", "unchanged", "gone"
 STATUSES = (NEW, GROWN, UNCHANGED)
-CLASS_COUNT = len(CLASS_NAMES)
-OVERLAP = 0.5  # share of a change that must be mapped, or true, as in the objects of scores.json
+CLASS_COUNT = len(LAND_COVER_KEYS)
+FOUND_OVERLAP = 0.5  # share of a change that must be mapped, or true, as in the objects of scores.json
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class ChangeRule:
 
 
 @dataclass(frozen=True)
-class Followed:
+class TrackedLandslides:
     """Landslides followed through time, numbered from 1: `objects` int32 (date, row, col), 0 none; `pixels`
     (landslides, dates)."""
 
@@ -101,19 +100,19 @@ def compare_dates(
     dates = list(maps)
     if len(dates) < 2:
         raise HeadscarpError(
-            f"a comparison needs the maps of two dates or more, but got {len(dates)}: "
-            f"{', '.join(dates) or 'none'}"
+            "a comparison needs the maps of two dates or more, "
+            f"but got {len(dates)}: {', '.join(dates) or 'none'}"
         )
-    grid = max((grid_at(path) for path in maps.values()), key=lambda grid: grid.resolution)
-    codes = np.stack([on_grid(path, grid) for path in maps.values()])
+    grid = max((read_grid(path) for path in maps.values()), key=lambda grid: grid.resolution)
+    codes = np.stack([read_classes_on(path, grid) for path in maps.values()])
     known = (codes != UNMAPPED).all(axis=0)
     if not known.any():
         raise HeadscarpError(
             f"the maps of {', '.join(dates)} have no pixel in common; check that they are of one place"
         )
     pixel_area = abs(grid.transform.determinant)
-    followed = follow((codes == LANDSLIDE) & known, rule.minimum_area_m2 / pixel_area)
-    slides = describe(followed, dates, rule, pixel_area)
+    followed = track_landslides((codes == LANDSLIDE) & known, rule.minimum_area_m2 / pixel_area)
+    slides = describe_changes(followed, dates, rule, pixel_area)
     record = {
         "dates": dates,
         "resolution_m": grid.resolution,
@@ -127,31 +126,31 @@ def compare_dates(
         "transitions": transitions(codes[:, known], dates, pixel_area),
         "truth": None
         if truth is None
-        else against_truth(followed, slides["status"], known, truth, dates, rule, grid),
+        else score_changes(followed, slides["status"], known, truth, dates, rule, grid),
     }
-    write_followed(out_gpkg, followed.objects[-1], slides[slides["status"] != GONE], grid)
+    write_changes(out_gpkg, followed.objects[-1], slides[slides["status"] != GONE], grid)
     write_json(out_json, record)
 
 
-def grid_at(path: str | Path) -> Grid:
+def read_grid(path: str | Path) -> Grid:
     with open_raster(path) as source:
         return grid_of(source)
 
 
-def on_grid(path: str | Path, grid: Grid) -> np.ndarray:
+def read_classes_on(path: str | Path, grid: Grid) -> np.ndarray:
     """Class codes (row, col) uint8 of a map on a grid, the commonest of each pixel, 255 = no data."""
     layer = align(path, 1, grid, CLASSES)
     return np.where(layer.values == layer.nodata, UNMAPPED, layer.values).astype(np.uint8)
 
 
-def follow(landslide: np.ndarray, minimum_pixels: float) -> Followed:
+def track_landslides(landslide: np.ndarray, minimum_pixels: float) -> TrackedLandslides:
     """Follow the landslides of masks (date, row, col) bool, without groups of fewer than `minimum_pixels` at
     a date."""
     kept = np.stack([without_small(mask, minimum_pixels) for mask in landslide])
     together, count = ndimage.label(kept.any(axis=0))
     objects = np.where(kept, together, 0).astype(np.int32)
-    return Followed(
-        objects, np.stack([np.bincount(one.ravel(), minlength=count + 1)[1:] for one in objects], axis=1)
+    return TrackedLandslides(
+        objects, np.stack([np.bincount(each.ravel(), minlength=count + 1)[1:] for each in objects], axis=1)
     )
 
 
@@ -167,7 +166,9 @@ def area_column(date: str) -> str:
     return f"area_{date}_m2"
 
 
-def describe(followed: Followed, dates: Sequence[str], rule: ChangeRule, pixel_area: float) -> pd.DataFrame:
+def describe_changes(
+    followed: TrackedLandslides, dates: Sequence[str], rule: ChangeRule, pixel_area: float
+) -> pd.DataFrame:
     """Status, date first seen and area in m2 at each date of landslides, in the order of their numbers (the
     index)."""
     areas = followed.pixels * pixel_area
@@ -202,8 +203,8 @@ def transitions(codes: np.ndarray, dates: Sequence[str], pixel_area: float) -> l
     ]
 
 
-def against_truth(
-    followed: Followed,
+def score_changes(
+    followed: TrackedLandslides,
     statuses: pd.Series,
     known: np.ndarray,
     truth: Mapping[str, str | Path],
@@ -222,10 +223,12 @@ def against_truth(
     for date in (dates[0], dates[-1]):
         if date not in truth:
             raise HeadscarpError(
-                f"no true slides are given for {date}; give a file for the first and the last date, or "
-                f"none at all"
+                f"no true slides are given for {date}; give a file "
+                "for the first and the last date, or none at all"
             )
-    first, last = (np.where(known, burn(truth[date], grid), 0) for date in (dates[0], dates[-1]))
+    first, last = (
+        np.where(known, rasterise_instances(truth[date], grid), 0) for date in (dates[0], dates[-1])
+    )
     pixel_area = abs(grid.transform.determinant)
     before, after = (
         np.bincount(numbers.ravel(), minlength=max(first.max(), last.max()) + 1)[1:] * pixel_area
@@ -242,9 +245,12 @@ def against_truth(
         (last > 0) & (first == 0),
         (followed.objects[-1] > 0) & (followed.objects[0] == 0),
     )
-    found = share_inside(last, true_change, mapped_change, len(true_status)) >= OVERLAP
-    false = share_inside(followed.objects[-1], mapped_change, true_change, len(statuses)) < OVERLAP
-    record: dict[str, Any] = {"overlap": OVERLAP}
+    found = share_of_change_inside(last, true_change, mapped_change, len(true_status)) >= FOUND_OVERLAP
+    false = (
+        share_of_change_inside(followed.objects[-1], mapped_change, true_change, len(statuses))
+        < FOUND_OVERLAP
+    )
+    record: dict[str, Any] = {"overlap": FOUND_OVERLAP}
     for status in (NEW, GROWN):
         true, mapped = true_status == status, (statuses == status).to_numpy()
         record[status] = {
@@ -256,7 +262,7 @@ def against_truth(
     return record
 
 
-def burn(path: str | Path, grid: Grid) -> np.ndarray:
+def rasterise_instances(path: str | Path, grid: Grid) -> np.ndarray:
     """Numbers (row, col) int32 of the slides of a vector file whose column `instance` holds them, 0 none.
 
     Raises:
@@ -275,7 +281,9 @@ def burn(path: str | Path, grid: Grid) -> np.ndarray:
     )
 
 
-def share_inside(objects: np.ndarray, change: np.ndarray, other: np.ndarray, count: int) -> np.ndarray:
+def share_of_change_inside(
+    objects: np.ndarray, change: np.ndarray, other: np.ndarray, count: int
+) -> np.ndarray:
     """Share (objects,) of the changed pixels of each object 1 to `count` that lie in `other`, (row, col) all;
     0 where it has none."""
     changed, inside = (
@@ -284,7 +292,7 @@ def share_inside(objects: np.ndarray, change: np.ndarray, other: np.ndarray, cou
     return np.divide(inside, changed, out=np.zeros(count), where=changed > 0)
 
 
-def write_followed(path: str | Path, objects: np.ndarray, slides: pd.DataFrame, grid: Grid) -> None:
+def write_changes(path: str | Path, objects: np.ndarray, slides: pd.DataFrame, grid: Grid) -> None:
     """Write landslides, which may be none, with the outlines of their pixels in `objects` (row, col), the
     largest first."""
     parts: dict[int, list[Any]] = {number: [] for number in slides.index}

@@ -36,7 +36,7 @@ def susceptibility_map(
         model: on `device`; it is put into evaluation mode.
         factors: (factor, row, col), scaled as for training; NaN is no data.
         strip_rows: rows that are mapped at once; they bound the memory. Strips overlap by the largest window
-        less one row.
+            less one row.
 
     Returns:
         (row, col) float32; NaN where the largest window leaves the map or holds a NaN.
@@ -49,13 +49,13 @@ def susceptibility_map(
     window = max(model.windows)
     if window > min(height, width):
         raise HeadscarpError(
-            f"a window of {window} x {window} cells does not fit into the map of {height} x {width} cells; "
-            "use a smaller window or a larger map"
+            f"a window of {window} x {window} cells does not fit into the map "
+            f"of {height} x {width} cells; use a smaller window or a larger map"
         )
     probability = np.full((height, width), np.nan, np.float32)
     tall, wide = height - window + 1, width - window + 1
     inside = probability[window // 2 :, window // 2 :][:tall, :wide]
-    evaluate = scan if len(model.windows) == 1 else window_by_window
+    evaluate = map_convolved if len(model.windows) == 1 else map_window_by_window
     model.eval()
     # TF32, cuDNN's default for float32 convolutions, rounds to 10 bits: maps would depend on the strips by
     # 1e-3.
@@ -71,7 +71,7 @@ def susceptibility_map(
     return probability
 
 
-def window_by_window(model: CNN3D, factors: Tensor, batch: int = BATCH) -> Tensor:
+def map_window_by_window(model: CNN3D, factors: Tensor, batch: int = BATCH) -> Tensor:
     """Probability (row - n + 1, col - n + 1) at each position of the largest window, n, in (factor, row,
     col); each window on its own."""
     window = max(model.windows)
@@ -84,8 +84,8 @@ def window_by_window(model: CNN3D, factors: Tensor, batch: int = BATCH) -> Tenso
     return torch.cat(logits).softmax(1)[:, 1].reshape(tall, wide)
 
 
-def scan(model: CNN3D, factors: Tensor) -> Tensor:
-    """The same as `window_by_window`, for a model of one window: all positions share the convolutions."""
+def map_convolved(model: CNN3D, factors: Tensor) -> Tensor:
+    """The same as `map_window_by_window`, for a model of one window: all positions share the convolutions."""
     (window,) = model.windows
     tall, wide = (side - window + 1 for side in factors.shape[1:])
     below, half = -tall % PERIOD, PERIOD * -(-wide // (2 * PERIOD))

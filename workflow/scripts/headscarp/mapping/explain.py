@@ -16,22 +16,21 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
+from headscarp.arrays import open_array, write_arrays
 from headscarp.codes import LANDSLIDE, TEST, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path
 from headscarp.mapping.predict import read_window, to_probability
 from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead
-from headscarp.site.cube import open_array
 from headscarp.training.devices import choose_device
 from headscarp.training.weights import load_network
-from headscarp.training.windows import Scene, open_scene
+from headscarp.training.windows import NormalisedCube, open_normalised
 
 WINDOW = 128  # pixels: a multiple of every network's coarsest stride
 WINDOWS = 3
-LAYERS = ("decoder", "encoder")
+EXPLAINED = ("decoder", "encoder")
 
 
-class Made(NamedTuple):
+class ModuleOutput(NamedTuple):
     """What a module of a network made of a window: its name in the network, and the maps' number and height
     in pixels."""
 
@@ -40,7 +39,7 @@ class Made(NamedTuple):
     height: int
 
 
-def made_by(model: SegmentationNetwork, window: Tensor) -> list[Made]:
+def module_outputs(model: SegmentationNetwork, window: Tensor) -> list[ModuleOutput]:
     """Modules that make maps of `window` (1, bands, H, W), in the order in which they finish; leaves
     evaluation mode on.
 
@@ -50,14 +49,14 @@ def made_by(model: SegmentationNetwork, window: Tensor) -> list[Made]:
     """
     heights = {window.shape[-2] >> level for level in range(model.size_multiple.bit_length())}
     heads = tuple(name for name, module in model.named_modules() if isinstance(module, TwoStepHead))
-    calls: list[Made | None] = []
+    calls: list[ModuleOutput | None] = []
     names: list[str] = []
 
     def note(name: str) -> Callable:
         def hook(_module: nn.Module, _inputs: tuple, output: object) -> None:
             is_map = isinstance(output, Tensor) and output.ndim == 4 and output.shape[-2] in heights
             names.append(name)
-            calls.append(Made(name, output.shape[1], output.shape[-2]) if is_map else None)
+            calls.append(ModuleOutput(name, output.shape[1], output.shape[-2]) if is_map else None)
 
         return hook
 
@@ -69,7 +68,7 @@ def made_by(model: SegmentationNetwork, window: Tensor) -> list[Made]:
     finally:
         for hook in hooks:
             hook.remove()
-    return [made for made in calls if made and names.count(made.name) == 1]
+    return [output for output in calls if output and names.count(output.name) == 1]
 
 
 def explained_layers(model: SegmentationNetwork, bands: int, classes: int) -> dict[str, str]:
@@ -81,10 +80,10 @@ def explained_layers(model: SegmentationNetwork, bands: int, classes: int) -> di
     coarse maps.
     """
     side = 4 * model.size_multiple
-    made = made_by(model, torch.zeros(1, bands, side, side, device=next(model.parameters()).device))
-    maps = [one for one in made if one.maps != classes]
-    smallest = min(one.height for one in maps)
-    encoder = max((one.maps, index) for index, one in enumerate(maps) if one.height == smallest)[1]
+    outputs = module_outputs(model, torch.zeros(1, bands, side, side, device=next(model.parameters()).device))
+    maps = [output for output in outputs if output.maps != classes]
+    smallest = min(output.height for output in maps)
+    encoder = max((output.maps, index) for index, output in enumerate(maps) if output.height == smallest)[1]
     return {"decoder": maps[-1].name, "encoder": maps[encoder].name}
 
 
@@ -118,7 +117,7 @@ def largest_slides(
 
     Args:
         instances: (row, col), 0 or the number of the slide. tested: (row, col) bool.
-        count, size: windows at most, and their sides, or those of the scene where it is smaller. A slide
+        count, size: windows at most, and their sides, or those of the site where it is smaller. A slide
             whose middle lies in the window of a larger one gets none.
 
     Raises:
@@ -165,44 +164,42 @@ def explain_run(
             in the test region, or the device does not exist.
     """
     run_folder, cube_folder, samples_folder = Path(run_folder), Path(cube_folder), Path(samples_folder)
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     model, record = load_network(run_folder)
     spec = record["spec"]
-    model.to(place).eval()
-    scene = open_scene(
+    model.to(torch_device).eval()
+    cube = open_normalised(
         cube_folder, samples_folder, spec["channels"], record.get("statistics"), spec.get("dates")
     )
     label = open_array(cube_folder / "label.npy")
     tested = (open_array(samples_folder / "regions.npy") == TEST) & (label != UNMAPPED)
     windows = largest_slides(open_array(cube_folder / "instances.npy"), tested)
     logit = LANDSLIDE if spec["classes"] > 1 else 0
-    arrays: dict[str, list[np.ndarray]] = {name: [] for name in (*LAYERS, "probability")}
+    arrays: dict[str, list[np.ndarray]] = {name: [] for name in (*EXPLAINED, "probability")}
     layers: dict[str, str] = {}
     for window in windows:
-        image = window_of(scene, window).to(place)
+        image = load_window(cube, window).to(torch_device)
         layers = layers or explained_layers(model, image.shape[1], spec["classes"])
-        slides = torch.from_numpy(cut(label, window) == LANDSLIDE)
+        slides = torch.from_numpy(crop(label, window) == LANDSLIDE)
         for name, layer in layers.items():
             arrays[name].append(grad_cam(model, layer, image, slides, logit))
         with torch.inference_mode():
             arrays["probability"].append(to_probability(model(image))[0, logit].cpu().numpy())
     named = {f"{name}_layer": np.array(layer) for name, layer in layers.items()}
-    with atomic_path(run_folder / "gradcam.npz") as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(
-            stream, windows=windows, **named, **{name: np.stack(values) for name, values in arrays.items()}
-        )
+    stacked = {name: np.stack(values) for name, values in arrays.items()}
+    write_arrays(run_folder / "gradcam.npz", {"windows": windows} | named | stacked)
 
 
-def window_of(scene: Scene, window: np.ndarray) -> Tensor:
-    """A window (row, col, height, width) of a scene's last date, (1, plane, height, width) float32, no data
+def load_window(cube: NormalisedCube, window: np.ndarray) -> Tensor:
+    """A window (row, col, height, width) of a cube's last date, (1, plane, height, width) float32, no data
     as 0."""
     row, col, height, width = (int(n) for n in window)
-    image, _ = read_window(scene, -1, row, col, height, width)
+    image, _ = read_window(cube, -1, row, col, height, width)
     return torch.from_numpy(image)[None]
 
 
-def cut(array: np.ndarray, window: np.ndarray) -> np.ndarray:
+def crop(array: np.ndarray, window: np.ndarray) -> np.ndarray:
     """The part of an array (row, col) under a window (row, col, height, width)."""
     row, col, height, width = window
     return array[row : row + height, col : col + width]

@@ -14,9 +14,9 @@ from headscarp.codes import LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.scene import write_map_record, write_maps
-from headscarp.provenance import made, read_by_run
-from headscarp.training.windows import BLOCKED, Samples, Scene, open_samples
+from headscarp.mapping.network_map import write_map_rasters, write_map_record
+from headscarp.provenance import files_read_by_run, run_provenance
+from headscarp.training.windows import BLOCKED, NormalisedCube, Samples, open_samples
 from headscarp.vocabulary import require_known
 
 DEFAULTS = {"n_estimators": 100, "min_samples_leaf": 5, "max_features": "sqrt"}
@@ -38,7 +38,7 @@ def run_forest(
 
     Args:
         spec: {network: {params: of scikit-learn's RandomForestClassifier}, channels: [names], seed}, as for
-        `training.trainer.train_run`.
+            `training.trainer.train_run`.
         maximum_pixels: size of the random sample of training pixels.
 
     Raises:
@@ -51,8 +51,8 @@ def run_forest(
     values, labels = sample_pixels(samples, date, maximum_pixels, spec["seed"])
     if len(np.unique(labels)) < 2:
         raise HeadscarpError(
-            f"{samples_folder}: the training pixels hold only landslides or only background; use other "
-            f"blocks or another seed"
+            f"{samples_folder}: the training pixels hold only landslides "
+            "or only background; use other blocks or another seed"
         )
     forest.fit(values, labels)
     write_json(
@@ -73,17 +73,17 @@ def run_forest(
             "importances": dict(zip(spec["channels"], forest.feature_importances_.tolist(), strict=True)),
             "seconds": round(time.perf_counter() - began, 3),
         }
-        | made(started, read_by_run(cube_folder, samples_folder)),
+        | run_provenance(started, files_read_by_run(cube_folder, samples_folder)),
     )
     began = time.perf_counter()
     grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])
-    write_maps(
+    write_map_rasters(
         Path(out_folder),
-        predict_strips(forest, samples.scene, date),
+        predict_strips(forest, samples.cube, date),
         grid,
         f"headscarp: random forest, seed {spec['seed']}",
     )
-    write_map_record(Path(out_folder), time.perf_counter() - began, samples.scene.shape, "cpu")
+    write_map_record(Path(out_folder), time.perf_counter() - began, samples.cube.shape, "cpu")
 
 
 def make_forest(params: dict[str, Any], seed: int, threads: int) -> RandomForestClassifier:
@@ -99,7 +99,7 @@ def sample_pixels(samples: Samples, date: int, maximum: int, seed: int) -> tuple
     if len(pixels) > maximum:
         pixels = np.sort(np.random.default_rng(seed).choice(pixels, maximum, replace=False))
     rows, cols = np.unravel_index(pixels, samples.label.shape)
-    values = samples.scene.read_pixels(date, rows, cols)
+    values = samples.cube.read_pixels(date, rows, cols)
     some = ~np.isnan(values).all(1)
     return np.nan_to_num(values[some]), samples.label[rows, cols][some] == LANDSLIDE
 
@@ -117,14 +117,14 @@ def training_pixels(samples: Samples) -> np.ndarray:
 
 
 def predict_strips(
-    forest: RandomForestClassifier, scene: Scene, date: int
+    forest: RandomForestClassifier, cube: NormalisedCube, date: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Probability of landslides, strip by strip (first row, (1, rows, cols) float32); NaN where all channels
     are NaN."""
-    height, width = scene.shape
+    height, width = cube.shape
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
-        values = scene.read(date, slice(top, top + rows), slice(0, width))
+        values = cube.read(date, slice(top, top + rows), slice(0, width))
         nothing = np.isnan(values).all(0)
         pixels = np.nan_to_num(values).reshape(len(values), -1).T
         probability = forest.predict_proba(pixels)[:, 1].reshape(nothing.shape)

@@ -22,7 +22,7 @@ from headscarp.geo.vectors import read_vectors
 from headscarp.mapping.polygons import polygonise, write_polygons
 from headscarp.vocabulary import require_known
 
-MEANS = {"slope": "slope_deg", "elevation": "elevation_m"}  # layer: column mean_<...> of the polygons
+MEAN_COLUMNS = {"slope": "slope_deg", "elevation": "elevation_m"}  # layer: column mean_<...> of the polygons
 MASK_KEYS = ("file", "buffer_m")
 
 
@@ -59,16 +59,17 @@ def build_inventory(
     record = {
         "threshold": threshold,
         "minimum_area_m2": minimum_area_m2,
-        "mapped": counts(kept, grid),
+        "mapped": mask_counts(kept, grid),
         "masks": {},
         "notes": [],
     }
     for name, mask in masks.items():
-        kept &= ~covered(name, mask, Path(raw_folder), grid)
-        record["masks"][name] = counts(kept, grid)
+        kept &= ~masked_pixels(name, mask, Path(raw_folder), grid)
+        record["masks"][name] = mask_counts(kept, grid)
     values[~kept] = np.nan
     layers = {
-        column: read_on_grid(Path(layers_folder) / f"{layer}.tif", grid) for layer, column in MEANS.items()
+        column: read_on_grid(Path(layers_folder) / f"{layer}.tif", grid)
+        for layer, column in MEAN_COLUMNS.items()
     }
     polygons = polygonise(values, grid, threshold, minimum_area_m2, layers)
     area = float(polygons.area_m2.sum())
@@ -83,7 +84,7 @@ def build_inventory(
     write_json(out_json, record)
 
 
-def covered(name: str, mask: Mapping[str, Any], folder: Path, grid: Grid) -> np.ndarray:
+def masked_pixels(name: str, mask: Mapping[str, Any], folder: Path, grid: Grid) -> np.ndarray:
     """Pixels (row, col) bool whose centres the features of a mask, with its buffer, cover; of lines without a
     buffer, those they cross."""
     for key in mask:
@@ -98,7 +99,7 @@ def covered(name: str, mask: Mapping[str, Any], folder: Path, grid: Grid) -> np.
     return geometry_mask(shapes, grid.shape, grid.transform, invert=True)
 
 
-def counts(mask: np.ndarray, grid: Grid) -> dict[str, float]:
+def mask_counts(mask: np.ndarray, grid: Grid) -> dict[str, float]:
     """Pixels, groups of pixels (sharing sides) and area of a mask (row, col)."""
     pixels = int(np.count_nonzero(mask))
     return {
@@ -122,7 +123,7 @@ def read_on_grid(path: Path, grid: Grid) -> np.ndarray:
     layer = read_layer(path)
     if layer.grid != grid:
         raise HeadscarpError(
-            f"{path} is not on the grid of the probability map; align the layers of this site and map "
-            f"it again"
+            f"{path} is not on the grid of the probability map; "
+            "align the layers of this site and map it again"
         )
     return layer.values

@@ -23,7 +23,7 @@ SLOPE, ELEVATION = ("slope", "degree"), ("elevation", "m")
 
 
 @dataclass(frozen=True)
-class Groups:
+class PixelGroups:
     """Groups of pixels that share sides, numbered from 1: `numbers` (row, col), 0 outside every group, and
     how many there are."""
 
@@ -33,7 +33,7 @@ class Groups:
     @cached_property
     def members(self) -> np.ndarray:
         """Group number of each pixel that is in one, flat: few, so that what is summed over them is small
-        whatever the scene."""
+        whatever the site."""
         return self.numbers[self.numbers > 0]
 
     def pixels(self) -> np.ndarray:
@@ -56,7 +56,7 @@ class Groups:
         return greatest
 
 
-def landslides(
+def landslide_polygons(
     probability: Layer, threshold: float, layers_folder: str | Path | None = None
 ) -> geopandas.GeoDataFrame:
     """The landslides of a map with what a mapper asks of each, the largest first.
@@ -72,7 +72,7 @@ def landslides(
     Args:
         probability: 0..1, NaN = no data.
         layers_folder: the layers of the site, on the grid of the map, with layers.json; None where it has
-        none.
+            none.
 
     Raises:
         HeadscarpError: the grid is not in metres, or a layer is unreadable or on another grid.
@@ -84,9 +84,9 @@ def landslides(
     found["mean_probability"] = groups.mean(probability.values)[chosen]
     found["max_probability"] = groups.maximum(probability.values)[chosen]
     found[["mean_slope_deg", "mean_elevation_m", "relief_m"]] = np.nan
-    if (slope := layer_in(layers_folder, grid, *SLOPE)) is not None:
+    if (slope := read_site_layer(layers_folder, grid, *SLOPE)) is not None:
         found["mean_slope_deg"] = groups.mean(slope)[chosen]
-    if (elevation := layer_in(layers_folder, grid, *ELEVATION)) is not None:
+    if (elevation := read_site_layer(layers_folder, grid, *ELEVATION)) is not None:
         found["mean_elevation_m"] = groups.mean(elevation)[chosen]
         found["relief_m"] = (groups.maximum(elevation) + groups.maximum(-elevation))[chosen]
     found["date"] = (
@@ -118,19 +118,22 @@ def longer_sides(polygons: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.diff(corners[:, :3], axis=1), axis=2).max(axis=1, initial=0)
 
 
-def layer_in(folder: str | Path | None, grid: Grid, name: str, units: str) -> np.ndarray | None:
+def read_site_layer(folder: str | Path | None, grid: Grid, name: str, units: str) -> np.ndarray | None:
     """Values (row, col) of a site's layer, None where the site has none in these units.
 
     Raises:
         HeadscarpError: the file is unreadable or on another grid.
     """
-    if folder is None or not (path := Path(folder) / f"{name}.tif").exists():
+    if folder is None:
+        return None
+    path = Path(folder) / f"{name}.tif"
+    if not path.exists():
         return None
     layer = read_layer(path)
     if layer.grid != grid:
         raise HeadscarpError(
-            f"{path} is not on the grid of the probability map; align the layers of this site and map "
-            f"it again"
+            f"{path} is not on the grid of the probability map; "
+            "align the layers of this site and map it again"
         )
     return layer.values if layer.units == units else None
 
@@ -148,7 +151,7 @@ def polygonise(
     Args:
         probability: (row, col) in 0..1; NaN is no data and belongs to no group.
         layers: further (row, col) arrays by name, NaN = no data; each adds a column with the mean of a
-        group's pixels.
+            group's pixels.
 
     Returns:
         Polygons in the grid's CRS with `area_m2`, `mean_probability` and a `mean_<name>` for each of
@@ -166,16 +169,16 @@ def polygonise(
 
 def outline_groups(
     probability: np.ndarray, grid: Grid, threshold: float, minimum_area_m2: float = 0.0
-) -> tuple[geopandas.GeoDataFrame, Groups, np.ndarray]:
+) -> tuple[geopandas.GeoDataFrame, PixelGroups, np.ndarray]:
     """Outlines with `area_m2`, all groups of pixels, and the number of the group of each outline; as
     `polygonise`, in no order."""
     if CRS.from_user_input(grid.crs).linear_units.lower() not in ("metre", "meter"):
         raise HeadscarpError(
-            f"polygons need a CRS in metres for their areas and {grid.crs} is not; reproject the site, "
-            f"for example to its UTM zone"
+            f"polygons need a CRS in metres for their areas and {grid.crs} "
+            "is not; reproject the site, for example to its UTM zone"
         )
     numbers, count = ndimage.label(probability >= threshold)
-    groups = Groups(numbers.astype(np.int32, copy=False), count)
+    groups = PixelGroups(numbers.astype(np.int32, copy=False), count)
     area = groups.pixels() * abs(grid.transform.determinant)
     inside = groups.numbers > 0
     inside[inside] = (area >= minimum_area_m2)[groups.members]

@@ -1,10 +1,10 @@
-"""Probability of a whole scene from a network that sees one window at a time.
+"""Probability of a whole site from a network that sees one window at a time.
 
 Windows overlap. A window's outer `margin`, where the network lacks context, is discarded, but not at the
-scene's own border; over the rest of the overlap neighbours fade into each other with a raised cosine. The
+site's own border; over the rest of the overlap neighbours fade into each other with a raised cosine. The
 weights of all windows add up to 1 at every pixel. Windows start at multiples of `ALIGNMENT`, the coarsest
-stride of the networks, so their pooling grids lie on those of one forward pass over the scene: with a margin
-beyond the network's receptive radius the result is that of one pass. At the bottom and the right the scene is
+stride of the networks, so their pooling grids lie on those of one forward pass over the cube: with a margin
+beyond the network's receptive radius the result is that of one pass. At the bottom and the right the site is
 mirrored up to a multiple of `ALIGNMENT`.
 """
 
@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from headscarp.errors import HeadscarpError
 from headscarp.training.devices import autocast
-from headscarp.training.windows import Scene
+from headscarp.training.windows import NormalisedCube
 
 ALIGNMENT = 32
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a scene is cut: side of the largest window (a multiple of 32), discarded margin and least width of
+    """How a site is cut: side of the largest window (a multiple of 32), discarded margin and least width of
     the fade, in pixels.
 
     Raises:
@@ -38,22 +38,22 @@ class Tiling:
     def __post_init__(self) -> None:
         if self.window % ALIGNMENT or self.margin < 0 or self.fade < 1 or self.overlap >= self.window:
             raise HeadscarpError(
-                f"mapping: window {self.window}, margin {self.margin} and fade {self.fade} do not fit; "
-                f"the window must be a multiple of {ALIGNMENT} and larger than two margins and the fade "
-                f"together ({self.overlap})"
+                f"mapping: window {self.window}, margin {self.margin} and fade "
+                f"{self.fade} do not fit; the window must be a multiple of {ALIGNMENT} "
+                f"and larger than two margins and the fade together ({self.overlap})"
             )
 
     @property
     def overlap(self) -> int:
         """Pixels that neighbouring windows share, at least; a multiple of the alignment."""
-        return round_up(2 * self.margin + self.fade)
+        return round_up_to_alignment(2 * self.margin + self.fade)
 
     def origins(self, length: int) -> tuple[int, list[int]]:
-        """Size and first pixels of the windows along one side of a scene: as few as possible, and then as
+        """Size and first pixels of the windows along one side of a site: as few as possible, and then as
         small as possible."""
-        padded = round_up(length)
+        padded = round_up_to_alignment(length)
         count = max(1, -(-(padded - self.overlap) // (self.window - self.overlap)))
-        size = min(padded, round_up(-(-(padded + (count - 1) * self.overlap) // count)))
+        size = min(padded, round_up_to_alignment(-(-(padded + (count - 1) * self.overlap) // count)))
         return size, [min(k * (size - self.overlap), padded - size) for k in range(count)]
 
     def weights(self, length: int) -> np.ndarray:
@@ -63,7 +63,7 @@ class Tiling:
         weights = np.ones((len(origins), size))
         weights[1:] *= rise
         weights[:-1] *= rise[::-1]
-        total = np.zeros(round_up(length))
+        total = np.zeros(round_up_to_alignment(length))
         for origin, weight in zip(origins, weights, strict=True):
             total[origin : origin + size] += weight
         return np.array(
@@ -71,7 +71,7 @@ class Tiling:
         )
 
 
-def round_up(length: int) -> int:
+def round_up_to_alignment(length: int) -> int:
     return -(-length // ALIGNMENT) * ALIGNMENT
 
 
@@ -80,9 +80,9 @@ def cosine_ramp(share: np.ndarray) -> np.ndarray:
     return (1 - np.cos(np.pi * np.clip(share, 0, 1))) / 2
 
 
-def predict_scene(
+def predict_strips(
     model: nn.Module,
-    scene: Scene,
+    cube: NormalisedCube,
     device: torch.device,
     precision: torch.dtype = torch.float32,
     date: int = -1,
@@ -92,24 +92,28 @@ def predict_scene(
     """Yield the map strip by strip from the top: (first row, probabilities of shape (classes, rows, cols)
     float32).
 
-    A single logit gives the sigmoid, several the softmax. NaN where the scene has no data: all channels are
-    NaN or, of a `Series`, no date is observed. Memory holds one strip of windows, whatever the height of the
-    scene; `batch` windows go through the network at once.
+    A single logit gives the sigmoid, several the softmax. NaN where the site has no data: all channels are
+    NaN or, of a `NormalisedSeries`, no date is observed. Memory holds one strip of windows, whatever the
+    height of the site; `batch` windows go through the network at once.
     """
     tiling = tiling or Tiling()
-    height, width = scene.shape
+    height, width = cube.shape
     tall, tops = tiling.origins(height)
     wide, lefts = tiling.origins(width)
     across = tiling.weights(width)
     model.eval()
     strip = empty = None
-    for top, down, below in zip(tops, tiling.weights(height), [*tops[1:], round_up(height)], strict=True):
+    for top, down, below in zip(
+        tops, tiling.weights(height), [*tops[1:], round_up_to_alignment(height)], strict=True
+    ):
         for first in range(0, len(lefts), batch):
             chosen = lefts[first : first + batch]
-            windows = [read_window(scene, date, top, left, tall, wide) for left in chosen]
-            probabilities = forward(model, np.stack([image for image, _ in windows]), device, precision)
+            windows = [read_window(cube, date, top, left, tall, wide) for left in chosen]
+            probabilities = predict_windows(
+                model, np.stack([image for image, _ in windows]), device, precision
+            )
             if strip is None:
-                strip = np.zeros((probabilities.shape[1], tall, round_up(width)), np.float32)
+                strip = np.zeros((probabilities.shape[1], tall, round_up_to_alignment(width)), np.float32)
                 empty = np.zeros(strip.shape[1:], bool)
             for left, weights, probability, (_, nothing) in zip(
                 chosen, across[first : first + batch], probabilities, windows, strict=True
@@ -125,18 +129,20 @@ def predict_scene(
 
 
 def read_window(
-    scene: Scene, date: int, top: int, left: int, tall: int, wide: int
+    cube: NormalisedCube, date: int, top: int, left: int, tall: int, wide: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A window (plane, tall, wide), no data as 0, mirrored where it leaves the scene; and where (tall, wide)
+    """A window (plane, tall, wide), no data as 0, mirrored where it leaves the site; and where (tall, wide)
     it has no data at all."""
-    values = scene.read(date, slice(top, top + tall), slice(left, left + wide))
+    values = cube.read(date, slice(top, top + tall), slice(left, left + wide))
     beyond = ((0, tall - values.shape[1]), (0, wide - values.shape[2]))
-    nothing = np.pad(~scene.has_data(values), beyond)
+    nothing = np.pad(~cube.has_data(values), beyond)
     np.nan_to_num(values, copy=False)
     return np.pad(values, ((0, 0), *beyond), mode="reflect"), nothing
 
 
-def forward(model: nn.Module, images: np.ndarray, device: torch.device, precision: torch.dtype) -> np.ndarray:
+def predict_windows(
+    model: nn.Module, images: np.ndarray, device: torch.device, precision: torch.dtype
+) -> np.ndarray:
     """Probabilities (n, classes, row, col) float32 of images (n, channel, row, col)."""
     image = torch.from_numpy(images).to(device).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), autocast(device, precision):

@@ -1,4 +1,4 @@
-"""Maps written strip by strip, so that no scene has to fit into memory: landslide probability, and
+"""Maps written strip by strip, so that no site has to fit into memory: landslide probability, and
 classes."""
 
 import errno
@@ -11,31 +11,30 @@ import rasterio
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
-from headscarp.codes import LAND_COVER, UNMAPPED
+from headscarp.codes import UNMAPPED
 from headscarp.files import atomic_path, remove
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, CONTINUOUS
 
-NAME = "landslide probability"
-CLASSES_NAME = "classes"
-CLASS_NAMES = {code: name.replace(" ", "_") for code, name in enumerate(LAND_COVER)}
+PROBABILITY_NAME = "landslide probability"
+CLASSES_BAND = "classes"
 GDAL_CACHE_MEGABYTES = 64  # GDAL's own default is a share of the machine's memory
 
-Writer = Callable[[int, np.ndarray], None]  # writes values (rows, cols) from a first row on
+StripWriter = Callable[[int, np.ndarray], None]  # writes values (rows, cols) from a first row on
 
 
-def probability_raster(path: str | Path, grid: Grid, source: str) -> AbstractContextManager[Writer]:
+def probability_raster(path: str | Path, grid: Grid, source: str) -> AbstractContextManager[StripWriter]:
     """A COG of landslide probabilities float32, NaN = no data, that the block fills with the yielded
-    `Writer`, as in `strip_raster`."""
-    return strip_raster(path, grid, source, NAME, "1", CONTINUOUS, "float32", float("nan"))
+    `StripWriter`, as in `strip_raster`."""
+    return strip_raster(path, grid, source, PROBABILITY_NAME, "1", CONTINUOUS, "float32", float("nan"))
 
 
 def class_raster(
     path: str | Path, grid: Grid, source: str, colours: Mapping[int, tuple[int, int, int]] | None = None
-) -> AbstractContextManager[Writer]:
-    """A COG of class codes uint8, 255 = no data, that the block fills with the yielded `Writer`, as in
+) -> AbstractContextManager[StripWriter]:
+    """A COG of class codes uint8, 255 = no data, that the block fills with the yielded `StripWriter`, as in
     `strip_raster`."""
-    return strip_raster(path, grid, source, CLASSES_NAME, "class", CLASSES, "uint8", UNMAPPED, colours)
+    return strip_raster(path, grid, source, CLASSES_BAND, "class", CLASSES, "uint8", UNMAPPED, colours)
 
 
 @contextmanager
@@ -49,7 +48,7 @@ def strip_raster(
     dtype: str,
     nodata: float,
     colours: Mapping[int, tuple[int, int, int]] | None = None,
-) -> Iterator[Writer]:
+) -> Iterator[StripWriter]:
     """Yield what writes strips, top to bottom, into a one-band raster that becomes a COG at `path` when the
     block succeeds.
 
@@ -90,12 +89,12 @@ def strip_raster(
                 overview_resampling=overviews,
                 bigtiff="IF_SAFER",
             )
-            require_whole(temporary)
+            require_readable(temporary)
         finally:
             remove(plain)
 
 
-def require_whole(path: Path) -> None:
+def require_readable(path: Path) -> None:
     """Read every block again: GDAL's COG driver does not report a disk that fills while it writes."""
     try:
         with rasterio.open(path) as source:

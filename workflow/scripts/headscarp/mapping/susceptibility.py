@@ -10,13 +10,13 @@ import torch
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import write_cog
 from headscarp.mapping.dense import susceptibility_map
-from headscarp.mapping.scene import write_map_record
+from headscarp.mapping.network_map import write_map_record
 from headscarp.samples.cell_table import read_cells, scaled_factors
 from headscarp.site.cube import Cube, open_cube
 from headscarp.training.cells import load_fold_networks
 from headscarp.training.devices import choose_device, device_name
 
-NAME = "landslide susceptibility"
+SUSCEPTIBILITY_NAME = "landslide susceptibility"
 
 
 def map_susceptibility(
@@ -34,28 +34,34 @@ def map_susceptibility(
 
     Raises:
         HeadscarpError: the run is not complete, a file of the cube or the cells is missing, or the device
-        does not exist.
+            does not exist.
     """
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
     models, record = load_fold_networks(run_folder, cells.folds)
     began = time.perf_counter()
     bands = [
         susceptibility_map(
-            model.to(place), scaled_factors(cube, cells, fold, record["spec"]["channels"]), place
+            model.to(torch_device),
+            scaled_factors(cube, cells, fold, record["spec"]["channels"]),
+            torch_device,
         )
         for fold, model in enumerate(models)
     ]
     write_susceptibility(Path(out_folder), bands, cube, record["spec"]["network"]["name"], record["seed"])
-    write_map_record(Path(out_folder), time.perf_counter() - began, bands[0].shape, device_name(place))
+    write_map_record(Path(out_folder), time.perf_counter() - began, bands[0].shape, device_name(torch_device))
 
 
 def write_susceptibility(
     folder: Path, bands: Sequence[np.ndarray], cube: Cube, network: str, seed: int
 ) -> None:
     """Write one band (row, col) float32 for each fold as `susceptibility.tif`."""
-    names = [NAME] if len(bands) == 1 else [f"{NAME}, fold {fold}" for fold in range(len(bands))]
+    names = (
+        [SUSCEPTIBILITY_NAME]
+        if len(bands) == 1
+        else [f"{SUSCEPTIBILITY_NAME}, fold {fold}" for fold in range(len(bands))]
+    )
     grid = Grid.from_record(cube.header["grid"])
     write_cog(
         folder / "susceptibility.tif",

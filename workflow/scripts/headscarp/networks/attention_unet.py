@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headscarp.networks import register
-from headscarp.networks.blocks import SegmentationNetwork, convolution, scaled, two_normalised, up_convolution
+from headscarp.networks.blocks import (
+    SegmentationNetwork,
+    convolution,
+    double_conv_norm_relu,
+    scaled,
+    up_convolution,
+)
 from headscarp.networks.initialise import he_
 
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -30,12 +36,12 @@ class AttentionUNet(SegmentationNetwork):
         super().__init__()
         self.size_multiple = 2 ** (len(widths) - 1)
         self.down = nn.ModuleList(
-            two_normalised(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths])
+            double_conv_norm_relu(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths])
         )
         self.pool = nn.MaxPool2d(2)
         self.gate = nn.ModuleList(AttentionGate(shallow, deep) for shallow, deep in pairwise(widths))
         self.lift = nn.ModuleList(up_convolution(deep, shallow, 2) for shallow, deep in pairwise(widths))
-        self.up = nn.ModuleList(two_normalised(2 * shallow, shallow) for shallow in widths[:-1])
+        self.up = nn.ModuleList(double_conv_norm_relu(2 * shallow, shallow) for shallow in widths[:-1])
         self.head = convolution(widths[0], classes, 1)
 
     def logits(self, windows: Tensor) -> Tensor:

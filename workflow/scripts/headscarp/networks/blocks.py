@@ -68,19 +68,19 @@ def up_convolution(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d
     return layer
 
 
-def normalised(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
+def conv_norm_relu(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
     """CB(kernel, inputs -> outputs): convolution with bias, batch norm, ReLU."""
     return nn.Sequential(
         convolution(inputs, outputs, kernel, stride=stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
 
 
-def two_normalised(inputs: int, outputs: int) -> nn.Sequential:
+def double_conv_norm_relu(inputs: int, outputs: int) -> nn.Sequential:
     """Twice a 3x3 convolution with bias, batch norm and ReLU."""
-    return nn.Sequential(normalised(inputs, outputs, 3), normalised(outputs, outputs, 3))
+    return nn.Sequential(conv_norm_relu(inputs, outputs, 3), conv_norm_relu(outputs, outputs, 3))
 
 
-def pre_activated(
+def norm_relu_conv(
     inputs: int, outputs: int, kernel: int, *, stride: int = 1, bias: bool = True
 ) -> list[nn.Module]:
     """Batch norm, ReLU, convolution."""

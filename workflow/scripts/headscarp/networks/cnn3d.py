@@ -47,8 +47,7 @@ class CNN3D(nn.Module):
         if not windows or min(windows) < LEAST_WINDOW:
             raise HeadscarpError(
                 f'network "cnn3d": windows {list(windows)} do not fit; name at least one window, each '
-                f"of {LEAST_WINDOW} cells or more "
-                f"(it is pooled {len(STACKS)} times)"
+                f"of {LEAST_WINDOW} cells or more (it is pooled {len(STACKS)} times)"
             )
         self.windows = tuple(windows)
         side, depth, channels = min(windows), factors, len(windows)

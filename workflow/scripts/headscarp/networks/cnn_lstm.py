@@ -137,8 +137,7 @@ def require_series(name: str, in_channels: int, dates: int) -> None:
     if dates < 1 or in_channels % dates or in_channels // dates < 2:
         raise HeadscarpError(
             f'network "{name}" reads for each date its channels and a plane that is 1 where the date '
-            f"was observed; {in_channels} planes "
-            f"are no such series of {dates} dates"
+            f"was observed; {in_channels} planes are no such series of {dates} dates"
         )
 
 

@@ -13,7 +13,7 @@ from headscarp.networks.blocks import (
     LogitNorm,
     SegmentationNetwork,
     convolution,
-    pre_activated,
+    norm_relu_conv,
     scaled,
     up_convolution,
 )
@@ -44,9 +44,9 @@ class FCDenseNet(SegmentationNetwork):
         stem, growth = scaled(48, width), scaled(growth, width)
 
         def layer(channels: int) -> nn.Sequential:
-            bottleneck = pre_activated(channels, 4 * growth, 1, bias=False)
+            bottleneck = norm_relu_conv(channels, 4 * growth, 1, bias=False)
             return nn.Sequential(
-                *bottleneck, *pre_activated(4 * growth, growth, 3, bias=False), nn.Dropout(dropout)
+                *bottleneck, *norm_relu_conv(4 * growth, growth, 3, bias=False), nn.Dropout(dropout)
             )
 
         def block(channels: int) -> DenseBlock:
@@ -62,7 +62,7 @@ class FCDenseNet(SegmentationNetwork):
             skips.append(channels + LAYERS * growth)
             channels = int(theta * skips[-1])
             self.transition_down.append(
-                nn.Sequential(*pre_activated(skips[-1], channels, 1, bias=False), nn.MaxPool2d(2))
+                nn.Sequential(*norm_relu_conv(skips[-1], channels, 1, bias=False), nn.MaxPool2d(2))
             )
         self.bottom = block(channels)
         self.transition_up, self.up = nn.ModuleList(), nn.ModuleList()
@@ -89,4 +89,6 @@ def build_fc_densenet(
     in_channels: int, classes: int, width: float, growth: int = 32, theta: float = 0.5, dropout: float = 0.2
 ) -> FCDenseNet:
     """gao2021's form; `growth` k, `theta` and `dropout` as in its Section III-B."""
-    return FCDenseNet(in_channels, classes, width, growth, theta, dropout)
+    return FCDenseNet(
+        in_channels=in_channels, classes=classes, width=width, growth=growth, theta=theta, dropout=dropout
+    )

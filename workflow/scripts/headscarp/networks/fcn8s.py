@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headscarp.networks import register
-from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead, convolution, normalised, scaled
+from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead, conv_norm_relu, convolution, scaled
 from headscarp.networks.initialise import bilinear_
 
 
@@ -31,15 +31,15 @@ class FCN8sAlexNet(SegmentationNetwork):
     def __init__(self, in_channels: int, classes: int, width: float):
         super().__init__()
         w96, w256, w384, w512 = (scaled(channels, width) for channels in (96, 256, 384, 512))
-        self.conv1 = normalised(in_channels, w96, 11, stride=4)
+        self.conv1 = conv_norm_relu(in_channels, w96, 11, stride=4)
         # centres a cell on the 4 x 4 pixels it stands for (half a pixel off), where 5 would be 1.5 off
         self.conv1[0].padding = (4, 4)
-        self.conv2 = normalised(w96, w256, 5)
+        self.conv2 = conv_norm_relu(w96, w256, 5)
         self.conv3_to_5 = nn.Sequential(
-            normalised(w256, w384, 3), normalised(w384, w384, 3), normalised(w384, w256, 3)
+            conv_norm_relu(w256, w384, 3), conv_norm_relu(w384, w384, 3), conv_norm_relu(w384, w256, 3)
         )
-        self.fc = nn.Sequential(normalised(w256, w512, 3), normalised(w512, w256, 1))
-        self.up5, self.up2 = normalised(w256, w256, 3), normalised(w256, w256, 3)
+        self.fc = nn.Sequential(conv_norm_relu(w256, w512, 3), conv_norm_relu(w512, w256, 1))
+        self.up5, self.up2 = conv_norm_relu(w256, w256, 3), conv_norm_relu(w256, w256, 3)
         self.pool = nn.MaxPool2d(2)
         self.head = TwoStepHead(w256, classes)
 

@@ -36,7 +36,7 @@ class RAED(SegmentationNetwork):
         self.resnet = ResNet50(in_channels, width)
         self.aspp = ASPP(self.resnet.outputs[3], width)
         w256 = self.aspp.outputs
-        self.join8, self.join4 = (Join(w256, self.resnet.reduced[block], width) for block in (1, 0))
+        self.join8, self.join4 = (DecoderStep(w256, self.resnet.reduced[block], width) for block in (1, 0))
         self.head = nn.Sequential(nn.Dropout(dropout), convolution(w256, classes, 1), enlarge(4))
 
     def logits(self, windows: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class RAED(SegmentationNetwork):
         return self.head(self.join4(self.join8(maps, eighth), quarter))
 
 
-class Join(nn.Module):
+class DecoderStep(nn.Module):
     """A step of the decoder: maps (N, inputs, h, w) and a skip (N, skip, 2h, 2w) -> (N, inputs, 2h, 2w)."""
 
     def __init__(self, inputs: int, skip: int, width: float):
@@ -71,7 +71,7 @@ class FSTFNet(RAED):
     decoder.
 
     `fuse` maps the encoder's (N, 256, H/16, W/16) and VGG's (N, 512, H/16, W/16) to (N, 256, H/16, W/16), see
-    `Concat` and `Sum`.
+    `ConcatFusion` and `SumFusion`.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class FSTFNet(RAED):
         return self.decode(self.fuse(maps, self.vgg(windows[:, self.spectral :])), *skips)
 
 
-class Concat(nn.Module):
+class ConcatFusion(nn.Module):
     """Fig. 5a, eq. 1: both sources' maps, concatenated and reduced to as many as the first has by a 1x1
     convolution."""
 
@@ -105,7 +105,7 @@ class Concat(nn.Module):
         return self.reduce(torch.cat([maps, others], dim=1))
 
 
-class Sum(nn.Module):
+class SumFusion(nn.Module):
     """Fig. 5b: element-wise sum, the second source's maps first brought to as many as the first has by a 1x1
     convolution."""
 
@@ -117,7 +117,7 @@ class Sum(nn.Module):
         return maps + self.project(others)
 
 
-FEATURE_FUSIONS = {"concat": Concat, "sum": Sum}
+FEATURE_FUSIONS = {"concat": ConcatFusion, "sum": SumFusion}
 
 
 @register("rae_d")
@@ -146,10 +146,16 @@ def build_fstf_net(
     if not 0 < spectral < in_channels:
         raise HeadscarpError(
             f'network "fstf_net" fuses the first `spectral` channels with the others, and with '
-            f"spectral={spectral} of "
-            f"{in_channels} channels one of its branches has none; add terrain channels to the inputs, "
-            f"change `spectral`, or take rae_d"
+            f"spectral={spectral} of {in_channels} channels one of its branches has "
+            "none; add terrain channels to the inputs, change `spectral`, or take rae_d"
         )
     if fusion == "stack":
         return RAED(in_channels, classes, width, dropout)
-    return FSTFNet(in_channels, classes, width, dropout, spectral, FEATURE_FUSIONS[fusion])
+    return FSTFNet(
+        in_channels=in_channels,
+        classes=classes,
+        width=width,
+        dropout=dropout,
+        spectral=spectral,
+        fusion=FEATURE_FUSIONS[fusion],
+    )

@@ -36,8 +36,7 @@ def neighbourhoods(factors: Tensor, rows: Tensor, cols: Tensor, windows: Sequenc
         at = int(inside.logical_not().nonzero()[0, 0])
         raise HeadscarpError(
             f"the window of {max(windows)} cells around cell ({int(rows[at])}, {int(cols[at])}) leaves "
-            f"the map of "
-            f"{factors.shape[1]} x {factors.shape[2]} cells; leave out cells near the border"
+            f"the map of {factors.shape[1]} x {factors.shape[2]} cells; leave out cells near the border"
         )
     scales = []
     for window in windows:

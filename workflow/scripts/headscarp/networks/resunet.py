@@ -14,9 +14,9 @@ from headscarp.networks import register
 from headscarp.networks.blocks import (
     SegmentationNetwork,
     TwoStepHead,
+    conv_norm_relu,
     convolution,
-    normalised,
-    pre_activated,
+    norm_relu_conv,
     scaled,
 )
 
@@ -51,7 +51,7 @@ class ResidualUnit(nn.Module):
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.residual = nn.Sequential(
-            normalised(inputs, outputs, 3), convolution(outputs, outputs, 3), nn.BatchNorm2d(outputs)
+            conv_norm_relu(inputs, outputs, 3), convolution(outputs, outputs, 3), nn.BatchNorm2d(outputs)
         )
         self.shortcut = (
             nn.Identity()
@@ -71,9 +71,9 @@ class PreActivatedUnit(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, opens: bool = False):
         super().__init__()
         first = (
-            [convolution(inputs, outputs, 3)] if opens else pre_activated(inputs, outputs, 3, stride=stride)
+            [convolution(inputs, outputs, 3)] if opens else norm_relu_conv(inputs, outputs, 3, stride=stride)
         )
-        self.residual = nn.Sequential(*first, *pre_activated(outputs, outputs, 3))
+        self.residual = nn.Sequential(*first, *norm_relu_conv(outputs, outputs, 3))
         self.shortcut = convolution(inputs, outputs, 1, stride=stride)
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headscarp.networks import register
-from headscarp.networks.blocks import LogitNorm, SegmentationNetwork, convolution, normalised, scaled
+from headscarp.networks.blocks import LogitNorm, SegmentationNetwork, conv_norm_relu, convolution, scaled
 
 # the 13 convolutions of VGG-16
 ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -34,7 +34,9 @@ class SegNet(SegmentationNetwork):
         stages = []
         for widths in ENCODER + DECODER:
             widths = [scaled(outputs, width) for outputs in widths]
-            stages.append(nn.Sequential(*(normalised(*pair, 3) for pair in pairwise([channels, *widths]))))
+            stages.append(
+                nn.Sequential(*(conv_norm_relu(*pair, 3) for pair in pairwise([channels, *widths])))
+            )
             channels = widths[-1]
         self.encoder, self.decoder = (
             nn.ModuleList(stages[: len(ENCODER)]),

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from headscarp.networks import register
-from headscarp.networks.blocks import SegmentationNetwork, scaled, two_normalised
+from headscarp.networks.blocks import SegmentationNetwork, double_conv_norm_relu, scaled
 from headscarp.networks.cnn_lstm import TemporalFusion, logistic_regression, require_series
 from headscarp.networks.dbn import DBN
 from headscarp.networks.unet import UNet
@@ -33,7 +33,7 @@ class STFusion(SegmentationNetwork):
         self.fusion = TemporalFusion(in_channels, width, dates) if temporal else None
         inputs = in_channels + (self.fusion.outputs if temporal else 0)
         levels = [max(LEAST_LEVEL, scaled(maps, width)) for maps in LEVELS]
-        self.dcnn = UNet(inputs, levels, head=nn.Identity(), convolutions=two_normalised)
+        self.dcnn = UNet(inputs, levels, head=nn.Identity(), convolutions=double_conv_norm_relu)
         self.dbn = DBN(inputs, [scaled(units, width) for units in HIDDEN]) if dbn else None
         self.classify = logistic_regression(levels[0] + (self.dbn.outputs if dbn else 0), classes)
 
@@ -55,4 +55,6 @@ def build_st_fusion(
     there is no pixel branch.
     """
     require_series("st_fusion", in_channels, dates)
-    return STFusion(in_channels, classes, width, dates, temporal, dbn)
+    return STFusion(
+        in_channels=in_channels, classes=classes, width=width, dates=dates, temporal=temporal, dbn=dbn
+    )

@@ -12,7 +12,7 @@ from headscarp.networks.blocks import (
     DenseBlock,
     SegmentationNetwork,
     convolution,
-    pre_activated,
+    norm_relu_conv,
     scaled,
     up_convolution,
 )
@@ -44,7 +44,7 @@ class Tiramisu(SegmentationNetwork):
         channels, growth = scaled(48, width), scaled(growth, width)
 
         def layer(channels: int) -> nn.Sequential:
-            return nn.Sequential(*pre_activated(channels, growth, 3), nn.Dropout(dropout))
+            return nn.Sequential(*norm_relu_conv(channels, growth, 3), nn.Dropout(dropout))
 
         self.stem = convolution(in_channels, channels, 3)
         self.down, self.transition_down = nn.ModuleList(), nn.ModuleList()
@@ -54,7 +54,7 @@ class Tiramisu(SegmentationNetwork):
             channels += count * growth
             skips.append(channels)
             self.transition_down.append(
-                nn.Sequential(*pre_activated(channels, channels, 1), nn.Dropout(dropout), nn.MaxPool2d(2))
+                nn.Sequential(*norm_relu_conv(channels, channels, 1), nn.Dropout(dropout), nn.MaxPool2d(2))
             )
         self.bottom = DenseBlock(channels, layers[-1], growth, layer)
         self.transition_up, self.up = nn.ModuleList(), nn.ModuleList()
@@ -81,16 +81,37 @@ class Tiramisu(SegmentationNetwork):
 @register("tiramisu56")
 def build_tiramisu56(in_channels: int, classes: int, width: float, dropout: float = 0.2) -> Tiramisu:
     """56 convolutions, growth 12 (1,376,795 trainable parameters with 3 bands, 11 classes)."""
-    return Tiramisu(in_channels, classes, width, (4, 4, 4, 4, 4, 4), 12, dropout)
+    return Tiramisu(
+        in_channels=in_channels,
+        classes=classes,
+        width=width,
+        layers=(4, 4, 4, 4, 4, 4),
+        growth=12,
+        dropout=dropout,
+    )
 
 
 @register("tiramisu67")
 def build_tiramisu67(in_channels: int, classes: int, width: float, dropout: float = 0.2) -> Tiramisu:
     """67 convolutions, growth 16 (3,463,243)."""
-    return Tiramisu(in_channels, classes, width, (5, 5, 5, 5, 5, 5), 16, dropout)
+    return Tiramisu(
+        in_channels=in_channels,
+        classes=classes,
+        width=width,
+        layers=(5, 5, 5, 5, 5, 5),
+        growth=16,
+        dropout=dropout,
+    )
 
 
 @register("tiramisu103")
 def build_tiramisu103(in_channels: int, classes: int, width: float, dropout: float = 0.2) -> Tiramisu:
     """103 convolutions, growth 16 (9,322,091)."""
-    return Tiramisu(in_channels, classes, width, (4, 5, 7, 10, 12, 15), 16, dropout)
+    return Tiramisu(
+        in_channels=in_channels,
+        classes=classes,
+        width=width,
+        layers=(4, 5, 7, 10, 12, 15),
+        growth=16,
+        dropout=dropout,
+    )

@@ -40,7 +40,10 @@ LEVELS = (
     ),
     (Row(5, 672, 160, 168, True), *2 * (Row(5, 960, 160, 240, True),)),
 )
-FIRST, LAST = 16, 960  # maps of the 3x3 convolution before and the 1x1 convolution after the bottlenecks
+STEM_MAPS, HEAD_MAPS = (
+    16,
+    960,
+)  # maps of the 3x3 convolution before and the 1x1 convolution after the bottlenecks
 DECODER = (256, 128, 64, 32, 16)  # at 1/16 to 1/1, the widths of segmentation_models.pytorch
 
 
@@ -57,7 +60,7 @@ class MobileNetUNet(ResUNet):
     def __init__(self, in_channels: int, classes: int, width: float):
         skips = [scaled(level[-1].outputs, width) for level in LEVELS[:-1]]
         *steps, last = (scaled(channels, width) for channels in DECODER)
-        deeper = [scaled(LAST, width), *steps[:-1]]
+        deeper = [scaled(HEAD_MAPS, width), *steps[:-1]]
         decoder = [
             _two_convolutions(below + skip, step)
             for below, skip, step in zip(deeper, reversed(skips), steps, strict=True)
@@ -78,7 +81,7 @@ def mobilenet_v3_large(in_channels: int, width: float) -> list[nn.Module]:
     5,483,032 trainable parameters with 3 bands and the classifier (1280 units, 1000 classes). No pre-trained
     weights.
     """
-    channels, levels = scaled(FIRST, width), []
+    channels, levels = scaled(STEM_MAPS, width), []
     for rows in LEVELS:
         level = nn.Sequential()
         for row in rows:
@@ -88,9 +91,13 @@ def mobilenet_v3_large(in_channels: int, width: float) -> list[nn.Module]:
         levels.append(level)
     levels[0].insert(
         0,
-        nn.Sequential(*bias_free(in_channels, scaled(FIRST, width), 3, stride=2), nn.Hardswish(inplace=True)),
+        nn.Sequential(
+            *bias_free(in_channels, scaled(STEM_MAPS, width), 3, stride=2), nn.Hardswish(inplace=True)
+        ),
     )
-    levels[-1].append(nn.Sequential(*bias_free(channels, scaled(LAST, width), 1), nn.Hardswish(inplace=True)))
+    levels[-1].append(
+        nn.Sequential(*bias_free(channels, scaled(HEAD_MAPS, width), 1), nn.Hardswish(inplace=True))
+    )
     return levels
 
 
@@ -108,7 +115,7 @@ class InvertedResidual(nn.Module):
         expanded, outputs = scaled(row.expanded, width), scaled(row.outputs, width)
         activate = nn.Hardswish if row.hard_swish else nn.ReLU
         self.layers = nn.Sequential()
-        if row.expanded != FIRST:
+        if row.expanded != STEM_MAPS:
             self.layers.extend([*bias_free(inputs, expanded, 1), activate(inplace=True)])
         self.layers.extend(
             [

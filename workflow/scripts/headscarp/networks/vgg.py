@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from headscarp.networks.blocks import normalised, scaled
+from headscarp.networks.blocks import conv_norm_relu, scaled
 
 # Widths of conv1-conv5, configurations A and D of the paper's Table 1.
 VGG11 = ((64,), (128,), (256, 256), (512, 512), (512, 512))
@@ -30,7 +30,7 @@ class VGG(nn.Sequential):
             if number:
                 layers.append(nn.MaxPool2d(2))
             widths = [scaled(outputs, width) for outputs in widths]
-            layers += [normalised(*pair, 3) for pair in pairwise([channels, *widths])]
+            layers += [conv_norm_relu(*pair, 3) for pair in pairwise([channels, *widths])]
             channels = widths[-1]
         super().__init__(*layers)
         self.outputs = channels

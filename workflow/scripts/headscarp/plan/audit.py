@@ -1,11 +1,15 @@
-"""What the rules ask of the audit of published numbers."""
+"""The audit of published numbers: what the rules ask of it, and that its checks read what is printed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headscarp.exhibits.needs import AUDITED
+from headscarp.errors import HeadscarpError
+from headscarp.plan.model import Card
 from headscarp.plan.paths import AUDIT_TABLES
 from headscarp.plan.selection import Selection
+from headscarp.scoring.audit.findings import OVERLAP_ITEM
+from headscarp.scoring.audit.registry import require_printed
 
 
 @dataclass(frozen=True)
@@ -16,15 +20,20 @@ class Audit:
 
     @property
     def targets(self) -> list[str]:
-        """Files with the audit, if any selected card has published numbers that are audited."""
-        return list(AUDIT_TABLES) if any(card in AUDITED for card in self.plan.selected) else []
+        """Files with the audit, if any selected card has one."""
+        return list(AUDIT_TABLES) if self.cards else []
+
+    @property
+    def cards(self) -> list[Card]:
+        """The selected cards that have an audit."""
+        return [card for card in map(self.plan.cards.get, self.plan.selected) if card.audit]
 
     @property
     def samples(self) -> list[dict[str, str]]:
         """Windows of the selected cards, by site and protocol, whose overlap the audit tells."""
         found = []
         for card in self.plan.selected:
-            exhibits = [one for one in self.plan.cards[card].exhibits.values() if one.needs.run]
+            exhibits = [one for one in self.plan.cards[card].exhibits.values() if one.reads.runs and one.rows]
             places = [
                 (site, protocol) for one in exhibits for site in one.sites for protocol in one.protocols
             ]
@@ -42,6 +51,21 @@ class Audit:
 
     @property
     def record(self) -> dict[str, Any]:
-        """All that `exhibits.paper_audits` takes."""
-        published = {card: self.plan.cards[card].published for card in AUDITED if card in self.plan.selected}
-        return {"published": published, "samples": self.samples}
+        """All that `exhibits.audit.audit_of_cards` takes."""
+        audits = [{"card": card.name, "published": card.published} | card.audit for card in self.cards]
+        return {"audits": audits, "samples": self.samples}
+
+
+def check_audits(cards: Mapping[str, Card]) -> None:
+    """Raise a `HeadscarpError` where a check reads what no published table has, or an item is taken."""
+    audited = [card for card in cards.values() if card.audit]
+    items = {OVERLAP_ITEM, *(card.audit["item"] for card in audited)}
+    free = next(item for item in range(1, len(items) + 2) if item not in items)
+    taken = {OVERLAP_ITEM: "the overlap of our own windows"}
+    for card in audited:
+        place, item = f"card {card.name}, audit", card.audit["item"]
+        if item in taken:
+            raise HeadscarpError(f"{place}: item {item} is that of {taken[item]}; take {free}")
+        taken[item] = f"card {card.name}"
+        for number, check in enumerate(card.audit["checks"], start=1):
+            require_printed(check, card.published, f"{place}, check {number}")

@@ -3,7 +3,7 @@ name runs that their sites can have."""
 
 from headscarp.codes import LAND_COVER
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.needs import FIGURES, TABLES
+from headscarp.exhibits.kinds import AUDIT, KINDS
 from headscarp.plan.model import Card
 from headscarp.plan.shown import Claim, ClaimTest, Exhibit
 from headscarp.scoring.claims import printed_effect
@@ -84,16 +84,18 @@ def check_starts(card: Card) -> None:
 def check_exhibit(card: Card, exhibit: Exhibit) -> None:
     """Raise a `HeadscarpError` where an exhibit is of an unknown kind, or names what the card has not."""
     place = f"card {card.name}, exhibit {exhibit.name}"
-    require_known(exhibit.kind, TABLES | FIGURES, f"{place}: kind")
+    require_known(exhibit.kind, KINDS, f"{place}: kind")
     for site in exhibit.sites:
         require_known(site, card.sites, f"{place}: site")
     for row in exhibit.rows:
         require_known(row, card.experiments, f"{place}: experiment")
     for search in exhibit.searches:
         require_known(search, card.searches, f"{place}: search")
+    if exhibit.kind == AUDIT and not card.audit:
+        raise HeadscarpError(f"{place}: it shows the checks of the card's `audit` section; add one")
     if exhibit.target is not None:
         require_known(exhibit.target, card.sites, f"{place}: target")
-    elif exhibit.needs.elsewhere or exhibit.options.get("elsewhere"):
+    elif exhibit.reads.at_target or exhibit.options.get("elsewhere"):
         raise HeadscarpError(
             f"{place}: {exhibit.kind} shows what runs made of another site; name that site as `target`"
         )

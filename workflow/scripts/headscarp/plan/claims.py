@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from headscarp.exhibits.needs import SCORES
+from headscarp.exhibits.kinds import SCORES
 from headscarp.plan.checks import of_classes
 from headscarp.plan.model import Run
 from headscarp.plan.paths import CLAIM_FIGURES, CLAIM_TABLES, below

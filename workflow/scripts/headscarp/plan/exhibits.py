@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from headscarp.exhibits.kinds import AUDIT
 from headscarp.plan.checks import require_exhibit
 from headscarp.plan.model import Card, Run, Site
 from headscarp.plan.paths import CUBE_FILES, below
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.plan.shown import Exhibit
-
-AUDITS = ("audit", "model_audit", "extraction_audit", "fusion_audit")  # kinds that read all published tables
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Exhibits:
 
     def runs(self, exhibit: Exhibit) -> list[Run]:
         """The runs an exhibit is drawn from, in the order of its rows."""
-        if not (exhibit.needs.run or exhibit.needs.elsewhere or exhibit.needs.cross):
+        if not exhibit.reads.reads_runs:
             return []
         seeds = self.plan.cards[exhibit.card].seeds
         seeds = seeds[:1] if exhibit.seeds == "first" else seeds
@@ -49,20 +48,19 @@ class Exhibits:
 
     def inputs(self, exhibit: Exhibit) -> list[str]:
         """The files an exhibit reads."""
-        needs, runs = exhibit.needs, self.runs(exhibit)
-        # scores and maps of the target site in place of those of the run's own
-        of_target = exhibit.options.get("elsewhere", False)
-        place = exhibit.target if of_target else None
-        files = [run.file(name, place) for run in runs for name in needs.run]
-        files += [run.file(name, exhibit.target) for run in runs for name in needs.elsewhere]
+        kind, runs = exhibit.reads, self.runs(exhibit)
+        place = place_shown(exhibit)
+        files = [run.file(name, place) for run in runs for name in kind.runs]
+        files += [run.file(name, exhibit.target) for run in runs for name in kind.at_target]
         for run in runs:
             others = [site for site in exhibit.sites if site != run.site]
-            files += [run.file(name, site) for site in others for name in needs.cross]
-        files += [path for one in self._searches(exhibit) for path in below(one["folder"], needs.search)]
+            files += [run.file(name, site) for site in others for name in kind.at_other_sites]
+        files += [path for one in self._searches(exhibit) for path in below(one["folder"], kind.searches)]
+        asked = [parts for option, parts in kind.sites_if.items() if exhibit.options.get(option)]
         for name in exhibit.sites:
-            files += self._site_files(exhibit, name, needs.site)
+            files += self._site_files(exhibit, name, sum(asked, start=kind.sites))
         if exhibit.target:
-            files += self._site_files(exhibit, exhibit.target, needs.site if of_target else needs.target)
+            files += self._site_files(exhibit, exhibit.target, kind.sites if place else kind.target)
         return list(dict.fromkeys(files))
 
     def record(self, exhibit: Exhibit) -> dict[str, Any]:
@@ -75,12 +73,13 @@ class Exhibits:
             "title": exhibit.title,
             "caption": exhibit.caption,
             "sites": [self._site_record(exhibit, name) for name in exhibit.sites],
-            "runs": [self._run_record(card, run) for run in self.runs(exhibit)],
+            "runs": [self._run_record(card, run, place_shown(exhibit)) for run in self.runs(exhibit)],
             "options": exhibit.options,
             "published": self._published(exhibit),
             "searches": self._searches(exhibit),
             "target": self._site_record(exhibit, exhibit.target) if exhibit.target else None,
             "experiments": {row: described(card, row, exhibit.sites[0]) for row in exhibit.rows},
+            "checks": card.audit["checks"] if exhibit.kind == AUDIT else [],
         }
 
     def _site_files(self, exhibit: Exhibit, name: str, parts: tuple[str, ...]) -> list[str]:
@@ -107,7 +106,7 @@ class Exhibits:
             "samples": samples_of(exhibit, site),
         }
 
-    def _run_record(self, card: Card, run: Run) -> dict[str, Any]:
+    def _run_record(self, card: Card, run: Run, place: str | None) -> dict[str, Any]:
         return {
             "row": run.experiment,
             "label": card.experiments[run.experiment].label,
@@ -115,7 +114,7 @@ class Exhibits:
             "protocol": run.protocol,
             "seed": run.seed,
             "folder": run.folder,
-            "maps": run.home,
+            "maps": run.folder_of(place) if place else run.home,
         }
 
     def _searches(self, exhibit: Exhibit) -> list[dict[str, Any]]:
@@ -130,11 +129,16 @@ class Exhibits:
 
     def _published(self, exhibit: Exhibit) -> list[dict[str, Any]]:
         """Published values of an exhibit, or of the table that its options name; those of all tables, each
-        with its table, for audits."""
+        with its table, for an audit."""
         published = self.plan.cards[exhibit.card].published
-        if exhibit.kind in AUDITS:
+        if exhibit.kind == AUDIT:
             return [record | {"table": table} for table, records in published.items() for record in records]
         return published.get(exhibit.options.get("published", exhibit.name), [])
+
+
+def place_shown(exhibit: Exhibit) -> str | None:
+    """The target site, where an exhibit shows what runs made of it in place of their own sites."""
+    return exhibit.target if exhibit.options.get("elsewhere") else None
 
 
 def samples_of(exhibit: Exhibit, site: Site) -> dict[str, str]:

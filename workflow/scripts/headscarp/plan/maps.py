@@ -78,7 +78,7 @@ class Maps:
         }
 
     def page_record(self, name: str) -> dict[str, Any]:
-        """All that `delivery.area_page.build_page` takes."""
+        """All that `delivery.summary_page.build_page` takes."""
         site = self.plan.sites[name]
         card = self.plan.cards[site.card]
         home = [(run, {}) for run in self.of_home(card.name) if name in self.places(run)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from headscarp.plan.paths import HOME, PLACE, RUN, SAMPLES, SEARCH, SITE, is_of_run
 from headscarp.plan.shown import Claim, Exhibit
-from headscarp.site.terrain_names import windowed
+from headscarp.site.terrain_names import names_over_windows
 
 # How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on
 # the neighbourhoods of cells of susceptibility, and models on single cells.
@@ -64,7 +64,7 @@ class Site:
     @property
     def windowed_terrain(self) -> list[str]:
         """Terrain layers over windows that it asks for."""
-        return windowed(self.layers.get("terrain", []))
+        return names_over_windows(self.layers.get("terrain", []))
 
     @property
     def has_patches(self) -> bool:
@@ -189,6 +189,7 @@ class Card:
     polygons: tuple[str, ...]
     apply: tuple[dict[str, str], ...]
     published: dict[str, list[dict[str, Any]]]
+    audit: dict[str, Any]
     archive: Path | None
 
     @property

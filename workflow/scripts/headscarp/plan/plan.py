@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.errors import HeadscarpError
-from headscarp.plan.audit import Audit
+from headscarp.plan.audit import Audit, check_audits
 from headscarp.plan.available import refuse_missing, why_unreachable
 from headscarp.plan.checks import check_claims, refuse_shared_experiments, refuse_shared_sites
 from headscarp.plan.claims import Claims
@@ -175,4 +175,5 @@ def load_cards(config: dict[str, Any], workflow: Path) -> dict[str, Card]:
         require_known(name, cards, "config.yaml, cards: card")
     refuse_shared_experiments(cards)
     check_claims(cards)
+    check_audits(cards)
     return cards

@@ -99,6 +99,7 @@ def resolve_card(
         polygons=tuple(record.get("polygons", [])),
         apply=tuple(record.get("apply", [])),
         published=read_published(table_of(record, "published", workflow)) if "published" in record else {},
+        audit=record.get("audit", {}),
         archive=table_of(record, "archive", workflow) if "archive" in record else None,
     )
     check_card(card)
@@ -117,8 +118,8 @@ def table_of(record: dict[str, Any], key: str, workflow: Path) -> Path:
 
 
 def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Published values by exhibit: {exhibit: [{row, metric, value, unit}]}, text where the paper prints text;
-    an own row has none."""
+    """Published values by exhibit: {exhibit: [{row, metric, value, printed, unit}]}, `printed` as it stands
+    and `value` a number, or text where the paper prints text; an own row has none."""
     tables: dict[str, list[dict[str, Any]]] = {}
     with open(path, encoding="utf-8", newline="") as stream:
         for line in csv.DictReader(stream):
@@ -126,6 +127,7 @@ def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:
                 "row": line["row"],
                 "metric": line["metric"],
                 "value": number_or_text(line["value"]),
+                "printed": line["value"],
                 "unit": line["unit"],
             }
             tables.setdefault(line["table"], []).append(record)

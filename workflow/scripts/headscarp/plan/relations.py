@@ -14,8 +14,7 @@ from headscarp.plan.shown import Exhibit
 from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
 from headscarp.schema import parts, validate
 from headscarp.scoring.metric_names import (
-    CLASS_METRICS,
-    CONFUSION_METRICS,
+    FLAT_METRICS,
     IMAGE_METRICS,
     METRICS,
     TRUTH_METRICS,
@@ -222,16 +221,13 @@ def check_metrics(exhibit: Exhibit, place: str) -> None:
     """Metrics that an exhibit shows are those that scores can have."""
     options, known = exhibit.options, (*METRICS, *IMAGE_METRICS)
     if exhibit.kind == "paired_effect":
-        known = CLASS_METRICS
+        known = FLAT_METRICS
     if exhibit.kind == "printed_scores":
         known = (*known, *TRUTH_METRICS)
     for metric in options.get("metrics", []):
         require_known(metric, known, f"{place}, metrics: metric")
     columns = {"columns": options.get("columns", {})}
     columns |= {f"row_columns, {row}": own for row, own in options.get("row_columns", {}).items()}
-    if exhibit.kind == "model_audit":
-        columns |= {f"tables, {name}, columns": one["columns"] for name, one in options["tables"].items()}
-        known = CONFUSION_METRICS
     for key, chosen in columns.items():
         for metric in chosen.values():
             require_known(metric, known, f"{place}, {key}: metric")
@@ -258,21 +254,8 @@ def check_rows(exhibit: Exhibit, rows: Sequence[str], place: str) -> None:
 def check_published(exhibit: Exhibit, card: Card, place: str) -> None:
     """Published tables that an exhibit names, and their rows and columns."""
     options, published = exhibit.options, card.published
-    tables = {"published": options["published"]} if options.get("published", NONE) != NONE else {}
-    if exhibit.kind in ("audit", "model_audit", "fusion_audit"):
-        tables |= {f"tables, {table}": table for table in options["tables"]}
-    if exhibit.kind in ("model_audit", "extraction_audit"):
-        tables |= {key: options[key] for key in ("search", "classes", "extraction") if key in options}
-    for key, table in tables.items():
-        known = [*published, *([NONE] if key == "published" else [])]
-        require_known(table, known, f"{place}, {key}: published table")
-    if exhibit.kind == "audit":
-        for table, site in options["tables"].items():
-            require_known(site, exhibit.sites, f"{place}, tables, {table}: site")
-    if exhibit.kind == "model_audit":
-        for table, reading in options["tables"].items():
-            where = f"{place}, tables, {table}, columns"
-            require_all(reading["columns"], columns_of(published[table]), f"{where}: printed column")
+    if options.get("published", NONE) != NONE:
+        require_known(options["published"], [*published, NONE], f"{place}, published: published table")
     shown = published.get(options.get("published", exhibit.name), [])
     if shown:
         check_printed(options, shown, place)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from headscarp.exhibits.needs import FIGURES, TABLES, Needs
+from headscarp.exhibits.kinds import KINDS, Kind
 from headscarp.plan.paths import FIGURE, TABLE
 
 
@@ -26,11 +26,11 @@ class Exhibit:
 
     @property
     def is_table(self) -> bool:
-        return self.kind in TABLES
+        return self.reads.is_table
 
     @property
-    def needs(self) -> Needs:
-        return TABLES[self.kind] if self.is_table else FIGURES[self.kind]
+    def reads(self) -> Kind:
+        return KINDS[self.kind]
 
     @property
     def files(self) -> list[str]:

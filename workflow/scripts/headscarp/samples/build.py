@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import open_array, write_array
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, read_json, write_json
-from headscarp.samples.patch_split import FILE, patch_cells, patch_split, read_patches
+from headscarp.files import read_json, write_json
+from headscarp.samples.patch_split import PATCHES_FILE, patch_cells, patch_split, read_patches
 from headscarp.samples.spec import AREA, PATCHES, TEST_WINDOWS, SamplingSpec
-from headscarp.samples.splits import Split, blocked_split, overlap_share, place_of, published_split
+from headscarp.samples.splits import Split, blocked_split, overlap_share, published_split, slices_of_scene
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres
 from headscarp.samples.windows import Window, footprint, write_windows
-from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time
 
-EVALUATED = {
+EVALUATION_NOTES = {
     AREA: "every mapped pixel is evaluated, those of the training windows included, as in the paper",
     TEST_WINDOWS: "the test windows, drawn at random, are also the validation windows that stop and tune "
     "the training, as in the paper",
 }
-NOT_BALANCED = {
+UNBALANCED_NOTES = {
     "blocked": "only training windows are centred on superpixels and balanced; validation and test windows "
     "are those of the regular grid",
     "published": "patches of superpixels are split at random; only the training ones are balanced, with "
@@ -67,12 +67,12 @@ def build_samples(
     cube, label = open_array(cube_folder / "cube.npy"), open_array(cube_folder / "label.npy")
     channels = [channel["name"] for channel in header["channels"]]
     dated = [channel["name"] for channel in header["channels"] if channel.get("dated")]
-    patches = read_patches(cube_folder / FILE) if "patches" in header else []
+    patches = read_patches(cube_folder / PATCHES_FILE) if "patches" in header else []
     require_kind(spec, bool(patches), cube_folder)
     if not (label == LANDSLIDE).any():
         raise HeadscarpError(
-            f"{cube_folder / 'label.npy'} holds no landslide pixel (1); check the landslide polygons of "
-            f"the site"
+            f"{cube_folder / 'label.npy'} holds no landslide "
+            "pixel (1); check the landslide polygons of the site"
         )
 
     seen = observed(cube, channels, groups)
@@ -80,8 +80,8 @@ def build_samples(
     label = np.where(seen, label, UNMAPPED).astype(np.uint8)
     if not (label == LANDSLIDE).any():
         raise HeadscarpError(
-            f"{cube_folder / 'cube.npy'} has no landslide pixel where all input groups have values; "
-            f"check that its layers cover the slides"
+            f"{cube_folder / 'cube.npy'} has no landslide pixel where all "
+            "input groups have values; check that its layers cover the slides"
         )
     sampler = superpixel_sampler(cube[-1], channels, label, spec) if spec.superpixels else None
     blocked, scenes = protocol == "blocked", header.get("scenes", [])
@@ -92,7 +92,7 @@ def build_samples(
         split = SPLITTERS[protocol](
             label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {})
         )
-        notes = [] if blocked else [EVALUATED[spec.evaluate]]
+        notes = [] if blocked else [EVALUATION_NOTES[spec.evaluate]]
     if unobserved:
         when = " at all dates" if len(cube) > 1 else ""
         notes.append(
@@ -109,16 +109,16 @@ def build_samples(
             cube, split.regions == TRAIN if blocked else label != UNMAPPED, channels, dated
         ),
         "counts": subset_counts(split, label, protocol),
-        "overlap": overlap(split, label),
+        "overlap": training_overlap(split, label),
         "notes": notes,
     }
     if sampler:
         record["superpixels"] = asdict(spec.superpixels) | {"count": len(sampler.centres)}
         record["stages"] = split.stages
-        notes += [NOT_BALANCED[protocol], *notes_of_stages(split.stages, label, spec)]
+        notes += [UNBALANCED_NOTES[protocol], *notes_of_stages(split.stages, label, spec)]
     if scenes:
         record["scenes"] = scene_counts(split, label, scenes)
-        idle = [one["name"] for one in record["scenes"] if not any(one["windows"].values())]
+        idle = [scene["name"] for scene in record["scenes"] if not any(scene["windows"].values())]
         notes += [f"scene {name} gives no window, neither to learn from nor to test on" for name in idle]
     scored = label != UNMAPPED
     write_windows(out_folder / "windows.csv", split.windows)
@@ -142,8 +142,8 @@ def require_kind(spec: SamplingSpec, of_patches: bool, cube_folder: Path) -> Non
         )
     if spec.kind == PATCHES and not of_patches:
         raise HeadscarpError(
-            f"sampling.split.kind is {PATCHES}, but {cube_folder} is no sheet of patches; use blocks, "
-            f"strips or scenes"
+            f"sampling.split.kind is {PATCHES}, but {cube_folder} "
+            "is no sheet of patches; use blocks, strips or scenes"
         )
 
 
@@ -174,24 +174,22 @@ def notes_of_stages(stages: Sequence[dict[str, Any]], label: np.ndarray, spec: S
     region, last = stages[0]["shares"], stages[-1]["shares"]
     if len(region) < 2:
         raise HeadscarpError(
-            f"the training region holds class {', '.join(region)} only, so that superpixels have no "
-            f"smaller class to balance; use another "
-            "sampling.split or seed, or set sampling.superpixels: null"
+            f"the training region holds class {', '.join(region)} only, so that superpixels have no smaller "
+            "class to balance; use another sampling.split or seed, or set sampling.superpixels: null"
         )
     notes = []
     missing = sorted(set(np.unique(label[label != UNMAPPED]).tolist()) - {int(code) for code in region})
     if missing:
         notes.append(
-            f"the training region has no pixel of class {', '.join(map(str, missing))}, which its "
-            f"windows cannot balance"
+            "the training region has no pixel of class "
+            f"{', '.join(map(str, missing))}, which its windows cannot balance"
         )
     rarest, largest = min(last.values()), max(last.values())
     if largest > spec.superpixels.bound * rarest:
         times = f"{largest / rarest:.1f} times" if rarest else "infinitely more than"
         notes.append(
-            f"in the {stages[-1]['windows']} training windows the largest class covers {times} what the "
-            f"smallest does; the bound of "
-            f"{spec.superpixels.bound:g} was not reached"
+            f"in the {stages[-1]['windows']} training windows the largest class covers {times} "
+            f"what the smallest does; the bound of {spec.superpixels.bound:g} was not reached"
         )
     return notes
 
@@ -277,14 +275,14 @@ def normalisation(
     empty = [name for name in channels if not pooled[name].count]
     if empty:
         raise HeadscarpError(
-            f"channel '{empty[0]}' has no value (all NaN) in the training pixels; check that its layer "
-            f"covers the site"
+            f"channel '{empty[0]}' has no value (all NaN) in the "
+            "training pixels; check that its layer covers the site"
         )
-    return {
-        name: pooled[name].record()
-        | ({"by_date": [moments.record() for moments in by_date[name]]} if name in by_date else {})
-        for name in channels
-    }
+    record = {name: pooled[name].record() for name in channels}
+    for name, moments in by_date.items():
+        if name in record:
+            record[name]["by_date"] = [each.record() for each in moments]
+    return record
 
 
 def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, dict[str, float | None]]:
@@ -310,7 +308,7 @@ def scene_counts(split: Split, label: np.ndarray, scenes: Sequence[dict[str, Any
     """Windows of every subset, scored pixels and landslide share of each scene of a collage."""
     counts = []
     for scene in scenes:
-        rows, part = range(scene["row"], scene["row"] + scene["height"]), label[place_of(scene)]
+        rows, part = range(scene["row"], scene["row"] + scene["height"]), label[slices_of_scene(scene)]
         splits = [window.split for window in split.windows if window.row in rows]
         pixels = int((part != UNMAPPED).sum())
         counts.append(
@@ -324,7 +322,7 @@ def scene_counts(split: Split, label: np.ndarray, scenes: Sequence[dict[str, Any
     return counts
 
 
-def overlap(split: Split, label: np.ndarray) -> dict[str, float | None]:
+def training_overlap(split: Split, label: np.ndarray) -> dict[str, float | None]:
     """How much of what is validated and evaluated was trained on: shares of windows, and of evaluated pixels,
     None where there are none."""
     trained = footprint((window for window in split.windows if window.split == "train"), label.shape)
@@ -339,8 +337,3 @@ def bootstrap_cells(scored: np.ndarray, size: int) -> np.ndarray:
     """Id (row, col) int32 of the square of `size` pixels that a pixel lies in; -1 where nothing is scored."""
     rows, cols = (np.arange(length, dtype=np.int32) // size for length in scored.shape)
     return np.where(scored, rows[:, None] * (cols[-1] + 1) + cols[None, :], -1).astype(np.int32)
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    with atomic_path(path) as temporary:
-        np.save(temporary, array)

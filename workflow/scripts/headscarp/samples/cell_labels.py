@@ -13,7 +13,7 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.site.cube import Cube
-from headscarp.site.labels import burn, read_polygons
+from headscarp.site.labels import rasterise_numbers, read_polygons
 from headscarp.sources.points import read_points
 from headscarp.vocabulary import require_known
 
@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 64  # cells rasterised together
 
 
 @dataclass(frozen=True)
-class Labels:
+class CellLabels:
     """`label` uint8 (row, col): 1 landslide, 0 not, 255 not sampled; `truth` likewise, 255 unknown; notes for
     the reader."""
 
@@ -31,7 +31,7 @@ class Labels:
     notes: list[str]
 
 
-def source_of(record: Mapping[str, Any], files: Mapping[str, str | Path]) -> dict[str, Any]:
+def labels_source(record: Mapping[str, Any], files: Mapping[str, str | Path]) -> dict[str, Any]:
     """The source of labels that a card's `cells` holds, {kind, …}: what the card says of it, and the files
     that go with it by their roles.
 
@@ -44,13 +44,13 @@ def source_of(record: Mapping[str, Any], files: Mapping[str, str | Path]) -> dic
     return {"kind": kind} | dict(record[kind]) | dict(files)
 
 
-def needed(source: Mapping[str, Any], key: str) -> Any:
+def required_of_source(source: Mapping[str, Any], key: str) -> Any:
     if key not in source:
         raise HeadscarpError(f"cells.{source['kind']} needs the key '{key}' in the card")
     return source[key]
 
 
-def label_cells(cube: Cube, source: Mapping[str, Any], label_share: float) -> Labels:
+def label_cells(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
     """Labels of all cells of the map from a source.
 
     Raises:
@@ -65,7 +65,7 @@ def label_cells(cube: Cube, source: Mapping[str, Any], label_share: float) -> La
     return labels
 
 
-def from_inventory(cube: Cube, source: Mapping[str, Any], label_share: float) -> Labels:
+def from_inventory(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
     """A cell is a landslide where `inventory` covers label_share of it; `truth` likewise; cells outside
     `area` are not sampled."""
     grid = grid_of(cube)
@@ -75,8 +75,10 @@ def from_inventory(cube: Cube, source: Mapping[str, Any], label_share: float) ->
     if source.get("truth") is not None:
         truth = (covered_share(source["truth"], grid, notes) >= label_share).astype(np.uint8)
     if source.get("area") is not None:
-        label[burn(read_polygons(source["area"], grid, notes).geometry.to_numpy(), 1, grid) == 0] = UNMAPPED
-    return Labels(label, truth, notes)
+        label[
+            rasterise_numbers(read_polygons(source["area"], grid, notes).geometry.to_numpy(), 1, grid) == 0
+        ] = UNMAPPED
+    return CellLabels(label, truth, notes)
 
 
 def covered_share(path: str | Path, grid: Grid, notes: list[str]) -> np.ndarray:
@@ -91,19 +93,19 @@ def covered_share(path: str | Path, grid: Grid, notes: list[str]) -> np.ndarray:
         here = polygons[shapely.intersects(polygons, shapely.box(*strip.bounds))]
         if len(here):
             share[top : top + height] = (
-                (burn(here, 1, strip) > 0).reshape(height, FINE, grid.width, FINE).mean((1, 3))
+                (rasterise_numbers(here, 1, strip) > 0).reshape(height, FINE, grid.width, FINE).mean((1, 3))
             )
     return share
 
 
-def from_points(cube: Cube, source: Mapping[str, Any], label_share: float) -> Labels:
+def from_points(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
     """The cells that hold points of a table, landslides where any of them is one; points outside the map are
     counted and skipped."""
     grid = grid_of(cube)
     columns = (
         {"x": "x", "y": "y"}
         | {name: source[name] for name in ("x", "y", "crs") if name in source}
-        | {"label": needed(source, "label")}
+        | {"label": required_of_source(source, "label")}
     )
     x, y, slides = read_points(source["points"], columns, grid.crs)
     col, row = (np.floor(values).astype(int) for values in ~grid.transform @ (x, y))
@@ -122,15 +124,17 @@ def from_points(cube: Cube, source: Mapping[str, Any], label_share: float) -> La
         notes.append(
             f"{shared} points share a cell with another and were merged; a cell with any landslide is one"
         )
-    return Labels(label, np.full(grid.shape, UNMAPPED, np.uint8), notes)
+    return CellLabels(label, np.full(grid.shape, UNMAPPED, np.uint8), notes)
 
 
-def from_layer(cube: Cube, source: Mapping[str, Any], label_share: float) -> Labels:
+def from_layer(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
     """A cell is a landslide where `channel` of the cube exceeds `above`, and is not sampled where it is
     NaN."""
-    values = np.asarray(cube.values[-1, cube.positions([needed(source, "channel")])[0]])
-    label = np.where(np.isnan(values), UNMAPPED, values > needed(source, "above")).astype(np.uint8)
-    return Labels(label, np.full(label.shape, UNMAPPED, np.uint8), [])
+    values = np.asarray(cube.values[-1, cube.positions([required_of_source(source, "channel")])[0]])
+    label = np.where(np.isnan(values), UNMAPPED, values > required_of_source(source, "above")).astype(
+        np.uint8
+    )
+    return CellLabels(label, np.full(label.shape, UNMAPPED, np.uint8), [])
 
 
 LABEL_SOURCES = {"inventory": from_inventory, "points": from_points, "layer": from_layer}

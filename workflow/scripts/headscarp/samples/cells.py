@@ -12,18 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import write_arrays
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, write_json
+from headscarp.files import write_json
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.cell_labels import label_cells
 from headscarp.samples.cell_table import SUBSETS
 from headscarp.samples.spec import CellsSpec
-from headscarp.samples.splits import DEFAULT_BLOCKS, block_assignments, grown, with_buffer
+from headscarp.samples.splits import (
+    DEFAULT_BLOCKS,
+    block_assignments,
+    clear_buffer,
+    dilated,
+)
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 
-EARLY_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
+EARLY_STOPPING_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
 
 
 def build_cells(
@@ -42,9 +48,9 @@ def build_cells(
     training cells under `blocked`, where windows of different subsets never intersect.
 
     Args:
-        source: of the labels (see `source_of`): {kind: inventory, inventory: polygons, truth: polygons, area:
-            polygons}, the last two if there are any; {kind: points, points: table, label, x, y: columns}; or
-            {kind: layer, channel: name, above: value}.
+        source: of the labels (see `labels_source`): {kind: inventory, inventory: polygons, truth: polygons,
+            area: polygons}, the last two if there are any; {kind: points, points: table, label, x, y:
+            columns}; or {kind: layer, channel: name, above: value}.
         groups: lists of channel names, together all that any experiment reads.
 
     Raises:
@@ -56,26 +62,27 @@ def build_cells(
     channels = list(dict.fromkeys(name for group in groups for name in group))
     labels = label_cells(cube, source, spec.label_share)
     notes = list(labels.notes)
-    label = sampled(labels.label, whole_windows(cube, channels, spec.largest, Path(cube_folder)), notes)
+    label = without_partial_windows(
+        labels.label, whole_windows(cube, channels, spec.largest_window, Path(cube_folder)), notes
+    )
 
     regions = SPLITTERS[protocol](label, spec, np.random.default_rng(seed))
     if protocol == "blocked":
-        refuse_overlap(regions, spec.largest)
+        refuse_overlap(regions, spec.largest_window)
         learnt = regions == TRAIN
     else:
         learnt = np.broadcast_to(label != UNMAPPED, (1, *label.shape))
-    normalisation = ranges(cube, channels, [footprints(mask, spec.largest) for mask in learnt], notes)
+    normalisation = ranges(cube, channels, [footprints(mask, spec.largest_window) for mask in learnt], notes)
     row, col = np.nonzero(label != UNMAPPED)
     arrays = {
         "row": row.astype(np.int32),
         "col": col.astype(np.int32),
         "label": label[row, col],
         "truth": labels.truth[row, col],
-        "block": bootstrap_cells(label != UNMAPPED, spec.block or spec.largest)[row, col],
+        "block": bootstrap_cells(label != UNMAPPED, spec.block or spec.largest_window)[row, col],
         "split": regions[:, row, col],
     }
-    with atomic_path(Path(out_folder) / "cells.npz") as temporary:
-        np.savez_compressed(temporary, **arrays)
+    write_arrays(Path(out_folder) / "cells.npz", arrays)
     write_json(
         Path(out_folder) / "cells.json",
         {
@@ -84,10 +91,10 @@ def build_cells(
             "windows": list(spec.windows),
             "folds": spec.folds,
             "kind": "blocks" if protocol == "blocked" else "random",
-            "buffer": spec.apart if protocol == "blocked" else None,
+            "buffer": spec.separation if protocol == "blocked" else None,
             "normalisation": normalisation * (spec.folds // len(normalisation)),
             "counts": [subset_counts(arrays["label"], split) for split in arrays["split"]],
-            "overlap": [overlap_share(region, spec.largest) for region in regions],
+            "overlap": [overlap_share(region, spec.largest_window) for region in regions],
             "label_source": source["kind"],
             "label_share": spec.label_share,
             "data": cube.header["data"],
@@ -109,8 +116,8 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
     shape = cube.label.shape
     if window > min(shape):
         raise HeadscarpError(
-            f"cells.windows holds {window}, but the map {folder} has {shape[0]} x {shape[1]} cells; "
-            f"make the windows smaller"
+            f"cells.windows holds {window}, but the map {folder} has "
+            f"{shape[0]} x {shape[1]} cells; make the windows smaller"
         )
     missing = {
         name: np.isnan(cube.values[-1, position])
@@ -126,24 +133,24 @@ def whole_windows(cube: Cube, channels: Sequence[str], window: int, folder: Path
     if not whole.any():
         worst = max(missing, key=lambda name: missing[name].mean())
         raise HeadscarpError(
-            f"{folder}: no cell has a whole window of {window} cells without missing values; '{worst}' "
-            f"is missing at "
-            f"{missing[worst].mean():.0%} of the cells: drop it from the card, or make cells.windows smaller"
+            f"{folder}: no cell has a whole window of {window} cells without "
+            f"missing values; '{worst}' is missing at {missing[worst].mean():.0%} "
+            "of the cells: drop it from the card, or make cells.windows smaller"
         )
     return whole
 
 
 def within_reach(mask: np.ndarray, window: int) -> np.ndarray:
     """Cells (row, col) whose window of `window` cells holds a true cell of the mask."""
-    return grown(mask, window // 2, window - 1 - window // 2)
+    return dilated(mask, window // 2, window - 1 - window // 2)
 
 
 def footprints(mask: np.ndarray, window: int) -> np.ndarray:
     """What the windows of the mask's cells cover, bool (row, col)."""
-    return grown(mask, window - 1 - window // 2, window // 2)
+    return dilated(mask, window - 1 - window // 2, window // 2)
 
 
-def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarray:
+def without_partial_windows(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarray:
     """The label, with cells without a whole window as not sampled (255), and a note of how many they are.
 
     Raises:
@@ -154,14 +161,13 @@ def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarra
     slides, others = np.count_nonzero(kept == LANDSLIDE), np.count_nonzero(kept == 0)
     if lost:
         notes.append(
-            f"{lost} labelled cells have no whole window (border of the map, or missing values) and are "
-            f"not sampled"
+            f"{lost} labelled cells have no whole window (border "
+            "of the map, or missing values) and are not sampled"
         )
     if not slides or not others:
         raise HeadscarpError(
-            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells "
-            f"have none; both kinds are needed: "
-            "make cells.windows smaller, or use a site with more landslides"
+            f"{slides} landslide cells and {others} others have a whole window, {lost} labelled cells have "
+            "none; both kinds are needed: make cells.windows smaller, or use a site with more landslides"
         )
     return kept
 
@@ -169,7 +175,7 @@ def sampled(label: np.ndarray, whole: np.ndarray, notes: list[str]) -> np.ndarra
 # Splits
 
 
-def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+def random_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
     """Regions (fold, row, col) uint8 of a random split, or of as many shuffled folds; a tenth of the training
     cells validates.
 
@@ -187,7 +193,7 @@ def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) 
     for fold, region in enumerate(regions):
         region[cells] = np.where(fold_of == fold, TEST, TRAIN)
         training = np.flatnonzero(region == TRAIN)
-        region[rng.choice(training, round(EARLY_SHARE * len(training)), replace=False)] = VALIDATION
+        region[rng.choice(training, round(EARLY_STOPPING_SHARE * len(training)), replace=False)] = VALIDATION
     regions = regions.reshape(spec.folds, *label.shape)
     problem = missing_class(label, regions, ("train", "test"))
     if problem:
@@ -195,7 +201,7 @@ def random_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) 
     return regions
 
 
-def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
     """Regions (fold, row, col) uint8 of spatial blocks; largest windows of cells of different subsets never
     intersect.
 
@@ -205,29 +211,28 @@ def blocked_splits(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator)
 
     Raises:
         HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best
-        ones is named.
+            ones is named.
     """
-    sides = [spec.block] if spec.block else [windows * spec.largest for windows in DEFAULT_BLOCKS]
+    sides = [spec.block] if spec.block else [windows * spec.largest_window for windows in DEFAULT_BLOCKS]
     fractions = spec.fractions if spec.folds == 1 else (1 / spec.folds,) * spec.folds
     first_problem = "there are too few blocks with landslides to deal them out"
-    for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.apart, rng)):
+    for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.separation, rng)):
         dealt[label == UNMAPPED] = UNUSED
         subsets = (
             [dealt]
             if spec.folds == 1
             else [subsets_of_fold(dealt, fold, spec.folds) for fold in range(spec.folds)]
         )
-        regions = np.stack([with_buffer(subset, spec.apart) for subset in subsets])
+        regions = np.stack([clear_buffer(subset, spec.separation) for subset in subsets])
         problem = missing_class(label, regions, SPLITS)
         if problem is None:
             return regions
         if number == 0:
             first_problem = problem
     raise HeadscarpError(
-        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, {spec.apart} cells "
-        f"between subsets); "
-        "change cells.block, make cells.windows or cells.buffer smaller, use fewer cells.folds or a "
-        "larger site"
+        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, "
+        f"{spec.separation} cells between subsets); change cells.block, make cells.windows "
+        "or cells.buffer smaller, use fewer cells.folds or a larger site"
     )
 
 
@@ -240,7 +245,7 @@ def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:
     return subsets
 
 
-SPLITTERS = {"published": random_splits, "blocked": blocked_splits}
+SPLITTERS = {"published": random_regions, "blocked": blocked_regions}
 
 
 def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str]) -> str | None:
@@ -265,7 +270,7 @@ def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str])
 def overlap_share(region: np.ndarray, window: int) -> float:
     """Share of the test cells of a fold whose windows of `window` cells intersect the window of a training
     cell."""
-    return float(grown(region == TRAIN, window - 1)[region == TEST].mean())
+    return float(dilated(region == TRAIN, window - 1)[region == TEST].mean())
 
 
 def refuse_overlap(regions: np.ndarray, window: int) -> None:
@@ -278,9 +283,9 @@ def refuse_overlap(regions: np.ndarray, window: int) -> None:
         share = overlap_share(region, window)
         if share > 0:
             raise HeadscarpError(
-                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of the test cells "
-                f"intersect windows of {window} cells "
-                "around training cells; raise cells.buffer, or call the protocol published"
+                f"blocked cells leak: in fold {fold} the windows of {share:.1%} of "
+                f"the test cells intersect windows of {window} cells around "
+                "training cells; raise cells.buffer, or call the protocol published"
             )
 
 
@@ -310,8 +315,7 @@ def ranges(
             elif least == most:
                 raise HeadscarpError(
                     f"factor '{name}' has one value ({least:g}) in the windows of the training cells, "
-                    f"so it cannot be scaled and tells "
-                    "nothing; drop it from the input groups in the card"
+                    "so it cannot be scaled and tells nothing; drop it from the input groups in the card"
                 )
             scale[name] = {"min": least, "max": most}
     return found

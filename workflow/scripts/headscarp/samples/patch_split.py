@@ -16,30 +16,29 @@ from headscarp.errors import HeadscarpError
 from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.splits import (
     ASSIGNMENTS,
-    TRIED,
+    MOST_TRIED,
     Sampler,
     Split,
-    as_windows,
-    drawn,
+    draw_windows,
     imbalance,
     random_assignment,
+    windows_at,
 )
 from headscarp.samples.windows import Window, close_pairs, counts_in_windows, grid_corners
 from headscarp.vocabulary import require_known
 
-FILE = "patches.csv"
+PATCHES_FILE = "patches.csv"
 CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 
-PUBLISHED = "train, validation and test are the set's own split"
-BY_REGION = "the set's own split is by region: no event or area is in two subsets, and it is kept"
-BY_NEIGHBOURHOOD = (
+PUBLISHED_NOTE = "train, validation and test are the set's own split"
+BY_REGION_NOTE = "the set's own split is by region: no event or area is in two subsets, and it is kept"
+BY_NEIGHBOURHOOD_NOTE = (
     "patches were split by their places: neighbours stay together, and those near another subset are left out"
 )
-BY_GROUP = "patches were split by the events or areas that they come from"
-AT_RANDOM = (
-    "patches were split at random: neither their places nor their events are known, so that patches of "
-    "two subsets may be "
-    "neighbours on the ground or overlap"
+BY_GROUP_NOTE = "patches were split by the events or areas that they come from"
+AT_RANDOM_NOTE = (
+    "patches were split at random: neither their places nor their events are known, "
+    "so that patches of two subsets may be neighbours on the ground or overlap"
 )
 
 
@@ -84,9 +83,18 @@ def read_line(line: dict[str, str], place: str) -> PlacedPatch:
     if None in line.values():
         raise ValueError("a line ends early")
     split = require_known(line["split"], SPLITS, place)
-    area = (int(line[key]) for key in ("row", "col", "height", "width"))
     transform = Affine(*map(float, line["transform"].split())) if line["crs"] else None
-    return PlacedPatch(line["patch"], split, line["group"], *area, line["crs"], transform)
+    return PlacedPatch(
+        name=line["patch"],
+        split=split,
+        group=line["group"],
+        row=int(line["row"]),
+        col=int(line["col"]),
+        height=int(line["height"]),
+        width=int(line["width"]),
+        crs=line["crs"],
+        transform=transform,
+    )
 
 
 def patch_split(
@@ -112,8 +120,8 @@ def patch_split(
     small = min(min(patch.height, patch.width) for patch in patches)
     if small < spec.window:
         raise HeadscarpError(
-            f"patches of {small} pixels are smaller than the window of {spec.window}; make "
-            f"sampling.window smaller"
+            f"patches of {small} pixels are smaller than the "
+            f"window of {spec.window}; make sampling.window smaller"
         )
     slides, scored = (
         np.array([np.count_nonzero(of(label[patch.area])) for patch in patches])
@@ -121,26 +129,25 @@ def patch_split(
     )
     published = np.array([CODES[patch.split] for patch in patches], np.uint8)
     if protocol == "published":
-        candidates, note = iter([published]), PUBLISHED
-    elif is_by_region(patches) and lacking(published, slides) is None:
-        candidates, note = iter([with_room(published, patches, spec.buffer)]), BY_REGION
+        candidates, note = iter([published]), PUBLISHED_NOTE
+    elif is_by_region(patches) and subset_without_landslides(published, slides) is None:
+        candidates, note = iter([without_close_patches(published, patches, spec.buffer)]), BY_REGION_NOTE
     else:
         candidates, note = blocked_subsets(patches, slides, scored, spec, rng)
     subsets = None
     for subsets in candidates:
-        if lacking(subsets, slides) is None:
-            return split_of(subsets, label, patches, spec, rng, date, sampler), note
+        if subset_without_landslides(subsets, slides) is None:
+            return split_by_patches(subsets, label, patches, spec, rng, date, sampler), note
     missing = (
         "train, validation or test"
         if subsets is None or protocol != "published"
-        else lacking(subsets, slides)
+        else subset_without_landslides(subsets, slides)
     )
     raise HeadscarpError(
         f"{protocol} split of {len(patches)} patches: {missing} has no patch with a landslide in its mask; "
         + (
-            "the set published no masks of it, or they were not unpacked: add them, or use the "
-            "protocol blocked, which splits the "
-            "patches that have masks"
+            "the set published no masks of it, or they were not unpacked: add them, "
+            "or use the protocol blocked, which splits the patches that have masks"
             if protocol == "published"
             else "make sampling.split.neighbourhood or sampling.split.buffer smaller, or take more patches"
         )
@@ -155,7 +162,7 @@ def is_scored(label: np.ndarray) -> np.ndarray:
     return label != UNMAPPED
 
 
-def lacking(subsets: np.ndarray, slides: np.ndarray) -> str | None:
+def subset_without_landslides(subsets: np.ndarray, slides: np.ndarray) -> str | None:
     """The first subset that has no landslide pixel, or None."""
     found = np.bincount(subsets, weights=slides, minlength=4)
     return next((name for name, code in CODES.items() if not found[code]), None)
@@ -185,11 +192,11 @@ def blocked_subsets(
     nearest to `spec.split.fractions` come first.
     """
     if all(patch.crs for patch in patches):
-        names, note = squares_of_patches(patches, spec.split.neighbourhood), BY_NEIGHBOURHOOD
+        names, note = squares_of_patches(patches, spec.split.neighbourhood), BY_NEIGHBOURHOOD_NOTE
     elif all(patch.group for patch in patches) and len({patch.group for patch in patches}) >= len(SPLITS):
-        names, note = [(patch.group,) for patch in patches], BY_GROUP
+        names, note = [(patch.group,) for patch in patches], BY_GROUP_NOTE
     else:
-        names, note = [(patch.name,) for patch in patches], AT_RANDOM
+        names, note = [(patch.name,) for patch in patches], AT_RANDOM_NOTE
     known = {name: number for number, name in enumerate(dict.fromkeys(names))}
     unit = np.array([known[name] for name in names])
     shares = np.stack([np.bincount(unit, weights=of) / max(of.sum(), 1) for of in (scored, slides)])
@@ -197,9 +204,9 @@ def blocked_subsets(
     assignments = np.stack(
         [random_assignment(centres, shares[0], spec.split.fractions, rng) for _ in range(ASSIGNMENTS)]
     )
-    costs = np.array([imbalance(one, shares, spec.split.fractions) for one in assignments])
-    best = [index for index in np.argsort(costs, kind="stable")[:TRIED] if np.isfinite(costs[index])]
-    return (with_room(assignments[index][unit], patches, spec.buffer) for index in best), note
+    costs = np.array([imbalance(assignment, shares, spec.split.fractions) for assignment in assignments])
+    best = [index for index in np.argsort(costs, kind="stable")[:MOST_TRIED] if np.isfinite(costs[index])]
+    return (without_close_patches(assignments[index][unit], patches, spec.buffer) for index in best), note
 
 
 def squares_of_patches(patches: Sequence[PlacedPatch], side: int) -> list[tuple[str, int, int]]:
@@ -222,7 +229,7 @@ def centres_of(names: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> np
     return centres / np.maximum(centres.max(axis=0), 1)
 
 
-def with_room(subsets: np.ndarray, patches: Sequence[PlacedPatch], buffer: int) -> np.ndarray:
+def without_close_patches(subsets: np.ndarray, patches: Sequence[PlacedPatch], buffer: int) -> np.ndarray:
     """The subsets (patch), with 0 for patches closer on the ground than `buffer` pixels to those of test, and
     of validation on the training side; patches without a place, or of different CRSs, are near none."""
     kept = subsets.copy()
@@ -253,7 +260,7 @@ def ground_squares(patches: Sequence[PlacedPatch]) -> np.ndarray:
     return squares
 
 
-def split_of(
+def split_by_patches(
     subsets: np.ndarray,
     label: np.ndarray,
     patches: Sequence[PlacedPatch],
@@ -280,12 +287,12 @@ def split_of(
             corners = corners_in_patches(chosen, spec.window, spec.window)
             corners = corners[counts_in_windows(label != UNMAPPED, corners, spec.window) > 0]
         else:
-            corners = drawn(corners_in_patches(chosen, spec.window, spec.stride), label, spec, rng)
+            corners = draw_windows(corners_in_patches(chosen, spec.window, spec.stride), label, spec, rng)
         if not len(corners):
             raise HeadscarpError(
                 f"the {name} patches give no window of {spec.window} pixels; take more patches"
             )
-        windows += as_windows(corners, spec.window, date, name)
+        windows += windows_at(corners, spec.window, date, name)
     regions[label == UNMAPPED] = UNUSED
     return Split(windows, regions, stages)
 

@@ -26,7 +26,7 @@ from headscarp.samples.windows import (
 from headscarp.vocabulary import require_known
 
 ASSIGNMENTS = 600  # random assignments of blocks that the seeded search compares
-TRIED = 60  # of these, how many are tried with buffer and windows before giving up
+MOST_TRIED = 60  # of these, how many are tried with buffer and windows before giving up
 DEFAULT_BLOCKS = (3, 2, 1)  # sides in windows, tried in this order
 FEW_BLOCKS = 6  # fewer than this are no choice, and smaller ones are tried
 BORDER_COST = 0.5  # weight of the share of the area that lies near a border between subsets
@@ -83,15 +83,14 @@ def published_split(
     require_room(label.shape, spec.window)
     everywhere = np.ones(label.shape, dtype=bool)
     if sampler is None:
-        corners = drawn(grid_corners(label.shape, spec.window, spec.stride), label, spec, rng)
+        corners = draw_windows(grid_corners(label.shape, spec.window, spec.stride), label, spec, rng)
     else:
         corners = sampler.candidates(everywhere)
     if len(corners) < 2:
         raise HeadscarpError(
-            f"only {len(corners)} window of {spec.window} pixels can be drawn from a scene of "
-            f"{label.shape[0]} x {label.shape[1]} pixels, "
-            "too few to split; make sampling.window or sampling.stride smaller, or use a site with "
-            "more landslides"
+            f"only {len(corners)} window of {spec.window} pixels can be drawn from a scene "
+            f"of {label.shape[0]} x {label.shape[1]} pixels, too few to split; make "
+            "sampling.window or sampling.stride smaller, or use a site with more landslides"
         )
     training = np.zeros(len(corners), dtype=bool)
     n_training = int(np.clip(round(spec.train_fraction * len(corners)), 1, len(corners) - 1))
@@ -99,12 +98,12 @@ def published_split(
     trained, stages = (
         (corners[training], []) if sampler is None else sampler.balanced(corners[training], everywhere, rng)
     )
-    windows = as_windows(trained, spec.window, date, "train") + as_windows(
+    windows = windows_at(trained, spec.window, date, "train") + windows_at(
         corners[~training], spec.window, date, "validation"
     )
     regions = np.full(label.shape, TEST, np.uint8)
     if spec.evaluate == TEST_WINDOWS:
-        test = as_windows(corners[~training], spec.window, date, "test")
+        test = windows_at(corners[~training], spec.window, date, "test")
         regions = np.where(
             footprint(test, label.shape), TEST, np.where(footprint(windows, label.shape), TRAIN, UNUSED)
         ).astype(np.uint8)
@@ -113,7 +112,9 @@ def published_split(
     return Split(windows, regions, stages)
 
 
-def drawn(corners: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator) -> np.ndarray:
+def draw_windows(
+    corners: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator
+) -> np.ndarray:
     """Of the possible windows, those to learn from: with landslide pixels, and `background_ratio` times as
     many without."""
     scored = counts_in_windows(label != UNMAPPED, corners, spec.window)
@@ -127,7 +128,7 @@ def drawn(corners: np.ndarray, label: np.ndarray, spec: SamplingSpec, rng: np.ra
     return corners[np.sort(chosen)]
 
 
-def as_windows(corners: np.ndarray, size: int, date: int, split: str) -> list[Window]:
+def windows_at(corners: np.ndarray, size: int, date: int, split: str) -> list[Window]:
     return [Window(row, col, size, date, split) for row, col in corners.tolist()]
 
 
@@ -149,23 +150,22 @@ def blocked_split(
 
     Raises:
         HeadscarpError: no split gives every subset landslide pixels and windows, or the scene to test on does
-        not exist or has none.
+            not exist or has none.
     """
     rng = np.random.default_rng(seed)
     for subsets in candidate_subsets(label, spec, rng, scenes):
-        regions = with_buffer(subsets, spec.buffer)
+        regions = clear_buffer(subsets, spec.buffer)
         windows, stages = windows_of_regions(regions, label, spec, rng, date, sampler)
         landslides = np.bincount(regions[label == LANDSLIDE], minlength=4)[TRAIN:]
         if landslides.all() and {window.split for window in windows} == set(SPLITS):
-            guard(windows, spec.buffer, "blocked")
+            refuse_close_subsets(windows, spec.buffer, "blocked")
             regions[label == UNMAPPED] = UNUSED
             return Split(windows, regions, stages)
     raise HeadscarpError(
         f"no {spec.kind} of the scene of {label.shape[0]} x {label.shape[1]} pixels give "
-        f"train, validation and test each a landslide and a window of {spec.window} pixels beside a "
-        f"buffer of {spec.buffer}; make "
-        "sampling.window, sampling.split.block or sampling.split.buffer smaller (or move "
-        "sampling.split.edges), or use a larger site"
+        f"train, validation and test each a landslide and a window of {spec.window} pixels "
+        f"beside a buffer of {spec.buffer}; make sampling.window, sampling.split.block or "
+        "sampling.split.buffer smaller (or move sampling.split.edges), or use a larger site"
     )
 
 
@@ -174,7 +174,7 @@ def candidate_subsets(
 ) -> Iterable[np.ndarray]:
     """Subsets (row, col) of every pixel before the buffer, by the spec's kind of split, the best first."""
     if spec.kind == "strips":
-        return [strips(label.shape, spec.split)]
+        return [strip_subsets(label.shape, spec.split)]
     if spec.kind == "scenes":
         return scene_subsets(label, spec, rng, scenes)
     return block_assignments(label, sides_of_blocks(spec), spec.split.fractions, spec.buffer, rng)
@@ -188,62 +188,61 @@ def scene_subsets(
 
     Raises:
         HeadscarpError: the site is no collage, it lacks the scene, or the test scene has no landslide or no
-        room for a window.
+            room for a window.
     """
     if not scenes:
         raise HeadscarpError(
-            "sampling.split.kind is scenes, but the site holds only one; use it for a site that joins "
-            "scenes, or blocks"
+            "sampling.split.kind is scenes, but the site holds only "
+            "one; use it for a site that joins scenes, or blocks"
         )
-    split, places = spec.split, {scene["name"]: place_of(scene) for scene in scenes}
-    test = label[places[require_known(split.test, places, "sampling.split.test: scene")]]
+    split, slices = spec.split, {scene["name"]: slices_of_scene(scene) for scene in scenes}
+    test = label[slices[require_known(split.test, slices, "sampling.split.test: scene")]]
     if not (test == LANDSLIDE).any():
         raise HeadscarpError(
-            f"sampling.split.test: scene '{split.test}' has no landslide, so nothing can be scored on "
-            f"it; it can only train: leave out "
-            "another scene"
+            f"sampling.split.test: scene '{split.test}' has no landslide, so "
+            "nothing can be scored on it; it can only train: leave out another scene"
         )
     if min(test.shape) < spec.window:
         raise HeadscarpError(
-            f"sampling.split.test: scene '{split.test}' of {test.shape[0]} x {test.shape[1]} pixels is "
-            f"smaller than the window of "
-            f"{spec.window}; make sampling.window smaller or leave out another scene"
+            f"sampling.split.test: scene '{split.test}' of {test.shape[0]} x "
+            f"{test.shape[1]} pixels is smaller than the window of {spec.window}; "
+            "make sampling.window smaller or leave out another scene"
         )
     if isinstance(split.validation, str):
-        require_known(split.validation, places, "sampling.split.validation: scene")
+        require_known(split.validation, slices, "sampling.split.validation: scene")
         codes = {split.test: TEST, split.validation: VALIDATION}
-        yield painted(label.shape, places, {name: codes.get(name, TRAIN) for name in places})
+        yield paint_scenes(label.shape, slices, {name: codes.get(name, TRAIN) for name in slices})
         return
     others = np.full_like(label, UNMAPPED)
-    for name, place in places.items():
+    for name, part in slices.items():
         if name != split.test:
-            others[place] = label[place]
+            others[part] = label[part]
     for blocks in block_assignments(
         others, sides_of_blocks(spec), (1 - split.validation, split.validation), spec.buffer, rng
     ):
-        yield painted(
+        yield paint_scenes(
             label.shape,
-            places,
-            {name: TEST if name == split.test else blocks[place] for name, place in places.items()},
+            slices,
+            {name: TEST if name == split.test else blocks[part] for name, part in slices.items()},
         )
 
 
-def place_of(scene: Mapping[str, Any]) -> tuple[slice, slice]:
+def slices_of_scene(scene: Mapping[str, Any]) -> tuple[slice, slice]:
     """Rows and columns of a collage that a scene of its cube.json holds."""
     return slice(scene["row"], scene["row"] + scene["height"]), slice(0, scene["width"])
 
 
-def painted(
-    shape: tuple[int, int], places: Mapping[str, tuple[slice, slice]], codes: Mapping[str, Any]
+def paint_scenes(
+    shape: tuple[int, int], slices: Mapping[str, tuple[slice, slice]], codes: Mapping[str, Any]
 ) -> np.ndarray:
     """Subsets (row, col) with a code, or an array of codes, for each scene and UNUSED between them."""
     subsets = np.full(shape, UNUSED, np.uint8)
-    for name, place in places.items():
-        subsets[place] = codes[name]
+    for name, part in slices.items():
+        subsets[part] = codes[name]
     return subsets
 
 
-def strips(shape: tuple[int, int], split: StripSplit) -> np.ndarray:
+def strip_subsets(shape: tuple[int, int], split: StripSplit) -> np.ndarray:
     """Subset (row, col) of every pixel for strips along an axis, before the buffer."""
     axis = 1 if split.axis == "x" else 0
     codes = np.array([TRAIN + SPLITS.index(subset) for subset in split.subsets], np.uint8)
@@ -278,7 +277,7 @@ def block_assignments(
             [random_assignment(centres, shares[0], fractions, rng) for _ in range(ASSIGNMENTS)]
         )
         costs = np.array([assignment_cost(a, area, shares, fractions, buffer / block) for a in assignments])
-        for index in np.argsort(costs, kind="stable")[:TRIED]:
+        for index in np.argsort(costs, kind="stable")[:MOST_TRIED]:
             if np.isfinite(costs[index]):
                 blocks = np.where(area > 0, assignments[index].reshape(area.shape), UNUSED).astype(np.uint8)
                 yield np.repeat(np.repeat(blocks, np.diff(rows), axis=0), np.diff(cols), axis=1)
@@ -345,16 +344,16 @@ def imbalance(assignment: np.ndarray, shares: np.ndarray, fractions: Sequence[fl
     return np.abs(achieved - np.asarray(fractions)).sum() if achieved.all() else np.inf
 
 
-def with_buffer(subsets: np.ndarray, buffer: int) -> np.ndarray:
+def clear_buffer(subsets: np.ndarray, buffer: int) -> np.ndarray:
     """Regions (row, col): the subsets, with 0 within `buffer` pixels of test, and of validation on the
     training side."""
     regions = subsets.copy()
-    regions[(subsets == VALIDATION) & grown(subsets == TEST, buffer)] = UNUSED
-    regions[(subsets == TRAIN) & grown(subsets > TRAIN, buffer)] = UNUSED
+    regions[(subsets == VALIDATION) & dilated(subsets == TEST, buffer)] = UNUSED
+    regions[(subsets == TRAIN) & dilated(subsets > TRAIN, buffer)] = UNUSED
     return regions
 
 
-def grown(mask: np.ndarray, by: int, ahead: int | None = None) -> np.ndarray:
+def dilated(mask: np.ndarray, by: int, ahead: int | None = None) -> np.ndarray:
     """Pixels with a true one among the `by` pixels before and the `ahead` (`by` unless given) after them,
     along rows and columns."""
     ahead = by if ahead is None else ahead
@@ -388,14 +387,14 @@ def windows_of_regions(
     for code, name in zip((TRAIN, VALIDATION, TEST), SPLITS, strict=True):
         if code == TRAIN and sampler is not None:
             corners, stages = sampler.balanced(sampler.candidates(regions == code), regions == code, rng)
-            windows += as_windows(corners, spec.window, date, name)
+            windows += windows_at(corners, spec.window, date, name)
             continue
         corners = corners_inside(regions == code, spec.window, spec.window if code == TEST else spec.stride)
         if code == TEST:
             corners = corners[counts_in_windows(label != UNMAPPED, corners, spec.window) > 0]
         else:
-            corners = drawn(corners, label, spec, rng)
-        windows += as_windows(corners, spec.window, date, name)
+            corners = draw_windows(corners, label, spec, rng)
+        windows += windows_at(corners, spec.window, date, name)
     return windows, stages
 
 
@@ -421,13 +420,13 @@ def corners_inside(mask: np.ndarray, size: int, stride: int) -> np.ndarray:
     return np.concatenate(corners)
 
 
-def guard(windows: Sequence[Window], buffer: int, protocol: str) -> None:
+def refuse_close_subsets(windows: Sequence[Window], buffer: int, protocol: str) -> None:
     """Refuse a `blocked` index whose subsets come closer than the buffer (audit of leakage); other protocols
     pass.
 
     Raises:
         HeadscarpError: two windows of different subsets intersect or have fewer than `buffer` pixels between
-        them; they are named.
+            them; they are named.
     """
     if protocol != "blocked":
         return
@@ -436,11 +435,10 @@ def guard(windows: Sequence[Window], buffer: int, protocol: str) -> None:
         for i, j in close_pairs(footprints[one], footprints[other], buffer):
             a, b = footprints[one][i[0]], footprints[other][j[0]]
             raise HeadscarpError(
-                f"blocked samples leak: the {one} window at row {a[0]}, col {a[1]} (size {a[2]}) and "
-                f"the {other} window at row {b[0]}, "
-                f"col {b[1]} (size {b[2]}) intersect or have fewer than {buffer} pixels between them; "
-                f"delete windows.csv and make the "
-                "samples again, or call the protocol published"
+                f"blocked samples leak: the {one} window at row {a[0]}, col {a[1]} (size "
+                f"{a[2]}) and the {other} window at row {b[0]}, col {b[1]} (size {b[2]}) "
+                f"intersect or have fewer than {buffer} pixels between them; delete "
+                "windows.csv and make the samples again, or call the protocol published"
             )
 
 

@@ -21,7 +21,7 @@ from headscarp.samples.windows import possible_corners
 
 TILE = 1024  # pixels; bounds the memory of SLIC
 # of the maximum that windows may reach by the end of a stage
-THIRDS = {"superpixels": 1, "tiles": 2, "re-crops": 3}
+MAXIMUM_SHARES = {"superpixels": 1, "tiles": 2, "re-crops": 3}
 PROPOSALS = 16  # re-crops that are compared to take the best
 
 # corners and class counts of windows, given the scarcest class
@@ -40,7 +40,7 @@ def superpixel_centres(
 
     Args:
         image: (channel, row, col) float32, usually a memory map; NaN counts as the tile's mean of its
-        channel.
+            channel.
         channels: positions of those that superpixels are made of.
         mapped: (row, col) bool.
         pixels: mean size of a superpixel.
@@ -150,7 +150,7 @@ class SuperpixelSampler:
         return np.unique(corners, axis=0), stages
 
     def _limit(self, stage: str) -> int:
-        return THIRDS[stage] * self.spec.superpixels.maximum // 3
+        return MAXIMUM_SHARES[stage] * self.spec.superpixels.maximum // 3
 
     def _centres_of(self, region: np.ndarray) -> np.ndarray:
         return self.centres[region[self.centres[:, 0], self.centres[:, 1]]]
@@ -199,7 +199,7 @@ def windows_around(points: np.ndarray, possible: np.ndarray, size: int) -> np.nd
 
     Args:
         possible: (row, col) bool, where upper-left corners may lie. Points that no possible window holds are
-        left out.
+            left out.
     """
     if not possible.any():
         return np.empty((0, 2), np.int64)

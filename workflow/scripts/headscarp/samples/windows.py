@@ -46,8 +46,8 @@ def grid_corners(shape: tuple[int, int], size: int, stride: int) -> np.ndarray:
 def require_room(shape: tuple[int, int], size: int) -> None:
     if min(shape) < size:
         raise HeadscarpError(
-            f"a scene of {shape[0]} x {shape[1]} pixels is smaller than the window of {size}; make "
-            f"sampling.window smaller"
+            f"a scene of {shape[0]} x {shape[1]} pixels is smaller "
+            f"than the window of {size}; make sampling.window smaller"
         )
 
 
@@ -152,8 +152,8 @@ def read_windows(path: str | Path) -> list[Window]:
             reader = csv.reader(stream)
             if tuple(next(reader, ())) != HEADER:
                 raise HeadscarpError(
-                    f"{path} is not a window index: its header must be {','.join(HEADER)}; delete it "
-                    f"and make the samples again"
+                    f"{path} is not a window index: its header must be "
+                    f"{','.join(HEADER)}; delete it and make the samples again"
                 )
             return [Window(*(int(value) for value in row[:4]), row[4]) for row in reader]
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from headscarp.arrays import read_arrays
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.scoring.pixel import (
@@ -19,12 +20,11 @@ from headscarp.scoring.pixel import (
     CALIBRATION_BINS,
     Confusion,
     confusion_metrics,
-    plain,
     probability_bins,
     ranking_metrics,
     ratio,
+    to_python,
 )
-from headscarp.site.cube import read_arrays
 
 DRAWS = 1000
 DRAWS_AT_ONCE = 200  # bounds the memory of the weights
@@ -32,7 +32,7 @@ PERCENTILES = (2.5, 97.5)
 CENTRES = (np.arange(BINS) + 0.5) / BINS
 
 
-class CountedCells(Protocol):
+class ScoredCells(Protocol):
     """One run's counts of pixels in spatial cells, and the metrics that any weighting of the cells gives."""
 
     @property
@@ -44,7 +44,7 @@ class CountedCells(Protocol):
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellHistograms:
     """One run: pixels (cells, 256) of landslide and background by bin of probability in each cell, and the
     run's threshold 0..1."""
 
@@ -99,7 +99,7 @@ def histogram_metrics(positive: np.ndarray, negative: np.ndarray, threshold: flo
     return metrics
 
 
-def intervals(runs: Sequence[CountedCells], seed: int, draws: int = DRAWS) -> dict[str, list[float] | None]:
+def intervals(runs: Sequence[ScoredCells], seed: int, draws: int = DRAWS) -> dict[str, list[float] | None]:
     """95 % percentile interval [low, high] of every metric, averaged over runs that differ in their seed
     only.
 
@@ -116,7 +116,7 @@ def intervals(runs: Sequence[CountedCells], seed: int, draws: int = DRAWS) -> di
 
 
 def paired_difference(
-    first: Sequence[CountedCells], second: Sequence[CountedCells], seed: int, draws: int = DRAWS
+    first: Sequence[ScoredCells], second: Sequence[ScoredCells], seed: int, draws: int = DRAWS
 ) -> dict[str, dict[str, Any]]:
     """Mean difference, first - second, of every metric between two experiments, with its 95 % interval by
     paired bootstrap.
@@ -132,20 +132,20 @@ def paired_difference(
     """
     if len(first) != len(second):
         raise HeadscarpError(
-            f"experiments of {len(first)} and {len(second)} seeds cannot be paired; run both with the "
-            f"same seeds"
+            f"experiments of {len(first)} and {len(second)} "
+            "seeds cannot be paired; run both with the same seeds"
         )
     require_same_cells([*first, *second])
     points = [mean_metrics(runs) for runs in (first, second)]
     drawn = [drawn_metrics(runs, seed, draws) for runs in (first, second)]
-    differences = plain({name: value - points[1][name] for name, value in points[0].items()})
+    differences = to_python({name: value - points[1][name] for name, value in points[0].items()})
     return {
         name: {"difference": value, "interval": percentile_interval(drawn[0][name] - drawn[1][name], first)}
         for name, value in differences.items()
     }
 
 
-def require_same_cells(runs: Sequence[CountedCells]) -> None:
+def require_same_cells(runs: Sequence[ScoredCells]) -> None:
     if any(not np.array_equal(run.per_cell, runs[0].per_cell) for run in runs[1:]):
         raise HeadscarpError(
             "runs to compare were scored on different cells (the true classes of their cells differ); "
@@ -153,13 +153,13 @@ def require_same_cells(runs: Sequence[CountedCells]) -> None:
         )
 
 
-def mean_metrics(runs: Sequence[CountedCells]) -> dict[str, np.ndarray]:
+def mean_metrics(runs: Sequence[ScoredCells]) -> dict[str, np.ndarray]:
     """Mean over runs of every metric; NaN where it is undefined in one."""
     each = [run.metrics(np.ones(len(run.per_cell))) for run in runs]
     return {name: np.mean([metrics[name] for metrics in each]) for name in each[0]}
 
 
-def drawn_metrics(runs: Sequence[CountedCells], seed: int, draws: int) -> dict[str, np.ndarray]:
+def drawn_metrics(runs: Sequence[ScoredCells], seed: int, draws: int) -> dict[str, np.ndarray]:
     """Every metric (draws,), averaged over the drawn runs, on the drawn cells; equal seeds and sizes give
     equal draws."""
     rng = np.random.default_rng(seed)
@@ -179,7 +179,7 @@ def drawn_metrics(runs: Sequence[CountedCells], seed: int, draws: int) -> dict[s
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def percentile_interval(values: np.ndarray, runs: Sequence[CountedCells]) -> list[float] | None:
+def percentile_interval(values: np.ndarray, runs: Sequence[ScoredCells]) -> list[float] | None:
     """The 2.5 % and 97.5 % percentiles of the defined draws; None if most are undefined or the runs have one
     cell only."""
     defined = values[~np.isnan(values)]
@@ -188,7 +188,7 @@ def percentile_interval(values: np.ndarray, runs: Sequence[CountedCells]) -> lis
     return [float(bound) for bound in np.percentile(defined, PERCENTILES)]
 
 
-def read_cells(folder: str | Path) -> Cells:
+def read_cell_histograms(folder: str | Path) -> CellHistograms:
     """Histograms and threshold of a scored map, from its counts.npz and scores.json.
 
     Raises:
@@ -196,4 +196,4 @@ def read_cells(folder: str | Path) -> Cells:
     """
     threshold = read_json(Path(folder) / "scores.json")["threshold"]
     arrays = read_arrays(Path(folder) / "counts.npz")
-    return Cells(arrays["positive"], arrays["negative"], threshold)
+    return CellHistograms(arrays["positive"], arrays["negative"], threshold)

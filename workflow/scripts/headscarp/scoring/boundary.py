@@ -4,7 +4,7 @@ evaluation measure for semantic segmentation?", section 2.3)."""
 import numpy as np
 from scipy import ndimage
 
-from headscarp.scoring.pixel import plain, ratio
+from headscarp.scoring.pixel import ratio, to_python
 
 # 0.75 % of the diagonal of a window of 256 pixels, the share that Csurka et al. take of an image
 TOLERANCE_PX = 3
@@ -38,7 +38,7 @@ def boundary_scores(
         if np.isnan(precision) and np.isnan(recall)
         else harmonic(np.nan_to_num(precision), np.nan_to_num(recall))
     )
-    return plain({"precision": precision, "recall": recall, "f1": f1}) | {"tolerance_px": tolerance}
+    return to_python({"precision": precision, "recall": recall, "f1": f1}) | {"tolerance_px": tolerance}
 
 
 def outline(mask: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from headscarp.vocabulary import require_known
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE)
 # How many of a printed unit make 1; units of tables without one are fractions.
-PER_ONE = {"": 1.0, "fraction": 1.0, "percent": 100.0, "percentage points": 100.0}
+UNIT_FACTORS = {"": 1.0, "fraction": 1.0, "percent": 100.0, "percentage points": 100.0}
 
 
 def judge(low: float | None, high: float | None) -> str:
@@ -42,12 +42,12 @@ def printed_effect(
         require_known(row, {record["row"] for record in records}, f"{place}: row")
         of_row = {record["metric"]: record for record in records if record["row"] == row}
         record = of_row[require_known(metric, of_row, f"{place}, row {row}: metric")]
-        unit = require_known(record["unit"], PER_ONE, f"{place}, row {row}, metric {metric}: unit")
+        unit = require_known(record["unit"], UNIT_FACTORS, f"{place}, row {row}, metric {metric}: unit")
         if isinstance(record["value"], str):
             raise HeadscarpError(
-                f"{place}, row {row}: {metric} is text ('{record['value']}'), which has no difference; "
-                f"name another metric"
+                f"{place}, row {row}: {metric} is text ('{record['value']}'), "
+                "which has no difference; name another metric"
             )
-        values.append(record["value"] / PER_ONE[unit])
+        values.append(record["value"] / UNIT_FACTORS[unit])
     # Printed decimals: without rounding, 0.9504 - 0.9227 has digits that nobody printed.
     return round(values[0] - values[1] if len(values) > 1 else values[0], 6)

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import LANDSLIDE
+from headscarp.arrays import read_arrays
+from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE
 from headscarp.errors import HeadscarpError
-from headscarp.mapping.raster import CLASS_NAMES
 from headscarp.scoring.extraction import extraction_metrics
-from headscarp.scoring.metric_names import OF_CLASSES, OVERALL
-from headscarp.scoring.pixel import plain, ratio
-from headscarp.site.cube import read_arrays
+from headscarp.scoring.metric_names import CLASS_METRICS, OVERALL_METRICS
+from headscarp.scoring.pixel import ratio, to_python
 
 
 def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) -> np.ndarray:
@@ -29,15 +28,14 @@ def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) 
     Raises:
         HeadscarpError: a code has no class.
     """
-    count = len(CLASS_NAMES)
+    count = len(LAND_COVER_KEYS)
     for what, codes in (("labels", truth), ("map", predicted)):
         unknown = np.unique(codes[codes >= count])
         if unknown.size:
             raise HeadscarpError(
-                f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which is no "
-                f"class: codes are 0 to {count - 1} "
-                f"({', '.join(CLASS_NAMES.values())}); check the classes of the site's labels, make the "
-                f"samples and map the site again"
+                f"the {what} hold {', '.join(map(str, unknown))} in the evaluated region, which is "
+                f"no class: codes are 0 to {count - 1} ({', '.join(LAND_COVER_KEYS.values())}); "
+                "check the classes of the site's labels, make the samples and map the site again"
             )
     ids, index = np.unique(cell, return_inverse=True)
     flat = (index * count + truth) * count + predicted
@@ -75,12 +73,12 @@ def flat_metrics(confusion: np.ndarray) -> dict[str, np.ndarray]:
     scores = confusion_scores(confusion)
     of_classes = {
         f"{name}_{metric}": scores[metric][..., code]
-        for code, name in CLASS_NAMES.items()
-        for metric in OF_CLASSES
+        for code, name in LAND_COVER_KEYS.items()
+        for metric in CLASS_METRICS
     }
     return (
         of_classes
-        | {metric: scores[metric] for metric in OVERALL}
+        | {metric: scores[metric] for metric in OVERALL_METRICS}
         | extraction_metrics(*landslide_outcomes(confusion))
     )
 
@@ -97,9 +95,9 @@ def landslide_outcomes(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 
 @dataclass(frozen=True)
-class ClassCells:
+class CellConfusions:
     """One run: confusion matrices (cells, classes, classes) of its spatial cells, as
-    `bootstrap.CountedCells`."""
+    `bootstrap.ScoredCells`."""
 
     confusion: np.ndarray
 
@@ -117,15 +115,16 @@ def classes_record(confusion: np.ndarray) -> dict[str, Any]:
     """The part `classes` of scores.json, from one matrix (classes, classes); None where undefined."""
     scores = confusion_scores(confusion)
     per_class = {
-        str(code): plain({metric: scores[metric][code] for metric in OF_CLASSES}) for code in CLASS_NAMES
+        str(code): to_python({metric: scores[metric][code] for metric in CLASS_METRICS})
+        for code in LAND_COVER_KEYS
     }
-    overall = plain({metric: scores[metric] for metric in OVERALL})
+    overall = to_python({metric: scores[metric] for metric in OVERALL_METRICS})
     return {"confusion": np.asarray(confusion).tolist(), "per_class": per_class, **overall}
 
 
 def absence_notes(confusion: np.ndarray) -> list[str]:
     """A note for each class that the truth of one matrix lacks."""
-    absent = [CLASS_NAMES[code] for code in np.flatnonzero(np.asarray(confusion).sum(axis=1) == 0)]
+    absent = [LAND_COVER_KEYS[code] for code in np.flatnonzero(np.asarray(confusion).sum(axis=1) == 0)]
     return (
         [f"the evaluated region has no {', '.join(absent)}: left out of the means over classes"]
         if absent
@@ -133,7 +132,7 @@ def absence_notes(confusion: np.ndarray) -> list[str]:
     )
 
 
-def read_class_cells(folder: str | Path) -> ClassCells:
+def read_cell_confusions(folder: str | Path) -> CellConfusions:
     """Confusion matrices of a scored map of several classes, from its counts.npz.
 
     Raises:
@@ -145,4 +144,4 @@ def read_class_cells(folder: str | Path) -> ClassCells:
     counts = read_arrays(path)
     if "confusion" not in counts:
         raise HeadscarpError(f"{path} tells no classes apart; take a run of several classes")
-    return ClassCells(counts["confusion"])
+    return CellConfusions(counts["confusion"])

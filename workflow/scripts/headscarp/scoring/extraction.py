@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.scoring.pixel import plain, ratio
+from headscarp.scoring.pixel import ratio, to_python
 
 
 def extraction_metrics(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> dict[str, np.ndarray]:
@@ -33,7 +33,6 @@ def object_extraction(objects: dict[str, Any]) -> dict[str, Any]:
     share = f"{objects['overlap']:.0%}"
     rule = (
         f"a slide is found where at least {share} of its pixels are mapped; an object of "
-        f"{objects['minimum_pixels']} pixels or more is "
-        f"false where less than {share} of it is landslide"
+        f"{objects['minimum_pixels']} pixels or more is false where less than {share} of it is landslide"
     )
-    return plain(metrics) | {"rule": rule}
+    return to_python(metrics) | {"rule": rule}

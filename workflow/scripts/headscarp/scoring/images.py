@@ -21,13 +21,13 @@ from headscarp.codes import LANDSLIDE
 from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import intervals
 from headscarp.scoring.metric_names import IMAGE_METRICS
-from headscarp.scoring.pixel import confusion, plain, ranking_counts, ranking_metrics, ratio
+from headscarp.scoring.pixel import confusion, ranking_counts, ranking_metrics, ratio, to_python
 
 
 @dataclass(frozen=True)
-class Images:
-    """One run's scores (images, 4), in the order of `OF_IMAGES` and NaN where undefined, of its test windows,
-    as `bootstrap.CountedCells`.
+class ImageScores:
+    """One run's scores (images, 4), in the order of `SCORED_METRICS` and NaN where undefined, of its test
+    windows, as `bootstrap.ScoredCells`.
 
     `pixels` (images, 2) counts the scored landslide and background pixels; `cell` (images,) is the spatial
     cell of each window's centre.
@@ -62,7 +62,7 @@ class Images:
         return {"image_scores": self.scores, "image_pixels": self.pixels, "image_cell": self.cell}
 
     @classmethod
-    def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> "Images":
+    def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> "ImageScores":
         """The windows of a counts.npz that keeps them."""
         return cls(*(stored[name] for name in ("image_scores", "image_pixels", "image_cell")))
 
@@ -73,7 +73,7 @@ def image_scores(
     scored: np.ndarray,
     windows: Sequence[Window],
     threshold: float,
-) -> Images | None:
+) -> ImageScores | None:
     """Score each test window on its own scored pixels; None where no test window has any.
 
     Args:
@@ -81,23 +81,25 @@ def image_scores(
             col) of the pixels that pooled scores count. windows: of all subsets. threshold: landslide is
             mapped at it and above, as for the pooled scores.
     """
-    rows, pixels, places = [], [], []
+    rows, pixels, cells = [], [], []
     columns = probability.shape[1]
     for window in windows:
-        place = np.s_[window.row : window.row + window.size, window.col : window.col + window.size]
-        inside = scored[place]
+        part = np.s_[window.row : window.row + window.size, window.col : window.col + window.size]
+        inside = scored[part]
         if window.split != "test" or not inside.any():
             continue
-        truth = label[place][inside] == LANDSLIDE
-        rows.append(scores_of_image(probability[place][inside], truth, threshold))
+        truth = label[part][inside] == LANDSLIDE
+        rows.append(scores_of_image(probability[part][inside], truth, threshold))
         pixels.append((np.count_nonzero(truth), np.count_nonzero(~truth)))
         row, col = ((corner + window.size // 2) // window.size for corner in (window.row, window.col))
-        places.append(row * columns + col)
-    return Images(np.array(rows), np.array(pixels, np.int64), np.array(places, np.int64)) if rows else None
+        cells.append(row * columns + col)
+    return (
+        ImageScores(np.array(rows), np.array(pixels, np.int64), np.array(cells, np.int64)) if rows else None
+    )
 
 
 def scores_of_image(probability: np.ndarray, truth: np.ndarray, threshold: float) -> tuple[float, ...]:
-    """The metrics of `OF_IMAGES` of one window's flat arrays; NaN where undefined."""
+    """The metrics of `SCORED_METRICS` of one window's flat arrays; NaN where undefined."""
     counts = confusion(probability >= threshold, truth)
     f1 = ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
     wrong = counts.fp + counts.fn
@@ -106,7 +108,7 @@ def scores_of_image(probability: np.ndarray, truth: np.ndarray, threshold: float
     return float(f1), float(np.nan_to_num(ious, nan=1).mean()), float(auc), float(np.nan_to_num(f1, nan=1))
 
 
-def images_record(images: Images, seed: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def images_record(images: ImageScores, seed: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Of scores.json: the metrics, their 95 % intervals by bootstrap over cells, and `images`.
 
     `images` counts test windows, those without landslide, and by metric those that define it.
@@ -118,4 +120,4 @@ def images_record(images: Images, seed: int) -> tuple[dict[str, Any], dict[str, 
         "without_landslide": int((images.pixels[:, 0] == 0).sum()),
         "defined": dict(zip(IMAGE_METRICS, defined, strict=True)),
     }
-    return plain(images.metrics(everywhere)), intervals([images], seed), counts
+    return to_python(images.metrics(everywhere)), intervals([images], seed), counts

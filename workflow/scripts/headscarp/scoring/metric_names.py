@@ -8,18 +8,18 @@ CONFUSION_METRICS = ("accuracy", "precision", "recall", "f1", "kappa", "iou", "m
 METRICS = (*CONFUSION_METRICS, "average_precision", "auc", "brier", "ece")
 # Means over test windows, in the same place.
 PREFIX = "image_"
-OF_IMAGES = ("f1", "miou", "auc", "f1_with_empty")
-IMAGE_METRICS = tuple(PREFIX + name for name in OF_IMAGES)
+SCORED_METRICS = ("f1", "miou", "auc", "f1_with_empty")
+IMAGE_METRICS = tuple(PREFIX + name for name in SCORED_METRICS)
 # Of cells against the simulated truth: `truth` of scores.json, and how an exhibit calls them.
 TRUTH = "truth_"
 RANKING = ("auc", "average_precision")
 TRUTH_METRICS = tuple(TRUTH + name for name in RANKING)
 # Of several classes, by the names of `scoring.classes.flat_metrics`.
-OF_CLASSES = ("precision", "recall", "f1", "iou")
-OVERALL = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")
+CLASS_METRICS = ("precision", "recall", "f1", "iou")
+OVERALL_METRICS = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")
 EXTRACTION = ("dp", "qp", "oe", "ce")
-CLASS_METRICS = (
-    *(f"{name.replace(' ', '_')}_{metric}" for name in LAND_COVER for metric in OF_CLASSES),
-    *OVERALL,
+FLAT_METRICS = (
+    *(f"{name.replace(' ', '_')}_{metric}" for name in LAND_COVER for metric in CLASS_METRICS),
+    *OVERALL_METRICS,
     *EXTRACTION,
 )

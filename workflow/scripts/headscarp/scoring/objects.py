@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from headscarp.scoring.pixel import plain, ratio
+from headscarp.scoring.pixel import ratio, to_python
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
 
@@ -60,7 +60,7 @@ def object_scores(detected: np.ndarray, true: np.ndarray) -> dict[str, float | N
     """Object recall (1 - omission error), object precision (1 - commission error) and their harmonic mean,
     with the counts."""
     recall, precision = ratio(detected.sum(), detected.size), ratio(true.sum(), true.size)
-    scores = plain(
+    scores = to_python(
         {"precision": precision, "recall": recall, "f1": ratio(2 * precision * recall, precision + recall)}
     )
     return {

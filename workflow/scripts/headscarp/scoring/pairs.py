@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import rankdata
 from statsmodels.stats.multitest import multipletests
 
-from headscarp.scoring.bootstrap import Cells, drawn_metrics, require_same_cells
+from headscarp.scoring.bootstrap import CellHistograms, drawn_metrics, require_same_cells
 from headscarp.scoring.pixel import BINS, ratio
 
 DRAWS = 10_000  # the least p-value, 2 / (draws + 1), must survive a correction for more than a hundred pairs
@@ -24,7 +24,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class CellOutcomes:
     """One run's true positives, false positives and false negatives (cells) at its threshold."""
 
     tp: np.ndarray
@@ -32,7 +32,7 @@ class Outcomes:
     fn: np.ndarray
 
     @classmethod
-    def of(cls, cells: Cells) -> "Outcomes":
+    def of(cls, cells: CellHistograms) -> "CellOutcomes":
         first = min(int(np.ceil(cells.threshold * BINS)), BINS - 1)
         tp = cells.positive[:, first:].sum(axis=1)
         return cls(tp, cells.negative[:, first:].sum(axis=1), cells.positive.sum(axis=1) - tp)
@@ -48,33 +48,35 @@ class Outcomes:
         return {"f1": ratio(2 * tp, 2 * tp + fp + fn)}
 
 
-def drawn_f1(runs: Mapping[str, Sequence[Cells]], seed: int, draws: int = DRAWS) -> dict[str, np.ndarray]:
+def drawn_f1(
+    runs: Mapping[str, Sequence[CellHistograms]], seed: int, draws: int = DRAWS
+) -> dict[str, np.ndarray]:
     """F1 (draws,) of each experiment, mean over its drawn seeds; a draw takes the same blocks and seeds for
     all.
 
     Raises:
         HeadscarpError: the runs were scored on different cells.
     """
-    require_same_cells([one for group in runs.values() for one in group])
+    require_same_cells([run for group in runs.values() for run in group])
     return {
-        name: drawn_metrics([Outcomes.of(one) for one in group], seed, draws)["f1"]
+        name: drawn_metrics([CellOutcomes.of(run) for run in group], seed, draws)["f1"]
         for name, group in runs.items()
     }
 
 
-def block_ranks(runs: Mapping[str, Sequence[Cells]]) -> np.ndarray:
+def block_ranks(runs: Mapping[str, Sequence[CellHistograms]]) -> np.ndarray:
     """Rank by F1 (block, seed, experiment) of each experiment, 1 the best and means where equal, in every
     block with landslides.
 
     Raises:
         HeadscarpError: the runs were scored on different cells.
     """
-    require_same_cells([one for group in runs.values() for one in group])
-    scores = [[f1_by_block(Outcomes.of(one)) for one in group] for group in runs.values()]
+    require_same_cells([run for group in runs.values() for run in group])
+    scores = [[f1_by_block(CellOutcomes.of(run)) for run in group] for group in runs.values()]
     return rankdata(-np.array(scores), axis=0).transpose(2, 1, 0)
 
 
-def f1_by_block(outcomes: Outcomes) -> np.ndarray:
+def f1_by_block(outcomes: CellOutcomes) -> np.ndarray:
     """F1 (block,) of each block with landslides."""
     tp, fp, fn = (counts[outcomes.per_cell[:, 0] > 0] for counts in (outcomes.tp, outcomes.fp, outcomes.fn))
     return 2 * tp / (2 * tp + fp + fn)

@@ -1,7 +1,7 @@
 """Pixel metrics of the landslide class, and the means over both classes (macro) that some papers print.
 
 All formulas work on arrays as well as on single numbers, so that whole maps, histograms and thousands of
-bootstrap draws share them. An undefined metric is NaN inside the library and None in a record (`plain`),
+bootstrap draws share them. An undefined metric is NaN inside the library and None in a record (`to_python`),
 never a silent 0.
 """
 
@@ -120,10 +120,10 @@ def pixel_metrics(probability: np.ndarray, truth: np.ndarray, threshold: float) 
     metrics |= ranking_metrics(*ranking_counts(probability, truth))
     metrics["brier"] = np.mean((probability.astype(np.float64) - truth) ** 2)
     metrics["ece"] = expected_calibration_error(probability, truth)
-    return plain(metrics)
+    return to_python(metrics)
 
 
-def plain(metrics: dict[str, np.ndarray]) -> dict[str, float | None]:
+def to_python(metrics: dict[str, np.ndarray]) -> dict[str, float | None]:
     """Python numbers for a record, with None for NaN."""
     return {name: None if np.isnan(value) else float(value) for name, value in metrics.items()}
 

@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import write_arrays
 from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path, write_json
+from headscarp.files import write_json
 from headscarp.samples.windows import Window
-from headscarp.scoring.bootstrap import Cells, cell_histograms, intervals
+from headscarp.scoring.bootstrap import CellHistograms, cell_histograms, intervals
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import absence_notes, cell_confusions, classes_record, landslide_outcomes
 from headscarp.scoring.extraction import extraction_metrics, object_extraction
 from headscarp.scoring.images import image_scores, images_record
 from headscarp.scoring.metric_names import METRICS
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
-from headscarp.scoring.pixel import best_threshold, pixel_metrics, plain
+from headscarp.scoring.pixel import best_threshold, pixel_metrics, to_python
 
 PUBLISHED_THRESHOLD = 0.5
-OVERLAP = 0.5
-MINIMUM_PIXELS = 4
+OBJECT_OVERLAP = 0.5
+OBJECT_MINIMUM_PIXELS = 4
 
 
 def score_run(
@@ -56,7 +57,7 @@ def score_run(
         scores: the record of scores.json; metrics are fractions, None where undefined. With test windows
             `metrics` and `intervals` hold those of `images.IMAGE_METRICS`, and `images` counts windows.
         counts: `positive` and `negative` (cells, 256) int32 of the evaluated region by cell of the bootstrap,
-        and what `images.Images` keeps of the test windows.
+        and what `images.ImageScores` keeps of the test windows.
 
     Raises:
         HeadscarpError: shapes differ, nothing to score, or pixels to be scored have no probability.
@@ -124,7 +125,7 @@ def score_classes(
     scores = {
         "classes": classes_record(confusion),
         "extraction": {
-            "pixel": plain(extraction_metrics(*landslide_outcomes(confusion))),
+            "pixel": to_python(extraction_metrics(*landslide_outcomes(confusion))),
             "object": object_extraction(objects),
         },
         "boundary": boundary_scores(mapped, label == LANDSLIDE, known, scored),
@@ -132,12 +133,12 @@ def score_classes(
     return scores, confusions, absence_notes(confusion)
 
 
-def tuned_threshold(probability: np.ndarray, truth: np.ndarray, of_what: str) -> tuple[float, list[str]]:
+def tuned_threshold(probability: np.ndarray, truth: np.ndarray, subject: str) -> tuple[float, list[str]]:
     """The threshold of highest F1 on flat validation arrays; the published one, with a note, where they hold
     no landslide."""
     threshold = best_threshold(probability, truth)
     if threshold is None:
-        return PUBLISHED_THRESHOLD, [f"the {of_what} no landslide: threshold {PUBLISHED_THRESHOLD}"]
+        return PUBLISHED_THRESHOLD, [f"the {subject} no landslide: threshold {PUBLISHED_THRESHOLD}"]
     return threshold, []
 
 
@@ -155,14 +156,14 @@ def score_pixels(
 
     Args:
         probability: 0..1. truth: boolean. cell: id of the bootstrap cell of each pixel. seed: of the
-        bootstrap.
+            bootstrap.
     """
     positive, negative = cell_histograms(probability, truth, cell)
     metrics = bounds = dict.fromkeys(METRICS)
     if truth.any():
         metrics, bounds = (
             pixel_metrics(probability, truth, threshold),
-            intervals([Cells(positive, negative, threshold)], seed),
+            intervals([CellHistograms(positive, negative, threshold)], seed),
         )
     scores = {
         "threshold": threshold,
@@ -180,8 +181,8 @@ def require_same_shape(**arrays: np.ndarray) -> None:
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1:
         raise HeadscarpError(
-            f"map and samples are not of one grid: {shapes}; make the cube, the samples and the map of "
-            f"this site again"
+            f"map and samples are not of one grid: {shapes}; make "
+            "the cube, the samples and the map of this site again"
         )
 
 
@@ -195,9 +196,9 @@ def probability_in(probability: np.ndarray, mask: np.ndarray, region: str) -> np
     missing = int(np.isnan(values).sum())
     if missing:
         raise HeadscarpError(
-            f"{missing} of {values.size} pixels of the {region} region have no probability (NaN); the "
-            f"map does not cover the samples: "
-            "make the samples with the experiments' input groups, and the map, again"
+            f"{missing} of {values.size} pixels of the {region} region have no "
+            "probability (NaN); the map does not cover the samples: make the "
+            "samples with the experiments' input groups, and the map, again"
         )
     return values
 
@@ -206,14 +207,13 @@ def score_objects(
     prediction: np.ndarray, label: np.ndarray, instances: np.ndarray, scored: np.ndarray, pixel_area: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Object scores with the rule they follow, and recall by size of slide."""
-    areas, detected = reference_slides(prediction, instances, scored, OVERLAP)
-    true = predicted_objects(prediction, label == LANDSLIDE, scored, OVERLAP, MINIMUM_PIXELS)
-    rule = {"overlap": OVERLAP, "minimum_pixels": MINIMUM_PIXELS}
+    areas, detected = reference_slides(prediction, instances, scored, OBJECT_OVERLAP)
+    true = predicted_objects(prediction, label == LANDSLIDE, scored, OBJECT_OVERLAP, OBJECT_MINIMUM_PIXELS)
+    rule = {"overlap": OBJECT_OVERLAP, "minimum_pixels": OBJECT_MINIMUM_PIXELS}
     return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected)
 
 
 def write_scores(folder: str | Path, scores: dict[str, Any], counts: dict[str, np.ndarray]) -> None:
     """Write scores.json and counts.npz into the folder of a map, each atomically."""
-    with atomic_path(Path(folder) / "counts.npz") as temporary:
-        np.savez_compressed(temporary, **counts)
+    write_arrays(Path(folder) / "counts.npz", counts)
     write_json(Path(folder) / "scores.json", scores)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from statsmodels.stats.contingency_tables import mcnemar
 
+from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 
 SAME_CELLS = ("row", "col", "fold", "label", "block")
@@ -30,7 +31,7 @@ def compare_predictions(first: Mapping[str, np.ndarray], second: Mapping[str, np
         HeadscarpError: the models were scored on different cells.
     """
     require_same_test_cells(first, second)
-    right = [one["predicted"].astype(bool) == (one["label"] == 1) for one in (first, second)]
+    right = [table["predicted"].astype(bool) == (table["label"] == LANDSLIDE) for table in (first, second)]
     only_first, only_second = right[0] & ~right[1], right[1] & ~right[0]
     b, c = int(only_first.sum()), int(only_second.sum())
     blocks, index = np.unique(first["block"], return_inverse=True)
@@ -52,9 +53,8 @@ def require_same_test_cells(first: Mapping[str, np.ndarray], second: Mapping[str
     for key in SAME_CELLS:
         if not np.array_equal(first[key], second[key]):
             raise HeadscarpError(
-                f"two runs were scored on different test cells ({key} differs in their predictions.npz) "
-                f"and cannot be compared; "
-                "train and score both again on the same cells"
+                f"two runs were scored on different test cells ({key} differs in their "
+                "predictions.npz) and cannot be compared; train and score both again on the same cells"
             )
 
 

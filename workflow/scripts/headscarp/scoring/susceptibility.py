@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import TEST, UNMAPPED, VALIDATION
+from headscarp.arrays import write_arrays
+from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
-from headscarp.files import atomic_path
 from headscarp.samples.cell_table import Cells
 from headscarp.scoring.metric_names import RANKING
-from headscarp.scoring.pixel import plain, ranking_counts, ranking_metrics
+from headscarp.scoring.pixel import ranking_counts, ranking_metrics, to_python
 from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_threshold, write_scores
 
 
@@ -27,9 +27,9 @@ def score_cells(
 
     Args:
         susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its
-        windows are incomplete.
+            windows are incomplete.
         cells: label is 1 at landslides; truth is 1 or 0, or 255 where unknown. seed: of the bootstrap, which
-        draws blocks of cells.
+            draws blocks of cells.
 
     Returns:
         scores: the record of scores.json. Metrics are fractions, None where undefined; `n_pixels` counts test
@@ -46,12 +46,12 @@ def score_cells(
     started = time.perf_counter()
     check_grid(susceptibility, cells)
     tested = cells_of(susceptibility, cells, TEST, "test")
-    probability, label = tested["probability"], tested["label"] == 1
+    probability, label = tested["probability"], tested["label"] == LANDSLIDE
     threshold, notes = PUBLISHED_THRESHOLD, []
     if cells.record["protocol"] == "blocked":
         tuning = cells_of(susceptibility, cells, VALIDATION, "validation")
         threshold, notes = tuned_threshold(
-            tuning["probability"], tuning["label"] == 1, "validation cells have"
+            tuning["probability"], tuning["label"] == LANDSLIDE, "validation cells have"
         )
     scores, histograms = score_pixels(
         probability, label, tested["block"], threshold, cells.record["protocol"], cells.record["data"], seed
@@ -71,8 +71,8 @@ def check_grid(susceptibility: np.ndarray, cells: Cells) -> None:
     folds, *shape = susceptibility.shape
     if folds != cells.folds:
         raise HeadscarpError(
-            f"susceptibility.tif has {folds} bands but cells.npz {cells.folds} folds; make the cells, "
-            f"the run and its map again"
+            f"susceptibility.tif has {folds} bands but cells.npz "
+            f"{cells.folds} folds; make the cells, the run and its map again"
         )
     if (
         (cells.row.max() >= shape[0])
@@ -105,18 +105,17 @@ def cells_of(susceptibility: np.ndarray, cells: Cells, code: int, name: str) -> 
         missing = int(np.isnan(probability).sum())
         if missing:
             raise HeadscarpError(
-                f"{missing} of {member.size} {name} cells of fold {fold} have no probability (NaN) in "
-                f"susceptibility.tif; "
-                "cells are sampled where every window is complete: make the cells and the map again "
-                "with the same windows and channels"
+                f"{missing} of {member.size} {name} cells of fold {fold} have no probability "
+                "(NaN) in susceptibility.tif; cells are sampled where every window is "
+                "complete: make the cells and the map again with the same windows and channels"
             )
         found.append(chosen | {"fold": np.full(member.size, fold, np.uint8), "probability": probability})
-    return {key: np.concatenate([one[key] for one in found]) for key in found[0]}
+    return {key: np.concatenate([subset[key] for subset in found]) for key in found[0]}
 
 
 def empty_folds(tested: Mapping[str, np.ndarray], folds: int) -> list[str]:
     """Notes on test cells without landslide, of all folds or of one."""
-    label = tested["label"] == 1
+    label = tested["label"] == LANDSLIDE
     if not label.any():
         return ["the test cells have no landslide: nothing to score"]
     empty = [str(fold) for fold in range(folds) if not label[tested["fold"] == fold].any()]
@@ -132,8 +131,8 @@ def truth_scores(probability: np.ndarray, truth: np.ndarray) -> dict[str, float 
     known = truth != UNMAPPED
     if not known.any():
         return None
-    metrics = ranking_metrics(*ranking_counts(probability[known], truth[known] == 1))
-    return plain({name: metrics[name] for name in RANKING})
+    metrics = ranking_metrics(*ranking_counts(probability[known], truth[known] == LANDSLIDE))
+    return to_python({name: metrics[name] for name in RANKING})
 
 
 def write_cell_scores(
@@ -143,6 +142,5 @@ def write_cell_scores(
     predictions: dict[str, np.ndarray],
 ) -> None:
     """Write scores.json, counts.npz and predictions.npz into the folder of a map, atomically."""
-    with atomic_path(Path(folder) / "predictions.npz") as temporary:
-        np.savez_compressed(temporary, **predictions)
+    write_arrays(Path(folder) / "predictions.npz", predictions)
     write_scores(folder, scores, histograms)

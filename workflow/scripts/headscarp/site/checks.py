@@ -9,7 +9,7 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
-from headscarp.site.dates import ALL, common_dates, files_by_date, files_of, rising_dates
+from headscarp.site.dates import ALL_DATES, common_dates, files_by_date, files_of, rising_dates
 from headscarp.site.layer_names import layer_names
 from headscarp.site.terrain_names import TERRAIN, check_terrain
 from headscarp.vocabulary import require_known
@@ -146,7 +146,7 @@ def _check_files(entry: Mapping[str, Any], dates: Sequence[str], place: str) -> 
 
 
 def _check_series(record: Mapping[str, Any], place: str) -> None:
-    if record["dates"] != ALL:
+    if record["dates"] != ALL_DATES:
         rising_dates(record["dates"], f"{place}, dates")
     files, static = [entry["file"] for entry in record["series"]], record.get("static", {})
     layers = [name for entry in record["series"] for name in entry["variables"]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from headscarp.arrays import stream_array
 from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, write_json
@@ -16,13 +18,13 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer
 from headscarp.site.cube import Cube, open_cube
 from headscarp.site.layers import build_layers
-from headscarp.site.stack import ROWS_AT_ONCE, SERIES_KEYS, write_array
-from headscarp.sources.local import prepare_scene
+from headscarp.site.scene import prepare_scene
+from headscarp.site.stack import ROWS_AT_ONCE, SERIES_KEYS
 from headscarp.vocabulary import require_known
 
-NOWHERE = (
-    "a collage of scenes has no place on Earth: its grid has the CRS and the resolution of the first "
-    "scene, and its own corner at 0, 0"
+NO_LOCATION_NOTE = (
+    "a collage of scenes has no place on Earth: its grid has the CRS "
+    "and the resolution of the first scene, and its own corner at 0, 0"
 )
 
 
@@ -36,7 +38,7 @@ def build_scene_layers(
     those of the check.
 
     Args:
-        record: as `sources.local.check_scene` takes it.
+        record: as `site.scene.check_scene` takes it.
 
     Raises:
         HeadscarpError: any file is unfit; the message names it and the remedy. Nothing is written then.
@@ -67,7 +69,7 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
 
     Raises:
         HeadscarpError: fewer than two scenes, a file is missing or truncated, or channels or classes differ
-        between scenes.
+            between scenes.
     """
     if len(scenes) < 2:
         raise HeadscarpError(
@@ -79,24 +81,27 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
     cubes = {site: open_cube(folder) for site, folder in scenes.items()}
     require_alike(name, cubes)
     headers = [cube.header for cube in cubes.values()]
-    placed = places(cubes, gap)
+    placed = scene_placements(cubes, gap)
     height, width = placed[-1]["row"] + placed[-1]["height"], max(scene["width"] for scene in placed)
     times, channels = next(iter(cubes.values())).values.shape[:2]
-    planes = (
-        strip
-        for time in range(times)
-        for channel in range(channels)
-        for strip in stacked([cube.values[time, channel] for cube in cubes.values()], width, gap, np.nan)
-    )
-    write_array(out / "cube.npy", np.float32, (times, channels, height, width), planes)
-    write_array(
+
+    def strips_of_planes() -> Iterator[np.ndarray]:
+        for time, channel in product(range(times), range(channels)):
+            planes = [cube.values[time, channel] for cube in cubes.values()]
+            yield from stacked_strips(planes, width, gap, np.nan)
+
+    stream_array(out / "cube.npy", np.float32, (times, channels, height, width), strips_of_planes())
+    stream_array(
         out / "label.npy",
         np.uint8,
         (height, width),
-        stacked([cube.label for cube in cubes.values()], width, gap, UNMAPPED),
+        stacked_strips([cube.label for cube in cubes.values()], width, gap, UNMAPPED),
     )
-    write_array(
-        out / "instances.npy", np.int32, (height, width), stacked(numbered_on(cubes.values()), width, gap, 0)
+    stream_array(
+        out / "instances.npy",
+        np.int32,
+        (height, width),
+        stacked_strips(renumbered_instances(cubes.values()), width, gap, 0),
     )
     first = Grid.from_record(headers[0]["grid"])
     grid = Grid(first.crs, Affine(first.transform.a, 0, 0, 0, first.transform.e, 0), height, width)
@@ -110,10 +115,10 @@ def join_scenes(name: str, scenes: Mapping[str, str | Path], out_folder: str | P
         "data": data,
         "grid": grid.to_record(),
         "dates": dates,
-        "channels": joined_channels(headers),
+        "channels": channels_of_all(headers),
         "scenes": placed,
     }
-    write_json(out / "cube.json", header | joined | {"notes": [NOWHERE, *unequal(cubes)]})
+    write_json(out / "cube.json", header | joined | {"notes": [NO_LOCATION_NOTE, *pixel_size_notes(cubes)]})
 
 
 def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
@@ -127,15 +132,12 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
     for site, cube in others:
         for wanted, found in zip(model.channels, cube.channels, strict=False):
             if wanted != found:
-                missing = found if found not in model.channels else wanted
-                lacks = (
-                    first if found not in model.channels else site if wanted not in cube.channels else None
-                )
-                how = (
-                    f"scene {lacks} lacks the channel '{missing}'"
-                    if lacks
-                    else f"their channels stand in another order, '{found}' first"
-                )
+                if found not in model.channels:
+                    how = f"scene {first} lacks the channel '{found}'"
+                elif wanted not in cube.channels:
+                    how = f"scene {site} lacks the channel '{wanted}'"
+                else:
+                    how = f"their channels stand in another order, '{found}' first"
                 raise HeadscarpError(
                     f"site {name}: scenes {first} and {site} do not fit together: {how}; {remedy}"
                 )
@@ -143,32 +145,35 @@ def require_alike(name: str, cubes: Mapping[str, Cube]) -> None:
             longer, shorter = (first, site) if len(model.channels) > len(cube.channels) else (site, first)
             extra = cubes[longer].channels[len(cubes[shorter].channels)]
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} do not fit together: scene {shorter} lacks the "
-                f"channel '{extra}'; {remedy}"
+                f"site {name}: scenes {first} and {site} do not fit together: "
+                f"scene {shorter} lacks the channel '{extra}'; {remedy}"
             )
         one, other = len(model.header["dates"]), len(cube.header["dates"])
         if one != other:
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} have different numbers of dates ({one} and "
-                f"{other}); give both as many"
+                f"site {name}: scenes {first} and {site} have different "
+                f"numbers of dates ({one} and {other}); give both as many"
             )
-        if (one := model.header.get("classes")) != (other := cube.header.get("classes")):
+        one, other = model.header.get("classes"), cube.header.get("classes")
+        if one != other:
             raise HeadscarpError(
-                f"site {name}: scenes {first} and {site} have different classes ({one} and {other}); "
-                f"give both the same in the card"
+                f"site {name}: scenes {first} and {site} have different "
+                f"classes ({one} and {other}); give both the same in the card"
             )
 
 
-def joined_channels(headers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def channels_of_all(headers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The channels as the first scene describes them; one that is dated or masked in any scene is so in the
     collage."""
-    return [
-        alike[0] | {key: any(one.get(key, False) for one in alike) for key in ("dated", "masked")}
-        for alike in zip(*(header["channels"] for header in headers), strict=True)
-    ]
+    channels = []
+    for alike in zip(*(header["channels"] for header in headers), strict=True):
+        dated = any(channel.get("dated", False) for channel in alike)
+        masked = any(channel.get("masked", False) for channel in alike)
+        channels.append(alike[0] | {"dated": dated, "masked": masked})
+    return channels
 
 
-def places(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:
+def scene_placements(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:
     """Where each scene stands in the collage (its first row and size) and on Earth (its grid)."""
     placed, row = [], 0
     for site, cube in cubes.items():
@@ -187,19 +192,19 @@ def places(cubes: Mapping[str, Cube], gap: int) -> list[dict[str, Any]]:
     return placed
 
 
-def unequal(cubes: Mapping[str, Cube]) -> list[str]:
+def pixel_size_notes(cubes: Mapping[str, Cube]) -> list[str]:
     """A note where the scenes' pixels differ in size, since areas are counted in those of the first."""
     sizes = {site: Grid.from_record(cube.header["grid"]).resolution for site, cube in cubes.items()}
     if np.ptp(list(sizes.values())) <= 0.01 * min(sizes.values()):
         return []
     listed = ", ".join(f"{site} {size:g}" for site, size in sizes.items())
     return [
-        f"pixels of the scenes differ in size ({listed}); they are joined pixel by pixel, and areas are "
-        f"counted in those of the first"
+        f"pixels of the scenes differ in size ({listed}); they are joined "
+        "pixel by pixel, and areas are counted in those of the first"
     ]
 
 
-def stacked(arrays: Sequence[np.ndarray], width: int, gap: int, fill: float) -> Iterator[np.ndarray]:
+def stacked_strips(arrays: Sequence[np.ndarray], width: int, gap: int, fill: float) -> Iterator[np.ndarray]:
     """Arrays (row, col) one below the other as strips (rows, width), filled beside the narrower ones and in
     `gap` rows between two."""
     for number, array in enumerate(arrays):
@@ -210,7 +215,7 @@ def stacked(arrays: Sequence[np.ndarray], width: int, gap: int, fill: float) -> 
             yield np.pad(strip, ((0, 0), (0, width - strip.shape[1])), constant_values=fill)
 
 
-def numbered_on(cubes: Sequence[Cube]) -> list[np.ndarray]:
+def renumbered_instances(cubes: Sequence[Cube]) -> list[np.ndarray]:
     """Instances of each scene, numbered on after the greatest number of the scenes above."""
     last, numbered = 0, []
     for cube in cubes:

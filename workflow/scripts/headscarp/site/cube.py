@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import open_array
 from headscarp.errors import HeadscarpError
-from headscarp.files import Record, read_json
+from headscarp.files import read_json
 from headscarp.vocabulary import require_known
 
 
@@ -61,40 +62,7 @@ def open_cube(folder: str | Path) -> Cube:
     for (name, shape), array in zip(wanted.items(), (cube.values, cube.label, cube.instances), strict=True):
         if array.shape != shape:
             raise HeadscarpError(
-                f"{folder / name}.npy has the shape {array.shape}, cube.json says {shape}; delete the "
-                f"folder and stack the cube again"
+                f"{folder / name}.npy has the shape {array.shape}, cube.json "
+                f"says {shape}; delete the folder and stack the cube again"
             )
     return cube
-
-
-def open_array(path: str | Path) -> np.ndarray:
-    """Memory-map a .npy file for reading.
-
-    Raises:
-        HeadscarpError: it is missing or damaged.
-    """
-    try:
-        return np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
-    except Exception as error:  # NumPy answers a damaged file with many kinds
-        raise HeadscarpError(
-            f"{path} is not a whole array ({error}); delete it and run the rule that makes it again"
-        ) from None
-
-
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of a .npz file by name; one that it lacks is a `HeadscarpError` as well.
-
-    Raises:
-        HeadscarpError: it is missing or damaged.
-    """
-    try:
-        with np.load(path) as stored:
-            return Record(path, stored)
-    except FileNotFoundError:
-        raise HeadscarpError(f"{path} does not exist; run the rule that makes it") from None
-    except Exception as error:  # NumPy and zipfile answer a damaged file with many kinds
-        raise HeadscarpError(
-            f"{path} is damaged ({error}); delete it and run the rule that makes it again"
-        ) from None

@@ -8,7 +8,7 @@ from typing import Any
 from headscarp.errors import HeadscarpError
 
 # The dates of a site of series that takes those of its first file.
-ALL = "all"
+ALL_DATES = "all"
 
 
 def iso_date(value: Any, place: str) -> str:
@@ -31,7 +31,7 @@ def rising_dates(values: Sequence[Any], place: str) -> list[str]:
 
     Raises:
         HeadscarpError: there is none, one is no date, one stands twice, or they do not rise; `place` is the
-        key that holds them.
+            key that holds them.
     """
     if not isinstance(values, list | tuple) or not values:
         raise HeadscarpError(
@@ -43,8 +43,8 @@ def rising_dates(values: Sequence[Any], place: str) -> list[str]:
             raise HeadscarpError(f"{place}: {later} stands twice; keep one of them")
         if later < earlier:
             raise HeadscarpError(
-                f"{place}: {later} stands after {earlier}; put the dates in rising order, that of the "
-                f"label last"
+                f"{place}: {later} stands after {earlier}; put "
+                "the dates in rising order, that of the label last"
             )
     return dates
 
@@ -54,7 +54,7 @@ def files_by_date(files: Mapping[Any, str], dates: Sequence[str], place: str) ->
 
     Raises:
         HeadscarpError: there is none, or one is not of the site's dates (the nearest is named); `place` is
-        the key that holds them.
+            the key that holds them.
     """
     if not isinstance(files, Mapping) or not files:
         raise HeadscarpError(

@@ -8,7 +8,7 @@ import shapely
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.vectors import read_vectors
-from headscarp.site.labels import burn
+from headscarp.site.labels import rasterise_numbers
 
 CELLS_AT_ONCE = 1 << 18
 
@@ -36,8 +36,8 @@ def distance_to_lines(path: str | Path, grid: Grid) -> np.ndarray:
     )
     if not len(parts):
         raise HeadscarpError(
-            f"{path} holds no lines and no polygons; take the file of the lines, or drop this distance "
-            f"from the site's layers"
+            f"{path} holds no lines and no polygons; take the file of "
+            "the lines, or drop this distance from the site's layers"
         )
     points, line = shapely.get_coordinates(parts, return_index=True)
     within = line[1:] == line[:-1]
@@ -54,5 +54,5 @@ def distance_to_lines(path: str | Path, grid: Grid) -> np.ndarray:
             len(rows), grid.width
         )
     if len(polygons):
-        distance[burn(polygons, 1, grid) == 1] = 0
+        distance[rasterise_numbers(polygons, 1, grid) == 1] = 0
     return distance

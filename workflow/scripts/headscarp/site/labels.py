@@ -40,11 +40,11 @@ def rasterise_labels(
     Args:
         area: polygons of the mapped area; cells outside are unmapped. None: everything is mapped.
         covered: bool (row, col); cells without any image are unmapped, whatever the polygons say. None: all
-        have one.
+            have one.
 
     Raises:
         HeadscarpError: a file is missing, unreadable, without CRS or without polygons; no landslide is on the
-        site and in the mapped area.
+            site and in the mapped area.
     """
     notes: list[str] = []
     slides = read_polygons(landslides, grid, notes)
@@ -56,34 +56,35 @@ def rasterise_labels(
     inside = shapely.intersects(slides.geometry.to_numpy(), shapely.box(*grid.bounds))
     if not inside.any():
         raise HeadscarpError(
-            f"{landslides}: none of its {len(slides)} polygons is on the site; it covers "
-            f"{bounds_of(slides)}, the site "
-            f"{bounds_text(grid.bounds)} in {grid.crs}: check the polygons' CRS or take the inventory "
-            f"of this site"
+            f"{landslides}: none of its {len(slides)} polygons is on the site; it "
+            f"covers {bounds_of(slides)}, the site {bounds_text(grid.bounds)} in "
+            f"{grid.crs}: check the polygons' CRS or take the inventory of this site"
         )
     if not inside.all():
         notes.append(
-            f"{Path(landslides).name}: {np.count_nonzero(~inside)} of {len(slides)} polygons are "
-            f"outside the site and were dropped"
+            f"{Path(landslides).name}: {np.count_nonzero(~inside)} of "
+            f"{len(slides)} polygons are outside the site and were dropped"
         )
-    instances = burn(slides.geometry.to_numpy()[inside], numbers[inside], grid)
+    instances = rasterise_numbers(slides.geometry.to_numpy()[inside], numbers[inside], grid)
     label = (instances > 0).astype(np.uint8)
     mapped = np.ones(grid.shape, bool) if covered is None else covered
     if area is not None:
-        mapped = mapped & (burn(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1)
+        mapped = mapped & (
+            rasterise_numbers(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
+        )
     label[~mapped] = UNMAPPED
     instances[~mapped] = 0
-    if not (label == 1).any():
+    if not (label == LANDSLIDE).any():
         where = f" in the mapped area of {area}" if area is not None else ""
         raise HeadscarpError(
-            f"{landslides}: no cell of the site has a landslide{where} (cells of {grid.resolution:g} "
-            f"m); check that they belong together"
+            f"{landslides}: no cell of the site has a landslide{where} (cells "
+            f"of {grid.resolution:g} m); check that they belong together"
         )
     small = np.setdiff1d(numbers[inside], instances).size
     if small:
         notes.append(
-            f"{Path(landslides).name}: {small} of {np.count_nonzero(inside)} slides on the site hold no "
-            f"centre of a mapped cell"
+            f"{Path(landslides).name}: {small} of {np.count_nonzero(inside)} "
+            "slides on the site hold no centre of a mapped cell"
         )
     return Labels(label, instances, notes)
 
@@ -108,7 +109,7 @@ def align_labels(
 
     Raises:
         HeadscarpError: a file is missing or unreadable, the raster lies beside the site or holds another
-        code; `area` has no polygons.
+            code; `area` has no polygons.
     """
     notes: list[str] = []
     layer = align(classes, 1, grid, CLASSES, minimum_cover=0.0)
@@ -118,14 +119,14 @@ def align_labels(
     if unknown.size:
         listed = ", ".join(str(code) for code in unknown[:12]) + (" …" if unknown.size > 12 else "")
         raise HeadscarpError(
-            f"{classes} holds the codes {listed}, which labels.names does not name (it names "
-            f"{', '.join(map(str, known))}); "
-            f"add their names, or recode them, {UNMAPPED} where a cell has no label"
+            f"{classes} holds the codes {listed}, which labels.names does "
+            f"not name (it names {', '.join(map(str, known))}); add their "
+            f"names, or recode them, {UNMAPPED} where a cell has no label"
         )
     if covered is not None:
         mapped &= covered
     if area is not None:
-        mapped &= burn(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
+        mapped &= rasterise_numbers(read_polygons(area, grid, notes).geometry.to_numpy(), 1, grid) == 1
     return connected_labels(
         np.where(mapped, layer.values, UNMAPPED).astype(np.uint8), Path(classes).name, notes
     )
@@ -159,7 +160,7 @@ def read_polygons(path: str | Path, grid: Grid, notes: list[str]) -> geopandas.G
     return table
 
 
-def burn(geometries: np.ndarray, numbers: np.ndarray | int, grid: Grid) -> np.ndarray:
+def rasterise_numbers(geometries: np.ndarray, numbers: np.ndarray | int, grid: Grid) -> np.ndarray:
     """Numbers of polygons at the cells whose centres they hold, int32 (row, col), 0 elsewhere."""
     shapes = zip(geometries, np.broadcast_to(numbers, len(geometries)).tolist(), strict=True)
     return rasterize(shapes, out_shape=grid.shape, transform=grid.transform, fill=0, dtype="int32")

@@ -29,7 +29,7 @@ from headscarp.site.dates import common_dates, files_of, rising_dates
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.indices import INDICES
 from headscarp.site.labels import Labels, align_labels, bounds_text, rasterise_labels
-from headscarp.site.polygon_layers import burn_attribute
+from headscarp.site.polygon_layers import rasterise_attribute
 
 SLIDE_MEANING = {0: "not a landslide", LANDSLIDE: "landslide", UNMAPPED: "unmapped"}
 PART_KEYS = ("axis", "from", "to")
@@ -58,7 +58,7 @@ class LayerFolder:
             classes: {code: name} of a class layer.
             effective_m: cell size of what the layer came from, where that is larger than the grid's.
             date: ISO date of a dated layer, whose file is then `<name>_<date>.tif`; a static layer has none.
-            Dates of a name come rising.
+                Dates of a name come rising.
         """
         source = f"{layer.source}. {self.citation}" if self.citation else layer.source
         title, file = (
@@ -98,7 +98,7 @@ class LayerFolder:
         }
         write_json(self.path / "layers.json", manifest | {"notes": self.notes} | described)
 
-    def at(self, name: str) -> dict[str | None, dict[str, Any]]:
+    def records_by_date(self, name: str) -> dict[str | None, dict[str, Any]]:
         """The records of a layer by date; a static layer has one, at None."""
         return {record.get("date"): record for record in self.records if record["name"] == name}
 
@@ -111,48 +111,34 @@ def build_layers(
 
     Args:
         record: how raw files become layers, the part `layers` of a card's site, with the site's `name` and
-        `data` (twin or real):
-            `grid`: {like: raw raster} takes that raster's grid; with {crs, resolution_m} too, a grid in that
-            CRS over its footprint;
-            with {within: vector file} too, only the part under that file's bounding box, in whole cells; with
-            {part: {axis, from, to}}
-            too, only that between two shares of its width (axis x, from the west) or height (axis y, from the
-            north).
+            `data` (twin or real): `grid`: {like: raw raster} takes that raster's grid; with {crs,
+            resolution_m} too, a grid in that CRS over its footprint; with {within: vector file} too, only the
+            part under that file's bounding box, in whole cells; with {part: {axis, from, to}} too, only that
+            between two shares of its width (axis x, from the west) or height (axis y, from the north).
             {around: vector file, crs, resolution_m} takes the box of an outline in that CRS, its edges
-            multiples of the resolution.
-            `dates`: list of dates (ISO texts, rising); landslides are those of the last.
-            `citation`: appended to every layer's source (optional).
-            `rasters`: {layer: {file (the same at all dates) or files ({date: file}; a date without one is
-            missing), band (number or
+            multiples of the resolution. `dates`: list of dates (ISO texts, rising); landslides are those of
+            the last. `citation`: appended to every layer's source (optional). `rasters`: {layer: {file (the
+            same at all dates) or files ({date: file}; a date without one is missing), band (number or
             description, default 1), kind (continuous or classes), units, scale (factor on the values, default
-            1), classes ({code:
-            name}, for kind classes), resampling (bilinear, the default, or cubic, for others), mask ({file or
-            files, values: codes};
-            cells with one of these codes, of clouds for example, become no data; optional)}}; or of polygons,
-            {layer: {file (vectors),
-            attribute, kind, units, scale, classes, mask}}: the attribute's value at cell centres, where
-            classes given as text are numbered
-            from 1 in alphabetical order unless `classes` gives their codes (see
-            `polygon_layers.burn_attribute`).
-            `terrain`: names of layers of `terrain_folder` to take, see `terrain_names` (optional);
-            `terrain_resampling`: bilinear
-            (default) or cubic.
-            `indices`: {ndvi: {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date
-            that has all of them.
-            `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons
-            (optional).
-            `labels`: {landslides: vector file, area: vector file (optional)}, or for several classes
-            {classes: raster file of codes,
-            of which 1 is landslides, names: {code: name}, area: vector file (optional)}; without it every
-            cell is unmapped.
-            `layers.json` gives for each layer `resolution_m`, the grid's, and `effective_resolution_m`, that
-            of the raster that it came
-            from where it is coarser; for one of `files` its `date`. That of several dates has `series` (see
+            1), classes ({code: name}, for kind classes), resampling (bilinear, the default, or cubic, for
+            others), mask ({file or files, values: codes}; cells with one of these codes, of clouds for
+            example, become no data; optional)}}; or of polygons, {layer: {file (vectors), attribute, kind,
+            units, scale, classes, mask}}: the attribute's value at cell centres, where classes given as text
+            are numbered from 1 in alphabetical order unless `classes` gives their codes (see
+            `polygon_layers.rasterise_attribute`). `terrain`: names of layers of `terrain_folder` to take, see
+            `terrain_names` (optional); `terrain_resampling`: bilinear (default) or cubic. `indices`: {ndvi:
+            {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date that has all of
+            them. `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons
+            (optional). `labels`: {landslides: vector file, area: vector file (optional)}, or for several
+            classes {classes: raster file of codes, of which 1 is landslides, names: {code: name}, area:
+            vector file (optional)}; without it every cell is unmapped. `layers.json` gives for each layer
+            `resolution_m`, the grid's, and `effective_resolution_m`, that of the raster that it came from
+            where it is coarser; for one of `files` its `date`. That of several dates has `series` (see
             `describe_series`).
 
     Raises:
         HeadscarpError: a key is unknown or missing, or any raw file is unfit; the message names it and the
-        remedy.
+            remedy.
     """
     check_record(record)
     raw, terrain, rasters = Path(raw_folder), Path(terrain_folder or ""), record["rasters"]
@@ -173,7 +159,7 @@ def build_layers(
                 )
             )
         add_labels(folder, record.get("labels"), raw, covered)
-        masked = with_indices(
+        masked = masked_with_indices(
             [name for name, entry in rasters.items() if "mask" in entry], record.get("indices", {})
         )
         folder.write_manifest(record["name"], record["data"], dates, masked)
@@ -195,18 +181,18 @@ def add_rasters(
         of_polygons = "attribute" in entry
         own_grids = (hidden,) if of_polygons else (files, hidden)
         folder.notes += [
-            note for part in own_grids for note in other_grids(raw, part) if note not in folder.notes
+            note for part in own_grids for note in grid_notes(raw, part) if note not in folder.notes
         ]
         for date, file in files.items():
             if of_polygons:
-                layer, classes, effective = *burnt(folder, raw / file, name, entry), None
+                layer, classes, effective = *attribute_layer(folder, raw / file, name, entry), None
             else:
                 layer = coregister(
                     raw / file, name, entry, folder.grid, MINIMUM_COVER if date is None else 0.0
                 )
                 classes, effective = entry.get("classes"), resolution_m(folder.grid, raw / file)
             if concealing := hidden.get(date, hidden.get(None)):
-                layer = without(
+                layer = masked_layer(
                     layer, flagged(raw / concealing, mask["values"], folder.grid), concealing, mask["values"]
                 )
             elif mask:
@@ -225,7 +211,7 @@ def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum
     """One file of a raster on the site's grid, scaled."""
     band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
     layer = align(path, band, grid, kind, minimum_cover, entry.get("resampling", BILINEAR))
-    return scaled(
+    return scaled_layer(
         replace(layer, source=layer.source + (f", band {band}" if band != 1 else "")),
         name,
         entry["units"],
@@ -233,19 +219,19 @@ def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum
     )
 
 
-def burnt(
+def attribute_layer(
     folder: LayerFolder, path: Path, name: str, entry: dict[str, Any]
 ) -> tuple[Layer, dict[int, str] | None]:
     """An attribute of polygons on the site's grid, scaled, and {code: name} of its classes; notes go to the
     folder."""
-    layer, classes, notes = burn_attribute(
+    layer, classes, notes = rasterise_attribute(
         path, entry["attribute"], folder.grid, entry.get("kind", CONTINUOUS), entry.get("classes")
     )
     folder.notes += notes
-    return scaled(layer, name, entry["units"], entry.get("scale", 1)), classes
+    return scaled_layer(layer, name, entry["units"], entry.get("scale", 1)), classes
 
 
-def scaled(layer: Layer, name: str, units: str, scale: float) -> Layer:
+def scaled_layer(layer: Layer, name: str, units: str, scale: float) -> Layer:
     """A layer under its name at the site, its values (not those of classes) times a factor."""
     values = layer.values if layer.kind == CLASSES else layer.values * np.float32(scale)
     return replace(
@@ -257,7 +243,7 @@ def scaled(layer: Layer, name: str, units: str, scale: float) -> Layer:
     )
 
 
-def without(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -> Layer:
+def masked_layer(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -> Layer:
     """A layer without data where `hidden` (row, col), as its source tells."""
     values = np.where(hidden, layer.values.dtype.type(layer.nodata), layer.values)
     return replace(
@@ -265,25 +251,24 @@ def without(layer: Layer, hidden: np.ndarray, file: str, codes: Sequence[int]) -
     )
 
 
-def other_grids(raw: Path, files: dict[str | None, str]) -> list[str]:
+def grid_notes(raw: Path, files: dict[str | None, str]) -> list[str]:
     """Notes on the dates whose file lies on another grid than those of most dates."""
     grids = {}
     for date, file in files.items():
         with open_raster(raw / file) as source:
             grids[date] = grid_of(source)
     usual = max(
-        grids.values(), key=lambda grid: sum(alike(grid, other) for other in grids.values()), default=None
+        grids.values(), key=lambda grid: sum(same_grid(grid, other) for other in grids.values()), default=None
     )
     return [
-        f"{files[date]} ({date}) lies on another grid ({grid_text(grid)}) than the files of other dates "
-        f"({grid_text(usual)}); it was "
-        "co-registered"
+        f"{files[date]} ({date}) lies on another grid ({grid_text(grid)}) than "
+        f"the files of other dates ({grid_text(usual)}); it was co-registered"
         for date, grid in grids.items()
-        if not alike(grid, usual)
+        if not same_grid(grid, usual)
     ]
 
 
-def alike(one: Grid, other: Grid) -> bool:
+def same_grid(one: Grid, other: Grid) -> bool:
     """Whether two grids have the same CRS, shape and (to a hundredth of a cell) bounds."""
     near = all(abs(a - b) <= 0.01 * one.resolution for a, b in zip(one.bounds, other.bounds, strict=True))
     return one.crs == other.crs and one.shape == other.shape and near
@@ -291,8 +276,8 @@ def alike(one: Grid, other: Grid) -> bool:
 
 def grid_text(grid: Grid) -> str:
     return (
-        f"{grid.crs}, cells of {grid.resolution:.6g}, from {grid.bounds[0]:.9g}, {grid.bounds[3]:.9g} "
-        f"on, {grid.height} x {grid.width}"
+        f"{grid.crs}, cells of {grid.resolution:.6g}, from {grid.bounds[0]:.9g}, "
+        f"{grid.bounds[3]:.9g} on, {grid.height} x {grid.width}"
     )
 
 
@@ -313,7 +298,7 @@ def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
     """Compute a spectral index from layers of the folder, at every date that has them all (once where all are
     static)."""
     compute, bands = INDICES[name]
-    layers = [folder.at(inputs[band]) for band in bands]
+    layers = [folder.records_by_date(inputs[band]) for band in bands]
     for date in common_dates(layers):
         records = [layer.get(date, layer.get(None)) for layer in layers]
         values = compute(*(read_layer(folder.path / record["path"]).values for record in records))
@@ -322,7 +307,7 @@ def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
         folder.add(Layer(name, values, folder.grid, "1", source), effective_m=effective, date=date)
 
 
-def with_indices(masked: Sequence[str], indices: dict[str, dict[str, str]]) -> list[str]:
+def masked_with_indices(masked: Sequence[str], indices: dict[str, dict[str, str]]) -> list[str]:
     """The masked layers and the indices of one or more of them."""
     return [*masked, *(name for name, inputs in indices.items() if set(inputs.values()) & set(masked))]
 
@@ -340,7 +325,7 @@ def describe_series(folder: LayerFolder, dates: Sequence[str], masked: Sequence[
     """
     names = list(dict.fromkeys(record["name"] for record in folder.records if "date" in record))
     layers, telling = (
-        {name: folder.at(name) for name in names},
+        {name: folder.records_by_date(name) for name in names},
         [name for name in names if name in masked] or names,
     )
     ever, series = np.zeros(folder.grid.shape, bool), []
@@ -364,7 +349,7 @@ def describe_series(folder: LayerFolder, dates: Sequence[str], masked: Sequence[
     folder.notes += [
         f"{', '.join(group)}: missing at {', '.join(missing)}" for missing, group in gaps.items() if missing
     ]
-    shown = ", ".join(f"{one['date']} {one['clear_share']:.2%}" for one in series)
+    shown = ", ".join(f"{entry['date']} {entry['clear_share']:.2%}" for entry in series)
     folder.notes.append(
         f"share of the site that is clear: {shown}; {never:.2%} of the site is clear at no date"
     )
@@ -409,10 +394,28 @@ def write_labels(
     """Add the layers `label`, whose codes have a `meaning`, and `instances`, and their notes."""
     folder.notes += labels.notes
     folder.add(
-        Layer("label", labels.label, folder.grid, "class", origin, CLASSES, UNMAPPED), meaning, effective
+        Layer(
+            name="label",
+            values=labels.label,
+            grid=folder.grid,
+            units="class",
+            source=origin,
+            kind=CLASSES,
+            nodata=UNMAPPED,
+        ),
+        meaning,
+        effective,
     )
     folder.add(
-        Layer("instances", labels.instances, folder.grid, "number of the slide", origin, CLASSES, 0),
+        Layer(
+            name="instances",
+            values=labels.instances,
+            grid=folder.grid,
+            units="number of the slide",
+            source=origin,
+            kind=CLASSES,
+            nodata=0,
+        ),
         effective_m=effective,
     )
 
@@ -428,7 +431,7 @@ def site_grid(record: dict[str, Any], raw: Path) -> Grid:
 
     Raises:
         HeadscarpError: a file is missing or unreadable, the CRS is unfit, or the vector file lies beside the
-        raster.
+            raster.
     """
     if "around" in record:
         grid = grid_around(raw / record["around"], record["crs"], float(record["resolution_m"]))

@@ -14,13 +14,13 @@ import numpy as np
 from affine import Affine
 from tqdm import tqdm
 
+from headscarp.arrays import stream_array
 from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.rasters import resolution_m as resolution_of
 from headscarp.site.labels import connected_labels
-from headscarp.site.stack import write_array
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels
 from headscarp.sources.patch_sets.registry import open_patch_set
 
@@ -28,12 +28,11 @@ from headscarp.sources.patch_sets.registry import open_patch_set
 GAP = 32
 ROWS_AT_ONCE = 32
 CRS = "EPSG:32631"  # metres, as any zone's
-NOWHERE = (
-    f"a sheet of patches has no place on Earth: its grid, in metres ({CRS}) with its own corner at 0, "
-    f"0, only orders them; "
-    "patches.csv tells the place of each where it is known"
+NO_LOCATION_NOTE = (
+    f"a sheet of patches has no place on Earth: its grid, in metres ({CRS}) with its own "
+    "corner at 0, 0, only orders them; patches.csv tells the place of each where it is known"
 )
-AFTER, IMAGE = "after the event", "image"
+AFTER_THE_EVENT, IMAGE = "after the event", "image"
 COLUMNS = ("patch", "split", "group", "row", "col", "height", "width", "mapped", "source", "crs", "transform")
 
 
@@ -74,7 +73,7 @@ def build_patch_set(record: Mapping[str, Any], raw_folder: str | Path, out_folde
 
     Args:
         record: the part `patch_set` of a card's site (see `sources.patch_sets.registry.open_patch_set`), with
-        the site's `name` and `data`.
+            the site's `name` and `data`.
 
     Raises:
         HeadscarpError: as `open_patch_set` and `build_sheet`.
@@ -125,8 +124,8 @@ def build_sheet(
     sheet = Sheet(len(patches), *first.shape[2:])
     if first.shape[1] != len(channels):
         raise HeadscarpError(
-            f"{patches[0].source} has {first.shape[1]} channels, the set {len(channels)}; the "
-            f"file is another's"
+            f"{patches[0].source} has {first.shape[1]} channels, "
+            f"the set {len(channels)}; the file is another's"
         )
     with ExitStack() as files:
         cube = files.enter_context(
@@ -134,7 +133,7 @@ def build_sheet(
         )
         label = files.enter_context(blank_array(out / "label.npy", np.uint8, sheet.shape, UNMAPPED))
         instances = files.enter_context(blank_array(out / "instances.npy", np.int32, sheet.shape, 0))
-        lines, places = zip(*placed(patches, sheet, first.shape, cube, label, instances), strict=True)
+        lines, grids = zip(*write_patches(patches, sheet, first.shape, cube, label, instances), strict=True)
     with (
         atomic_path(out / "patches.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as stream,
@@ -145,23 +144,25 @@ def build_sheet(
     grid = Grid(CRS, Affine(resolution_m, 0, 0, 0, -resolution_m, 0), *sheet.shape)
     header = {"site": name, "data": data, "grid": grid.to_record(), "dates": dates_of(len(first))}
     described = {"channels": [asdict(channel) for channel in channels], "classes": None}
-    sizes = {resolution_of(place) for place in places if place}
+    sizes = {resolution_of(patch_grid) for patch_grid in grids if patch_grid}
     size = {"count": sheet.count, "height": sheet.height, "width": sheet.width, "gap": GAP}
     write_json(
         out / "cube.json",
-        header | described | {"patches": size, "notes": [NOWHERE, *notes_on(lines, sizes, resolution_m)]},
+        header
+        | described
+        | {"patches": size, "notes": [NO_LOCATION_NOTE, *notes_on(lines, sizes, resolution_m)]},
     )
 
 
 def dates_of(count: int) -> list[str]:
     """Dates of a sheet: its patches are of different days, so that they count images."""
-    return [AFTER] if count == 1 else [f"{IMAGE} {number}" for number in range(1, count + 1)]
+    return [AFTER_THE_EVENT] if count == 1 else [f"{IMAGE} {number}" for number in range(1, count + 1)]
 
 
 @contextmanager
 def blank_array(path: Path, dtype: type, shape: tuple[int, ...], fill: float) -> Iterator[Path]:
-    """A new .npy file full of `fill`, to be changed in the block by `put`; it appears as `path` when that
-    succeeds.
+    """A new .npy file full of `fill`, to be changed in the block by `write_part`; it appears as `path` when
+    that succeeds.
 
     It is written whole before it is mapped into memory, because a full disk under a memory map kills the
     process.
@@ -170,17 +171,17 @@ def blank_array(path: Path, dtype: type, shape: tuple[int, ...], fill: float) ->
         part = (ROWS_AT_ONCE, shape[-1])
         rows = math.prod(shape[:-1])
         tops = range(0, rows, ROWS_AT_ONCE)
-        write_array(temporary, dtype, shape, (np.full(part, fill, dtype)[: rows - top] for top in tops))
+        stream_array(temporary, dtype, shape, (np.full(part, fill, dtype)[: rows - top] for top in tops))
         yield temporary
 
 
-def put(path: Path, place: tuple[slice, slice], values: np.ndarray) -> None:
+def write_part(path: Path, place: tuple[slice, slice], values: np.ndarray) -> None:
     """Write values (…, row, col) at a place of a .npy file, which is mapped for that only: pages of a map
     that stays count as memory."""
     np.lib.format.open_memmap(path, mode="r+")[(..., *place)] = values
 
 
-def placed(
+def write_patches(
     patches: Sequence[Patch],
     sheet: Sheet,
     shape: tuple[int, ...],
@@ -198,10 +199,10 @@ def placed(
         require_fit(patch, pixels, shape, patches[0])
         row, col = sheet.corner(number)
         place = slice(row, row + sheet.height), slice(col, col + sheet.width)
-        put(cube, place, np.where(np.isfinite(pixels.values), pixels.values, np.nan))
-        put(label, place, pixels.label)
+        write_part(cube, place, np.where(np.isfinite(pixels.values), pixels.values, np.nan))
+        write_part(label, place, pixels.label)
         slides = connected_labels(pixels.label, patch.name, []).instances
-        put(instances, place, np.where(slides > 0, slides + np.int32(last), 0))
+        write_part(instances, place, np.where(slides > 0, slides + np.int32(last), 0))
         last += int(slides.max(initial=0))
         grid = pixels.place
         line = {
@@ -225,16 +226,14 @@ def require_fit(patch: Patch, pixels: Pixels, shape: tuple[int, ...], first: Pat
     another."""
     if pixels.values.shape != shape:
         raise HeadscarpError(
-            f"{patch.source}: the patch '{patch.name}' has the shape {pixels.values.shape} (time, "
-            f"channel, row, col), the first, "
-            f"'{first.name}', {shape}; all patches of a set must be alike: remove the others or "
-            f"take them as a site of their own"
+            f"{patch.source}: the patch '{patch.name}' has the shape {pixels.values.shape} "
+            f"(time, channel, row, col), the first, '{first.name}', {shape}; all patches "
+            "of a set must be alike: remove the others or take them as a site of their own"
         )
     if pixels.label.shape != shape[2:]:
         raise HeadscarpError(
-            f"{patch.source}: the mask of the patch '{patch.name}' has the shape {pixels.label.shape}, "
-            f"its image {shape[2:]}; "
-            "they do not belong together"
+            f"{patch.source}: the mask of the patch '{patch.name}' has the shape "
+            f"{pixels.label.shape}, its image {shape[2:]}; they do not belong together"
         )
 
 
@@ -246,13 +245,13 @@ def notes_on(lines: Sequence[Mapping[str, Any]], sizes: Iterable[float], resolut
         mapped = [line["mapped"] for line in lines if line["split"] == split]
         if not all(mapped):
             notes.append(
-                f"{mapped.count(0)} of {len(mapped)} {split} patches have no mask: they are unmapped "
-                f"and never scored"
+                f"{mapped.count(0)} of {len(mapped)} {split} patches "
+                "have no mask: they are unmapped and never scored"
             )
     if others := sorted(size for size in sizes if abs(size - resolution) > 0.01 * resolution):
         listed = ", ".join(f"{size:g}" for size in others[:6]) + (" …" if len(others) > 6 else "")
         notes.append(
-            f"cells of some patches have other sizes ({listed} m) than {resolution:g} m; areas are "
-            f"counted in cells of that size"
+            f"cells of some patches have other sizes ({listed} m) than "
+            f"{resolution:g} m; areas are counted in cells of that size"
         )
     return notes

@@ -66,19 +66,16 @@ def build_patch_layers(record: dict[str, Any], raw_folder: str | Path, out_folde
     unmapped throughout.
 
     Args:
-        record: the part `layers` of a card's site, with the site's `name` and `data` (twin or real):
-            `dem`: elevation model, in a CRS in metres.
-            `dates`: list of one date (text).
-            `citation`: appended to every layer's source (optional).
-            `patches`: {table: CSV with a line for each patch, row and col: its columns with the upper-left
-            pixel of a patch in the model,
-            size: side of a patch in pixels of the model, resolution_m: cells of which the terrain is derived,
-            values: {column: units},
+        record: the part `layers` of a card's site, with the site's `name` and `data` (twin or real): `dem`:
+            elevation model, in a CRS in metres. `dates`: list of one date (text). `citation`: appended to
+            every layer's source (optional). `patches`: {table: CSV with a line for each patch, row and col:
+            its columns with the upper-left pixel of a patch in the model, size: side of a patch in pixels of
+            the model, resolution_m: cells of which the terrain is derived, values: {column: units},
             minimum_slope: least mean slope in degrees of patches that are kept (optional)}.
 
     Raises:
         HeadscarpError: a key is unknown or missing, a file is unfit, or patches overlap, are off their
-        lattice or outside the model.
+            lattice or outside the model.
     """
     check_record(record)
     raw, patches = Path(raw_folder), record["patches"]
@@ -94,8 +91,8 @@ def build_patch_layers(record: dict[str, Any], raw_folder: str | Path, out_folde
             least = patches["minimum_slope"]
             steep = next(layer.values for layer in layers if layer.name == "slope") >= least
             folder.notes.append(
-                f"{(kept & ~steep).sum()} of {len(table)} patches are left out: their mean slope is "
-                f"under {least:g} degrees"
+                f"{(kept & ~steep).sum()} of {len(table)} patches are "
+                f"left out: their mean slope is under {least:g} degrees"
             )
             kept &= steep
         for layer in layers:
@@ -112,13 +109,13 @@ def coarse_dem(path: Path, resolution: float, size: int) -> tuple[Layer, Grid]:
         own, metres = grid_of(source), source.crs.is_projected and source.crs.linear_units_factor[1] == 1.0
     if not metres:
         raise HeadscarpError(
-            f"the CRS of {path} is not in metres; reproject it to one that is, for example with "
-            f"`gdalwarp -t_srs`"
+            f"the CRS of {path} is not in metres; reproject it "
+            "to one that is, for example with `gdalwarp -t_srs`"
         )
     if resolution < own.resolution or resolution * 2 > size * own.resolution:
         raise HeadscarpError(
-            f"patches.resolution_m is {resolution:g}; it must lie between {own.resolution:g}, the cells "
-            f"of {path}, and half of a patch"
+            f"patches.resolution_m is {resolution:g}; it must lie between "
+            f"{own.resolution:g}, the cells of {path}, and half of a patch"
         )
     cells, patches = (coarser(own, factor) for factor in (resolution / own.resolution, size))
     return align(path, 1, cells, CONTINUOUS, minimum_cover=0.0), patches
@@ -201,18 +198,20 @@ def read_patches(path: Path, patches: dict[str, Any], grid: Grid) -> pandas.Data
             )
     table = table[wanted].rename(columns={patches["row"]: "row", patches["col"]: "col"})
     place = table[["row", "col"]]
-    if (off := (place % patches["size"] != 0).any(axis=1)).any():
+    off = (place % patches["size"] != 0).any(axis=1)
+    if off.any():
         raise HeadscarpError(
-            f"{path}: {int(off.sum())} patches do not start at multiples of {patches['size']} pixels; "
-            f"correct `size`"
+            f"{path}: {int(off.sum())} patches do not start at "
+            f"multiples of {patches['size']} pixels; correct `size`"
         )
     table[["row", "col"]] = place // patches["size"]
     inside = table["row"].between(0, grid.height - 1) & table["col"].between(0, grid.width - 1)
     if not inside.all():
         raise HeadscarpError(
-            f"{path}: {int((~inside).sum())} patches lie outside the elevation model; take the table "
-            f"that belongs to it"
+            f"{path}: {int((~inside).sum())} patches lie outside "
+            "the elevation model; take the table that belongs to it"
         )
-    if (twice := table.duplicated(["row", "col"])).any():
+    twice = table.duplicated(["row", "col"])
+    if twice.any():
         raise HeadscarpError(f"{path}: {int(twice.sum())} patches stand twice in it; remove them")
     return table

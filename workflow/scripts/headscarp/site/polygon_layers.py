@@ -9,7 +9,7 @@ import pandas
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, CONTINUOUS, Layer
-from headscarp.site.labels import burn, read_polygons
+from headscarp.site.labels import rasterise_numbers, read_polygons
 from headscarp.vocabulary import nearest, require_known
 
 LISTED = 12  # values that a message names
@@ -17,7 +17,7 @@ LISTED = 12  # values that a message names
 CODE_TYPES = {np.uint8: 255, np.uint16: 65_535, np.int32: 2**31 - 1}
 
 
-def burn_attribute(
+def rasterise_attribute(
     path: str | Path, attribute: str, grid: Grid, kind: str, classes: Mapping[int, str] | None = None
 ) -> tuple[Layer, dict[int, str] | None, list[str]]:
     """An attribute of polygons on a site's grid: a cell takes that of the polygon that holds its centre, of
@@ -45,7 +45,7 @@ def burn_attribute(
     place = f"{path}, attribute '{attribute}'"
     column = table[attribute]
     column = column if pandas.api.types.is_numeric_dtype(column) else column.astype(object).map(text_of)
-    number = burn(table.geometry.to_numpy(), np.arange(1, len(table) + 1), grid)
+    number = rasterise_numbers(table.geometry.to_numpy(), np.arange(1, len(table) + 1), grid)
     empty = int(column.isna().sum())
     if empty:
         notes.append(
@@ -58,12 +58,18 @@ def burn_attribute(
     layer = np.concatenate([[nodata], values]).astype(values.dtype)[number]
     if np.all(layer == nodata) if kind == CLASSES else np.isnan(layer).all():
         raise HeadscarpError(
-            f"{place} has no value on the site: no polygon with one holds the centre of a cell; check "
-            f"the file's CRS and area"
+            f"{place} has no value on the site: no polygon with one "
+            "holds the centre of a cell; check the file's CRS and area"
         )
     return (
         Layer(
-            attribute, layer, grid, "", f"{Path(path).name}, attribute {attribute} of polygons", kind, nodata
+            name=attribute,
+            values=layer,
+            grid=grid,
+            units="",
+            source=f"{Path(path).name}, attribute {attribute} of polygons",
+            kind=kind,
+            nodata=nodata,
         ),
         names,
         notes,
@@ -94,8 +100,8 @@ def codes_of(
     if pandas.api.types.is_numeric_dtype(column):
         if (known < 0).any() or (known != known.round()).any() or (known >= 2**31 - 1).any():
             raise HeadscarpError(
-                f"{place} holds numbers that are no codes of classes (whole, from 0); take another one, "
-                f"or `kind: continuous`"
+                f"{place} holds numbers that are no codes of classes "
+                "(whole, from 0); take another one, or `kind: continuous`"
             )
         found = sorted(int(code) for code in known.unique())
         names = (

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from rasterio.windows import Window
 
-from headscarp.files import atomic_path, read_json, write_json
+from headscarp.arrays import stream_array
+from headscarp.files import read_json, write_json
 from headscarp.geo.layer import ANGLE, CLASSES, open_raster
 from headscarp.geo.rasters import components
 
@@ -69,12 +70,18 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
         for channel in channels
         for strip in encoded_strips(channel, date, plane)
     )
-    write_array(out / "cube.npy", np.float32, shape, strips)
-    write_array(out / "label.npy", np.uint8, plane, strips_of(layers / "label.tif"))
-    write_array(out / "instances.npy", np.int32, plane, strips_of(layers / "instances.tif"))
+    stream_array(out / "cube.npy", np.float32, shape, strips)
+    stream_array(out / "label.npy", np.uint8, plane, strips_of(layers / "label.tif"))
+    stream_array(out / "instances.npy", np.int32, plane, strips_of(layers / "instances.tif"))
     described = [
-        {"name": one.name, "units": one.units, "source": one.source, "dated": one.dated, "masked": one.masked}
-        for one in channels
+        {
+            "name": channel.name,
+            "units": channel.units,
+            "source": channel.source,
+            "dated": channel.dated,
+            "masked": channel.masked,
+        }
+        for channel in channels
     ]
     classes = next(
         (
@@ -101,36 +108,43 @@ def channels_of(records: Sequence[dict[str, Any]], folder: Path) -> list[Channel
     )
     source = first["source"] if len(records) == 1 else f"{first['source']} (first of {len(records)} dates)"
     masked = first.get("masked", False)
-    plain = Channel(name, first["units"], source, layers, lambda values: values, masked)
+    plain = Channel(
+        name=name,
+        units=first["units"],
+        source=source,
+        layers=layers,
+        encode=lambda values: values,
+        masked=masked,
+    )
     if kind == ANGLE:
         return [
             plain,
             Channel(
-                f"{name}_sin",
-                "1",
-                f"sine of {name}, 0 where flat",
-                layers,
-                lambda values: components(values)[0],
-                masked,
+                name=f"{name}_sin",
+                units="1",
+                source=f"sine of {name}, 0 where flat",
+                layers=layers,
+                encode=lambda values: components(values)[0],
+                masked=masked,
             ),
             Channel(
-                f"{name}_cos",
-                "1",
-                f"cosine of {name}, 0 where flat",
-                layers,
-                lambda values: components(values)[1],
-                masked,
+                name=f"{name}_cos",
+                units="1",
+                source=f"cosine of {name}, 0 where flat",
+                layers=layers,
+                encode=lambda values: components(values)[1],
+                masked=masked,
             ),
         ]
     if kind == CLASSES:
         return [plain] + [
             Channel(
-                f"{name}_{code}",
-                "1",
-                f"{name} is {meaning}",
-                layers,
-                lambda values, code=int(code): np.where(np.isnan(values), values, values == code),
-                masked,
+                name=f"{name}_{code}",
+                units="1",
+                source=f"{name} is {meaning}",
+                layers=layers,
+                encode=lambda values, code=int(code): np.where(np.isnan(values), values, values == code),
+                masked=masked,
             )
             for code, meaning in first["classes"].items()
         ]
@@ -157,16 +171,3 @@ def strips_of(path: Path, masked: bool = False) -> Iterator[np.ndarray]:
             yield source.read(
                 1, window=Window(0, top, source.width, min(ROWS_AT_ONCE, source.height - top)), masked=masked
             )
-
-
-def write_array(path: Path, dtype: type, shape: tuple[int, ...], parts: Iterator[np.ndarray]) -> None:
-    """Write a .npy file from consecutive parts.
-
-    Appended rather than filled through a memory map, because a full disk under a memory map kills the
-    process.
-    """
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        for part in parts:
-            stream.write(np.ascontiguousarray(part, dtype).data)

@@ -19,7 +19,7 @@ from headscarp.files import atomic_path
 from headscarp.geo.grid import Grid, grid_for, utm_crs
 from headscarp.geo.layer import ANGLE, CONTINUOUS, FLAT, Layer, grid_of, open_raster, write_layer
 from headscarp.geo.rasters import align
-from headscarp.site.terrain_names import window_of
+from headscarp.site.terrain_names import parse_windowed
 
 NODATA = -9999.0
 LEAST_GRADIENT = 1e-3
@@ -27,8 +27,8 @@ RELIEF_WINDOW = 3
 HORN = "Horn 1981, doi 10.1109/PROC.1981.11918"
 ZEVENBERGEN = "Zevenbergen and Thorne 1987, doi 10.1002/esp.3290120107, times 100"
 WEISS = (
-    "topographic position index, Weiss 2001, Topographic position and landforms analysis, poster, ESRI "
-    "user conference"
+    "topographic position index, Weiss 2001, Topographic position "
+    "and landforms analysis, poster, ESRI user conference"
 )
 TARBOTON = "D-infinity, Tarboton 1997, doi 10.1029/96WR03137, depressions filled and flats resolved"
 
@@ -42,9 +42,9 @@ def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: I
 
     Raises:
         HeadscarpError: the model is missing, truncated, empty or without CRS, a window is unfit, or the disk
-        is full.
+            is full.
     """
-    windows = {name: window_of(name) for name in over_windows}
+    windows = {name: parse_windowed(name) for name in over_windows}
     dem = metric_dem(dem_path)
     with atomic_path(out_folder) as folder:
         folder.mkdir()
@@ -53,7 +53,10 @@ def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: I
             values = derive(dem.values, dem.grid)
             kind = ANGLE if name == "aspect" else CONTINUOUS
             source = f"{method}; of {dem.source}" + (f", cells of {dem.grid.resolution:g} m")
-            write_layer(folder / f"{name}.tif", Layer(name, values, dem.grid, units, source, kind))
+            write_layer(
+                folder / f"{name}.tif",
+                Layer(name=name, values=values, grid=dem.grid, units=units, source=source, kind=kind),
+            )
         for name, (what, cells) in windows.items():
             derive, units, method = DERIVATIVES_OVER_WINDOWS[what]
             source = f"{method.format(cells)}; of {dem.source}, cells of {dem.grid.resolution:g} m"
@@ -72,7 +75,7 @@ def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
 
     Raises:
         HeadscarpError: the file is missing, truncated, without CRS or without data, or its CRS is projected
-        but not in metres.
+            but not in metres.
     """
     with open_raster(path) as source:
         grid, crs = grid_of(source), source.crs
@@ -87,8 +90,8 @@ def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
         grid = grid_for(grid, utm, resolution)
     elif crs.linear_units_factor[1] != 1.0:
         raise HeadscarpError(
-            f"the CRS of {path} is in {crs.linear_units}; reproject it to one in metres, for example "
-            f"with `gdalwarp -t_srs`"
+            f"the CRS of {path} is in {crs.linear_units}; reproject "
+            "it to one in metres, for example with `gdalwarp -t_srs`"
         )
     dem = align(path, 1, grid, CONTINUOUS, minimum_cover=0.0)
     how = f"{dem.source} reprojected to {grid.crs}, bilinear" if crs.is_geographic else dem.source
@@ -134,7 +137,7 @@ def flow_accumulation(dem: np.ndarray, grid: Grid) -> np.ndarray:
     planar slopes (and in RichDEM compares drops, not gradients, so that diagonals win ties).
     """
     known = ~np.isnan(dem)
-    with quiet():
+    with silence_stdout():
         surface = padded(dem, grid, NODATA)
         richdem.FillDepressions(surface, in_place=True)
         richdem.ResolveFlats(surface, in_place=True)
@@ -217,7 +220,7 @@ DERIVATIVES_OVER_WINDOWS: dict[str, tuple[Callable[[np.ndarray, Grid, int], np.n
 
 def attribute(dem: np.ndarray, grid: Grid, name: str) -> np.ndarray:
     """A RichDEM terrain attribute, float32 (row, col)."""
-    with quiet():
+    with silence_stdout():
         return np.array(richdem.TerrainAttribute(padded(dem, grid, float("nan")), name))[1:-1, 1:-1]
 
 
@@ -234,7 +237,7 @@ def padded(dem: np.ndarray, grid: Grid, nodata: float) -> richdem.rdarray:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_stdout() -> Iterator[None]:
     """Send what C++ code prints on standard output and error to nowhere."""
     sys.stdout.flush()
     sys.stderr.flush()

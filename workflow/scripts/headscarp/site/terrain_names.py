@@ -23,12 +23,12 @@ OVER_WINDOWS = ("slope", "relief", "tpi")
 WINDOWED = re.compile(rf"({'|'.join(OVER_WINDOWS)})_(\d+)")
 
 
-def windowed(names: Iterable[str]) -> list[str]:
+def names_over_windows(names: Iterable[str]) -> list[str]:
     """Those of the names that are of layers over windows."""
     return [name for name in names if WINDOWED.fullmatch(name)]
 
 
-def window_of(name: str) -> tuple[str, int]:
+def parse_windowed(name: str) -> tuple[str, int]:
     """What a layer over windows is (slope, relief or tpi), and the side of its windows in cells.
 
     Raises:
@@ -38,9 +38,8 @@ def window_of(name: str) -> tuple[str, int]:
     side = int(found[2]) if found else 0
     if side < 3 or side % 2 == 0:
         raise HeadscarpError(
-            f"terrain layer '{name}' cannot be: a window is centred on a cell; name slope, relief or "
-            f"tpi with an odd number of cells, 3 or "
-            "more, such as slope_9"
+            f"terrain layer '{name}' cannot be: a window is centred on a cell; name "
+            "slope, relief or tpi with an odd number of cells, 3 or more, such as slope_9"
         )
     return found[1], side
 
@@ -52,7 +51,7 @@ def check_terrain(name: str, place: str) -> None:
         HeadscarpError: the nearest name that exists is named, or why a window cannot be.
     """
     if WINDOWED.fullmatch(name):
-        window_of(name)
+        parse_windowed(name)
     else:
         side = re.sub(r"\D", "", name) or "9"
         over_windows = [f"{kind}_{side}" for kind in OVER_WINDOWS]

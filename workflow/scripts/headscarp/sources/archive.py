@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headscarp.errors import HeadscarpError
 from headscarp.sources import downloads
-from headscarp.sources.downloads import RemoteFile, is_offline, is_there, places_of
+from headscarp.sources.downloads import RemoteFile, addresses_of, has_size, is_offline
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ def read_table(path: str | Path) -> dict[str, ArchiveFile]:
                     raise HeadscarpError(f"{path}, line {reader.line_num}: {empty[0]} is empty; fill it in")
                 if not line["bytes"].isdigit():
                     raise HeadscarpError(
-                        f"{path}, line {reader.line_num}: bytes '{line['bytes']}' is not a whole "
-                        f"number; correct it"
+                        f"{path}, line {reader.line_num}: bytes "
+                        f"'{line['bytes']}' is not a whole number; correct it"
                     )
                 if line["name"] in table:
                     raise HeadscarpError(
-                        f"{path}, line {reader.line_num}: a second file is called '{line['name']}'; "
-                        f"rename one"
+                        f"{path}, line {reader.line_num}: a second "
+                        f"file is called '{line['name']}'; rename one"
                     )
                 table[line["name"]] = ArchiveFile(
                     **{column: line[column] for column in columns} | {"bytes": int(line["bytes"])}
@@ -68,7 +68,9 @@ def read_table(path: str | Path) -> dict[str, ArchiveFile]:
     return table
 
 
-def fetch(file: ArchiveFile, target: str | Path, mirror: str | None, timeout: float = 30.0) -> None:
+def fetch_archive_file(
+    file: ArchiveFile, target: str | Path, mirror: str | None, timeout: float = 30.0
+) -> None:
     """Put a file at `target`, from the mirror or else from its own address; nothing is left there unless size
     and SHA-256 are right.
 
@@ -87,16 +89,20 @@ def is_reachable(
     Only a folder is searched file by file; a server (of the mirror or of the publisher) is asked for one
     file.
     """
-    absent = [file for file in table.values() if not is_there(Path(raw_folder) / file.name, file.bytes)]
+    absent = [file for file in table.values() if not has_size(Path(raw_folder) / file.name, file.bytes)]
     if mirror and "://" not in mirror:
-        absent = [file for file in absent if not is_there(Path(places_of(file.url, mirror)[0]), file.bytes)]
+        absent = [
+            file for file in absent if not has_size(Path(addresses_of(file.url, mirror)[0]), file.bytes)
+        ]
     if not absent or is_offline():
         return not absent
-    places = [place for place in places_of(absent[0].url, mirror) if "://" in place]
+    addresses = [address for address in addresses_of(absent[0].url, mirror) if "://" in address]
     answers: list[bool] = []
     askers = [
-        threading.Thread(target=lambda place=place: answers.append(answers_at(place, timeout)), daemon=True)
-        for place in places
+        threading.Thread(
+            target=lambda address=address: answers.append(answers_at(address, timeout)), daemon=True
+        )
+        for address in addresses
     ]
     for asker in askers:
         asker.start()

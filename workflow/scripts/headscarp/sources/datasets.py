@@ -63,7 +63,7 @@ def read_datasets(path: str | Path) -> dict[str, Dataset]:
 
     Raises:
         HeadscarpError: the file is missing or not YAML; a key is unknown, missing, given twice, or has a bad
-        value.
+            value.
     """
     path = Path(path)
     if not path.is_file():
@@ -77,28 +77,30 @@ def dataset_of(name: str, record: dict[str, Any], place: str) -> Dataset:
     """One entry of the registry, checked."""
     if not isinstance(record, dict):
         raise HeadscarpError(
-            f"{place}: an entry has the keys {', '.join((*TEXTS, 'kind'))} and one of "
-            f"{', '.join(ORIGINS)}; write them"
+            f"{place}: an entry has the keys {', '.join((*TEXTS, 'kind'))} "
+            f"and one of {', '.join(ORIGINS)}; write them"
         )
     check_keys(record, (*TEXTS, "kind", *ORIGINS, "notes"), (*TEXTS, "kind"), place)
     for key in (*TEXTS, "notes"):
-        if not isinstance(text := record.get(key, "none"), str) or not text.strip():
+        text = record.get(key, "none")
+        if not isinstance(text, str) or not text.strip():
             raise HeadscarpError(f"{place}: {key} is empty or no text; fill it in")
     require_known(record["kind"], KINDS, f"{place}: kind")
-    if len(given := [key for key in ORIGINS if key in record]) != 1:
+    given = [key for key in ORIGINS if key in record]
+    if len(given) != 1:
         raise HeadscarpError(
             f"{place}: {' and '.join(given) or 'no origin'} given; name exactly one of {', '.join(ORIGINS)}"
         )
     zenodo, huggingface = record.get("zenodo"), record.get("huggingface")
     if "zenodo" in record and not (isinstance(zenodo, int) and not isinstance(zenodo, bool) and zenodo > 0):
         raise HeadscarpError(
-            f"{place}: zenodo '{zenodo}' is not the number of a record, as in "
-            f"zenodo.org/records/<number>; correct it"
+            f"{place}: zenodo '{zenodo}' is not the number of a "
+            "record, as in zenodo.org/records/<number>; correct it"
         )
     if "huggingface" in record and not re.fullmatch(r"[\w.-]+/[\w.-]+", str(huggingface)):
         raise HeadscarpError(
-            f"{place}: huggingface '{huggingface}' is not owner/name, as in "
-            f"huggingface.co/datasets/<owner/name>"
+            f"{place}: huggingface '{huggingface}' is not "
+            "owner/name, as in huggingface.co/datasets/<owner/name>"
         )
     files = files_of(record["files"], place) if "files" in record else ()
     texts = {key: record[key].strip() for key in TEXTS}
@@ -164,10 +166,9 @@ def listed_files(dataset: Dataset, path: Path) -> tuple[RemoteFile, ...]:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HeadscarpError(
-            f"{path} does not list the files of {dataset.name} as {dataset.record.url} did when this "
-            f"was written "
-            f"({type(error).__name__}: {error}); delete it and run again, or name the files in the "
-            f"registry of data sets"
+            f"{path} does not list the files of {dataset.name} as {dataset.record.url} "
+            f"did when this was written ({type(error).__name__}: {error}); delete it "
+            "and run again, or name the files in the registry of data sets"
         ) from None
     if not files:
         raise HeadscarpError(
@@ -224,8 +225,8 @@ def find_file(dataset: Dataset, files: Iterable[RemoteFile], name: str | None) -
     files = {file.name: file for file in files}
     if not files:
         raise HeadscarpError(
-            f"the files of data set {dataset.name} are not known before their list is fetched; name one "
-            f"as `file:`"
+            f"the files of data set {dataset.name} are not known "
+            "before their list is fetched; name one as `file:`"
         )
     if name is None and len(files) > 1:
         raise HeadscarpError(
@@ -249,7 +250,7 @@ def fetch_dataset(
 
     Raises:
         HeadscarpError: a name is unknown, or a file cannot be had (see `headscarp.sources.downloads.fetch`,
-        also for the ledger).
+            also for the ledger).
     """
     files = resolve_files(dataset, folder, mirror)
     wanted = files if names is None else [find_file(dataset, files, name) for name in names]

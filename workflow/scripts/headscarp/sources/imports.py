@@ -31,15 +31,15 @@ from headscarp.files import atomic_path
 from headscarp.geo.layer import open_any_raster
 from headscarp.geo.vectors import read_table, repaired
 from headscarp.sources.netcdf import NETCDF, read_netcdf
-from headscarp.sources.parts import Part, write_part
+from headscarp.sources.parts import RasterPart, write_part
 from headscarp.sources.region import (
     DEGREES,
     Region,
     bounds_between,
-    cut_under,
+    cells_under,
     footprint,
     in_degrees,
-    miss,
+    outside_error,
     region_around,
 )
 from headscarp.sources.unpack import name_of
@@ -95,9 +95,9 @@ def import_file(
             names one. What says where the file comes from (path, dataset, url, sha256, licence) is for
             others.
         origin: the file, or several: vectors are joined, rasters must be tiles of one lattice. Companions
-        (.dbf, .tfw, …) are ignored.
+            (.dbf, .tfw, …) are ignored.
         outline: the site's outline as this function imported it; None for the outline itself, whose polygons
-        become one.
+            become one.
 
     Raises:
         HeadscarpError: a key is unknown, a file is missing, unreadable, without CRS or empty here, or lies
@@ -114,12 +114,13 @@ def import_file(
     paths = [path for path in map(Path, given) if path.suffix.lower() not in COMPANIONS]
     if not paths:
         raise HeadscarpError(
-            f"{place}: {', '.join(map(str, given)) or 'nothing'} is only part of a file; give the main "
-            f"one, such as the .shp"
+            f"{place}: {', '.join(map(str, given)) or 'nothing'} is "
+            "only part of a file; give the main one, such as the .shp"
         )
-    check_keys(
-        spec, OUTLINE_KEYS if outline is None else VECTOR_KEYS if kind == VECTOR else RASTER_KEYS, (), place
-    )
+    known = VECTOR_KEYS if kind == VECTOR else RASTER_KEYS
+    if outline is None:
+        known = OUTLINE_KEYS
+    check_keys(spec, known, (), place)
     check_values(spec, place)
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -215,7 +216,7 @@ def unpacked_file(
         ) from None
 
 
-def crs_told(own: Any, spec: Mapping[str, Any], path: Path, notes: list[str]) -> Any:
+def crs_of_file(own: Any, spec: Mapping[str, Any], path: Path, notes: list[str]) -> Any:
     """The CRS of a file: the key's, or its own.
 
     Raises:
@@ -224,14 +225,14 @@ def crs_told(own: Any, spec: Mapping[str, Any], path: Path, notes: list[str]) ->
     if "crs" in spec:
         if own is not None and CRS.from_user_input(own) != CRS.from_user_input(spec["crs"]):
             notes.append(
-                f"{path.name}: the file says {CRS.from_user_input(own).name}; taken as {spec['crs']}, "
-                f"as the key `crs` says"
+                f"{path.name}: the file says {CRS.from_user_input(own).name}; "
+                f"taken as {spec['crs']}, as the key `crs` says"
             )
         return spec["crs"]
     if own is None:
         raise HeadscarpError(
-            f"{path} has no CRS; find out which it is and give it as the key `crs`, for example `crs: "
-            f"EPSG:4326`"
+            f"{path} has no CRS; find out which it is and give "
+            "it as the key `crs`, for example `crs: EPSG:4326`"
         )
     return own
 
@@ -251,11 +252,11 @@ def import_vectors(
         else tables[0]
     )
     if table.empty:
-        raise HeadscarpError(nothing_found(spec, paths, region, table.crs))
+        raise HeadscarpError(empty_message(spec, paths, region, table.crs))
     write_table(table, target, notes)
     return [
-        f"{', '.join(path.name for path in paths)}: {len(table)} features{where_text(spec)} on the site "
-        f"and within its margin",
+        f"{', '.join(path.name for path in paths)}: {len(table)} "
+        f"features{where_text(spec)} on the site and within its margin",
         *notes,
     ]
 
@@ -268,7 +269,7 @@ def features_of(
     reading = {"encoding": spec["encoding"]} if "encoding" in spec else {}
     layer = layer_of(file, layer, path)
     own = pyogrio.read_info(file, layer=layer, **reading)["crs"]
-    crs = crs_told(own, spec, path, notes)
+    crs = crs_of_file(own, spec, path, notes)
     selection = reading | {"layer": layer} | ({"where": spec["where"]} if "where" in spec else {})
     box = region.bounds_in(crs) if region else None
     with warnings.catch_warnings():
@@ -280,9 +281,8 @@ def features_of(
                 raise
             columns = ", ".join(pyogrio.read_info(file, layer=layer, **reading)["fields"])
             raise HeadscarpError(
-                f"{path}: `where: {spec['where']}` is not understood ({error}); the attributes are: "
-                f"{columns} (in double quotes "
-                "where they are more than letters from a to z)"
+                f"{path}: `where: {spec['where']}` is not understood ({error}); the attributes "
+                f"are: {columns} (in double quotes where they are more than letters from a to z)"
             ) from None
     table = table.set_crs(crs, allow_override=True)
     table, invalid = repaired(table[table.geometry.notna()])
@@ -302,7 +302,7 @@ def layer_of(file: Path, layer: str | None, path: Path) -> str:
 
     Raises:
         HeadscarpError: the file is missing or unreadable, there is no such layer, or several and none is
-        asked for.
+            asked for.
     """
     if not file.exists():
         raise HeadscarpError(f"{path} does not exist; fetch it or make it again")
@@ -328,7 +328,7 @@ def where_text(spec: Mapping[str, Any]) -> str:
     return f" with {spec['where']}" if "where" in spec else ""
 
 
-def nothing_found(spec: Mapping[str, Any], paths: Sequence[Path], region: Region | None, crs: Any) -> str:
+def empty_message(spec: Mapping[str, Any], paths: Sequence[Path], region: Region | None, crs: Any) -> str:
     """What to say and do where no feature is left."""
     listed = ", ".join(map(str, paths))
     if region is None:
@@ -337,9 +337,8 @@ def nothing_found(spec: Mapping[str, Any], paths: Sequence[Path], region: Region
     box = "west {:.6g} south {:.6g} east {:.6g} north {:.6g}".format(*region.bounds_in(crs))
     return (
         f"{listed}: no feature{where_text(spec)} touches the site and its margin of "
-        f"{spec.get('margin_m', 0):g} m ({box} in {name.name}; "
-        f"{in_degrees(region.bounds, region.crs)}); take the file of this area, correct its CRS (key "
-        f"`crs`), or raise `margin_m`"
+        f"{spec.get('margin_m', 0):g} m ({box} in {name.name}; {in_degrees(region.bounds, region.crs)}); "
+        "take the file of this area, correct its CRS (key `crs`), or raise `margin_m`"
     )
 
 
@@ -371,7 +370,7 @@ def import_outline(spec: Mapping[str, Any], paths: Sequence[Path], target: Path,
     table = pandas.concat([part.to_crs(tables[0].crs) for part in tables], ignore_index=True)
     listed = ", ".join(map(str, paths))
     if table.empty:
-        raise HeadscarpError(nothing_found(spec, paths, None, table.crs))
+        raise HeadscarpError(empty_message(spec, paths, None, table.crs))
     check_coordinates(table, listed)
     polygons = table[shapely.area(table.geometry.to_numpy()) > 0]
     if polygons.empty:
@@ -392,7 +391,7 @@ def check_coordinates(table: geopandas.GeoDataFrame, listed: str) -> None:
 
     Raises:
         HeadscarpError: they are no degrees, or degrees where metres are told, or swapped, or cross the
-        antimeridian, or are nowhere.
+            antimeridian, or are nowhere.
     """
     west, south, east, north = table.total_bounds
     box = f"west {west:.6g} south {south:.6g} east {east:.6g} north {north:.6g}"
@@ -403,15 +402,15 @@ def check_coordinates(table: geopandas.GeoDataFrame, listed: str) -> None:
             and max(abs(south), abs(north)) <= 180
         ):
             raise HeadscarpError(
-                f"{listed}: {box} in {name}: longitude and latitude seem to be swapped; x must be the "
-                f"longitude: {remedy}"
+                f"{listed}: {box} in {name}: longitude and latitude "
+                f"seem to be swapped; x must be the longitude: {remedy}"
             )
         if max(abs(south), abs(north)) > 90 or max(abs(west), abs(east)) > 180:
             raise HeadscarpError(f"{listed}: {box} are no degrees, but the CRS is {name}; {remedy}")
         if east - west > 180:
             raise HeadscarpError(
-                f"{listed}: {box}: it seems to cross the meridian of 180 degrees; give it in a "
-                f"projected CRS such as a UTM zone"
+                f"{listed}: {box}: it seems to cross the meridian of 180 "
+                "degrees; give it in a projected CRS such as a UTM zone"
             )
     elif max(abs(west), abs(east)) <= 180 and max(abs(south), abs(north)) <= 90:
         raise HeadscarpError(f"{listed}: {box} seem to be degrees, but the CRS is {name}; {remedy}")
@@ -437,8 +436,8 @@ def import_raster(
     if files[0].suffix.lower() in NETCDF:
         if len(files) > 1:
             raise HeadscarpError(
-                f"{listed}: several NetCDF files cannot be joined; join them first, for example with "
-                f"`cdo mergetime`"
+                f"{listed}: several NetCDF files cannot be joined; "
+                "join them first, for example with `cdo mergetime`"
             )
         part, share, notes = read_netcdf(
             files[0], spec.get("variable"), spec.get("time"), spec.get("crs"), region
@@ -468,14 +467,14 @@ def part_of_tiles(
     paths: Sequence[Path],
     region: Region,
     notes: list[str],
-) -> tuple[Part, float]:
+) -> tuple[RasterPart, float]:
     """The cells of one raster, or of several on one lattice (the first with data counts), under a region, and
     the share of it covered.
 
     Numbers that the file says to scale (GDAL's scale and offset of a band) are scaled, as float32.
     """
     first = sources[0]
-    crs = crs_told(first.crs, spec, paths[0], notes)
+    crs = crs_of_file(first.crs, spec, paths[0], notes)
     lattice = lattice_of(first, paths[0])
     corners = [corner_on(lattice, source, first, path) for source, path in zip(sources, paths, strict=True)]
     rows = (
@@ -487,19 +486,20 @@ def part_of_tiles(
         max(left + source.width for (_, left), source in zip(corners, sources, strict=True)),
     )
     bounds, turn = region.bounds_in(crs), 0
-    cut = cut_under(bounds, lattice, rows, cols)
+    cut = cells_under(bounds, lattice, rows, cols)
     if cut is None and CRS.from_user_input(crs).is_geographic:  # longitudes from 0 to 360
         turn = 360
-        cut = cut_under((bounds[0] + turn, bounds[1], bounds[2] + turn, bounds[3]), lattice, rows, cols)
+        cut = cells_under((bounds[0] + turn, bounds[1], bounds[2] + turn, bounds[3]), lattice, rows, cols)
     if cut is None:
-        raise miss(paths[0], footprint(lattice, rows, cols), crs, region)
+        raise outside_error(paths[0], footprint(lattice, rows, cols), crs, region)
     scales = np.array([first.scales, first.offsets])
     packed = bool((scales != [[1], [0]]).any())
     dtype, nodata = kind_of_cells(sources, paths, packed)
     if packed:
-        told = ", ".join(sorted({f"x {scale:g} + {offset:g}" for scale, offset in scales.T}))
+        packings = ", ".join(sorted({f"x {scale:g} + {offset:g}" for scale, offset in scales.T}))
         notes.append(
-            f"{paths[0].name}: its bands are to be scaled; the values are stored numbers {told}, as float32"
+            f"{paths[0].name}: its bands are to be scaled; the "
+            f"values are stored numbers {packings}, as float32"
         )
     own_mask = (
         len(sources) == 1
@@ -528,20 +528,20 @@ def part_of_tiles(
             1, window=Window(window.col_off + cut.left, window.row_off + cut.top, window.width, window.height)
         )
 
-    part = Part(
-        crs,
-        Affine.translation(-turn, 0) @ lattice @ Affine.translation(cut.left, cut.top),
-        cut.bottom - cut.top,
-        cut.right - cut.left,
-        dtype,
-        nodata,
-        first.descriptions,
-        first.units,
-        read,
-        read_mask if own_mask else None,
-        first.colorinterp,
-        colormap_of(first),
-        first.tags(),
+    part = RasterPart(
+        crs=crs,
+        transform=Affine.translation(-turn, 0) @ lattice @ Affine.translation(cut.left, cut.top),
+        height=cut.bottom - cut.top,
+        width=cut.right - cut.left,
+        dtype=dtype,
+        nodata=nodata,
+        names=first.descriptions,
+        units=first.units,
+        read=read,
+        read_mask=read_mask if own_mask else None,
+        colours=first.colorinterp,
+        colormap=colormap_of(first),
+        tags=first.tags(),
     )
     return part, cut.share
 
@@ -554,8 +554,8 @@ def lattice_of(source: rasterio.DatasetReader, path: Path) -> Affine:
     """
     if source.count == 0:
         raise HeadscarpError(
-            f"{path} holds several rasters and no band of its own; give one of them, for example made "
-            f"by `gdal_translate`"
+            f"{path} holds several rasters and no band of its own; "
+            "give one of them, for example made by `gdal_translate`"
         )
     if source.transform == Affine.identity():
         how = (
@@ -590,9 +590,8 @@ def corner_on(
     )
     if not near or not alike:
         raise HeadscarpError(
-            f"{path} is no tile beside {first.name}: its CRS, cells or bands differ; join them first, "
-            f"for example with `gdalwarp` or "
-            "`gdalbuildvrt`, and give the result"
+            f"{path} is no tile beside {first.name}: its CRS, cells or bands differ; join "
+            "them first, for example with `gdalwarp` or `gdalbuildvrt`, and give the result"
         )
     return row, col
 
@@ -619,8 +618,8 @@ def kind_of_cells(
     if nodata is None and len(sources) > 1:
         if not np.issubdtype(dtype, np.floating):
             raise HeadscarpError(
-                f"{paths[0]}: tiles without a nodata value leave cells between them unknown; declare "
-                f"one with `gdal_edit.py -a_nodata`"
+                f"{paths[0]}: tiles without a nodata value leave cells between "
+                "them unknown; declare one with `gdal_edit.py -a_nodata`"
             )
         nodata = float("nan")
     return dtype, nodata

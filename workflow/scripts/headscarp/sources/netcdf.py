@@ -14,8 +14,8 @@ from pyproj.exceptions import CRSError
 from scipy.spatial import cKDTree
 
 from headscarp.errors import HeadscarpError
-from headscarp.sources.parts import Part
-from headscarp.sources.region import DEGREES, Cut, Region, cut_under, footprint, miss
+from headscarp.sources.parts import RasterPart
+from headscarp.sources.region import DEGREES, CellRange, Region, cells_under, footprint, outside_error
 from headscarp.vocabulary import require_known
 
 NETCDF = (".nc", ".nc4", ".cdf", ".netcdf")
@@ -38,7 +38,7 @@ KILOMETRES = ("km", "kilometer", "kilometers", "kilometre", "kilometres")
 
 def read_netcdf(
     path: Path, variable: str | None, time: Any, crs: str | None, region: Region
-) -> tuple[Part, float, list[str]]:
+) -> tuple[RasterPart, float, list[str]]:
     """The part of a variable under a region.
 
     Axes may come in any order and direction, longitudes from 0 to 360. Coordinates of two dimensions (a
@@ -48,7 +48,7 @@ def read_netcdf(
     Args:
         variable: its name; needed where the file has several.
         time: the steps to take as ISO text or its beginning (2018-09-06 takes that day's); None takes all.
-        Each is a band.
+            Each is a band.
         crs: CRS of the coordinates where the file does not say it.
 
     Returns:
@@ -56,9 +56,9 @@ def read_netcdf(
 
     Raises:
         HeadscarpError: the file is unreadable or misses the region; variable, time or CRS is unknown or not
-        told; axes are uneven.
+            told; axes are uneven.
     """
-    with opened(path) as data:
+    with open_dataset(path) as data:
         array = variable_of(data, variable, path)
         array, names = steps_of(array, time, path)
         axes = {kind: axis_of(data, array, kind) for kind in (X, Y)}
@@ -73,21 +73,22 @@ def read_netcdf(
         if packed:
             notes.append(f"{path.name}: {array.name} is packed; its values are {packed}, as float32")
         units = [str(array.attrs.get("units", ""))] * len(values)
-    part = Part(
-        system.to_wkt(),
-        transform,
-        *values.shape[1:],
-        values.dtype.name,
-        nodata,
-        names,
-        units,
-        lambda window: values[:, *window.toslices()],
+    part = RasterPart(
+        crs=system.to_wkt(),
+        transform=transform,
+        height=values.shape[1],
+        width=values.shape[2],
+        dtype=values.dtype.name,
+        nodata=nodata,
+        names=names,
+        units=units,
+        read=lambda window: values[:, *window.toslices()],
     )
     return part, share, notes
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[xarray.Dataset]:
+def open_dataset(path: Path) -> Iterator[xarray.Dataset]:
     """A NetCDF file, its values as they are stored, its times decoded.
 
     Raises:
@@ -99,8 +100,8 @@ def opened(path: Path) -> Iterator[xarray.Dataset]:
         engine = ENGINES.get(stream.read(4))
     if engine is None:
         raise HeadscarpError(
-            f"{path} is no NetCDF file of version 3 or 4; fetch it or make it again, or convert it with "
-            f"`nccopy -k nc4`"
+            f"{path} is no NetCDF file of version 3 or 4; fetch it "
+            "or make it again, or convert it with `nccopy -k nc4`"
         )
     try:
         data = xarray.open_dataset(path, engine=engine, mask_and_scale=False)
@@ -153,9 +154,9 @@ def curved(data: xarray.Dataset, array: xarray.DataArray) -> dict[str, str] | No
         kind: next(
             (
                 str(name)
-                for name, one in data.variables.items()
-                if one.ndim == 2
-                and set(one.dims) <= set(array.dims)
+                for name, other in data.variables.items()
+                if other.ndim == 2
+                and set(other.dims) <= set(array.dims)
                 and name != array.name
                 and is_axis(data[name], kind)
             ),
@@ -168,11 +169,11 @@ def curved(data: xarray.Dataset, array: xarray.DataArray) -> dict[str, str] | No
 
 def is_axis(coordinate: xarray.DataArray, kind: str) -> bool:
     """Whether a coordinate is that along x or y, by its standard name, axis, units or name."""
-    told = coordinate.attrs
+    attributes = coordinate.attrs
     return (
-        told.get("standard_name") in STANDARD_NAMES[kind]
-        or str(told.get("axis", "")).lower() == kind
-        or told.get("units") == UNITS[kind]
+        attributes.get("standard_name") in STANDARD_NAMES[kind]
+        or str(attributes.get("axis", "")).lower() == kind
+        or attributes.get("units") == UNITS[kind]
         or str(coordinate.name).lower() in NAMES[kind]
     )
 
@@ -190,17 +191,17 @@ def steps_of(array: xarray.DataArray, time: Any, path: Path) -> tuple[xarray.Dat
                 f"{path}: {array.name} has no times, so the key `time` chooses nothing; remove it"
             )
         return array, [str(array.name)]
-    told = [time_text(value) for value in array[steps].values]
+    labels = [time_text(value) for value in array[steps].values]
     wanted = "" if time is None else str(time).replace(" ", "T")
-    chosen = [number for number, text in enumerate(told) if text.startswith(wanted)]
+    chosen = [number for number, text in enumerate(labels) if text.startswith(wanted)]
     if not chosen:
         raise HeadscarpError(
-            f"{path}: no step of {array.name} is of the time {time}; its {len(told)} steps run from "
-            f"{told[0]} to {told[-1]}"
+            f"{path}: no step of {array.name} is of the time {time}; its "
+            f"{len(labels)} steps run from {labels[0]} to {labels[-1]}"
         )
-    midnight = all(text.endswith("T00:00:00") for text in told)
+    midnight = all(text.endswith("T00:00:00") for text in labels)
     return array.isel({steps: chosen}), [
-        told[number].removesuffix("T00:00:00") if midnight else told[number] for number in chosen
+        labels[number].removesuffix("T00:00:00") if midnight else labels[number] for number in chosen
     ]
 
 
@@ -231,8 +232,8 @@ def planes(array: xarray.DataArray, y: str, x: str, place: str) -> np.ndarray:
     for dim in others:
         if array.sizes[dim] > 1:
             raise HeadscarpError(
-                f"{place} has {array.sizes[dim]} steps of '{dim}', of which one must be chosen; save a "
-                f"file of one step"
+                f"{place} has {array.sizes[dim]} steps of '{dim}', "
+                "of which one must be chosen; save a file of one step"
             )
     array = array.isel(dict.fromkeys(others, 0))
     array = array.transpose(..., y, x)
@@ -252,9 +253,9 @@ def lacks_crs(data: xarray.Dataset, array: xarray.DataArray, axes: dict[str, str
 
 
 def is_longitude(coordinate: xarray.DataArray) -> bool:
-    told = coordinate.attrs
-    named = str(coordinate.name).lower() in LONGITUDE and "degree" in str(told.get("units", "degrees"))
-    return told.get("standard_name") == "longitude" or told.get("units") == UNITS[X] or named
+    attributes = coordinate.attrs
+    named = str(coordinate.name).lower() in LONGITUDE and "degree" in str(attributes.get("units", "degrees"))
+    return attributes.get("standard_name") == "longitude" or attributes.get("units") == UNITS[X] or named
 
 
 def crs_of(
@@ -269,23 +270,23 @@ def crs_of(
         return CRS.from_user_input(crs)
     mapping = str(array.attrs.get("grid_mapping", "")).split(":")[0].split(" ")[0]
     if mapping in data.variables:
-        told = data[mapping].attrs
+        attributes = data[mapping].attrs
         try:
             return (
-                CRS.from_user_input(told["spatial_ref"])
-                if "spatial_ref" in told and "crs_wkt" not in told
-                else CRS.from_cf(told)
+                CRS.from_user_input(attributes["spatial_ref"])
+                if "spatial_ref" in attributes and "crs_wkt" not in attributes
+                else CRS.from_cf(attributes)
             )
         except (CRSError, KeyError) as error:
             raise HeadscarpError(
-                f"{place}: its grid mapping '{mapping}' is no CRS ({error}); give the file's CRS as the "
-                f"key `crs`"
+                f"{place}: its grid mapping '{mapping}' is no CRS "
+                f"({error}); give the file's CRS as the key `crs`"
             ) from None
     if is_longitude(data[axes[X]]):
         return CRS.from_user_input(DEGREES)
     raise HeadscarpError(
-        f"{place} has no CRS; find out which it is and give it as the key `crs`, for example `crs: "
-        f"EPSG:32654`"
+        f"{place} has no CRS; find out which it is and give "
+        "it as the key `crs`, for example `crs: EPSG:32654`"
     )
 
 
@@ -300,14 +301,14 @@ def even_part(
 ) -> tuple[np.ndarray, Affine, float]:
     """Stored values (band, row, col) from north to south and west to east under a region, their transform,
     and the share covered."""
-    x, columns = ordered(coordinates(data[axes[X]], crs), crs.is_geographic)
-    y, rows = ordered(-coordinates(data[axes[Y]], crs), False)
+    x, columns = sorted_coordinates(coordinates(data[axes[X]], crs), crs.is_geographic)
+    y, rows = sorted_coordinates(-coordinates(data[axes[Y]], crs), False)
     (west, step_x), (south, step_y) = origin_of(x, axes[X], place), origin_of(y, axes[Y], place)
     transform = Affine(step_x, 0, west, 0, -step_y, -south)
     spans = (0, len(y)), (0, len(x))
-    cut = cut_under(region.bounds_in(crs), transform, *spans)
+    cut = cells_under(region.bounds_in(crs), transform, *spans)
     if cut is None:
-        raise miss(path, footprint(transform, *spans), crs, region)
+        raise outside_error(path, footprint(transform, *spans), crs, region)
     taken = array.isel({axes[Y]: rows[cut.top : cut.bottom], axes[X]: columns[cut.left : cut.right]})
     return (
         planes(taken, axes[Y], axes[X], place),
@@ -323,7 +324,7 @@ def coordinates(axis: xarray.DataArray, crs: CRS) -> np.ndarray:
     return values.astype(np.float64) * factor
 
 
-def ordered(values: np.ndarray, turns: bool) -> tuple[np.ndarray, np.ndarray]:
+def sorted_coordinates(values: np.ndarray, turns: bool) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates rising, and their places in the file; longitudes beyond 180 degrees (`turns`) are taken
     back by a turn."""
     if turns and values.max() > 180:
@@ -340,14 +341,14 @@ def origin_of(values: np.ndarray, name: str, place: str) -> tuple[float, float]:
     """
     if len(values) < 2:
         raise HeadscarpError(
-            f"{place}: one step along '{name}' does not tell how large its cells are; take a larger "
-            f"part of the source"
+            f"{place}: one step along '{name}' does not tell how "
+            "large its cells are; take a larger part of the source"
         )
     step = float(values[-1] - values[0]) / (len(values) - 1)
     if step <= 0 or np.abs(values - (values[0] + step * np.arange(len(values)))).max() > UNEVEN * step:
         raise HeadscarpError(
-            f"{place}: its coordinates along '{name}' are not evenly spaced; bring it to an even grid, "
-            f"for example with `cdo remapbil`"
+            f"{place}: its coordinates along '{name}' are not evenly spaced; "
+            "bring it to an even grid, for example with `cdo remapbil`"
         )
     return float(values[0]) - step / 2, step
 
@@ -380,26 +381,26 @@ def curved_part(
     )
     transform = Affine(step / shrink, 0, west - step / shrink / 2, 0, -step, north + step / 2)
     spans = (0, math.ceil((north - south) / step) + 1), (0, math.ceil((east - west) / (step / shrink)) + 1)
-    cut = cut_under(bounds, transform, *spans)
+    cut = cells_under(bounds, transform, *spans)
     if cut is None:
-        raise miss(path, footprint(transform, *spans), DEGREES, region)
+        raise outside_error(path, footprint(transform, *spans), DEGREES, region)
     nodes, beyond = nearest_nodes(lon, lat, transform, cut, shrink, step)
     if beyond.all():
-        raise miss(path, (west, south, east, north), DEGREES, region)
+        raise outside_error(path, (west, south, east, north), DEGREES, region)
     rows, cols = np.unravel_index(nodes, lon.shape)
     top, left = int(rows.min()), int(cols.min())
     taken = array.isel({dims[0]: slice(top, int(rows.max()) + 1), dims[1]: slice(left, int(cols.max()) + 1)})
     values = planes(taken, dims[0], dims[1], place)[:, rows - top, cols - left]
-    values = blanked(values, beyond, array.attrs, place)
+    values = mask_distant_cells(values, beyond, array.attrs, place)
     note = (
-        f"{path.name}: its grid is curved; the nearest node went to each cell of an even grid of "
-        f"{step / shrink:.5g} x {step:.5g} degrees"
+        f"{path.name}: its grid is curved; the nearest node went to each "
+        f"cell of an even grid of {step / shrink:.5g} x {step:.5g} degrees"
     )
     return values, transform @ Affine.translation(cut.left, cut.top), cut.share, [note]
 
 
 def nearest_nodes(
-    lon: np.ndarray, lat: np.ndarray, transform: Affine, cut: Cut, shrink: float, step: float
+    lon: np.ndarray, lat: np.ndarray, transform: Affine, cut: CellRange, shrink: float, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Flat index of the node nearest to each cell of a cut (row, col), and where it is farther than a
     step."""
@@ -411,13 +412,15 @@ def nearest_nodes(
     return known[nearest], distance > step
 
 
-def blanked(values: np.ndarray, beyond: np.ndarray, told: dict[str, Any], place: str) -> np.ndarray:
+def mask_distant_cells(
+    values: np.ndarray, beyond: np.ndarray, attributes: dict[str, Any], place: str
+) -> np.ndarray:
     """Stored values (band, row, col) with the file's fill value `beyond` (row, col) the nodes.
 
     Raises:
         HeadscarpError: they are integers and there is no fill value.
     """
-    fills = fill_values(told, values.dtype)
+    fills = fill_values(attributes, values.dtype)
     if not beyond.any():
         return values
     if not fills and not np.issubdtype(values.dtype, np.floating):
@@ -430,21 +433,23 @@ def blanked(values: np.ndarray, beyond: np.ndarray, told: dict[str, Any], place:
 # --- values ---
 
 
-def unpacked(values: np.ndarray, told: dict[str, Any]) -> tuple[np.ndarray, float | None, str]:
+def unpacked(values: np.ndarray, attributes: dict[str, Any]) -> tuple[np.ndarray, float | None, str]:
     """Stored values as what they mean: (values, nodata, how they were unpacked or nothing).
 
     Packed ones become float32 with NaN = no data, other floats NaN where a fill value is, whole numbers one
     fill value.
     """
-    if str(told.get("_Unsigned", "")).lower() == "true" and np.issubdtype(values.dtype, np.signedinteger):
+    if str(attributes.get("_Unsigned", "")).lower() == "true" and np.issubdtype(
+        values.dtype, np.signedinteger
+    ):
         values = values.view(f"u{values.dtype.itemsize}")
-    fills = fill_values(told, values.dtype)
+    fills = fill_values(attributes, values.dtype)
     empty = np.isin(values, fills)
     scale, offset = (
-        float(np.ravel(told.get(key, usual))[0])
+        float(np.ravel(attributes.get(key, usual))[0])
         for key, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
     )
-    if "scale_factor" in told or "add_offset" in told:
+    if "scale_factor" in attributes or "add_offset" in attributes:
         real = (values.astype(np.float64) * scale + offset).astype(np.float32)
         real[empty] = np.nan
         return real, float("nan"), f"stored values x {scale:g} + {offset:g}"
@@ -453,10 +458,10 @@ def unpacked(values: np.ndarray, told: dict[str, Any]) -> tuple[np.ndarray, floa
     return (np.where(empty, fills[0], values), int(fills[0]), "") if fills else (values, None, "")
 
 
-def fill_values(told: dict[str, Any], dtype: np.dtype) -> list[np.generic]:
+def fill_values(attributes: dict[str, Any], dtype: np.dtype) -> list[np.generic]:
     """What stands for no data, in the type of the values."""
     found: Sequence[Any] = [
-        value for key in ("_FillValue", "missing_value") for value in np.ravel(told.get(key, []))
+        value for key in ("_FillValue", "missing_value") for value in np.ravel(attributes.get(key, []))
     ]
     kept = []
     for value in found:

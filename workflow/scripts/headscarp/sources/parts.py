@@ -19,7 +19,7 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @dataclass(frozen=True)
-class Part:
+class RasterPart:
     """Cells of a raster: `read` gives those of a window of the part as (band, row, col), `read_mask` (for
     files with a mask of their own) as (row, col) uint8, 0 where there is no data. `names` and `units` are
     those of the bands."""
@@ -39,7 +39,7 @@ class Part:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-def write_part(part: Part, target: str | Path) -> None:
+def write_part(part: RasterPart, target: str | Path) -> None:
     """Write a part as a tiled, deflated GeoTIFF, atomically.
 
     Raises:

@@ -36,7 +36,7 @@ def read_points(
 
     Raises:
         HeadscarpError: the file is missing, unreadable or of another kind, a column is missing, or a value is
-        missing or no label.
+            missing or no label.
     """
     path = Path(path)
     if not path.exists():
@@ -45,8 +45,8 @@ def read_points(
         table = read_vectors(path, crs)
         if wrong := sorted(set(table.geometry.geom_type) - {"Point"}):
             raise HeadscarpError(
-                f"{path} holds features of the kind {wrong[0]}, not points only; take their centroids "
-                f"or another file"
+                f"{path} holds features of the kind {wrong[0]}, not "
+                "points only; take their centroids or another file"
             )
         x, y = table.geometry.x.to_numpy(), table.geometry.y.to_numpy()
     else:
@@ -93,8 +93,8 @@ def column(table: pandas.DataFrame, name: str, path: Path) -> pandas.Series:
     values = table[require_known(name, map(str, table.columns), f"{path}: column")]
     if missing := int(values.isna().sum()):
         raise HeadscarpError(
-            f"{path}: {missing} values of the column '{name}' are missing; fill them in or remove "
-            f"these points"
+            f"{path}: {missing} values of the column '{name}' "
+            "are missing; fill them in or remove these points"
         )
     return values
 

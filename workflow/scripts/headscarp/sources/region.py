@@ -37,7 +37,7 @@ class Region:
 
         Raises:
             HeadscarpError: the CRS cannot be related to the Earth or does not reach so far, or the box
-            crosses the antimeridian in it.
+                crosses the antimeridian in it.
         """
         bounds = bounds_between(self.crs, crs, self.bounds)
         if not all(map(math.isfinite, bounds)):
@@ -47,10 +47,9 @@ class Region:
             )
         if bounds[0] > bounds[2]:
             raise HeadscarpError(
-                f"the site with its margin ({in_degrees(self.bounds, self.crs)}) crosses the meridian "
-                f"of 180 degrees, where files in "
-                "degrees are torn; bring them to a projected CRS first, for example with `gdalwarp "
-                "-t_srs` or `ogr2ogr -t_srs`"
+                f"the site with its margin ({in_degrees(self.bounds, self.crs)}) crosses the "
+                "meridian of 180 degrees, where files in degrees are torn; bring them to a "
+                "projected CRS first, for example with `gdalwarp -t_srs` or `ogr2ogr -t_srs`"
             )
         return bounds
 
@@ -104,7 +103,7 @@ def in_degrees(bounds: Bounds, crs: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CellRange:
     """Rows `top` to `bottom` and columns `left` to `right` (exclusive) of a lattice, and the share of the box
     that they hold."""
 
@@ -115,7 +114,9 @@ class Cut:
     share: float
 
 
-def cut_under(bounds: Bounds, transform: Affine, rows: tuple[int, int], cols: tuple[int, int]) -> Cut | None:
+def cells_under(
+    bounds: Bounds, transform: Affine, rows: tuple[int, int], cols: tuple[int, int]
+) -> CellRange | None:
     """The cells of a lattice (rotated ones too) under a box, and some around it (see TURNED), or None where
     none is under it.
 
@@ -134,7 +135,7 @@ def cut_under(bounds: Bounds, transform: Affine, rows: tuple[int, int], cols: tu
         (max(first, math.floor(low - around)), min(last, math.ceil(high + around)))
         for low, high, first, last in spans
     )
-    return Cut(
+    return CellRange(
         top,
         bottom,
         left,
@@ -152,10 +153,10 @@ def footprint(transform: Affine, rows: tuple[int, int], cols: tuple[int, int]) -
     return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
-def miss(path: str | Path, bounds: Bounds, crs: Any, region: Region) -> HeadscarpError:
+def outside_error(path: str | Path, bounds: Bounds, crs: Any, region: Region) -> HeadscarpError:
     """The error of a raster that lies elsewhere."""
     return HeadscarpError(
-        f"{path} misses the site: it covers {in_degrees(bounds, crs)}, the outline with its margin "
-        f"{in_degrees(region.bounds, region.crs)}"
-        "; take a file of this area, or correct its CRS (key `crs`) or the outline's"
+        f"{path} misses the site: it covers {in_degrees(bounds, crs)}, the "
+        f"outline with its margin {in_degrees(region.bounds, region.crs)}; take "
+        "a file of this area, or correct its CRS (key `crs`) or the outline's"
     )

@@ -26,7 +26,7 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class Series:
+class RasterSeries:
     """Variables of one file on its north-up grid.
 
     `times` (n) datetime64[s], rising, are those of the images; `variables` are float32, NaN = no data, (n,
@@ -45,7 +45,7 @@ class Series:
 
 def read_series(
     path: str | Path, names: Iterable[str], outline: str | Path | None = None, times: str | None = None
-) -> Series:
+) -> RasterSeries:
     """Read variables of a series.
 
     NetCDF: dimensions are told apart by their names (time; x, lon or longitude; y, lat or latitude) and may
@@ -55,7 +55,7 @@ def read_series(
 
     Args:
         outline: vector file whose bounding box is that of the images, north at the first row; .npz files need
-        it.
+            it.
         times: array of a .npz file that holds the time of each image.
 
     Raises:
@@ -80,7 +80,7 @@ def read_series(
     return series
 
 
-def read_netcdf(path: Path, names: list[str]) -> Series:
+def read_netcdf(path: Path, names: list[str]) -> RasterSeries:
     try:
         with xarray.open_dataset(path, decode_times=False) as data:
             x_name, y_name = (
@@ -102,15 +102,15 @@ def read_netcdf(path: Path, names: list[str]) -> Series:
             for variable in chosen:
                 if strange := set(variable.dims) - {TIME, y_name, x_name}:
                     raise HeadscarpError(
-                        f"{path}: the variable '{variable.name}' has a dimension '{strange.pop()}'; "
-                        f"take one slice of it"
+                        f"{path}: the variable '{variable.name}' has a "
+                        f"dimension '{strange.pop()}'; take one slice of it"
                     )
                 ordered = variable.transpose(
                     *(name for name in (TIME, y_name, x_name) if name in variable.dims)
                 )
                 values = ordered.values.astype(np.float32)
                 variables[str(variable.name)] = values[..., ::-1, :] if upside_down else values
-            return Series(times, grid, variables)
+            return RasterSeries(times, grid, variables)
     # what the libraries let through of broken files
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise HeadscarpError(
@@ -121,8 +121,8 @@ def read_netcdf(path: Path, names: list[str]) -> Series:
 def netcdf_times(data: xarray.Dataset, path: Path) -> np.ndarray:
     """Times of the images, datetime64[s]; a calendar other than the usual one has none."""
     missing = HeadscarpError(
-        f"{path} has no time axis; it needs a coordinate '{TIME}' in the standard calendar with units "
-        f"such as 'days since 2020-01-01'"
+        f"{path} has no time axis; it needs a coordinate '{TIME}' in the "
+        "standard calendar with units such as 'days since 2020-01-01'"
     )
     if TIME not in data.coords:
         raise missing
@@ -144,11 +144,12 @@ def netcdf_grid(
     text = georeference.get("crs_wkt") or georeference.get("spatial_ref") or data.attrs.get("crs")
     if not text:
         raise HeadscarpError(
-            f"{path} has no CRS; find out which it is and write it, for example with rioxarray's "
-            f"`rio.write_crs`"
+            f"{path} has no CRS; find out which it is and write "
+            "it, for example with rioxarray's `rio.write_crs`"
         )
     x, y = data[x_name].values.astype(np.float64), data[y_name].values.astype(np.float64)
-    if upside_down := len(y) > 1 and y[0] < y[-1]:
+    upside_down = len(y) > 1 and y[0] < y[-1]
+    if upside_down:
         y = y[::-1]
     width, height = spacing(x, path), spacing(-y, path)
     transform = Affine(width, 0.0, x[0] - width / 2, 0.0, -height, y[0] + height / 2)
@@ -162,8 +163,8 @@ def netcdf_grid(
         # size.
         if off.min() < -TOLERANCE or off.max() > 0.5 + TOLERANCE:
             raise HeadscarpError(
-                f"{path}: its GeoTransform does not fit its x and y; write one that does, with "
-                f"rioxarray's `rio.write_transform`"
+                f"{path}: its GeoTransform does not fit its x and y; write "
+                "one that does, with rioxarray's `rio.write_transform`"
             )
     return Grid(crs_text(text, path), transform, len(y), len(x)), bool(upside_down)
 
@@ -186,7 +187,7 @@ def crs_text(text: str, path: Path) -> str:
         ) from None
 
 
-def read_archive(path: Path, names: list[str], outline: str | Path | None, times: str | None) -> Series:
+def read_archive(path: Path, names: list[str], outline: str | Path | None, times: str | None) -> RasterSeries:
     if outline is None or times is None:
         raise HeadscarpError(
             f"{path}: an archive of arrays says neither where nor when it is; give `outline` and `times`"
@@ -217,11 +218,11 @@ def read_archive(path: Path, names: list[str], outline: str | Path | None, times
     for name, values in arrays.items():
         if len(plane) != 2 or values.shape not in (plane, (len(moments), *plane)):
             raise HeadscarpError(
-                f"{path}: '{name}' has the shape {values.shape}; it must be {(len(moments), *plane)} or "
-                f"{plane} (time, row, column)"
+                f"{path}: '{name}' has the shape {values.shape}; it must be "
+                f"{(len(moments), *plane)} or {plane} (time, row, column)"
             )
     grid = outlined_grid(Path(outline), plane)
-    return Series(moments, grid, {name: values.astype(np.float32) for name, values in arrays.items()})
+    return RasterSeries(moments, grid, {name: values.astype(np.float32) for name, values in arrays.items()})
 
 
 def outlined_grid(outline: Path, shape: tuple[int, int]) -> Grid:

@@ -30,7 +30,7 @@ from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, CONTINUOUS, write_cog
 from headscarp.sources import downloads
-from headscarp.sources.stac_read import GDAL_OPTIONS, Signer, public, read_band
+from headscarp.sources.stac_read import GDAL_OPTIONS, Signer, public_address, read_band
 from headscarp.sources.stac_sensors import (
     APIS,
     ELEVATION,
@@ -57,11 +57,11 @@ PADDING_DEGREES = 0.002  # around the grid in a search, since its edges are curv
 ITEMS_A_PAGE = 100
 API_TIMEOUT_S = (10, 60)
 CELLS_AT_ONCE = 1 << 26  # values that a median holds in memory, 256 MB
-LONGEST_GLANCE = 256  # cells a side of the thinned grid on which dark pixels are sought
+THINNED_SIDE = 256  # cells a side of the thinned grid on which dark pixels are sought
 
 
 @dataclass
-class Scene:
+class StacTile:
     """One item of a search: a tile of one day. `clear` (row, col) is where the ground is seen, `offset` in
     digital numbers."""
 
@@ -76,11 +76,11 @@ class Scene:
 
 @dataclass
 class Day:
-    """The scenes of one solar day, in the order in which they fill the grid; shares are of the grid's
+    """The tiles of one solar day, in the order in which they fill the grid; shares are of the grid's
     cells."""
 
     day: str
-    scenes: list[Scene]
+    tiles: list[StacTile]
     clear_share: float = 0.0
     used_share: float = 0.0
 
@@ -102,32 +102,32 @@ class Task:
     notes: list[str] = field(default_factory=list)
 
     def read(
-        self, scene: Scene, asset: str, grid: Grid, dtype: str, resampling: str, nodata: float | None
+        self, tile: StacTile, asset: str, grid: Grid, dtype: str, resampling: str, nodata: float | None
     ) -> np.ndarray:
-        """One asset of a scene on a grid, (row, col)."""
-        address = scene.item.assets[asset].get_absolute_href() or scene.item.assets[asset].href
-        what = f"{self.place}: the asset '{asset}' ({public(address)}) of item {scene.item.id}"
+        """One asset of a tile on a grid, (row, col)."""
+        address = tile.item.assets[asset].get_absolute_href() or tile.item.assets[asset].href
+        what = f"{self.place}: the asset '{asset}' ({public_address(address)}) of item {tile.item.id}"
         return read_band(address, grid, dtype, resampling, nodata, self.mirror, self.signer, what)
 
-    def numbers(self, scene: Scene, grid: Grid, resampling: str = "bilinear") -> np.ndarray:
-        """The digital numbers of a scene's bands on a grid, float32 (band, row, col), NaN = no data."""
+    def numbers(self, tile: StacTile, grid: Grid, resampling: str = "bilinear") -> np.ndarray:
+        """The digital numbers of a tile's bands on a grid, float32 (band, row, col), NaN = no data."""
         return np.stack(
             [
-                self.read(scene, scene.assets[band], grid, "float32", resampling, self.sensor.nodata)
+                self.read(tile, tile.assets[band], grid, "float32", resampling, self.sensor.nodata)
                 for band in self.bands
             ]
         )
 
-    def values(self, scene: Scene, grid: Grid) -> np.ndarray:
-        """The physical values of a scene's bands on a grid, float32 (band, row, col), NaN = no data."""
+    def values(self, tile: StacTile, grid: Grid) -> np.ndarray:
+        """The physical values of a tile's bands on a grid, float32 (band, row, col), NaN = no data."""
         sensor = self.sensor
-        return (self.numbers(scene, grid) + np.float32(scene.offset)) * np.float32(sensor.scale) + np.float32(
+        return (self.numbers(tile, grid) + np.float32(tile.offset)) * np.float32(sensor.scale) + np.float32(
             sensor.add
         )
 
-    def mask(self, scene: Scene, grid: Grid) -> np.ndarray:
-        """SCL or QA_PIXEL of a scene on a grid, uint16 (row, col)."""
-        return self.read(scene, scene.mask_asset, grid, "uint16", "nearest", self.sensor.mask_nodata)
+    def mask(self, tile: StacTile, grid: Grid) -> np.ndarray:
+        """SCL or QA_PIXEL of a tile on a grid, uint16 (row, col)."""
+        return self.read(tile, tile.mask_asset, grid, "uint16", "nearest", self.sensor.mask_nodata)
 
 
 def fetch_raster(
@@ -140,7 +140,7 @@ def fetch_raster(
 
     Args:
         spec: {stac: sentinel2 or landsat, from, to (ISO dates, both included), bands, composite: least_cloudy
-            (default) or median, max_cloud: greatest cloud cover of a scene by its catalogue in percent (60),
+            (default) or median, max_cloud: greatest cloud cover of an item by its catalogue in percent (60),
             collection (optional)}, or {stac: dem or land_cover, collection (optional)}. Its `margin_m` and
             `api` are the caller's business: `grid` and `api` heed them.
         api: earth_search, planetary_computer or the URL of a STAC API.
@@ -154,28 +154,27 @@ def fetch_raster(
         HeadscarpError: a key or name is unknown; the network is forbidden; the API does not answer or has
             nothing of the kind; a file cannot be read; nothing of the site is seen free of clouds.
     """
-    task = plan(spec, grid, api, f"files, {Path(target).name}", mirror)
+    task = plan_task(spec, grid, api, f"files, {Path(target).name}", mirror)
     if downloads.is_offline():
         raise HeadscarpError(
-            f"{task.place}: the STAC API {task.url} may not be asked offline; run once without "
-            f"`offline:` (HEADSCARP_OFFLINE), or put the "
-            f"raster at {target} yourself and name it by `path:`"
+            f"{task.place}: the STAC API {task.url} may not be asked offline; run once without `offline:` "
+            f"(HEADSCARP_OFFLINE), or put the raster at {target} yourself and name it by `path:`"
         )
     items, found = search(task)
-    days = group(task, items)
+    days = group_by_day(task, items)
     with rasterio.Env(**GDAL_OPTIONS):
         if task.sensor.kind == IMAGERY:
             values, shares = composite(task, days)
         else:
             values, shares = mosaic(task, days)
-    write(task, values, days, target)
-    write_json(record, describe(task, found, days, shares))
+    write_raster(task, values, days, target)
+    write_json(record, describe_raster(task, found, days, shares))
 
 
 # --- what is wanted ---
 
 
-def plan(spec: Mapping[str, Any], grid: Grid, api: str, place: str, mirror: str | None) -> Task:
+def plan_task(spec: Mapping[str, Any], grid: Grid, api: str, place: str, mirror: str | None) -> Task:
     """Check a spec and choose API and collection."""
     check_keys(spec, (*COMMON_KEYS, *IMAGERY_KEYS), ("stac",), place)
     sensor = SENSORS[require_known(spec["stac"], SENSORS, f"{place}: stac")]
@@ -186,7 +185,7 @@ def plan(spec: Mapping[str, Any], grid: Grid, api: str, place: str, mirror: str 
         bands = tuple(require_known(band, sensor.bands, f"{place}: the band") for band in spec["bands"])
         if not bands or len(set(bands)) < len(bands):
             raise HeadscarpError(f"{place}: bands must name at least one band, each once; correct it")
-        window(spec, place)
+        date_range(spec, place)
     else:
         check_keys(spec, COMMON_KEYS, (), place)
     notes = []
@@ -195,18 +194,28 @@ def plan(spec: Mapping[str, Any], grid: Grid, api: str, place: str, mirror: str 
         if api not in sensor.apis:
             if "api" in spec:
                 raise HeadscarpError(
-                    f"{place}: {api} does not give out {sensor.title} freely; set `api: "
-                    f"{sensor.apis[0]}` or a URL"
+                    f"{place}: {api} does not give out {sensor.title} "
+                    f"freely; set `api: {sensor.apis[0]}` or a URL"
                 )
             notes.append(f"{api} does not give out {sensor.title} freely; taken from {sensor.apis[0]}")
             api = sensor.apis[0]
     collection = spec.get("collection", sensor.collection)
     return Task(
-        place, sensor, bands, grid, api, APIS.get(api, api), collection, mirror, spec, Signer(), notes
+        place=place,
+        sensor=sensor,
+        bands=bands,
+        grid=grid,
+        api=api,
+        url=APIS.get(api, api),
+        collection=collection,
+        mirror=mirror,
+        spec=spec,
+        signer=Signer(),
+        notes=notes,
     )
 
 
-def window(spec: Mapping[str, Any], place: str) -> tuple[date, date]:
+def date_range(spec: Mapping[str, Any], place: str) -> tuple[date, date]:
     """First and last day."""
     days = []
     for key in ("from", "to"):
@@ -236,12 +245,14 @@ def search(task: Task) -> tuple[list[pystac.Item], dict[str, Any]]:
     bbox = [west - PADDING_DEGREES, south - PADDING_DEGREES, east + PADDING_DEGREES, north + PADDING_DEGREES]
     found = {"bbox": [round(edge, 6) for edge in bbox]}
     if task.sensor.kind != IMAGERY:
-        items = ask(task, bbox, None)
+        items = query_items(task, bbox, None)
         require_items(task, items, found, "", "check the grid's place and the collection")
         return items, found | {"items": len(items)}
-    first, last = window(task.spec, task.place)
+    first, last = date_range(task.spec, task.place)
     utc = f"{first - timedelta(days=1)}T00:00:00Z/{last + timedelta(days=1)}T23:59:59Z"
-    items = [item for item in ask(task, bbox, utc) if item.datetime and first <= solar_day(item) <= last]
+    items = [
+        item for item in query_items(task, bbox, utc) if item.datetime and first <= solar_day(item) <= last
+    ]
     greatest = task.spec.get("max_cloud", MAX_CLOUD)
     kept = [item for item in items if (item.properties.get("eo:cloud_cover") or 0) <= greatest]
     found |= {
@@ -263,12 +274,12 @@ def search(task: Task) -> tuple[list[pystac.Item], dict[str, Any]]:
     return kept, found
 
 
-def ask(task: Task, bbox: list[float], when: str | None) -> list[pystac.Item]:
+def query_items(task: Task, bbox: list[float], when: str | None) -> list[pystac.Item]:
     """All items of a search, page by page."""
     retries = Retry(
         downloads.ATTEMPTS,
         connect=2,
-        status_forcelist=downloads.PASSING_CODES,
+        status_forcelist=downloads.TEMPORARY_STATUS_CODES,
         allowed_methods=None,
         backoff_factor=downloads.FIRST_WAIT_S,
         backoff_max=downloads.LONGEST_WAIT_S,
@@ -289,9 +300,9 @@ def ask(task: Task, bbox: list[float], when: str | None) -> list[pystac.Item]:
         TypeError,
     ) as error:
         raise HeadscarpError(
-            f"{task.place}: the STAC API {task.url} gave no proper answer ({type(error).__name__}: "
-            f"{error}); check the network and the "
-            "address, try again later, or set another `api:` (or `stac:` in config.yaml)"
+            f"{task.place}: the STAC API {task.url} gave no proper answer "
+            f"({type(error).__name__}: {error}); check the network and the address, "
+            "try again later, or set another `api:` (or `stac:` in config.yaml)"
         ) from error
 
 
@@ -301,19 +312,18 @@ def require_items(
     if not items:
         edges = ", ".join(f"{edge:.4f}" for edge in found["bbox"])
         raise HeadscarpError(
-            f"{task.place}: the collection {task.collection} of {task.url} has no item at longitude, "
-            f"latitude {edges} (west, south, east, "
-            f"north){when}; {remedy}"
+            f"{task.place}: the collection {task.collection} of {task.url} has no item "
+            f"at longitude, latitude {edges} (west, south, east, north){when}; {remedy}"
         )
 
 
-def group(task: Task, items: Iterable[pystac.Item]) -> list[Day]:
-    """The usable scenes by day; of maps all are of one day, the newest edition first.
+def group_by_day(task: Task, items: Iterable[pystac.Item]) -> list[Day]:
+    """The usable tiles by day; of maps all are of one day, the newest edition first.
 
     Raises:
         HeadscarpError: no item has all assets.
     """
-    scenes, lacking = [], []
+    tiles, lacking = [], []
     for item in items:
         assets = {band: asset_of(item, task.sensor.bands[band]) for band in task.bands}
         mask = asset_of(item, task.sensor.mask) if task.sensor.mask else None
@@ -323,32 +333,27 @@ def group(task: Task, items: Iterable[pystac.Item]) -> list[Day]:
         if missing:
             lacking.append(f"item {item.id} has no asset for {', '.join(missing)}")
         else:
-            scenes.append(Scene(item, assets, mask))
-    if not scenes:
+            tiles.append(StacTile(item, assets, mask))
+    if not tiles:
         known = ", ".join(sorted(items[0].assets)) or "none"
         raise HeadscarpError(
-            f"{task.place}: {lacking[0]} (its assets are {known}), nor has any other of {len(lacking)} "
-            f"items all that is needed; choose "
-            "other bands, dates or `collection:`"
+            f"{task.place}: {lacking[0]} (its assets are {known}), nor has any other of "
+            f"{len(lacking)} items all that is needed; choose other bands, dates or `collection:`"
         )
     task.notes.extend(f"{text}; left out" for text in lacking)
     if task.sensor.kind != IMAGERY:
-        return [
-            Day("", sorted(scenes, key=lambda scene: (start_of(scene.item), scene.item.id), reverse=True))
-        ]
+        return [Day("", sorted(tiles, key=lambda tile: (start_of(tile.item), tile.item.id), reverse=True))]
     # Of one tile processed twice the newer baseline comes first and fills all that it can, then tiles that
     # need no change of CRS.
-    scenes.sort(
-        key=lambda scene: (
-            solar_day(scene.item),
-            -(baseline_of(scene.item) or 0),
-            crs_of(scene.item) != task.grid.crs,
-            scene.item.id,
+    tiles.sort(
+        key=lambda tile: (
+            solar_day(tile.item),
+            -(baseline_of(tile.item) or 0),
+            crs_of(tile.item) != task.grid.crs,
+            tile.item.id,
         )
     )
-    return [
-        Day(str(day), list(part)) for day, part in groupby(scenes, key=lambda scene: solar_day(scene.item))
-    ]
+    return [Day(str(day), list(part)) for day, part in groupby(tiles, key=lambda tile: solar_day(tile.item))]
 
 
 def start_of(item: pystac.Item) -> str:
@@ -367,19 +372,18 @@ def composite(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]
         HeadscarpError: nowhere is a day without clouds.
     """
     seen = np.zeros(task.grid.shape, bool)
-    for day in progress(task, days, "cloud masks"):
+    for day in with_progress(task, days, "cloud masks"):
         clear_here = np.zeros(task.grid.shape, bool)
-        for scene in day.scenes:
-            mask = task.mask(scene, task.grid)
-            scene.clear = task.sensor.shows_ground(mask)
-            clear_here |= scene.clear
+        for tile in day.tiles:
+            mask = task.mask(tile, task.grid)
+            tile.clear = task.sensor.shows_ground(mask)
+            clear_here |= tile.clear
             seen |= mask != task.sensor.mask_nodata
         day.clear_share = float(clear_here.mean())
     if not any(day.clear_share for day in days):
         raise HeadscarpError(
-            f"{task.place}: none of {len(days)} days ({days[0].day} to {days[-1].day}) shows any part "
-            f"of the site free of clouds; widen "
-            "from and to, or raise max_cloud"
+            f"{task.place}: none of {len(days)} days ({days[0].day} to {days[-1].day}) shows "
+            "any part of the site free of clouds; widen from and to, or raise max_cloud"
         )
     values = (median if task.spec.get("composite", LEAST_CLOUDY) == MEDIAN else least_cloudy)(task, days)
     filled = np.isfinite(values).all(axis=0)
@@ -392,9 +396,9 @@ def least_cloudy(task: Task, days: list[Day]) -> np.ndarray:
     (band, row, col)."""
     values = np.full((len(task.bands), *task.grid.shape), np.nan, np.float32)
     missing = np.ones(task.grid.shape, bool)
-    for day in progress(task, sorted(days, key=lambda day: -day.clear_share), "days"):
+    for day in with_progress(task, sorted(days, key=lambda day: -day.clear_share), "days"):
         before = missing.sum()
-        fill(task, day, values, missing, 0)
+        fill_gaps(task, day, values, missing, 0)
         day.used_share = float((before - missing.sum()) / missing.size)
         if not missing.any():
             break
@@ -408,55 +412,55 @@ def median(task: Task, days: list[Day]) -> np.ndarray:
     used = [day for day in days if day.clear_share]
     rows = max(1, CELLS_AT_ONCE // (len(used) * len(task.bands) * width))
     values = np.full((len(task.bands), height, width), np.nan, np.float32)
-    for top in progress(task, list(range(0, height, rows)), "strips"):
+    for top in with_progress(task, list(range(0, height, rows)), "strips"):
         count = min(rows, height - top)
         stack = np.full((len(used), len(task.bands), count, width), np.nan, np.float32)
         for day, observed in zip(used, stack, strict=True):
             missing = np.ones((count, width), bool)
-            fill(task, day, observed, missing, top)
+            fill_gaps(task, day, observed, missing, top)
             day.used_share += float((~missing).sum() / (height * width))
         some = np.isfinite(stack).any(axis=(0, 1))
         values[:, top : top + count][:, some] = np.nanmedian(stack[:, :, some], axis=0)
     return values
 
 
-def fill(task: Task, day: Day, values: np.ndarray, missing: np.ndarray, top: int) -> None:
+def fill_gaps(task: Task, day: Day, values: np.ndarray, missing: np.ndarray, top: int) -> None:
     """Put a day's clear pixels into `values` (band, row, col) where `missing` (row, col), both updated; they
     begin at row `top`.
 
-    A pixel takes all its bands from one scene.
+    A pixel takes all its bands from one tile.
     """
     count, width = missing.shape
     grid = Grid(task.grid.crs, task.grid.transform @ Affine.translation(0, top), count, width)
-    for scene in day.scenes:
-        wanted = missing & scene.clear[top : top + count]
+    for tile in day.tiles:
+        wanted = missing & tile.clear[top : top + count]
         if not wanted.any():
             continue
-        settle_offset(task, scene)
-        observed = task.values(scene, grid)
+        determine_offset(task, tile)
+        observed = task.values(tile, grid)
         wanted &= np.isfinite(observed).all(axis=0)
         values[:, wanted] = observed[:, wanted]
         missing &= ~wanted
-        scene.is_used |= bool(wanted.any())
+        tile.is_used |= bool(wanted.any())
 
 
-def settle_offset(task: Task, scene: Scene) -> None:
-    """Find out once what must be added to a scene's digital numbers: the catalogue's word, checked on a
+def determine_offset(task: Task, tile: StacTile) -> None:
+    """Find out once what must be added to a tile's digital numbers: the catalogue's word, checked on a
     thinned grid."""
-    if not task.sensor.has_baselines or scene.offset_record is not None:
+    if not task.sensor.has_baselines or tile.offset_record is not None:
         return
-    factor = max(1, -(-max(task.grid.shape) // LONGEST_GLANCE))
+    factor = max(1, -(-max(task.grid.shape) // THINNED_SIDE))
     height, width = (-(-side // factor) for side in task.grid.shape)
     thin = Grid(task.grid.crs, task.grid.transform @ Affine.scale(factor), height, width)
-    numbers = task.numbers(scene, thin, "nearest")[:, task.sensor.shows_ground(task.mask(scene, thin))]
-    words = [stated_offset(scene.item, asset) for asset in scene.assets.values()]
-    scene.offset, check = judge_offset(numbers, words[0][0])
-    scene.offset_record = {"applied": scene.offset, "stated": words[0][0], "by": words[0][1], "check": check}
-    if scene.offset != words[0][0]:
-        task.notes.append(f"item {scene.item.id}: {check} ({words[0][1]})")
+    numbers = task.numbers(tile, thin, "nearest")[:, task.sensor.shows_ground(task.mask(tile, thin))]
+    words = [stated_offset(tile.item, asset) for asset in tile.assets.values()]
+    tile.offset, check = judge_offset(numbers, words[0][0])
+    tile.offset_record = {"applied": tile.offset, "stated": words[0][0], "by": words[0][1], "check": check}
+    if tile.offset != words[0][0]:
+        task.notes.append(f"item {tile.item.id}: {check} ({words[0][1]})")
 
 
-def progress(task: Task, steps: list, what: str) -> Iterable:
+def with_progress(task: Task, steps: list, what: str) -> Iterable:
     return tqdm(
         steps,
         desc=f"{task.place.removeprefix('files, ')} {what}",
@@ -475,17 +479,17 @@ def mosaic(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]]:
     is_classes = sensor.kind == LAND_COVER
     values = np.full(shape, 0, np.uint8) if is_classes else np.full(shape, np.nan, np.float32)
     missing = np.ones(shape, bool)
-    for scene in progress(task, days[0].scenes, "tiles"):
+    for tile in with_progress(task, days[0].tiles, "tiles"):
         if not missing.any():
             break
-        (asset,) = scene.assets.values()
-        tile = task.read(
-            scene, asset, task.grid, values.dtype.name, "nearest" if is_classes else "bilinear", sensor.nodata
+        (asset,) = tile.assets.values()
+        tile_values = task.read(
+            tile, asset, task.grid, values.dtype.name, "nearest" if is_classes else "bilinear", sensor.nodata
         )
-        wanted = missing & ((tile != 0) if is_classes else np.isfinite(tile))
-        values[wanted] = tile[wanted]
+        wanted = missing & ((tile_values != 0) if is_classes else np.isfinite(tile_values))
+        values[wanted] = tile_values[wanted]
         missing &= ~wanted
-        scene.is_used = bool(wanted.any())
+        tile.is_used = bool(wanted.any())
     if missing.all():
         raise HeadscarpError(
             f"{task.place}: {task.collection} has no data on the site; check the place of the grid"
@@ -500,7 +504,7 @@ def mosaic(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]]:
 # --- what was made ---
 
 
-def write(task: Task, values: np.ndarray, days: list[Day], target: Path) -> None:
+def write_raster(task: Task, values: np.ndarray, days: list[Day], target: Path) -> None:
     """Write the raster with where it comes from."""
     sensor = task.sensor
     how = (
@@ -513,11 +517,11 @@ def write(task: Task, values: np.ndarray, days: list[Day], target: Path) -> None
     write_cog(target, values, task.grid, nodata, task.bands, sensor.units, source, kind)
 
 
-def describe(
+def describe_raster(
     task: Task, found: Mapping[str, Any], days: list[Day], shares: Mapping[str, float]
 ) -> dict[str, Any]:
     """The record of a raster."""
-    used = [(day, scene) for day in days for scene in day.scenes if scene.is_used]
+    used = [(day, tile) for day in days for tile in day.tiles if tile.is_used]
     record = {
         "kind": task.spec["stac"],
         "title": task.sensor.title,
@@ -533,23 +537,23 @@ def describe(
             {"day": day.day, "clear_share": round(day.clear_share, 4), "used_share": round(day.used_share, 4)}
             for day in days
         ]
-    record["items"] = [describe_scene(task, day, scene) for day, scene in used]
+    record["items"] = [describe_item(task, day, tile) for day, tile in used]
     return (
         record | {name: round(share, 4) for name, share in shares.items()} | {"notes": notes_of(task, days)}
     )
 
 
-def describe_scene(task: Task, day: Day, scene: Scene) -> dict[str, Any]:
-    item = scene.item
+def describe_item(task: Task, day: Day, tile: StacTile) -> dict[str, Any]:
+    item = tile.item
     record = {"id": item.id, "datetime": start_of(item), "tile": tile_of(item)}
     if task.sensor.kind == IMAGERY:
         record |= {
             "day": day.day,
             "cloud_cover": item.properties.get("eo:cloud_cover"),
-            "clear_share": round(float(scene.clear.mean()), 4),
+            "clear_share": round(float(tile.clear.mean()), 4),
         }
-    if scene.offset_record:
-        record |= {"baseline": baseline_of(item), "offset": scene.offset_record}
+    if tile.offset_record:
+        record |= {"baseline": baseline_of(item), "offset": tile.offset_record}
     return record
 
 

@@ -23,7 +23,7 @@ from rasterio.warp import transform_bounds
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.sources import downloads
-from headscarp.sources.downloads import Passing, Unfetched, places_of, reasons
+from headscarp.sources.downloads import FetchFailed, TemporaryFailure, addresses_of, as_fetch_failures
 
 TIMEOUT_S = 30.0
 # GDAL itself asks again after a server's error, but not after 429, since it does not heed Retry-After. What
@@ -41,7 +41,7 @@ GDAL_OPTIONS = {
 }
 SAS_ENDPOINT = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 BLOB_HOST = ".blob.core.windows.net"
-SOON_S = 300  # a token that expires within so many seconds is asked for anew
+RENEW_BEFORE_S = 300  # a token that expires within so many seconds is asked for anew
 
 
 class Signer:
@@ -60,7 +60,7 @@ class Signer:
         """The address with a token; one outside the blob storage or with a query stays as it is.
 
         Raises:
-            Unfetched: the endpoint gives no token.
+            FetchFailed: the endpoint gives no token.
         """
         parts = urlsplit(address)
         if not (parts.hostname or "").endswith(BLOB_HOST) or parts.query:
@@ -68,13 +68,16 @@ class Signer:
         container = f"{parts.hostname.removesuffix(BLOB_HOST)}/{parts.path.split('/')[1]}"
         if (
             container not in self._tokens
-            or (self._tokens[container][1] - datetime.now(UTC)).total_seconds() < SOON_S
+            or (self._tokens[container][1] - datetime.now(UTC)).total_seconds() < RENEW_BEFORE_S
         ):
             self._tokens[container] = self._ask(container)
         return f"{address}?{self._tokens[container][0]}"
 
     def _ask(self, container: str) -> tuple[str, datetime]:
-        with reasons(), urllib.request.urlopen(f"{self._endpoint}/{container}", timeout=TIMEOUT_S) as answer:
+        with (
+            as_fetch_failures(),
+            urllib.request.urlopen(f"{self._endpoint}/{container}", timeout=TIMEOUT_S) as answer,
+        ):
             record = json.load(answer)
             if not {"token", "msft:expiry"} <= set(record):
                 raise ValueError(f"no token for {container}")
@@ -105,22 +108,21 @@ def read_band(
 
     Raises:
         HeadscarpError: the file cannot be read whole, after repeated attempts: leaving it out would be a gap
-        that nobody sees.
+            that nobody sees.
     """
-    address, failures = public(address), []
-    for place in readable_places(address, mirror):
+    address, failures = public_address(address), []
+    for candidate in readable_addresses(address, mirror):
         try:
-            return persistently(place, lambda: load(sign(place), grid, dtype, resampling, nodata))  # noqa: B023 (called at once)
-        except Unfetched as failure:
-            failures.append(f"{place}: {failure}")
+            return with_retries(candidate, lambda url: load_band(sign(url), grid, dtype, resampling, nodata))
+        except FetchFailed as failure:
+            failures.append(f"{candidate}: {failure}")
     raise HeadscarpError(
         f"{what} cannot be read. Tried {'; '.join(failures)}. Try again later, put a sound copy into "
-        f"the folder of `mirror:`, choose dates "
-        "for which it is not needed, or set another `api:`"
+        "the folder of `mirror:`, choose dates for which it is not needed, or set another `api:`"
     )
 
 
-def public(address: str) -> str:
+def public_address(address: str) -> str:
     """The https address of an object in a public bucket; other addresses as they are."""
     if not address.startswith("s3://"):
         return address
@@ -128,58 +130,62 @@ def public(address: str) -> str:
     return f"https://{bucket}.s3.amazonaws.com/{key}"
 
 
-def readable_places(address: str, mirror: str | None) -> list[str]:
+def readable_addresses(address: str, mirror: str | None) -> list[str]:
     """Where to read a file, in order: its copy in a mirror (if that is a folder, only where it is there), its
     own address."""
     if "://" not in address:
         return [address]
-    return [place for place in places_of(address, mirror) if "://" in place or Path(place).is_file()]
+    return [
+        candidate
+        for candidate in addresses_of(address, mirror)
+        if "://" in candidate or Path(candidate).is_file()
+    ]
 
 
-def persistently(place: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """What `read` gives, tried again as long as the server of `place` may yet give it.
+def with_retries(address: str, read: Callable[[str], np.ndarray]) -> np.ndarray:
+    """What `read` gives of an address, tried again as long as its server may yet give it.
 
     Raises:
-        Unfetched: it does not, or not any more.
+        FetchFailed: it does not, or not any more.
     """
     attempt = 0
     while True:
         try:
             try:
-                return read()
+                return read(address)
             except RasterioError as error:
-                explain(place, error)
-        except Passing as failure:
+                raise_unreadable(address, error)
+        except TemporaryFailure as failure:
             attempt += 1
             if attempt == downloads.ATTEMPTS:
-                raise Unfetched(f"{failure}, in {attempt} attempts") from None
+                raise FetchFailed(f"{failure}, in {attempt} attempts") from None
             wait = min(
                 max(failure.wait, downloads.FIRST_WAIT_S * 2 ** (attempt - 1)), downloads.LONGEST_WAIT_S
             )
-            logging.warning("%s: %s; asking again in %.1f s", place, failure, wait)
+            logging.warning("%s: %s; asking again in %.1f s", address, failure, wait)
             time.sleep(wait)
 
 
-def explain(place: str, error: RasterioError) -> NoReturn:
+def raise_unreadable(address: str, error: RasterioError) -> NoReturn:
     """Raise why a raster was not read: GDAL seldom tells, so its server is asked for the first byte.
 
     Raises:
-        Unfetched: it is not to be had there. Passing: it may be later.
+        FetchFailed: it is not to be had there. TemporaryFailure: it may be later.
     """
     cause = f"the file is truncated or no raster ({error.__cause__ or error})"
-    if "://" not in place:
-        raise Unfetched(cause)
+    if "://" not in address:
+        raise FetchFailed(cause)
     with (
-        reasons(),
+        as_fetch_failures(),
         urllib.request.urlopen(
-            urllib.request.Request(place, headers={"Range": "bytes=0-0"}), timeout=TIMEOUT_S
+            urllib.request.Request(address, headers={"Range": "bytes=0-0"}), timeout=TIMEOUT_S
         ),
     ):
         pass
-    raise Passing(cause)
+    raise TemporaryFailure(cause)
 
 
-def load(place: str, grid: Grid, dtype: str, resampling: str, nodata: float | None) -> np.ndarray:
+def load_band(address: str, grid: Grid, dtype: str, resampling: str, nodata: float | None) -> np.ndarray:
     """Band 1 of one raster on a grid, by odc-stac, which is told nothing but its address: what items say of
     their rasters may be wrong."""
     footprint = shapely.box(*transform_bounds(grid.crs, "EPSG:4326", *grid.bounds))
@@ -191,7 +197,7 @@ def load(place: str, grid: Grid, dtype: str, resampling: str, nodata: float | No
         {},
     )
     item.collection_id = "one"
-    item.add_asset("band", pystac.Asset(place, media_type=pystac.MediaType.COG, roles=["data"]))
+    item.add_asset("band", pystac.Asset(address, media_type=pystac.MediaType.COG, roles=["data"]))
     described = {"data_type": dtype} | ({} if nodata is None else {"nodata": nodata})
     with no_lost_tags():
         data = odc.stac.load(
@@ -216,7 +222,7 @@ def no_lost_tags() -> Iterator[None]:
     Raises:
         RasterioIOError: that happened, or a raster has no CRS.
     """
-    warned = Warned()
+    warned = LostTagWarnings()
     logging.getLogger("rasterio").addHandler(warned)
     try:
         with warnings.catch_warnings():
@@ -231,7 +237,7 @@ def no_lost_tags() -> Iterator[None]:
         raise RasterioIOError(warned.lost[0])
 
 
-class Warned(logging.Handler):
+class LostTagWarnings(logging.Handler):
     """Keeps GDAL's warnings of tags that could not be read."""
 
     def __init__(self):
@@ -239,5 +245,6 @@ class Warned(logging.Handler):
         self.lost: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "IO error" in (text := record.getMessage()) or "tag ignored" in text:
+        text = record.getMessage()
+        if "IO error" in text or "tag ignored" in text:
             self.lost.append(text)

@@ -71,11 +71,11 @@ class Sensor:
 
 SENSORS = {
     "sentinel2": Sensor(
-        "Sentinel-2 L2A",
-        IMAGERY,
-        "sentinel-2-l2a",
-        tuple(APIS),
-        {
+        title="Sentinel-2 L2A",
+        kind=IMAGERY,
+        collection="sentinel-2-l2a",
+        apis=tuple(APIS),
+        bands={
             "blue": ("blue", "B02"),
             "green": ("green", "B03"),
             "red": ("red", "B04"),
@@ -87,20 +87,20 @@ SENSORS = {
             "swir1": ("swir16", "B11"),
             "swir2": ("swir22", "B12"),
         },
-        "reflectance",
-        "contains modified Copernicus Sentinel data",
-        ("scl", "SCL"),
+        units="reflectance",
+        attribution="contains modified Copernicus Sentinel data",
+        mask=("scl", "SCL"),
         scale=1e-4,
         has_baselines=True,
     ),
     # Earth Search lists Landsat too, but its files ask for an account of the USGS or for the requester to
     # pay.
     "landsat": Sensor(
-        "Landsat Collection 2 Level 2",
-        IMAGERY,
-        "landsat-c2-l2",
-        ("planetary_computer",),
-        {
+        title="Landsat Collection 2 Level 2",
+        kind=IMAGERY,
+        collection="landsat-c2-l2",
+        apis=("planetary_computer",),
+        bands={
             "blue": ("blue",),
             "green": ("green",),
             "red": ("red",),
@@ -108,34 +108,34 @@ SENSORS = {
             "swir1": ("swir16",),
             "swir2": ("swir22",),
         },
-        "reflectance",
-        "Landsat data courtesy of the U.S. Geological Survey",
-        ("qa_pixel",),
+        units="reflectance",
+        attribution="Landsat data courtesy of the U.S. Geological Survey",
+        mask=("qa_pixel",),
         mask_nodata=1,
         shows_ground=qa_shows_ground,
         scale=2.75e-5,
         add=-0.2,
     ),
     "dem": Sensor(
-        "Copernicus DEM GLO-30",
-        ELEVATION,
-        "cop-dem-glo-30",
-        tuple(APIS),
-        {"elevation": ("data", "elevation", "dem")},
-        "m",
-        "(c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH 2014-2018, provided under "
-        "COPERNICUS by the European Union and ESA",
+        title="Copernicus DEM GLO-30",
+        kind=ELEVATION,
+        collection="cop-dem-glo-30",
+        apis=tuple(APIS),
+        bands={"elevation": ("data", "elevation", "dem")},
+        units="m",
+        attribution="(c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH "
+        "2014-2018, provided under COPERNICUS by the European Union and ESA",
         nodata=None,
     ),
     "land_cover": Sensor(
-        "ESA WorldCover",
-        LAND_COVER,
-        "esa-worldcover",
-        ("planetary_computer",),
-        {"land_cover": ("map", "data", "land_cover")},
-        "class",
-        "(c) ESA WorldCover project, contains modified Copernicus Sentinel data processed by the ESA "
-        "WorldCover consortium, CC BY 4.0",
+        title="ESA WorldCover",
+        kind=LAND_COVER,
+        collection="esa-worldcover",
+        apis=("planetary_computer",),
+        bands={"land_cover": ("map", "data", "land_cover")},
+        units="class",
+        attribution="(c) ESA WorldCover project, contains modified Copernicus Sentinel "
+        "data processed by the ESA WorldCover consortium, CC BY 4.0",
     ),
 }
 
@@ -220,7 +220,7 @@ def described_bands(fields: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], 
 
 
 def judge_offset(numbers: np.ndarray, stated: int) -> tuple[int, str]:
-    """Check the stated offset of a Sentinel-2 scene by its dark pixels.
+    """Check the stated offset of a Sentinel-2 tile by its dark pixels.
 
     Args:
         numbers: digital numbers of clear pixels, (band, pixel), NaN = no data.
@@ -237,20 +237,18 @@ def judge_offset(numbers: np.ndarray, stated: int) -> tuple[int, str]:
     darkest = float(np.percentile(numbers / 1e4, DARK_PERCENTILE, axis=1).min())
     if stated and low > TOO_MANY:
         return 0, (
-            f"the catalogue is wrong: applying the offset would send {low:.0%} of the clear pixels "
-            f"below {TOO_LOW}, so it has been applied "
-            "already; not applied"
+            f"the catalogue is wrong: applying the offset would send {low:.0%} of the "
+            f"clear pixels below {TOO_LOW}, so it has been applied already; not applied"
         )
     if not stated and low <= TOO_MANY and TOO_HIGH <= darkest < TOO_HIGH + DARK:
         return NEW_BASELINE_OFFSET, (
-            f"the catalogue is wrong: the darkest pixels reflect {darkest:.3f} or more in every band, "
-            f"so the offset has not been applied "
-            "yet; applied"
+            f"the catalogue is wrong: the darkest pixels reflect {darkest:.3f} or "
+            "more in every band, so the offset has not been applied yet; applied"
         )
     if darkest >= (TOO_HIGH + DARK if stated else TOO_HIGH):
         return (
             stated,
-            f"cannot be decided: nothing is dark here (darkest {darkest:.3f} before any offset); the "
-            f"catalogue's word is kept",
+            "cannot be decided: nothing is dark here (darkest "
+            f"{darkest:.3f} before any offset); the catalogue's word is kept",
         )
     return stated, f"confirmed: the darkest pixels reflect {darkest + stated / 1e4:.3f}"

@@ -51,7 +51,7 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
     """
     archive, folder = Path(archive), Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with opened(archive) as members:
+    with open_members(archive) as members:
         if not members:
             raise HeadscarpError(f"{archive} holds no files; delete it and fetch it again")
         paths = [path_inside(member.name, str(archive)) for member in members]
@@ -59,7 +59,7 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
         with atomic_path(folder) as temporary:
             temporary.mkdir()
             for member, path in zip(members, paths, strict=True):
-                write(member, temporary / path)
+                write_member(member, temporary / path)
 
 
 def path_inside(name: str, place: str) -> PurePosixPath:
@@ -76,7 +76,7 @@ def path_inside(name: str, place: str) -> PurePosixPath:
     return path
 
 
-def write(member: Member, path: Path) -> None:
+def write_member(member: Member, path: Path) -> None:
     if member.open is None:
         path.mkdir(parents=True, exist_ok=True)
         return
@@ -86,7 +86,7 @@ def write(member: Member, path: Path) -> None:
 
 
 @contextmanager
-def opened(archive: Path) -> Iterator[list[Member]]:
+def open_members(archive: Path) -> Iterator[list[Member]]:
     """Members of an archive, to be read while the block lasts; what the archive does wrong there becomes a
     `HeadscarpError`."""
     try:
@@ -104,16 +104,16 @@ def opened(archive: Path) -> Iterator[list[Member]]:
         if is_disk_full(error, archive.parent):
             raise
         raise HeadscarpError(
-            f"{archive} could not be unpacked and nothing of it was left: it is damaged, has a password "
-            f"or is neither zip nor tar "
-            f"({type(error).__name__}: {error}); delete it and fetch it again, or unpack it yourself"
+            f"{archive} could not be unpacked and nothing of it was left: it is damaged, "
+            f"has a password or is neither zip nor tar ({type(error).__name__}: "
+            f"{error}); delete it and fetch it again, or unpack it yourself"
         ) from None
 
 
 def zip_member(stream: zipfile.ZipFile, info: zipfile.ZipInfo, archive: Path) -> Member:
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise refused(name_of(info), archive)
+        raise refused_member(name_of(info), archive)
     return Member(name_of(info), info.file_size, None if info.is_dir() else lambda: stream.open(info))
 
 
@@ -134,7 +134,7 @@ def tar_member(stream: tarfile.TarFile, info: tarfile.TarInfo, archive: Path) ->
     if info.isdir():
         return Member(info.name, 0, None)
     if not info.isfile():
-        raise refused(info.name, archive)
+        raise refused_member(info.name, archive)
     return Member(info.name, info.size, lambda: stream.extractfile(info))
 
 
@@ -145,9 +145,9 @@ def require_end(stream: tarfile.TarFile) -> None:
         raise tarfile.ReadError("it ends too early")
 
 
-def refused(name: str, archive: Path) -> HeadscarpError:
+def refused_member(name: str, archive: Path) -> HeadscarpError:
     """Data sets need no links and devices, and a link may lead out of the folder."""
     return HeadscarpError(
-        f"{archive}: '{name}' is a link or a device, so nothing was unpacked; unpack it yourself if you "
-        f"trust it"
+        f"{archive}: '{name}' is a link or a device, so nothing "
+        "was unpacked; unpack it yourself if you trust it"
     )

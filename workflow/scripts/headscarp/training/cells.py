@@ -23,14 +23,14 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, remove, sha256_of, write_json
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.neighbourhoods import neighbourhoods
-from headscarp.provenance import made, read_by_run
+from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.cell_table import SUBSETS, Cells, read_cells, scaled_factors
 from headscarp.site.cube import Cube, open_cube
+from headscarp.training.batches import Batch, training_order, validation_order
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.recipe import Recipe
-from headscarp.training.trainer import HISTORY, train, write_history
+from headscarp.training.trainer import HISTORY_COLUMNS, train, write_history
 from headscarp.training.weights import build_network, save_weights
-from headscarp.training.windows import Batch, training_order, validation_order
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,23 @@ def train_cells(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed}, as for
-        `trainer.train_run`.
+            `trainer.train_run`.
 
     Raises:
         HeadscarpError: an unknown channel, network, recipe key or device; windows larger than those the cells
             were chosen for; a recipe that cells have no use for; a loss that is not finite.
     """
     began = time.time()
-    run_folder, place = Path(run_folder), choose_device(device)
+    run_folder, torch_device = Path(run_folder), choose_device(device)
     torch.set_num_threads(threads)
-    recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]), place)
+    recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]), torch_device)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
-    model = untrained(spec)
-    require_fitting(model, cells, Path(cells_folder))
-    digest = digest_of(spec, Path(cube_folder), Path(cells_folder))
+    model = build_untrained(spec)
+    require_windows_within(model, cells, Path(cells_folder))
+    fingerprint = fingerprint_of_cells(spec, Path(cube_folder), Path(cells_folder))
     folders = [run_folder / f"fold{fold}" for fold in range(cells.folds)]
     folds = [
-        train_fold(cube, cells, fold, folder, spec, recipe, place, digest, progress)
+        train_fold(cube, cells, fold, folder, spec, recipe, torch_device, fingerprint, progress)
         for fold, folder in enumerate(folders)
     ]
 
@@ -115,7 +115,7 @@ def train_cells(
     }
     save_weights(run_folder / "model.safetensors", state)
     history = [{"fold": fold} | line for fold, record in enumerate(folds) for line in record["history"]]
-    write_history(run_folder / "history.csv", history, ("fold", *HISTORY))
+    write_history(run_folder / "history.csv", history, ("fold", *HISTORY_COLUMNS))
     write_json(
         run_folder / "run.json",
         {
@@ -123,8 +123,8 @@ def train_cells(
             "seed": spec["seed"],
             "protocol": cells.record["protocol"],
             "versions": {"torch": torch.__version__, "numpy": np.__version__, "headscarp": __version__},
-            "device": device_name(place),
-            "precision": str(choose_precision(recipe.precision, place)).removeprefix("torch."),
+            "device": device_name(torch_device),
+            "precision": str(choose_precision(recipe.precision, torch_device)).removeprefix("torch."),
             "threads": threads,
             "parameters": count_parameters(model),
             "trainable": count_trainable(model),
@@ -136,7 +136,7 @@ def train_cells(
             "epochs": max(record["epochs"] for record in folds),
             "seconds": round(sum(record["seconds"] for record in folds), 3),
         }
-        | made(began, read_by_run(cube_folder, cells_folder)),
+        | run_provenance(began, files_read_by_run(cube_folder, cells_folder)),
     )
     for folder in folders:
         remove(folder)
@@ -158,8 +158,8 @@ def recipe_of_cells(recipe: Recipe, device: torch.device) -> Recipe:
         if getattr(recipe, key) != plain:
             shown = json.dumps(plain)
             raise HeadscarpError(
-                f"recipe.{key} is {getattr(recipe, key)!r}, but cells are trained without it; set "
-                f"`{key}: {shown}`"
+                f"recipe.{key} is {getattr(recipe, key)!r}, but "
+                f"cells are trained without it; set `{key}: {shown}`"
             )
     if recipe.loss == "mse_bce":
         raise HeadscarpError("recipe.loss 'mse_bce' is not for cells; use bce, cross_entropy or focal")
@@ -168,19 +168,18 @@ def recipe_of_cells(recipe: Recipe, device: torch.device) -> Recipe:
     return replace(recipe, loss="cross_entropy" if recipe.loss == "bce" else recipe.loss, precision=precision)
 
 
-def untrained(spec: dict[str, Any]) -> nn.Module:
+def build_untrained(spec: dict[str, Any]) -> nn.Module:
     """The network of a spec: a function of its seed, whatever ran before."""
     torch.manual_seed(spec["seed"])
     return build_network(spec)
 
 
-def require_fitting(model: nn.Module, cells: Cells, folder: Path) -> None:
+def require_windows_within(model: nn.Module, cells: Cells, folder: Path) -> None:
     largest = max(cells.record["windows"])
     if max(model.windows) > largest:
         raise HeadscarpError(
-            f"the network looks at windows of {max(model.windows)} cells, but the cells in {folder} "
-            f"were chosen for {largest}; "
-            "add the size to cells.windows in the card"
+            f"the network looks at windows of {max(model.windows)} cells, but the cells in "
+            f"{folder} were chosen for {largest}; add the size to cells.windows in the card"
         )
 
 
@@ -192,18 +191,20 @@ def train_fold(
     spec: dict[str, Any],
     recipe: Recipe,
     device: torch.device,
-    digest: str,
+    fingerprint: str,
     progress: bool,
 ) -> dict[str, Any]:
     """Train one fold in `folder` and return its record; one that is trained already, for the same run, is
     left as it is."""
     record_path = folder / "fold.json"
-    if record_path.exists() and (record := read_json(record_path))["fingerprint"] == digest:
-        return record
-    batches = batches_of(cube, cells, fold, spec, recipe, device)
-    state = train(untrained(spec), batches, recipe, folder, spec["seed"], device, digest, progress)
+    if record_path.exists():
+        record = read_json(record_path)
+        if record["fingerprint"] == fingerprint:
+            return record
+    batches = fold_batches(cube, cells, fold, spec, recipe, device)
+    state = train(build_untrained(spec), batches, recipe, folder, spec["seed"], device, fingerprint, progress)
     record = {
-        "fingerprint": digest,
+        "fingerprint": fingerprint,
         "history": state.history,
         "epochs": len(state.history),
         "best_epoch": state.best_epoch,
@@ -215,7 +216,7 @@ def train_fold(
     return record
 
 
-def batches_of(
+def fold_batches(
     cube: Cube, cells: Cells, fold: int, spec: dict[str, Any], recipe: Recipe, device: torch.device
 ) -> CellBatches:
     factors = torch.from_numpy(scaled_factors(cube, cells, fold, spec["channels"])).to(device)
@@ -229,7 +230,15 @@ def batches_of(
     if recipe.class_weights == "balanced":
         weights = balanced_weights(subsets["train"][2])
     steps = recipe.steps_per_epoch or -(-int(chosen["train"].sum()) // recipe.batch)
-    return CellBatches(factors, subsets, weights, untrained(spec).windows, recipe.batch, steps, spec["seed"])
+    return CellBatches(
+        factors=factors,
+        subsets=subsets,
+        weights=weights,
+        windows=build_untrained(spec).windows,
+        batch=recipe.batch,
+        steps=steps,
+        seed=spec["seed"],
+    )
 
 
 def balanced_weights(label: Tensor) -> Tensor:
@@ -238,17 +247,17 @@ def balanced_weights(label: Tensor) -> Tensor:
     return len(label) / (2 * torch.bincount(label, minlength=2).float())
 
 
-def digest_of(spec: dict[str, Any], cube_folder: Path, cells_folder: Path) -> str:
+def fingerprint_of_cells(spec: dict[str, Any], cube_folder: Path, cells_folder: Path) -> str:
     """A digest that changes with anything that training depends on; the cube enters by size and time of
     change."""
     status = (cube_folder / "cube.npy").stat()
-    told = {
+    content = {
         "spec": spec,
         "cube": read_json(cube_folder / "cube.json"),
         "array": [status.st_size, status.st_mtime_ns],
         "cells": [read_json(cells_folder / "cells.json"), sha256_of(cells_folder / "cells.npz")],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_fold_networks(run_folder: str | Path, folds: int) -> tuple[list[nn.Module], dict[str, Any]]:
@@ -261,7 +270,7 @@ def load_fold_networks(run_folder: str | Path, folds: int) -> tuple[list[nn.Modu
     path = Path(run_folder) / "model.safetensors"
     try:
         weights = load_file(path)
-        models = [untrained(record["spec"]) for _ in range(folds)]
+        models = [build_untrained(record["spec"]) for _ in range(folds)]
         for fold, model in enumerate(models):
             prefix = f"fold{fold}."
             model.load_state_dict(

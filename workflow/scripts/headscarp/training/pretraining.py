@@ -7,16 +7,14 @@ names the method and prints no number.
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from headscarp.errors import HeadscarpError
 from headscarp.networks.dbn import RBM, GaussianRBM
-
-if TYPE_CHECKING:
-    from headscarp.training.trainer import BatchSource
+from headscarp.training.batches import BatchSource
 
 EARLY_MOMENTUM, EARLY_EPOCHS, MOMENTUM = 0.5, 5, 0.9
 WEIGHT_DECAY = 2e-4
@@ -26,7 +24,7 @@ WINDOWS_AT_ONCE = 8
 
 
 def pretrain(
-    model: nn.Module, batches: "BatchSource", settings: dict[str, Any], seed: int
+    model: nn.Module, batches: BatchSource, settings: dict[str, Any], seed: int
 ) -> list[dict[str, Any]]:
     """Train the machines of `model.dbn` in place, each on what the one below makes of pixels of the training
     windows.
@@ -43,12 +41,12 @@ def pretrain(
 
     Raises:
         HeadscarpError: the network has no DBN; no training pixel counts; a reconstruction error is not
-        finite.
+            finite.
     """
     if getattr(model, "dbn", None) is None:
         raise HeadscarpError(
-            "`pretraining` trains the deep belief network of a network, and this one has none; remove "
-            "it from the recipe"
+            "`pretraining` trains the deep belief network of a "
+            "network, and this one has none; remove it from the recipe"
         )
     pixels = dbn_inputs(model, batches, int(settings["pixels"]), seed)
     data = model.dbn.standardise(pixels)
@@ -63,7 +61,7 @@ def pretrain(
     return history
 
 
-def dbn_inputs(model: nn.Module, batches: "BatchSource", count: int, seed: int) -> Tensor:
+def dbn_inputs(model: nn.Module, batches: BatchSource, count: int, seed: int) -> Tensor:
     """What reaches `model.dbn` at `count` pixels that count in training, or at all there are, (n, inputs)
     float32.
 
@@ -135,9 +133,9 @@ def train_machine(
         error = float(squares) / data.numel()
         if not math.isfinite(error):
             raise HeadscarpError(
-                f"pre-training: the reconstruction error of a machine became {error} in epoch {epoch}; "
-                f"lower `learning_rate` of the "
-                f"recipe's `pretraining` (now {learning_rate:g}) and run the same command again"
+                f"pre-training: the reconstruction error of a machine became {error} "
+                f"in epoch {epoch}; lower `learning_rate` of the recipe's "
+                f"`pretraining` (now {learning_rate:g}) and run the same command again"
             )
         history.append(
             {"epoch": epoch, "reconstruction_error": error, "seconds": round(time.perf_counter() - began, 3)}

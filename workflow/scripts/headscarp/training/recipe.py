@@ -20,7 +20,7 @@ SCHEDULES: dict[str, dict[str, float]] = {
     "one_cycle": {"warm_up": 0.3},
 }
 # Settings of the pre-training of a deep belief network with their defaults.
-PRETRAINING: dict[str, float] = {"epochs": 10, "pixels": 20000, "batch": 100, "learning_rate": 0.01}
+PRETRAINING_DEFAULTS: dict[str, float] = {"epochs": 10, "pixels": 20000, "batch": 100, "learning_rate": 0.01}
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Recipe:
         loss: bce, cross_entropy, focal or mse_bce (MSE/2 + BCE); `loss_params`: alpha and gamma of focal.
         optimiser: adam or sgd (`momentum` is sgd's).
         schedule: constant, step (`every` steps times `factor`), cosine (down to `minimum`), one_cycle
-        (`warm_up` share); `schedule_params`.
+            (`warm_up` share); `schedule_params`.
         batch: windows per step.
         epochs: 0 keeps the weights that the run starts from.
         steps_per_epoch: None is one pass over the training windows.
         patience: epochs without a lower validation loss before training stops and the best weights come back;
-        None is never, last weights.
+            None is never, last weights.
         augment: random flips and quarter turns.
         jitter: spread of a random gain and offset of every channel of a training window, in standard
             deviations; against shifts of light, season and height between places.
@@ -87,7 +87,7 @@ class Recipe:
                 require_known(parameter, known[name], f"recipe, {key}_params: parameter of {name}")
             object.__setattr__(self, f"{key}_params", known[name] | given)
         if self.pretraining is not None:
-            object.__setattr__(self, "pretraining", PRETRAINING | self.pretraining)
+            object.__setattr__(self, "pretraining", PRETRAINING_DEFAULTS | self.pretraining)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Recipe":

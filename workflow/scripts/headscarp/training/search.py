@@ -28,29 +28,29 @@ from optuna.trial import FrozenTrial, TrialState
 from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, remove, write_json
+from headscarp.training.batches import Batches
 from headscarp.training.devices import choose_device
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
-from headscarp.training.space import ALWAYS, OF_LOSS, OF_RECIPE, check_space, proposed
+from headscarp.training.space import ALWAYS_REPORTED, LOSS_KEYS, RECIPE_KEYS, check_space, recipe_of_trial
 from headscarp.training.trainer import (
     DivergedError,
-    Loop,
-    State,
-    epochs,
-    fingerprint_of,
+    EpochLoop,
+    TrainingState,
+    fingerprint_of_run,
     make_optimiser,
-    prepare,
+    prepare_training,
     require_windows,
+    run_epochs,
 )
-from headscarp.training.windows import BLOCKED, Batches, Samples, open_samples, with_dates_read
+from headscarp.training.windows import BLOCKED, Samples, open_samples, with_dates_of_cube
 from headscarp.vocabulary import require_known
 
 SAMPLERS = {"gp": GPSampler, "random": RandomSampler}
 ACCURACY, F1 = "accuracy", "f1"
-MEANING = {
+OBJECTIVE_NOTES = {
     ACCURACY: "pixel accuracy at 0.5 on the test windows, as in the paper: the test set tunes, and where "
-    "landslides are rare a map "
-    "without any scores nearly 1",
+    "landslides are rare a map without any scores nearly 1",
     F1: "F1 of landslides on the validation windows at the best threshold there",
 }
 
@@ -76,10 +76,9 @@ def run_search(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed, sampler: gp |
-        random, trials, space:
-            {optimiser | learning_rate | weight_decay | alpha | gamma: [choices] or {low, high}}}; recipe is
-            that of a trial, but for what
-            is searched. `dates` as in `trainer.train_run`.
+            random, trials, space: {optimiser | learning_rate | weight_decay | alpha | gamma: [choices] or
+            {low, high}}}; recipe is that of a trial, but for what is searched. `dates` as in
+            `trainer.train_run`.
 
     Raises:
         HeadscarpError: an unknown sampler, channel, network or device, a range that is none or a parameter
@@ -88,15 +87,15 @@ def run_search(
     require_known(spec["sampler"], SAMPLERS, "search: sampler")
     check_space(spec["space"], spec["recipe"], "search")
     space = make_space(spec["space"])
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     samples = open_samples(cube_folder, samples_folder, spec["channels"], dates=spec.get("dates"))
-    spec = with_dates_read(spec, cube_folder)
+    spec = with_dates_of_cube(spec, cube_folder)
     objective = F1 if samples.protocol == BLOCKED else ACCURACY
     # The number of trials is no part of a search's identity: a longer one continues a shorter one.
     lasting = {key: value for key, value in spec.items() if key != "trials"}
     study = open_study(
-        Path(out_folder) / "journal.log", fingerprint_of(lasting, Path(cube_folder), Path(samples_folder))
+        Path(out_folder) / "journal.log", fingerprint_of_run(lasting, Path(cube_folder), Path(samples_folder))
     )
     while len(finished := finished_trials(study)) < spec["trials"]:
         study.sampler = SAMPLERS[spec["sampler"]](seed=seed_of_trial(spec["seed"], len(finished)))
@@ -105,7 +104,11 @@ def run_search(
         began = time.perf_counter()
         try:
             value = train_trial(
-                spec | {"recipe": proposed(spec["recipe"], trial.params)}, samples, objective, place, name
+                spec | {"recipe": recipe_of_trial(spec["recipe"], trial.params)},
+                samples,
+                objective,
+                torch_device,
+                name,
             )
         except DivergedError as error:
             value = 0.0
@@ -113,8 +116,8 @@ def run_search(
         seconds = time.perf_counter() - began
         trial.set_user_attr("seconds", round(seconds, 3))
         study.tell(trial, value)
-        best = max([value, *(one.value for one in finished)])
-        told = ", ".join(
+        best = max([value, *(past.value for past in finished)])
+        chosen_values = ", ".join(
             f"{key} {chosen:.4g}" if isinstance(chosen, float) else f"{key} {chosen}"
             for key, chosen in trial.params.items()
         )
@@ -125,7 +128,7 @@ def run_search(
             objective,
             value,
             best,
-            told,
+            chosen_values,
             seconds,
         )
     write_results(Path(out_folder), finished[: spec["trials"]], spec, objective)
@@ -146,7 +149,7 @@ def open_study(journal: Path, name: str) -> optuna.Study:
     failed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
-    mend_journal(journal)
+    repair_journal(journal)
     storage = JournalStorage(JournalFileBackend(str(journal)))
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -154,7 +157,7 @@ def open_study(journal: Path, name: str) -> optuna.Study:
     return study
 
 
-def mend_journal(journal: Path) -> None:
+def repair_journal(journal: Path) -> None:
     """Drop what a process killed while it wrote leaves: half a line, which Optuna would refuse later, and the
     lock it would wait for."""
     remove(journal.with_name(journal.name + ".lock"))
@@ -188,13 +191,22 @@ def train_trial(
     Raises:
         DivergedError: the loss is no longer a finite number.
         HeadscarpError: no windows to train on, no mapped pixel to validate on, or for F1 no landslide to find
-        there.
+            there.
     """
     recipe = Recipe.from_record(spec["recipe"])
-    model, batches, _ = prepare(spec, recipe, samples, device)
+    model, batches, _ = prepare_training(spec, recipe, samples, device)
     require_windows(batches, recipe, name)
-    loop = Loop(model, make_optimiser(recipe, model), batches, recipe, device, spec["seed"])
-    for _ in epochs(loop, State(), name, Progress(name, 0, recipe.epochs * batches.steps, shown=False)):
+    loop = EpochLoop(
+        model=model,
+        optimiser=make_optimiser(recipe, model),
+        batches=batches,
+        recipe=recipe,
+        device=device,
+        seed=spec["seed"],
+    )
+    for _ in run_epochs(
+        loop, TrainingState(), name, Progress(name, 0, recipe.epochs * batches.steps, shown=False)
+    ):
         pass
     # An epoch may be shorter than one pass; the objective is of all validation windows.
     probability, truth = validation_pixels(
@@ -203,13 +215,13 @@ def train_trial(
     if not truth.size or (objective == F1 and not truth.any()):
         lacking = "landslide pixel" if truth.size else "mapped pixel"
         raise HeadscarpError(
-            f"the validation windows of the search hold no {lacking}; use another seed, or other "
-            f"windows or blocks"
+            "the validation windows of the search hold no "
+            f"{lacking}; use another seed, or other windows or blocks"
         )
     return best_f1(probability, truth) if objective == F1 else float(np.mean((probability >= 0.5) == truth))
 
 
-def validation_pixels(loop: Loop, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
+def validation_pixels(loop: EpochLoop, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
     """Probability of landslides (float32) and whether there is one, of all pixels that count in the
     validation windows."""
     probabilities, truths = [np.empty(0, np.float32)], [np.empty(0, bool)]
@@ -231,20 +243,20 @@ def best_f1(probability: np.ndarray, truth: np.ndarray) -> float:
 
 def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str) -> None:
     """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first)."""
-    recipes = [Recipe.from_record(proposed(spec["recipe"], trial.params)) for trial in trials]
-    told = [key for key in OF_RECIPE if key in ALWAYS or key in spec["space"]]
+    recipes = [Recipe.from_record(recipe_of_trial(spec["recipe"], trial.params)) for trial in trials]
+    reported = [key for key in RECIPE_KEYS if key in ALWAYS_REPORTED or key in spec["space"]]
     values = [trial.value for trial in trials]
     with (
         atomic_path(folder / "trials.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["trial", "value", "best", *told, *OF_LOSS, "seconds"])
+        writer.writerow(["trial", "value", "best", *reported, *LOSS_KEYS, "seconds"])
         for number, (trial, recipe, best) in enumerate(
             zip(trials, recipes, itertools.accumulate(values, max), strict=True), start=1
         ):
-            chosen = [getattr(recipe, key) for key in told] + [
-                recipe.loss_params.get(key, "") for key in OF_LOSS
+            chosen = [getattr(recipe, key) for key in reported] + [
+                recipe.loss_params.get(key, "") for key in LOSS_KEYS
             ]
             writer.writerow([number, trial.value, best, *chosen, trial.user_attrs["seconds"]])
     first = values.index(max(values))
@@ -255,11 +267,11 @@ def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any],
             "value": values[first],
             "trial": first + 1,
             "objective": objective,
-            "recipe": {key: getattr(recipe, key) for key in (*told, "loss", "loss_params")},
+            "recipe": {key: getattr(recipe, key) for key in (*reported, "loss", "loss_params")},
             "sampler": spec["sampler"],
             "trials": len(trials),
             "notes": [
-                MEANING[objective],
+                OBJECTIVE_NOTES[objective],
                 *(trial.user_attrs["note"] for trial in trials if "note" in trial.user_attrs),
             ],
         },

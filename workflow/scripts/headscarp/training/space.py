@@ -7,9 +7,9 @@ from headscarp.errors import HeadscarpError
 from headscarp.training.recipe import LOSSES, Recipe
 from headscarp.vocabulary import require_known
 
-ALWAYS = ("optimiser", "learning_rate")  # in the results, searched or not
-OF_RECIPE = (*ALWAYS, "weight_decay")
-OF_LOSS = ("alpha", "gamma")
+ALWAYS_REPORTED = ("optimiser", "learning_rate")  # in the results, searched or not
+RECIPE_KEYS = (*ALWAYS_REPORTED, "weight_decay")
+LOSS_KEYS = ("alpha", "gamma")
 
 
 def check_space(space: Mapping[str, Any], recipe: dict[str, Any], place: str) -> None:
@@ -26,14 +26,15 @@ def check_space(space: Mapping[str, Any], recipe: dict[str, Any], place: str) ->
                 f"{place}, space, {name}: low {values['low']:g} and high {values['high']:g} are no "
                 f"range; give low below high"
             )
-        if name in OF_LOSS:
+        if name in LOSS_KEYS:
             loss = recipe.get("loss", Recipe.loss)
             require_known(name, parameters, f"{place}, space: parameter of {loss}")
 
 
-def proposed(recipe: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+def recipe_of_trial(recipe: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe with the hyper-parameters of a trial."""
-    tuned = recipe | {key: params[key] for key in OF_RECIPE if key in params}
+    tuned = recipe | {key: params[key] for key in RECIPE_KEYS if key in params}
     return tuned | {
-        "loss_params": recipe.get("loss_params", {}) | {key: params[key] for key in OF_LOSS if key in params}
+        "loss_params": recipe.get("loss_params", {})
+        | {key: params[key] for key in LOSS_KEYS if key in params}
     }

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,17 +27,18 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, remove, sha256_of, write_json
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.initialise import positive_unit_ball_
-from headscarp.provenance import made, read_by_run
+from headscarp.provenance import files_read_by_run, run_provenance
+from headscarp.training.batches import Batch, Batches, BatchSource
 from headscarp.training.devices import autocast, choose_device, choose_precision, device_name, peak_memory
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.pretraining import pretrain
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
 from headscarp.training.schedules import learning_rate_at
-from headscarp.training.weights import build_network, save_weights, start_from
-from headscarp.training.windows import SHUFFLED, Batch, Batches, Samples, open_samples, with_dates_read
+from headscarp.training.weights import build_network, load_initial_weights, save_weights
+from headscarp.training.windows import SHUFFLED_DATES, Samples, open_samples, with_dates_of_cube
 
-HISTORY = (
+HISTORY_COLUMNS = (
     "epoch",
     "train_loss",
     "train_accuracy",
@@ -47,27 +48,16 @@ HISTORY = (
     "seconds",
 )
 # Of a run whose deep belief network was trained in advance, layer by layer.
-PRETRAINED_HISTORY = ("phase", "epoch", "reconstruction_error", *HISTORY[1:])
-HISTORY_TAIL = 5
+PRETRAINED_HISTORY_COLUMNS = ("phase", "epoch", "reconstruction_error", *HISTORY_COLUMNS[1:])
+EPOCHS_IN_RECORD = 5
 
 
 class DivergedError(HeadscarpError):
     """The loss of a training is no longer a finite number."""
 
 
-class BatchSource(Protocol):
-    """What the trainer asks of its batches: images, targets, and masks that weigh the losses.
-    `windows.Batches` is one."""
-
-    steps: int
-
-    def count(self, split: str) -> int: ...
-    def training(self, epoch: int) -> Iterator[Batch]: ...
-    def validation(self) -> Iterator[Batch]: ...
-
-
 @dataclass
-class State:
+class TrainingState:
     """What changes from epoch to epoch beside weights and optimiser: one line of history each; the best
     weights, with patience."""
 
@@ -98,7 +88,7 @@ def train(
     fingerprint: str,
     progress: bool = True,
     pretraining: Sequence[dict[str, Any]] = (),
-) -> State:
+) -> TrainingState:
     """Train `model` in place; write `model.safetensors` and `history.csv` into `folder`.
 
     `pretraining` holds the lines of history of what was trained before; history then says of each line which
@@ -118,20 +108,22 @@ def train(
     optimiser = make_optimiser(recipe, model)
     checkpoint = folder / "checkpoint.pt"
     state = load_checkpoint(checkpoint, fingerprint, model, optimiser, device)
-    loop = Loop(model, optimiser, batches, recipe, device, seed)
-    shown = Progress(
+    loop = EpochLoop(
+        model=model, optimiser=optimiser, batches=batches, recipe=recipe, device=device, seed=seed
+    )
+    progress_bar = Progress(
         "/".join(folder.parts[-5:]),
         len(state.history) * batches.steps,
         recipe.epochs * batches.steps,
         progress,
     )
-    with closing(shown):
-        for record in epochs(loop, state, str(folder), shown):
+    with closing(progress_bar):
+        for record in run_epochs(loop, state, str(folder), progress_bar):
             save_checkpoint(checkpoint, fingerprint, model, optimiser, state)
-            shown.epoch(record, recipe.epochs)
+            progress_bar.epoch(record, recipe.epochs)
     if pretraining:
         lines = [*pretraining, *({"phase": "training"} | record for record in state.history)]
-        write_history(folder / "history.csv", lines, PRETRAINED_HISTORY)
+        write_history(folder / "history.csv", lines, PRETRAINED_HISTORY_COLUMNS)
     else:
         write_history(folder / "history.csv", state.history)
     save_weights(folder / "model.safetensors", model.state_dict())
@@ -139,7 +131,9 @@ def train(
     return state
 
 
-def epochs(loop: "Loop", state: State, name: str, shown: Progress) -> Iterator[dict[str, Any]]:
+def run_epochs(
+    loop: "EpochLoop", state: TrainingState, name: str, progress_bar: Progress
+) -> Iterator[dict[str, Any]]:
     """Run the epochs that `state` still lacks, until the recipe's number or its patience is reached; yield
     the record of each.
 
@@ -148,8 +142,8 @@ def epochs(loop: "Loop", state: State, name: str, shown: Progress) -> Iterator[d
     """
     recipe = loop.recipe
     while len(state.history) < recipe.epochs and not state.is_out_of(recipe.patience):
-        record = loop.run_epoch(len(state.history), shown)
-        require_sound(record, recipe, name)
+        record = loop.run_epoch(len(state.history), progress_bar)
+        require_finite_losses(record, recipe, name)
         state.history.append(record)
         if recipe.patience is not None and state.best_epoch == record["epoch"]:
             state.best = {name: tensor.detach().clone() for name, tensor in loop.model.state_dict().items()}
@@ -165,38 +159,37 @@ def require_windows(batches: BatchSource, recipe: Recipe, name: str) -> None:
         )
     if recipe.patience is not None and not batches.count("validation"):
         raise HeadscarpError(
-            f"{name}: early stopping needs validation windows and there are none; set `patience: null` "
-            f"or use smaller blocks"
+            f"{name}: early stopping needs validation windows and "
+            "there are none; set `patience: null` or use smaller blocks"
         )
 
 
-def require_sound(record: dict[str, Any], recipe: Recipe, name: str) -> None:
+def require_finite_losses(record: dict[str, Any], recipe: Recipe, name: str) -> None:
     for key, needed in (("train_loss", True), ("validation_loss", recipe.patience is not None)):
         if record[key] is None and needed:
             raise HeadscarpError(
-                f"{name}: no pixel counted in {key}: all are unmapped or outside their region; check "
-                f"the labels and the blocks"
+                f"{name}: no pixel counted in {key}: all are unmapped or "
+                "outside their region; check the labels and the blocks"
             )
         if record[key] is not None and not math.isfinite(record[key]):
             raise DivergedError(
-                f"{name}: {key} became {record[key]} in epoch {record['epoch']}; lower `learning_rate` "
-                f"(now {recipe.learning_rate:g}) "
-                f"or set `precision: float32`, and run the same command again"
+                f"{name}: {key} became {record[key]} in epoch {record['epoch']}; lower `learning_rate` (now "
+                f"{recipe.learning_rate:g}) or set `precision: float32`, and run the same command again"
             )
 
 
 def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimiser == "sgd":
-        sgd = uncompiled(torch.optim.SGD)
+        sgd = without_compile_wrappers(torch.optim.SGD)
         return sgd(
             model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
         )
-    return uncompiled(torch.optim.Adam)(
+    return without_compile_wrappers(torch.optim.Adam)(
         model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
 
 
-def uncompiled(optimiser: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+def without_compile_wrappers(optimiser: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
     """The same optimiser without the wrappers by which torch keeps torch.compile out of it: their first call
     loads all of torch._dynamo, one to three seconds of CPU time, half of a short training."""
     bare = {
@@ -208,7 +201,7 @@ def uncompiled(optimiser: type[torch.optim.Optimizer]) -> type[torch.optim.Optim
     )
 
 
-class Loop:
+class EpochLoop:
     """One epoch at a time: a pass over training batches, then one over validation batches."""
 
     def __init__(
@@ -229,10 +222,10 @@ class Loop:
         self.loss = make_loss(recipe)
         self.precision = choose_precision(recipe.precision, device)
 
-    def run_epoch(self, epoch: int, shown: Progress) -> dict[str, Any]:
+    def run_epoch(self, epoch: int, progress_bar: Progress) -> dict[str, Any]:
         """Train and validate epoch `epoch` (from 0); return its line of history."""
         began = time.perf_counter()
-        torch.manual_seed(seed_of(self.seed, epoch))
+        torch.manual_seed(epoch_seed(self.seed, epoch))
         self.model.train()
         losses, accuracy = PixelMean(), PixelMean()
         for number, batch in enumerate(self.batches.training(epoch)):
@@ -247,13 +240,17 @@ class Loop:
                 (logits, *auxiliary), target, mask = self._outputs(part)
                 pixel_losses = self.loss(logits, target)
                 minimised = sum(
-                    (self.model.auxiliary_weight * self.loss(one, target) for one in auxiliary), pixel_losses
+                    (
+                        self.model.auxiliary_weight * self.loss(logits_of_head, target)
+                        for logits_of_head in auxiliary
+                    ),
+                    pixel_losses,
                 )
                 masked_mean(minimised, mask, counted).backward()
                 losses.add(pixel_losses.detach(), mask)
                 accuracy.add(is_correct(logits.detach(), target), mask > 0)
             self.optimiser.step()
-            shown.step()
+            progress_bar.step()
         validation_loss, validation_accuracy = self._validate()
         return {
             "epoch": epoch + 1,
@@ -319,13 +316,13 @@ class PixelMean:
         return float(self._sum / self._count) if float(self._count) else None
 
 
-def seed_of(seed: int, epoch: int) -> int:
+def epoch_seed(seed: int, epoch: int) -> int:
     """A seed for torch's generator, well mixed from both."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def save_checkpoint(
-    path: Path, fingerprint: str, model: nn.Module, optimiser: torch.optim.Optimizer, state: State
+    path: Path, fingerprint: str, model: nn.Module, optimiser: torch.optim.Optimizer, state: TrainingState
 ) -> None:
     record = {
         "fingerprint": fingerprint,
@@ -340,21 +337,23 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path, fingerprint: str, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
-) -> State:
+) -> TrainingState:
     """Put a checkpoint back into model and optimiser; a fresh state where there is none, it is another run's,
     or it cannot be read."""
     try:
         record = torch.load(path, map_location=device, weights_only=True)
     except Exception:  # whatever torch makes of a damaged file, the answer is to start again
-        return State()
+        return TrainingState()
     if record.get("fingerprint") != fingerprint:
-        return State()
+        return TrainingState()
     model.load_state_dict(record["model"])
     optimiser.load_state_dict(record["optimiser"])
-    return State(record["history"], record["best"])
+    return TrainingState(record["history"], record["best"])
 
 
-def write_history(path: Path, history: list[dict[str, Any]], columns: Sequence[str] = HISTORY) -> None:
+def write_history(
+    path: Path, history: list[dict[str, Any]], columns: Sequence[str] = HISTORY_COLUMNS
+) -> None:
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
@@ -375,11 +374,9 @@ def train_run(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed} and, where
-        they are asked for, {share:
-            of the training windows, drawn by the seed; statistics: samples.json that normalises the channels
-            instead of the site's own;
-            dates: which of a place the network reads: last, all, or all shuffled}. With all dates, run.json
-            says which were read.
+            they are asked for, {share: of the training windows, drawn by the seed; statistics: samples.json
+            that normalises the channels instead of the site's own; dates: which of a place the network reads:
+            last, all, or all shuffled}. With all dates, run.json says which were read.
         start: `model.safetensors` of another run, whose weights training starts from.
 
     Raises:
@@ -389,24 +386,26 @@ def train_run(
     """
     began = time.time()
     recipe = Recipe.from_record(spec["recipe"])
-    place = choose_device(device)
+    torch_device = choose_device(device)
     torch.set_num_threads(threads)
     share, statistics = spec.get("share", 1), spec.get("statistics")
     samples = open_samples(
         cube_folder, samples_folder, spec["channels"], statistics, spec.get("dates")
     ).with_share(share, spec["seed"])
-    spec = with_dates_read(spec, cube_folder)
+    spec = with_dates_of_cube(spec, cube_folder)
     require_classes(samples, spec["classes"], Path(cube_folder) / "label.npy")
     if start is not None and recipe.pretraining is not None:
         raise HeadscarpError(
-            f"the run starts from the weights of {start}, which would undo recipe.pretraining; set "
-            f"`pretraining: null`"
+            f"the run starts from the weights of {start}, which "
+            "would undo recipe.pretraining; set `pretraining: null`"
         )
-    model, batches, pretraining = prepare(spec, recipe, samples, place)
+    model, batches, pretraining = prepare_training(spec, recipe, samples, torch_device)
     if start is not None:
-        start_from(model, start)
-    fingerprint = fingerprint_of(spec, Path(cube_folder), Path(samples_folder), start)
-    state = train(model, batches, recipe, run_folder, spec["seed"], place, fingerprint, progress, pretraining)
+        load_initial_weights(model, start)
+    fingerprint = fingerprint_of_run(spec, Path(cube_folder), Path(samples_folder), start)
+    state = train(
+        model, batches, recipe, run_folder, spec["seed"], torch_device, fingerprint, progress, pretraining
+    )
     write_json(
         Path(run_folder) / "run.json",
         {
@@ -417,10 +416,10 @@ def train_run(
             "share": share,
             "statistics": statistics,
             "versions": {"torch": torch.__version__, "numpy": np.__version__, "headscarp": __version__},
-            "device": device_name(place),
-            "precision": str(choose_precision(recipe.precision, place)).removeprefix("torch."),
+            "device": device_name(torch_device),
+            "precision": str(choose_precision(recipe.precision, torch_device)).removeprefix("torch."),
             "threads": threads,
-            "peak_memory": peak_memory(place),
+            "peak_memory": peak_memory(torch_device),
             "parameters": count_parameters(model),
             "trainable": count_trainable(model),
             "windows": {split: batches.count(split) for split in ("train", "validation")},
@@ -429,13 +428,15 @@ def train_run(
             "seconds": round(sum(record["seconds"] for record in (*pretraining, *state.history)), 3),
             "best_epoch": state.best_epoch,
             "weights": "best" if state.best is not None else "last",
-            "history": state.history[-HISTORY_TAIL:],
+            "history": state.history[-EPOCHS_IN_RECORD:],
         }
-        | made(began, [*read_by_run(cube_folder, samples_folder), *filter(None, (start, statistics))]),
+        | run_provenance(
+            began, [*files_read_by_run(cube_folder, samples_folder), *filter(None, (start, statistics))]
+        ),
     )
 
 
-def prepare(
+def prepare_training(
     spec: dict[str, Any], recipe: Recipe, samples: Samples, device: torch.device
 ) -> tuple[nn.Module, Batches, list[dict[str, Any]]]:
     """The network, on the device, and the batches of a run: a function of the spec's seed, whatever ran
@@ -444,7 +445,7 @@ def prepare(
 
     Raises:
         HeadscarpError: the network has nothing that can be trained in advance, or there is nothing to train
-        it on.
+            it on.
     """
     torch.manual_seed(spec["seed"])
     model = build_network(spec)
@@ -455,14 +456,14 @@ def prepare(
         samples.balanced_weights(max(2, spec["classes"])) if recipe.class_weights == "balanced" else None
     )
     batches = Batches(
-        samples,
-        recipe.batch,
-        spec["seed"],
-        recipe.steps_per_epoch,
-        recipe.augment,
-        recipe.jitter,
-        weights,
-        spec.get("dates") == SHUFFLED,
+        samples=samples,
+        batch=recipe.batch,
+        seed=spec["seed"],
+        steps=recipe.steps_per_epoch,
+        augment=recipe.augment,
+        jitter=recipe.jitter,
+        class_weights=weights,
+        shuffled=spec.get("dates") == SHUFFLED_DATES,
     )
     model.to(device)
     if recipe.pretraining is None:
@@ -477,8 +478,8 @@ def require_classes(samples: Samples, classes: int, path: Path) -> None:
     highest = int(label.max(where=label != UNMAPPED, initial=0))
     if highest >= max(2, classes):
         raise HeadscarpError(
-            f"{path} has the class code {highest}, but the network has {classes} output(s); give the "
-            f"experiment `classes: {highest + 1}`"
+            f"{path} has the class code {highest}, but the network has "
+            f"{classes} output(s); give the experiment `classes: {highest + 1}`"
         )
 
 
@@ -493,13 +494,13 @@ def tuned_recipe(recipe: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]
     return tuned
 
 
-def fingerprint_of(
+def fingerprint_of_run(
     spec: dict[str, Any], cube_folder: Path, samples_folder: Path, start: str | Path | None = None
 ) -> str:
     """A digest that changes with anything that training depends on; large files enter by size and time of
     change."""
     arrays = [cube_folder / "cube.npy", cube_folder / "label.npy", samples_folder / "regions.npy"]
-    told = {
+    content = {
         "spec": spec,
         "cube": read_json(cube_folder / "cube.json"),
         "samples": read_json(samples_folder / "samples.json"),
@@ -508,4 +509,4 @@ def fingerprint_of(
         "start": start and sha256_of(start),
         "statistics": spec.get("statistics") and read_json(spec["statistics"]),
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -37,7 +37,7 @@ def load_network(run_folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     return model, record
 
 
-def start_from(model: nn.Module, path: str | Path) -> None:
+def load_initial_weights(model: nn.Module, path: str | Path) -> None:
     """Put the weights of another run's `model.safetensors` into `model`, in place.
 
     Raises:
@@ -58,16 +58,16 @@ def start_from(model: nn.Module, path: str | Path) -> None:
         name = differing[0]
         here, there = wanted.get(name, "missing"), given.get(name, "missing")
         raise HeadscarpError(
-            f"{path} does not fit the network: {len(differing)} of its weights differ, first '{name}': "
-            f"{here} in the network, {there} in "
-            "the file; start from a run with the same network, width, channels and classes"
+            f"{path} does not fit the network: {len(differing)} of its weights "
+            f"differ, first '{name}': {here} in the network, {there} in the file; "
+            "start from a run with the same network, width, channels and classes"
         )
     model.load_state_dict(state)
 
 
 def build_network(spec: dict[str, Any]) -> nn.Module:
     """The untrained network of a run's specification; that of one that reads all dates (`dates_read`) takes
-    all planes of a `Series`."""
+    all planes of a `NormalisedSeries`."""
     network, params = spec["network"], spec["network"]["params"]
     in_channels = len(spec["channels"])
     if "dates_read" in spec:

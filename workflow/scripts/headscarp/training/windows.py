@@ -1,55 +1,52 @@
-"""Windows of a cube as training batches: slices of memory maps, never a whole scene.
-
-What is read in which order, and how it is turned, is a function of (seed, epoch) alone; a resumed run needs
-no sampler state.
-"""
+"""Windows of a cube for training: slices of memory maps, never a whole scene."""
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from headscarp.arrays import open_array
 from headscarp.codes import SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.samples.windows import Window, read_windows
-from headscarp.site.cube import open_array
 from headscarp.vocabulary import require_known
 
 BLOCKED = "blocked"
-REGION_OF = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
+REGION_CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 RELEASE_BYTES = 64 << 20
-LAST, ALL, SHUFFLED = DATES = ("last", "all", "shuffled")
-
-Batch = tuple[Tensor, Tensor, Tensor]
+LAST_DATE, ALL_DATES, SHUFFLED_DATES = DATE_CHOICES = ("last", "all", "shuffled")
 
 
-class Scene:
+class NormalisedCube:
     """Chosen channels of a cube (time, channel, row, col), z-scored as they are read, one date at a time.
 
     Args:
-        cube: float32, usually a memory map; NaN is no data.
+        values: of the cube, float32, usually a memory map; NaN is no data.
         channels: positions of the chosen channels in the cube.
         mean, sd: one number for each chosen channel, or one for each date and channel, in its units; sd 0 (a
-        constant channel) counts as 1.
-        telling: which of the chosen channels tell by a value that a date was observed; none if not given.
+            constant channel) counts as 1.
+        observed_by: which of the chosen channels show by a value that a date was observed; none if not given.
     """
 
     # Planes of what is read that hold no values of channels.
-    flags = slice(0)
+    flag_planes = slice(0)
 
     def __init__(
-        self, cube: np.ndarray, channels: list[int], mean: list, sd: list, telling: list[bool] | None = None
+        self,
+        values: np.ndarray,
+        channels: list[int],
+        mean: list,
+        sd: list,
+        observed_by: list[bool] | None = None,
     ) -> None:
-        self.cube = cube
+        self.values = values
         self.channels = channels
-        self.telling = np.array(telling or [False] * len(channels))
-        by_date = (len(cube), len(channels), 1, 1)
+        self.observed_by = np.array(observed_by or [False] * len(channels))
+        by_date = (len(values), len(channels), 1, 1)
         spread = np.asarray(sd, np.float32)
         self._mean = np.broadcast_to(np.asarray(mean, np.float32)[..., None, None], by_date)
         self._sd = np.broadcast_to(np.where(spread == 0, np.float32(1), spread)[..., None, None], by_date)
@@ -57,11 +54,11 @@ class Scene:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.cube.shape[2:]
+        return self.values.shape[2:]
 
     def read(self, date: int, rows: slice, cols: slice) -> np.ndarray:
         """Standardised values (channel, row, col) float32 of one date; NaN stays NaN."""
-        values = np.stack([self.cube[date, channel, rows, cols] for channel in self.channels])
+        values = np.stack([self.values[date, channel, rows, cols] for channel in self.channels])
         self._release(values.nbytes)
         values -= self._mean[date]
         values /= self._sd[date]
@@ -69,7 +66,7 @@ class Scene:
 
     def read_pixels(self, date: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Standardised values (pixel, channel) float32 of single pixels; NaN stays NaN."""
-        values = np.stack([self.cube[date, channel, rows, cols] for channel in self.channels])
+        values = np.stack([self.values[date, channel, rows, cols] for channel in self.channels])
         return ((values - self._mean[date, :, 0]) / self._sd[date, :, 0]).T
 
     def has_data(self, values: np.ndarray) -> np.ndarray:
@@ -79,68 +76,71 @@ class Scene:
     def is_trainable(self, values: np.ndarray) -> np.ndarray:
         """Where (row, col) bool what `read` gave may count in a loss: in a cube of several dates not under
         the clouds of the date read."""
-        return self._is_observed(values) if len(self.cube) > 1 else np.ones(values.shape[1:], bool)
+        return self._is_observed(values) if len(self.values) > 1 else np.ones(values.shape[1:], bool)
 
     def _is_observed(self, values: np.ndarray) -> np.ndarray:
-        """Where (row, col) bool at least one telling channel of a date has a value; everywhere if there is
-        none."""
+        """Where (row, col) bool at least one channel of `observed_by` has a value at a date; everywhere if
+        there is none."""
         return (
-            ~np.isnan(values[self.telling]).all(0) if self.telling.any() else np.ones(values.shape[1:], bool)
+            ~np.isnan(values[self.observed_by]).all(0)
+            if self.observed_by.any()
+            else np.ones(values.shape[1:], bool)
         )
 
     def _release(self, count: int) -> None:
         """Give pages of the map that were read back to the system now and then, or they would count as memory
         of this process."""
         self._unreleased += count
-        mapped = getattr(self.cube, "_mmap", None)
+        mapped = getattr(self.values, "_mmap", None)
         if self._unreleased > RELEASE_BYTES and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
             self._unreleased = 0
 
 
-class Series(Scene):
+class NormalisedSeries(NormalisedCube):
     """The same, all dates of the cube at once.
 
     `read` gives (dates x (channels + 1), row, col) float32: date by date the standardised channels, NaN where
-    they have no data, and then a plane that is 1 where at least one of the telling channels was observed at
-    that date, else 0 (1 everywhere if none tells).
+    they have no data, and then a plane that is 1 where at least one channel of `observed_by` has a value at
+    that date, else 0 (1 everywhere if there is none).
     """
 
     @property
-    def flags(self) -> slice:
+    def flag_planes(self) -> slice:
         return slice(len(self.channels), None, len(self.channels) + 1)
 
     def read(self, date: int, rows: slice, cols: slice) -> np.ndarray:
         """All dates, whichever is asked for: the window of a label holds them all."""
         planes = []
-        for one in range(len(self.cube)):
-            values = super().read(one, rows, cols)
+        for each in range(len(self.values)):
+            values = super().read(each, rows, cols)
             planes += [values, self._is_observed(values)[None].astype(np.float32)]
         return np.concatenate(planes)
 
     def has_data(self, values: np.ndarray) -> np.ndarray:
         """Where (row, col) bool at least one date was observed."""
-        by_date = values.reshape(len(self.cube), -1, *values.shape[1:])
+        by_date = values.reshape(len(self.values), -1, *values.shape[1:])
         return ((by_date[:, -1] > 0) & ~np.isnan(by_date[:, :-1]).all(1)).any(0)
 
     def is_trainable(self, values: np.ndarray) -> np.ndarray:
         return self.has_data(values)
 
 
-def open_scene(
+def open_normalised(
     cube_folder: str | Path,
     samples_folder: str | Path,
     channels: list[str],
     statistics: str | Path | None = None,
     dates: str | None = None,
-) -> Scene:
+) -> NormalisedCube:
     """Open the cube's memory map with the normalisation of a set of samples, or that of another samples.json,
     `statistics`.
 
     `dates` is `last` (or None): one date at a time, normalised by statistics over all dates, or `all` or
-    `shuffled`: a `Series`, each date normalised by its own statistics where the samples have them (a channel
-    without a value at a date: by those over all dates). What tells that a date was observed are the chosen
-    channels out of which clouds were taken (a rain gauge works under them), or else all dated ones.
+    `shuffled`: a `NormalisedSeries`, each date normalised by its own statistics where the samples have them
+    (a channel without a value at a date: by those over all dates). What tells that a date was observed are
+    the chosen channels out of which clouds were taken (a rain gauge works under them), or else all dated
+    ones.
 
     Raises:
         HeadscarpError: a file is missing or truncated; a channel is not in the cube (the nearest name is
@@ -159,19 +159,22 @@ def open_scene(
         require_known(name, normalisation, f"{samples}: normalisation of channel")
     cube = open_array(Path(cube_folder) / "cube.npy")
     positions = [names.index(name) for name in channels]
-    dated, masked = ([entries[name].get(key, False) for name in channels] for key in ("dated", "masked"))
-    telling = [one and other for one, other in zip(dated, masked, strict=True)]
-    telling = telling if any(telling) else dated
+    dated = [entries[name].get("dated", False) for name in channels]
+    masked = [entries[name].get("masked", False) for name in channels]
+    cloud_free = [changes and hidden for changes, hidden in zip(dated, masked, strict=True)]
+    observed_by = cloud_free if any(cloud_free) else dated
     if not reads_series(dates):
         scale = [normalisation[name] for name in channels]
-        return Scene(cube, positions, [s["mean"] for s in scale], [s["sd"] for s in scale], telling)
+        return NormalisedCube(
+            cube, positions, [s["mean"] for s in scale], [s["sd"] for s in scale], observed_by
+        )
     by_channel = [
         scale_by_date(normalisation[name], len(cube), f"{samples}: channel '{name}'") for name in channels
     ]
     by_date = list(zip(*by_channel, strict=True))
-    return Series(
-        cube, positions, *([[s[key] for s in one] for one in by_date] for key in ("mean", "sd")), telling
-    )
+    means = [[scale["mean"] for scale in scales] for scales in by_date]
+    sds = [[scale["sd"] for scale in scales] for scales in by_date]
+    return NormalisedSeries(cube, positions, means, sds, observed_by)
 
 
 def reads_series(dates: str | None) -> bool:
@@ -180,7 +183,7 @@ def reads_series(dates: str | None) -> bool:
     Raises:
         HeadscarpError: it is none of last, all and shuffled.
     """
-    return require_known(dates or LAST, DATES, "dates") != LAST
+    return require_known(dates or LAST_DATE, DATE_CHOICES, "dates") != LAST_DATE
 
 
 def scale_by_date(scale: dict[str, Any], dates: int, name: str) -> list[dict[str, float]]:
@@ -188,13 +191,13 @@ def scale_by_date(scale: dict[str, Any], dates: int, name: str) -> list[dict[str
     by_date = scale.get("by_date") or [None] * dates
     if len(by_date) != dates:
         raise HeadscarpError(
-            f"{name} is normalised at {len(by_date)} dates, but the cube has {dates}; use samples of as "
-            f"many dates"
+            f"{name} is normalised at {len(by_date)} dates, but "
+            f"the cube has {dates}; use samples of as many dates"
         )
-    return [one or scale for one in by_date]
+    return [own or scale for own in by_date]
 
 
-def with_dates_read(spec: dict[str, Any], cube_folder: str | Path) -> dict[str, Any]:
+def with_dates_of_cube(spec: dict[str, Any], cube_folder: str | Path) -> dict[str, Any]:
     """A run's or a search's specification with `dates_read`, the ISO dates of the cube, if it reads them
     all."""
     return (
@@ -206,10 +209,10 @@ def with_dates_read(spec: dict[str, Any], cube_folder: str | Path) -> dict[str, 
 
 @dataclass(frozen=True)
 class Samples:
-    """Windows of a scene with labels: `windows` maps a split to an int array (window, [row, col, size,
+    """Windows of a cube with labels: `windows` maps a split to an int array (window, [row, col, size,
     date])."""
 
-    scene: Scene
+    cube: NormalisedCube
     label: np.ndarray
     regions: np.ndarray
     protocol: str
@@ -219,22 +222,22 @@ class Samples:
         """One window: image (plane, row, col) float32 with no data as 0 (the mean), target uint8 and mask
         bool, both (row, col).
 
-        The planes are the channels, or those of a `Series`. The mask leaves out pixels that are unmapped or
-        never used; under protocol blocked, those outside the split's region; and, in a cube of several dates,
-        those that are observed at none of the dates read.
+        The planes are the channels, or those of a `NormalisedSeries`. The mask leaves out pixels that are
+        unmapped or never used; under protocol blocked, those outside the split's region; and, in a cube of
+        several dates, those that are observed at none of the dates read.
         """
         row, col, size, date = (int(n) for n in self.windows[split][index])
         rows, cols = slice(row, row + size), slice(col, col + size)
-        image = self.scene.read(date, rows, cols)
+        image = self.cube.read(date, rows, cols)
         target, mask = self._target(rows, cols, split)
-        mask &= self.scene.is_trainable(image)
+        mask &= self.cube.is_trainable(image)
         np.nan_to_num(image, copy=False)
         return image, target, mask
 
     def _target(self, rows: slice, cols: slice, split: str) -> tuple[np.ndarray, np.ndarray]:
         label, region = self.label[rows, cols], self.regions[rows, cols]
         mask = (label != UNMAPPED) & (
-            region == REGION_OF[split] if self.protocol == BLOCKED else region != UNUSED
+            region == REGION_CODES[split] if self.protocol == BLOCKED else region != UNUSED
         )
         return np.where(mask, label, 0), mask
 
@@ -273,146 +276,21 @@ def open_samples(
     statistics: str | Path | None = None,
     dates: str | None = None,
 ) -> Samples:
-    """Open a cube with the windows of one protocol; for `statistics`, `dates` and errors see `open_scene`."""
+    """Open a cube with the windows of one protocol; for `statistics`, `dates` and errors see
+    `open_normalised`."""
     cube_folder, samples_folder = Path(cube_folder), Path(samples_folder)
     return Samples(
-        scene=open_scene(cube_folder, samples_folder, channels, statistics, dates),
+        cube=open_normalised(cube_folder, samples_folder, channels, statistics, dates),
         label=open_array(cube_folder / "label.npy"),
         regions=open_array(samples_folder / "regions.npy"),
         protocol=read_json(samples_folder / "samples.json")["protocol"],
-        windows=by_split(read_windows(samples_folder / "windows.csv")),
+        windows=windows_by_split(read_windows(samples_folder / "windows.csv")),
     )
 
 
-def by_split(windows: Iterable[Window]) -> dict[str, np.ndarray]:
+def windows_by_split(windows: Iterable[Window]) -> dict[str, np.ndarray]:
     """Windows as int arrays (window, [row, col, size, date]), one for each split."""
     found: dict[str, list[tuple[int, ...]]] = {split: [] for split in SPLITS}
     for window in windows:
         found[window.split].append(window[:4])
     return {split: np.array(corners, np.int64).reshape(-1, 4) for split, corners in found.items()}
-
-
-class Batches:
-    """Batches of one run: image (n, plane, row, col) float32 channels-last, target (n, row, col) int64, mask
-    (n, row, col) float32.
-
-    Args:
-        steps: batches per epoch; None is as many as one pass over the training windows takes.
-        augment: turn and flip each training window at random. Values stay as they are: an aspect still
-        matches the shading of its slope.
-        jitter: spread of a random gain (around 1) and offset (around 0, in standard deviations) of every
-            channel of a training window, at every date; what says where a date was observed stays as it is.
-        class_weights: of each class (class) float32, by which masks are multiplied.
-        shuffled: the dates of each training window of a `Series` in a random order, drawn anew for each;
-        validation keeps the true one.
-    """
-
-    def __init__(
-        self,
-        samples: Samples,
-        batch: int,
-        seed: int,
-        steps: int | None = None,
-        augment: bool = False,
-        jitter: float = 0.0,
-        class_weights: np.ndarray | None = None,
-        shuffled: bool = False,
-    ) -> None:
-        self.samples = samples
-        self.batch = batch
-        self.seed = seed
-        self.steps = steps or -(-self.count("train") // batch)
-        self.augment = augment
-        self.jitter = jitter
-        self.class_weights = None if class_weights is None else torch.from_numpy(class_weights)
-        self.shuffled = shuffled
-
-    def count(self, split: str) -> int:
-        return len(self.samples.windows[split])
-
-    def order(self, epoch: int) -> np.ndarray:
-        return training_order(self.count("train"), self.steps * self.batch, self.seed, epoch)
-
-    def training(self, epoch: int) -> Iterator[Batch]:
-        order = self.order(epoch)
-        symmetries = (
-            np.random.default_rng([self.seed, epoch, 1]).integers(8, size=len(order))
-            if self.augment
-            else np.zeros(len(order), int)
-        )
-        orders = self.date_orders(epoch, len(order))
-        for start in range(0, len(order), self.batch):
-            chosen = range(start, min(start + self.batch, len(order)))
-            windows = (self._turned(order[k], symmetries[k], orders and orders[k]) for k in chosen)
-            image, target, mask = collate(windows, len(chosen))
-            if self.jitter:
-                random = torch.Generator().manual_seed(
-                    int(np.random.SeedSequence([self.seed, epoch, 2, start]).generate_state(1)[0])
-                )
-                gain, offset = self.jitter * torch.randn(2, *image.shape[:2], 1, 1, generator=random)
-                gain[:, self.samples.scene.flags] = offset[:, self.samples.scene.flags] = 0
-                image.mul_(1 + gain).add_(offset)
-            yield image, target, self._weighed(target, mask)
-
-    def date_orders(self, epoch: int, count: int) -> list[np.ndarray] | None:
-        """The order of dates in each of the `count` training windows of an epoch; None is the true one in
-        all."""
-        if not self.shuffled:
-            return None
-        random = np.random.default_rng([self.seed, epoch, 4])
-        return [random.permutation(len(self.samples.scene.cube)) for _ in range(count)]
-
-    def _turned(self, index: int, symmetry: int, dates: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        """A training window, turned, with its dates in another order unless `dates` is None."""
-        image, target, mask = self.samples.read("train", index)
-        if dates is not None:
-            image = image.reshape(len(dates), -1, *image.shape[1:])[dates].reshape(image.shape)
-        return tuple(turn(part, symmetry) for part in (image, target, mask))
-
-    def validation(self) -> Iterator[Batch]:
-        order = validation_order(self.count("validation"), self.steps * self.batch)
-        for start in range(0, len(order), self.batch):
-            chosen = order[start : start + self.batch]
-            image, target, mask = collate(
-                (self.samples.read("validation", index) for index in chosen), len(chosen)
-            )
-            yield image, target, self._weighed(target, mask)
-
-    def _weighed(self, target: Tensor, mask: Tensor) -> Tensor:
-        return mask if self.class_weights is None else mask * self.class_weights[target]
-
-
-def training_order(count: int, wanted: int, seed: int, epoch: int) -> np.ndarray:
-    """The `wanted` samples of `count` that an epoch trains on: shuffled passes, one after the other, cut so
-    that every batch is full."""
-    random = np.random.default_rng([seed, epoch])
-    return np.concatenate([random.permutation(count) for _ in range(-(-wanted // count))])[:wanted]
-
-
-def validation_order(count: int, wanted: int) -> np.ndarray:
-    """The same samples every epoch: all, or as many as an epoch trains on, evenly spaced, so that it never
-    costs more than training."""
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
-
-
-def turn(array: np.ndarray, symmetry: int) -> np.ndarray:
-    """One of the eight symmetries of a square (0 is none): `symmetry` % 4 quarter turns, then from 4 on a
-    flip, of the last two axes."""
-    turned = np.rot90(array, symmetry % 4, axes=(-2, -1))
-    return turned[..., ::-1] if symmetry >= 4 else turned
-
-
-def collate(windows: Iterable[tuple[np.ndarray, ...]], count: int) -> Batch:
-    """A batch of `count` windows (image, target, mask), which are read one after the other into it: it lies
-    in memory once."""
-    batch = None
-    for k, window in enumerate(windows):
-        batch = batch or empty_batch(count, *window[0].shape)
-        for whole, part in zip(batch, window, strict=True):
-            whole[k] = torch.from_numpy(np.ascontiguousarray(part))
-    return batch
-
-
-def empty_batch(count: int, planes: int, height: int, width: int) -> Batch:
-    image = torch.empty(count, planes, height, width, memory_format=torch.channels_last)
-    return image, torch.empty(count, height, width, dtype=torch.int64), torch.empty(count, height, width)

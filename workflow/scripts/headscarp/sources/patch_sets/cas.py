@@ -32,14 +32,14 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
 
     Raises:
         HeadscarpError: no area is named, one is named twice, a subset is unknown, or a folder is not there or
-        has no image.
+            has no image.
     """
     areas: Mapping[str, list[str]] = record.get("areas", {})
     named = [area for split in areas.values() for area in split]
     if not named:
         raise HeadscarpError(
-            "patch_set, areas: the CAS dataset has no split of its own; name the folders of train, "
-            "validation and test"
+            "patch_set, areas: the CAS dataset has no split of its "
+            "own; name the folders of train, validation and test"
         )
     if twice := [area for area in named if named.count(area) > 1]:
         raise HeadscarpError(f"patch_set, areas: '{twice[0]}' is named twice; leave it in one subset")

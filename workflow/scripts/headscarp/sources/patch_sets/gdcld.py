@@ -29,7 +29,7 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
 
     Args:
         record: `subsets` (a subset that it leaves out has the name above), `images` and `masks`: names of
-        folders (optional).
+            folders (optional).
 
     Raises:
         HeadscarpError: the folder of a subset is not there or has no image.

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.arrays import open_array
 from headscarp.errors import HeadscarpError
-from headscarp.site.cube import open_array
 from headscarp.sources.patch_sets.patch import (
     TEST,
     TRAIN,
@@ -44,7 +44,7 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
 
     Raises:
         HeadscarpError: trainX.npy is not there, or an array is truncated, has another shape or does not
-        belong to the other.
+            belong to the other.
     """
     found = [path for up in ("", "*/", "*/*/") for path in sorted(folder.glob(f"{up}trainX.npy"))]
     if len(found) != 1:
@@ -78,8 +78,8 @@ def open_pair(path: Path, mask_path: Path) -> tuple[np.ndarray, np.ndarray | Non
         )
     if masks is not None and masks.shape[:3] != images.shape[:3]:
         raise HeadscarpError(
-            f"{mask_path} has the shape {masks.shape}, {path.name} {images.shape}: they do not belong "
-            f"together"
+            f"{mask_path} has the shape {masks.shape}, {path.name} "
+            f"{images.shape}: they do not belong together"
         )
     return images, masks
 

@@ -123,8 +123,8 @@ def read_dataset(path: Path, name: str) -> np.ndarray:
         with h5py.File(path, "r") as file:
             if name not in file:
                 raise HeadscarpError(
-                    f"{path} has no data set '{name}' (it holds {', '.join(file) or 'none'}); fetch the "
-                    f"archive again"
+                    f"{path} has no data set '{name}' (it holds "
+                    f"{', '.join(file) or 'none'}); fetch the archive again"
                 )
             return file[name][()]
     except (OSError, RuntimeError) as error:

@@ -95,8 +95,8 @@ def require_images(masks: Iterable[str], images: Mapping[str, Path], folder: Pat
     """
     if lonely := sorted(set(masks) - set(images)):
         raise HeadscarpError(
-            f"{folder}: the mask '{lonely[0]}' and {len(lonely) - 1} more have no image; the set is not "
-            f"whole: unpack its archive again"
+            f"{folder}: the mask '{lonely[0]}' and {len(lonely) - 1} more "
+            "have no image; the set is not whole: unpack its archive again"
         )
 
 
@@ -115,8 +115,8 @@ def label_of_mask(mask: np.ndarray, path: str | Path) -> np.ndarray:
     if not (set(values) <= {0, 1} or set(values) <= {0, 255}):
         listed = ", ".join(f"{value:g}" for value in values[:6]) + (" …" if len(values) > 6 else "")
         raise HeadscarpError(
-            f"{path} holds the values {listed}; a mask must hold 0 and 1, or 0 and 255, of which the "
-            f"greater is landslide"
+            f"{path} holds the values {listed}; a mask must hold 0 "
+            "and 1, or 0 and 255, of which the greater is landslide"
         )
     return (mask > 0).astype(np.uint8)
 

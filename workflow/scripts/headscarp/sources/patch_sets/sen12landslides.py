@@ -64,7 +64,7 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
 
     Raises:
         HeadscarpError: a key is missing, the task is no such file or lists a patch twice or one that is not
-        there.
+            there.
     """
     sensor = record["sensor"]
     files = {
@@ -73,9 +73,9 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
     splits = read_task(folder / record["task"])
     if lacking := [name for name in splits if name not in files]:
         raise HeadscarpError(
-            f"{folder / record['task']} lists {len(splits)} patches, of which {len(lacking)} have no "
-            f"file of {sensor} in {folder}, "
-            f"'{lacking[0]}' among them; unpack their archive there, or shorten the task"
+            f"{folder / record['task']} lists {len(splits)} patches, of which "
+            f"{len(lacking)} have no file of {sensor} in {folder}, '{lacking[0]}' "
+            "among them; unpack their archive there, or shorten the task"
         )
     patches = [
         Patch(

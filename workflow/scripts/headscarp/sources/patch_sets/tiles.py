@@ -61,8 +61,7 @@ def tiles_below(root: Path, images: str, masks: str, split: str, group: str, fol
     if not patches:
         raise HeadscarpError(
             f"{root} holds no image ({', '.join(SUFFIXES)}) in a folder '{images}'; unpack the archive "
-            f"there, or name the folders of "
-            "images and masks in the site's patch_set (images:, masks:)"
+            "there, or name the folders of images and masks in the site's patch_set (images:, masks:)"
         )
     return patches
 
@@ -80,8 +79,8 @@ def tiles_in(folder: Path) -> dict[str, Path]:
     if len(tiles) < len(paths):
         double = next(path for path in paths if tiles[path.stem] != path)
         raise HeadscarpError(
-            f"{folder} has {double.name} and {tiles[double.stem].name}, which stand for one patch; keep "
-            f"one of them"
+            f"{folder} has {double.name} and {tiles[double.stem].name}, "
+            "which stand for one patch; keep one of them"
         )
     return tiles
 
@@ -103,8 +102,8 @@ def read_pixels(image: Path, mask: Path | None) -> Pixels:
         )
     if bands.shape[1:] != tile.known.shape:
         raise HeadscarpError(
-            f"{mask} has {bands.shape[1:]} rows and columns, {image.name} {tile.known.shape}: they do "
-            f"not belong together"
+            f"{mask} has {bands.shape[1:]} rows and columns, {image.name} "
+            f"{tile.known.shape}: they do not belong together"
         )
     return Pixels(values, label_of_mask(bands[0], mask), tile.place)
 

@@ -31,7 +31,7 @@ _FOREST_GAIN = 0.7
 
 
 @dataclass(frozen=True)
-class Ground:
+class CoverFactors:
     """What land cover depends on, each (row, col) at the image's pixels: elevation (m), slope (degrees),
     azimuth of the slope (radians), distance to rivers (m), water (mask) and lithology (1-3)."""
 
@@ -54,7 +54,7 @@ class Ground:
 
 
 def vegetation(
-    spec: TwinSpec, rng: np.random.Generator, ground: Ground, mapped: np.ndarray, remoteness: np.ndarray
+    spec: TwinSpec, rng: np.random.Generator, ground: CoverFactors, mapped: np.ndarray, remoteness: np.ndarray
 ) -> np.ndarray:
     """Classes of plants, fields and built-up land (row, col) uint8; people build where fields are and
     `remoteness` is low."""
@@ -81,7 +81,7 @@ def vegetation(
 def land_cover(
     spec: TwinSpec,
     rng: np.random.Generator,
-    ground: Ground,
+    ground: CoverFactors,
     safety: np.ndarray,
     mapped: np.ndarray,
     slides: np.ndarray,
@@ -105,7 +105,7 @@ def land_cover(
     return cover
 
 
-def snow_over(ground: Ground, snow_line_m: float, drifts: np.ndarray) -> np.ndarray:
+def snow_over(ground: CoverFactors, snow_line_m: float, drifts: np.ndarray) -> np.ndarray:
     """Mask (row, col) of snow: above the snow line, lower in drifts (noise of unit variance) and on northern
     slopes, not on cliffs."""
     depth = 120 * drifts + 220 * np.cos(ground.aspect) - 6 * np.maximum(ground.slope - 35, 0)
@@ -115,7 +115,7 @@ def snow_over(ground: Ground, snow_line_m: float, drifts: np.ndarray) -> np.ndar
 def _look_alikes(
     spec: TwinSpec,
     rng: np.random.Generator,
-    ground: Ground,
+    ground: CoverFactors,
     safety: np.ndarray,
     mapped: np.ndarray,
     allowed: np.ndarray,
@@ -142,7 +142,7 @@ def _look_alikes(
     ]
 
 
-def _roads(rng: np.random.Generator, ground: Ground) -> np.ndarray:
+def _roads(rng: np.random.Generator, ground: CoverFactors) -> np.ndarray:
     """Roads: cheapest ways over gentle ground between places in valleys, found on a grid four times coarser
     and drawn one pixel wide."""
     step = 4

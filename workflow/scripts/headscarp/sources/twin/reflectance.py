@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from headscarp.sources.twin import cover as covers
-from headscarp.sources.twin.cover import Ground
+from headscarp.sources.twin.cover import CoverFactors
 from headscarp.sources.twin.fields import correlated_noise
 from headscarp.sources.twin.spec import SENSORS, TwinSpec
 
@@ -57,7 +57,7 @@ class Surface:
 
 
 def simulate_bands(
-    spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray
+    spec: TwinSpec, rng: np.random.Generator, ground: CoverFactors, cover: np.ndarray, instances: np.ndarray
 ) -> np.ndarray:
     """Reflectance (band, row, col) float32 in 0..1 of the bands of the spec's sensor."""
     surface = _surface(spec, rng, ground, cover, instances)
@@ -72,7 +72,7 @@ def ground_texture(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarr
 def observe(
     spec: TwinSpec,
     rng: np.random.Generator,
-    ground: Ground,
+    ground: CoverFactors,
     surface: Surface,
     texture: np.ndarray,
     lit: np.ndarray,
@@ -93,7 +93,7 @@ def observe(
 
 
 def _surface(
-    spec: TwinSpec, rng: np.random.Generator, ground: Ground, cover: np.ndarray, instances: np.ndarray
+    spec: TwinSpec, rng: np.random.Generator, ground: CoverFactors, cover: np.ndarray, instances: np.ndarray
 ) -> Surface:
     shape = cover.shape
     vigour = np.clip(spec.vegetation_vigour * np.exp(0.14 * correlated_noise(rng, shape, 6)), 0, 1)
@@ -120,7 +120,15 @@ def _surface(
     if spec.region:
         # Shallow slides bare weathered soil, yellow whatever the rock below.
         hardness = 0.45 * hardness
-    return Surface(cover, vigour, built, bare, bareness, brightness, hardness)
+    return Surface(
+        cover=cover,
+        vigour=vigour,
+        built=built,
+        bare=bare,
+        bareness=bareness,
+        brightness=brightness,
+        hardness=hardness,
+    )
 
 
 def _reflectance(surface: Surface, k: int) -> np.ndarray:
@@ -160,7 +168,7 @@ def parcels(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarra
     return tuple(ndimage.distance_transform_edt(~seeds, return_distances=False, return_indices=True))
 
 
-def sunlight(spec: TwinSpec, ground: Ground) -> np.ndarray:
+def sunlight(spec: TwinSpec, ground: CoverFactors) -> np.ndarray:
     """Direct sunlight relative to level ground (Lambert): cosine of the incidence angle over that of the
     sun's zenith angle."""
     zenith, azimuth = np.radians(90 - spec.sun_elevation_deg), np.radians(spec.sun_azimuth_deg)

@@ -76,7 +76,7 @@ _SOILS_OF_ROCK = {CARBONATE: (8, 9, 11), RED_BED: (10, 12, 13), CLASTIC: (1, 4, 
 
 
 @dataclass(frozen=True)
-class Region:
+class RegionLayers:
     """Layers of a region beside those of a scene.
 
     rainfall: (row, col) float32 mm a year on `spec.coarser_grid(rain_factor(spec))`; dem: float32 m, soil:

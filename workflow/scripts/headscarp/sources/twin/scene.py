@@ -7,11 +7,11 @@ from scipy import ndimage
 from shapely.geometry import LineString
 
 from headscarp.sources.twin import region as regions
-from headscarp.sources.twin.cover import BUILT, WATER, Ground, land_cover, vegetation
+from headscarp.sources.twin.cover import BUILT, WATER, CoverFactors, land_cover, vegetation
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.geography import distance_to, fault_line, mapped_area, river_lines, to_map
 from headscarp.sources.twin.reflectance import simulate_bands
-from headscarp.sources.twin.region import Region, block_mean, refined
+from headscarp.sources.twin.region import RegionLayers, block_mean, refined
 from headscarp.sources.twin.routing import drain, fill_depressions
 from headscarp.sources.twin.slides import factor_of_safety, imprint, place_slides
 from headscarp.sources.twin.spec import COARSE_FACTOR, TwinSpec
@@ -23,7 +23,7 @@ _RIVER_WIDTH, _WIDE_M = 3, 4e5
 
 
 @dataclass(frozen=True)
-class Scene:
+class SimulatedSite:
     """A simulated site.
 
     bands: (band, row, col) float32 reflectance, named by `spec.bands`; dem: (row, col) float32 m on
@@ -43,15 +43,16 @@ class Scene:
     safety: np.ndarray
     rivers: list[LineString]
     faults: list[LineString]
-    region: Region | None
+    region: RegionLayers | None
 
 
 @dataclass(frozen=True)
 class Landscape:
     """A site before its image is taken.
 
-    dem, lithology, instances, mapped and safety as in `Scene`; ground: what land cover depends on; plants:
-    classes of `cover.vegetation`. rivers, fault: lines (n, 2) in rows and columns of the DEM's grid. Of a
+    dem, lithology, instances, mapped and safety as in `SimulatedSite`; ground: what land cover depends on;
+    plants: classes of `cover.vegetation`. rivers, fault: lines (n, 2) in rows and columns of the DEM's grid.
+    Of a
     region: its terrain's units, roads as lines and as a mask, and annual rain; None for a site without.
     """
 
@@ -60,7 +61,7 @@ class Landscape:
     instances: np.ndarray
     mapped: np.ndarray
     safety: np.ndarray
-    ground: Ground
+    ground: CoverFactors
     plants: np.ndarray
     rivers: list[np.ndarray]
     fault: np.ndarray
@@ -70,63 +71,63 @@ class Landscape:
     rain: np.ndarray | None
 
 
-def generators(seed: int) -> dict[str, np.random.Generator]:
+def part_generators(seed: int) -> dict[str, np.random.Generator]:
     """One generator per part of a scene, so that a change to one part leaves the others as they were."""
     parts = ("terrain", "fault", "outline", "slides", "cover", "image", "places", "rain", "soil", "district")
     return dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
 
 
-def simulate(spec: TwinSpec, seed: int) -> Scene:
+def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
     """Simulate a site; the same spec and seed give the same scene.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area.
     """
-    of = generators(seed)
-    land = build_landscape(spec, of)
+    rngs = part_generators(seed)
+    land = build_landscape(spec, rngs)
     slides = land.instances > 0
     cover = land_cover(
-        spec, of["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask
+        spec, rngs["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask
     )
-    bands = simulate_bands(spec, of["image"], land.ground, cover, land.instances)
+    bands = simulate_bands(spec, rngs["image"], land.ground, cover, land.instances)
     region = None
     if spec.region:
-        district = regions.district_area(spec, of["district"], land.mapped, slides)
+        district = regions.district_area(spec, rngs["district"], land.mapped, slides)
         use = regions.land_use(spec, cover, land.ground.river_distance, land.ground.slope)
         coarse_dem, coarse_use = (
             block_mean(land.dem, COARSE_FACTOR),
             regions.block_majority(use, COARSE_FACTOR),
         )
         units = regions.block_majority(land.units, COARSE_FACTOR)
-        region = Region(
-            land.rain,
-            coarse_dem,
-            regions.soils(of["soil"], units, coarse_dem, coarse_use),
-            units,
-            use,
-            land.roads,
-            cover == BUILT,
-            cover == WATER,
-            district,
-            regions.survey(spec, of["district"], land.instances, district),
+        region = RegionLayers(
+            rainfall=land.rain,
+            dem=coarse_dem,
+            soil=regions.soils(rngs["soil"], units, coarse_dem, coarse_use),
+            units=units,
+            land_use=use,
+            roads=land.roads,
+            settlements=cover == BUILT,
+            water=cover == WATER,
+            district=district,
+            surveyed=regions.survey(spec, rngs["district"], land.instances, district),
         )
-    return Scene(
-        spec,
-        bands,
-        land.dem,
-        land.lithology,
-        land.instances,
-        land.mapped,
-        cover,
-        land.safety.astype(np.float32),
-        to_map(land.rivers, spec.dem_grid),
-        to_map([land.fault], spec.dem_grid),
-        region,
+    return SimulatedSite(
+        spec=spec,
+        bands=bands,
+        dem=land.dem,
+        lithology=land.lithology,
+        instances=land.instances,
+        mapped=land.mapped,
+        cover=cover,
+        safety=land.safety.astype(np.float32),
+        rivers=to_map(land.rivers, spec.dem_grid),
+        faults=to_map([land.fault], spec.dem_grid),
+        region=region,
     )
 
 
-def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Landscape:
-    """Terrain, mapped area, slides and plants of a site, from the `generators` of its seed.
+def build_landscape(spec: TwinSpec, rngs: dict[str, np.random.Generator]) -> Landscape:
+    """Terrain, mapped area, slides and plants of a site, from the `part_generators` of its seed.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area.
@@ -137,14 +138,14 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     # A region has many more pixels than a site.
     real = np.float32 if spec.region else np.float64
 
-    terrain = build_terrain(spec, of["terrain"])
+    terrain = build_terrain(spec, rngs["terrain"])
     lithology = _repeated(terrain.lithology, factor, shape)
-    fault = fault_line(spec, of["fault"])
+    fault = fault_line(spec, rngs["fault"])
     fault_distance = resample_to(
         distance_to(cells_of_lines([fault], dem_grid.shape), spacing), shape, factor
     ).astype(real)
     main_river = cells_of_lines([terrain.river * factor], shape)
-    mapped = _mapped(spec, of["outline"], main_river, fault_distance)
+    mapped = _mapped(spec, rngs["outline"], main_river, fault_distance)
 
     catchment = (
         drain(terrain.elevation.astype(float))
@@ -171,7 +172,7 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     if spec.region:
         places, roads = regions.places_and_roads(
             spec,
-            of["places"],
+            rngs["places"],
             terrain.elevation,
             slope_and_aspect(terrain.elevation, spacing)[0],
             block_mean(river_distance, factor),
@@ -179,14 +180,25 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
         )
         road_mask = cells_of_lines([line * factor for line in roads], shape)
         road_distance = distance_to(road_mask, resolution).astype(real)
-        ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
-        plants = vegetation(
-            spec, of["cover"], ground, mapped, regions.remoteness(spec, of["places"], places, road_distance)
+        ground = CoverFactors(
+            elevation=elevation,
+            slope=slope,
+            aspect=aspect,
+            river_distance=river_distance,
+            water=water,
+            lithology=lithology,
         )
-        rain = regions.annual_rain(spec, of["rain"], terrain.elevation, spec.region.rainfall_mm)
+        plants = vegetation(
+            spec,
+            rngs["cover"],
+            ground,
+            mapped,
+            regions.remoteness(spec, rngs["places"], places, road_distance),
+        )
+        rain = regions.annual_rain(spec, rngs["rain"], terrain.elevation, spec.region.rainfall_mm)
         safety = regions.factor_of_safety(
             spec,
-            of["soil"],
+            rngs["soil"],
             slope,
             _repeated(terrain.units, factor, shape),
             contributing,
@@ -201,7 +213,7 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
         safety = factor_of_safety(
             spec, slope, lithology, contributing, fault_distance, elevation - spec.elevation_m[0]
         )
-    instances = place_slides(spec, of["slides"], elevation, slope, safety, allowed)
+    instances = place_slides(spec, rngs["slides"], elevation, slope, safety, allowed)
 
     change = imprint(elevation, instances, resolution, 1 - spec.revegetation)
     dem = fill_depressions(
@@ -209,23 +221,30 @@ def build_landscape(spec: TwinSpec, of: dict[str, np.random.Generator]) -> Lands
     )
     elevation = resample_to(dem, shape, factor)
     slope, aspect = slope_and_aspect(elevation, resolution)
-    ground = Ground(elevation, slope, aspect, river_distance, water, lithology)
+    ground = CoverFactors(
+        elevation=elevation,
+        slope=slope,
+        aspect=aspect,
+        river_distance=river_distance,
+        water=water,
+        lithology=lithology,
+    )
     if plants is None:
-        plants = vegetation(spec, of["cover"], ground, mapped, ground.river_distance / 800)
+        plants = vegetation(spec, rngs["cover"], ground, mapped, ground.river_distance / 800)
     return Landscape(
-        dem,
-        lithology,
-        instances,
-        mapped,
-        safety,
-        ground,
-        plants,
-        rivers,
-        fault,
-        terrain.units,
-        roads,
-        road_mask,
-        rain,
+        dem=dem,
+        lithology=lithology,
+        instances=instances,
+        mapped=mapped,
+        safety=safety,
+        ground=ground,
+        plants=plants,
+        rivers=rivers,
+        fault=fault,
+        units=terrain.units,
+        roads=roads,
+        road_mask=road_mask,
+        rain=rain,
     )
 
 

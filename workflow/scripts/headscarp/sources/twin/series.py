@@ -24,7 +24,7 @@ from headscarp.sources.twin.reflectance import (
     sunlight,
 )
 from headscarp.sources.twin.region import annual_rain
-from headscarp.sources.twin.scene import Landscape, build_landscape, generators
+from headscarp.sources.twin.scene import Landscape, build_landscape, part_generators
 from headscarp.sources.twin.series_spec import SeriesDate, SeriesSpec
 from headscarp.sources.twin.spec import EARTHQUAKE
 
@@ -83,7 +83,7 @@ class Lasting:
 
 
 @dataclass(frozen=True)
-class Series:
+class SimulatedSeries:
     """A site and its course in time.
 
     land: the landscape with all slides up to the last date; cover: (row, col) land cover without slides and
@@ -113,26 +113,34 @@ class Observation:
     bareness: np.ndarray
 
 
-def build_series(spec: SeriesSpec, seed: int) -> Series:
+def build_series(spec: SeriesSpec, seed: int) -> SimulatedSeries:
     """Simulate a site and the course of its slides; the same spec and seed give the same series.
 
     Raises:
         HeadscarpError: the slides do not fit into the study area.
     """
-    of = generators(seed)
+    rngs = part_generators(seed)
     site = spec.site
-    land = build_landscape(site, of)
+    land = build_landscape(site, rngs)
     snowless = replace(site, snow_line_m=None)
     slides = land.instances > 0
     cover = land_cover(
-        snowless, of["cover"], land.ground, land.safety, land.mapped, slides, land.plants, None
+        snowless, rngs["cover"], land.ground, land.safety, land.mapped, slides, land.plants, None
     )
     rng = np.random.default_rng([seed, 1])
     started, greening = _start_years(spec, rng), _greening_years(spec, rng, land)
-    return Series(spec, seed, land, cover, started, greening, _lasting(spec, rng, of["rain"], land, cover))
+    return SimulatedSeries(
+        spec=spec,
+        seed=seed,
+        land=land,
+        cover=cover,
+        started=started,
+        greening=greening,
+        lasting=_lasting(spec, rng, rngs["rain"], land, cover),
+    )
 
 
-def observation(series: Series, name: str) -> Observation:
+def observation(series: SimulatedSeries, name: str) -> Observation:
     """The image of the date called `name`, its clouds and the rain of its year; the same whichever dates were
     simulated before."""
     spec, ground, date, lasting = series.spec, series.land.ground, series.spec.dates[name], series.lasting
@@ -222,7 +230,7 @@ def _lasting(
     )
 
 
-def _cover_at(series: Series, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:
+def _cover_at(series: SimulatedSeries, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:
     """Land cover (row, col) at a date: bars along a river that is wider in wet years, and snow above the line
     of the date."""
     ground, lasting = series.land.ground, series.lasting
@@ -240,7 +248,7 @@ def _cover_at(series: Series, rng: np.random.Generator, date: SeriesDate) -> np.
 
 
 def _surface_at(
-    series: Series, rng: np.random.Generator, date: SeriesDate, cover: np.ndarray
+    series: SimulatedSeries, rng: np.random.Generator, date: SeriesDate, cover: np.ndarray
 ) -> tuple[Surface, np.ndarray]:
     """What a date's reflectance is mixed from, and the bare share (row, col) of slides and of what looks like
     them."""
@@ -268,10 +276,18 @@ def _surface_at(
     brightness = np.where(fallow, lasting.soil, lasting.brightness[number])
     rock = (series.land.ground.lithology - 1) / 2
     hardness = np.clip(np.where(fallow, 0.3 * rock, rock) + lasting.hardness[number], 0, 1)
-    return Surface(cover, vigour, built, bare, bareness[bare], brightness[bare], hardness[bare]), bareness
+    return Surface(
+        cover=cover,
+        vigour=vigour,
+        built=built,
+        bare=bare,
+        bareness=bareness[bare],
+        brightness=brightness[bare],
+        hardness=hardness[bare],
+    ), bareness
 
 
-def _bare_shares(series: Series, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:
+def _bare_shares(series: SimulatedSeries, rng: np.random.Generator, date: SeriesDate) -> np.ndarray:
     """Bare share (1 + patch + slide,) of each patch and slide at a date relative to its fresh state; 0 before
     a slide starts."""
     lasting, patches = series.lasting, series.lasting.behaviour.size

@@ -109,14 +109,14 @@ class SeriesSpec:
         years = [date.year for date in self.dates.values()]
         if len(set(years)) < len(years):
             raise HeadscarpError(
-                f"twin, dates: two of the years {years} are the same; a slide starts in a year, so give "
-                f"each date its own"
+                f"twin, dates: two of the years {years} are the same; "
+                "a slide starts in a year, so give each date its own"
             )
         total = sum(date.started for date in self.dates.values())
         if not math.isclose(total, 1, abs_tol=1e-6):
             raise HeadscarpError(
-                f"twin, dates: the shares `started` add up to {total:g}, not 1; every slide starts "
-                f"before the last date"
+                f"twin, dates: the shares `started` add up to {total:g}, "
+                "not 1; every slide starts before the last date"
             )
         for key in ("rainfall_mm", "greening_years"):
             low, high = getattr(self, key)

@@ -16,7 +16,7 @@ from headscarp.sources.twin.series import (
     CLOUD_NAMES,
     CLOUD_SHADOW,
     Observation,
-    Series,
+    SimulatedSeries,
     build_series,
     observation,
 )
@@ -26,7 +26,7 @@ from headscarp.sources.twin.write import polygons, write_vectors
 # Every pixel of a cloud mask has a code; this one stands for none.
 
 
-def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Series:
+def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> SimulatedSeries:
     """Simulate a site at its dates and write the files of `files.raw_files` into `folder`, byte-identical for
     equal `spec` and `seed`.
 
@@ -45,7 +45,15 @@ def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Series
         )
         write_layer(
             folder / f"clouds_{name}.tif",
-            Layer("clouds", seen.clouds, spec.grid, codes, of_date, CLASSES, UNMAPPED),
+            Layer(
+                name="clouds",
+                values=seen.clouds,
+                grid=spec.grid,
+                units=codes,
+                source=of_date,
+                kind=CLASSES,
+                nodata=UNMAPPED,
+            ),
         )
         rain_grid = site.coarser_grid(rain_factor(site))
         write_layer(
@@ -54,7 +62,15 @@ def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Series
         )
         dates[name] = {"date": date.date} | _statistics_at(series, name, seen)
     write_layer(folder / "dem.tif", Layer("elevation", land.dem, spec.grid, "m", source))
-    rock = Layer("lithology", land.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0)
+    rock = Layer(
+        name="lithology",
+        values=land.lithology,
+        grid=spec.grid,
+        units="1 soft, 2 soft-hard, 3 hard",
+        source=source,
+        kind=CLASSES,
+        nodata=0,
+    )
     write_layer(folder / "lithology.tif", rock)
     slides, instances = polygons(land.instances, spec.grid)
     areas = np.bincount(land.instances.ravel())[1:] * spec.resolution_m**2
@@ -74,7 +90,7 @@ def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Series
     return series
 
 
-def _statistics(series: Series) -> dict[str, object]:
+def _statistics(series: SimulatedSeries) -> dict[str, object]:
     """What the site turned out to be, in the units of its record."""
     pixel_km2 = series.spec.resolution_m**2 / 1e6
     years, counts = np.unique(series.started, return_counts=True)
@@ -87,7 +103,7 @@ def _statistics(series: Series) -> dict[str, object]:
     }
 
 
-def _statistics_at(series: Series, name: str, seen: Observation) -> dict[str, object]:
+def _statistics_at(series: SimulatedSeries, name: str, seen: Observation) -> dict[str, object]:
     """What a date turned out to show: shares of the scene under cloud, of the study area by land cover,
     bareness of slides, and rain."""
     mapped = series.land.mapped

@@ -143,8 +143,8 @@ def place_slides(
             open_start.flat[start] = not spec.region
         if grown is None:
             raise HeadscarpError(
-                f"twin: slide {number} of {spec.landslides} ({area:.0f} m2) finds no room; lower "
-                f"landslide_area_km2 or raise study_area_km2"
+                f"twin: slide {number} of {spec.landslides} ({area:.0f} m2) "
+                "finds no room; lower landslide_area_km2 or raise study_area_km2"
             )
         instances[grown] = number
         window = tuple(slice(max(0, part.min() - 2), part.max() + 3) for part in grown)

@@ -117,21 +117,19 @@ class TwinSpec:
         if not self.landslide_area_km2 < self.study_area_km2 < self.scene_area_km2:
             raise HeadscarpError(
                 f"twin: landslide_area_km2 ({self.landslide_area_km2}) must be below study_area_km2 "
-                f"({self.study_area_km2}), "
-                f"and that below the scene's {self.scene_area_km2:.2f} km2"
+                f"({self.study_area_km2}), and that below the scene's {self.scene_area_km2:.2f} km2"
             )
         if self.region is None:
             return
         if self.rows % self.coarse_factor or self.cols % self.coarse_factor:
             raise HeadscarpError(
-                f"twin: rows ({self.rows}) and cols ({self.cols}) of a region must be multiples of "
-                f"{self.coarse_factor}, "
-                "so that the grid of its factors fits"
+                f"twin: rows ({self.rows}) and cols ({self.cols}) of a region must be "
+                f"multiples of {self.coarse_factor}, so that the grid of its factors fits"
             )
         if not self.region.district_km2 < self.study_area_km2:
             raise HeadscarpError(
-                f"twin, region: district_km2 ({self.region.district_km2}) must be below study_area_km2 "
-                f"({self.study_area_km2})"
+                f"twin, region: district_km2 ({self.region.district_km2}) "
+                f"must be below study_area_km2 ({self.study_area_km2})"
             )
         if not 0 < self.region.rainfall_mm[0] < self.region.rainfall_mm[1]:
             raise HeadscarpError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, stats
 
-from headscarp.codes import LAND_COVER
+from headscarp.codes import LAND_COVER, LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.sources.twin.fields import (
     blurred_noise,
@@ -21,8 +21,7 @@ from headscarp.sources.twin.slides import grow, imprint
 from headscarp.sources.twin.terrain import cells_of_lines
 from headscarp.sources.twin.vhr_spec import PIXEL_M, VhrSpec
 
-BARE, LANDSLIDE, BUILDING, VEGETATION, WATER, ROAD = range(6)
-CLASS_NAMES = LAND_COVER
+BARE, BUILDING, VEGETATION, WATER, ROAD = (code for code in range(len(LAND_COVER)) if code != LANDSLIDE)
 # Slides start on slopes from here on (degrees); buildings, roads, fields and earthworks stay below
 # GENTLE_DEG.
 STEEP_DEG, GENTLE_DEG = 24.0, 12.0
@@ -44,8 +43,9 @@ UNCHANGED, GROWN, NEW = "unchanged", "grown", "new"
 
 @dataclass(frozen=True)
 class Slide:
-    """A landslide: number from 1; UNCHANGED, GROWN or NEW; its reach at each image, the depth (see `Ground`)
-    up to which it has come, negative before it starts; whether a sand-proof net covers part of it."""
+    """A landslide: number from 1; UNCHANGED, GROWN or NEW; its reach at each image, the depth (see
+    `ValleyGround`) up to which it has come, negative before it starts; whether a sand-proof net covers part
+    of it."""
 
     number: int
     status: str
@@ -54,7 +54,7 @@ class Slide:
 
 
 @dataclass(frozen=True)
-class Ground:
+class ValleyGround:
     """The ground in cells of `PIXEL_M`, arrays (row, col) of `spec.cells` a side.
 
     elevation: bare ground, m, float32; height: of trees and buildings above it, m, float32; base: classes
@@ -96,7 +96,7 @@ class Ground:
         return np.where(instances > 0, LANDSLIDE, self.base).astype(np.uint8)
 
 
-def build_ground(spec: VhrSpec, seed: int) -> Ground:
+def build_ground(spec: VhrSpec, seed: int) -> ValleyGround:
     """Simulate the ground; the same spec and seed give the same ground.
 
     Raises:
@@ -104,21 +104,21 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
     """
     # One generator per part, so that a change to one part leaves the others as they were.
     parts = ("terrain", "river", "roads", "works", "slides", "buildings", "plants", "fate")
-    of = dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
+    rngs = dict(zip(parts, np.random.default_rng(seed).spawn(len(parts)), strict=True))
     cells = round(spec.extent_m / _TERRAIN_M)
     shape, fine = (cells, cells), (spec.cells, spec.cells)
 
     course = winding_line(
-        of["river"], np.array([(y, x) for x, y in spec.river]) * spec.side_m, 4.0, 0.012 * spec.side_m
+        rngs["river"], np.array([(y, x) for x, y in spec.river]) * spec.side_m, 4.0, 0.012 * spec.side_m
     )
     axis_distance = distance_to(cells_of_lines([course], shape), _TERRAIN_M)
-    elevation, floor = _valley(spec, of["terrain"], axis_distance)
+    elevation, floor = _valley(spec, rngs["terrain"], axis_distance)
     mine = np.zeros(shape, bool)
     if spec.mine is not None:
-        elevation, mine = _dug(spec, of["terrain"], elevation)
+        elevation, mine = _carve_mine(spec, rngs["terrain"], elevation)
     slope, _ = slope_and_aspect(elevation, _TERRAIN_M)
 
-    roads = _roads(spec, of["roads"], course, elevation, floor)
+    roads = _roads(spec, rngs["roads"], course, elevation, floor)
     water = _finer(axis_distance, fine) < 0.5 * _RIVER_M * spec.size
     road = np.zeros(fine, bool)
     for line, width in roads:
@@ -126,18 +126,18 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
     busy = _coarser(water | road, shape)
 
     instances, statuses = _place(
-        spec, of["slides"], elevation, slope, ndimage.binary_dilation(busy | mine, iterations=3)
+        spec, rngs["slides"], elevation, slope, ndimage.binary_dilation(busy | mine, iterations=3)
     )
     elevation = elevation + imprint(elevation, instances, _TERRAIN_M, 1.0)
-    slides = _fates(spec, of["fate"], instances, statuses)
-    owner, depth = _depths(of["fate"], instances, fine)
+    slides = _slide_histories(spec, rngs["fate"], instances, statuses)
+    owner, depth = _depths(rngs["fate"], instances, fine)
 
     slope, aspect = slope_and_aspect(ndimage.gaussian_filter(elevation, 2.0), _TERRAIN_M)
     gentle = ndimage.binary_erosion((slope < GENTLE_DEG) & floor & ~busy) & ~mine
-    works = _works(spec, of["works"], gentle, fine) & ~water & ~road
-    roof, height = _buildings(spec, of["buildings"], gentle & ~_coarser(works, shape), fine)
+    works = _works(spec, rngs["works"], gentle, fine) & ~water & ~road
+    roof, height = _buildings(spec, rngs["buildings"], gentle & ~_coarser(works, shape), fine)
     plants, crowns, crown_height, furrow = _plants(
-        spec, of["plants"], elevation, aspect, axis_distance, floor, fine
+        spec, rngs["plants"], elevation, aspect, axis_distance, floor, fine
     )
     open_ground = ~(water | road | works | (roof > 0) | (_finer(mine.astype(np.float32), fine) > 0.5))
     base = np.full(fine, BARE, np.uint8)
@@ -145,20 +145,20 @@ def build_ground(spec: VhrSpec, seed: int) -> Ground:
     for mask, code in ((water, WATER), (road, ROAD), (roof > 0, BUILDING)):
         base[mask] = code
     height = np.where(base == VEGETATION, crown_height, height).astype(np.float32)
-    return Ground(
-        spec,
-        _finer(elevation, fine),
-        height,
-        base,
-        owner,
-        depth,
-        roof,
-        works,
-        _finer(mine.astype(np.float32), fine) > 0.5,
-        furrow,
-        crowns & (base == VEGETATION),
-        slides,
-        elevation,
+    return ValleyGround(
+        spec=spec,
+        elevation=_finer(elevation, fine),
+        height=height,
+        base=base,
+        owner=owner,
+        depth=depth,
+        roof=roof,
+        works=works,
+        mine=_finer(mine.astype(np.float32), fine) > 0.5,
+        furrow=furrow,
+        crowns=crowns & (base == VEGETATION),
+        slides=slides,
+        surface=elevation,
     )
 
 
@@ -202,7 +202,9 @@ def _valley(
     return spec.valley_floor_m + surface - surface.min(), beyond < 0
 
 
-def _dug(spec: VhrSpec, rng: np.random.Generator, elevation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _carve_mine(
+    spec: VhrSpec, rng: np.random.Generator, elevation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The mine: benches cut into the slope inside an uneven ellipse, and its mask."""
     rows, cols = np.indices(elevation.shape) * _TERRAIN_M
     (x, y), (long, short) = spec.mine, _MINE
@@ -300,7 +302,7 @@ def _place(
     return instances, statuses
 
 
-def _fates(
+def _slide_histories(
     spec: VhrSpec, rng: np.random.Generator, instances: np.ndarray, statuses: list[str]
 ) -> tuple[Slide, ...]:
     """Reach of each slide at each image, and which lie under nets: the largest of those that do not move."""

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from headscarp.sources.twin.fields import blurred_noise, cast_shadow
-from headscarp.sources.twin.vhr import BUILDING, ROAD, VEGETATION, WATER, Ground
+from headscarp.sources.twin.vhr import BUILDING, ROAD, VEGETATION, WATER, ValleyGround
 from headscarp.sources.twin.vhr_spec import PIXEL_M, SENSORS, VhrImage, VhrSpec
 
 # Reflectance (red, green, blue). Debris ranges from the colour of the soil to that of fresh rock, which
@@ -57,7 +57,7 @@ class Texture:
     rubble: np.ndarray
 
 
-def texture_of(ground: Ground, seed: int) -> Texture:
+def texture_of(ground: ValleyGround, seed: int) -> Texture:
     """Colours and fine relief of the ground; the same ground and seed give the same."""
     spec, shape = ground.spec, ground.base.shape
     # Other seeds than the ground's, so that no noise repeats one of its fields.
@@ -101,7 +101,7 @@ def texture_of(ground: Ground, seed: int) -> Texture:
     )
 
 
-def scene_at(ground: Ground, texture: Texture, image: VhrImage, instances: np.ndarray) -> np.ndarray:
+def lit_ground(ground: ValleyGround, texture: Texture, image: VhrImage, instances: np.ndarray) -> np.ndarray:
     """The ground in sunlight with the slides of a date, (band, row, col) float32 reflectance in cells of
     `PIXEL_M`."""
     sliding = instances > 0
@@ -178,7 +178,7 @@ def _share(noise: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-1.5 * noise))
 
 
-def _streaks(ground: Ground, rng: np.random.Generator) -> np.ndarray:
+def _streaks(ground: ValleyGround, rng: np.random.Generator) -> np.ndarray:
     """Noise of unit variance: drawn out down a slope (to the north and south, or to the east and west),
     blotches on gentle ground."""
     southward, eastward = np.gradient(ndimage.gaussian_filter(ground.elevation, 12.0), PIXEL_M)
@@ -193,7 +193,7 @@ def _streaks(ground: Ground, rng: np.random.Generator) -> np.ndarray:
     return streaks / streaks.std()
 
 
-def _fresh(ground: Ground, rng: np.random.Generator) -> np.ndarray:
+def _fresh(ground: ValleyGround, rng: np.random.Generator) -> np.ndarray:
     """How much debris looks like fresh rock (0 to 1): one draw for each slide and each patch of works, the
     mine somewhere between."""
     of_slide = np.r_[0.5, rng.beta(1.6, 1.6, len(ground.slides))].astype(np.float32)
@@ -206,7 +206,7 @@ def _fresh(ground: Ground, rng: np.random.Generator) -> np.ndarray:
     return np.where(ground.mine, 0.25 + 0.6 * np.clip(steep, 0, 1), fresh).astype(np.float32)
 
 
-def _paint_water(ground: Ground, colour: np.ndarray, medium: np.ndarray, fine: np.ndarray) -> None:
+def _paint_water(ground: ValleyGround, colour: np.ndarray, medium: np.ndarray, fine: np.ndarray) -> None:
     water = ground.base == WATER
     arid, humid = (np.array(_WATER[climate], np.float32) for climate in ("arid", "humid"))
     shore = ndimage.distance_transform_edt(water) * PIXEL_M
@@ -220,7 +220,7 @@ def _paint_water(ground: Ground, colour: np.ndarray, medium: np.ndarray, fine: n
         colour[band][water] = clear * (1 - foam) + _FOAM[band] * foam
 
 
-def _paint_road(ground: Ground, colour: np.ndarray, coarse: np.ndarray, fine: np.ndarray) -> None:
+def _paint_road(ground: ValleyGround, colour: np.ndarray, coarse: np.ndarray, fine: np.ndarray) -> None:
     road = ground.base == ROAD
     edge = ndimage.distance_transform_edt(road) * PIXEL_M
     # Dust covers the asphalt in places, and more of it at the edges.

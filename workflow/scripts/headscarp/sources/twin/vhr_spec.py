@@ -42,16 +42,40 @@ class Sensor:
 
 SENSORS = {
     "beijing2": Sensor(
-        (0.86, 0.90, 1.02), (0.035, 0.042, 0.058), (1.00, 0.98, 0.95), 0.75, 0.007, (0.7, -0.5), (-0.28, 0.10)
+        gain=(0.86, 0.90, 1.02),
+        offset=(0.035, 0.042, 0.058),
+        gamma=(1.00, 0.98, 0.95),
+        spread=0.75,
+        noise=0.007,
+        shift_m=(0.7, -0.5),
+        lean=(-0.28, 0.10),
     ),
     "worldview3": Sensor(
-        (1.00, 1.00, 1.00), (0.010, 0.014, 0.022), (1.00, 1.00, 1.00), 0.55, 0.004, (0.0, 0.0), (0.08, -0.05)
+        gain=(1.00, 1.00, 1.00),
+        offset=(0.010, 0.014, 0.022),
+        gamma=(1.00, 1.00, 1.00),
+        spread=0.55,
+        noise=0.004,
+        shift_m=(0.0, 0.0),
+        lean=(0.08, -0.05),
     ),
     "superview1": Sensor(
-        (1.10, 1.04, 0.93), (0.022, 0.020, 0.026), (1.08, 1.05, 1.04), 0.95, 0.009, (-0.5, 0.6), (0.22, 0.20)
+        gain=(1.10, 1.04, 0.93),
+        offset=(0.022, 0.020, 0.026),
+        gamma=(1.08, 1.05, 1.04),
+        spread=0.95,
+        noise=0.009,
+        shift_m=(-0.5, 0.6),
+        lean=(0.22, 0.20),
     ),
     "google_earth": Sensor(
-        (1.06, 1.14, 0.98), (0.000, 0.012, 0.020), (1.14, 1.08, 1.06), 0.70, 0.005, (0.0, 0.0), (-0.12, -0.16)
+        gain=(1.06, 1.14, 0.98),
+        offset=(0.000, 0.012, 0.020),
+        gamma=(1.14, 1.08, 1.06),
+        spread=0.70,
+        noise=0.005,
+        shift_m=(0.0, 0.0),
+        lean=(-0.12, -0.16),
     ),
 }
 
@@ -130,19 +154,18 @@ class VhrSpec:
             )
         if len(self.images) > 1 and (self.mine is None or self.unstable is None or self.nets < 1):
             raise HeadscarpError(
-                "twin: several images need places where slides appear and nets; give mine and unstable "
-                "as [x, y], nets from 1"
+                "twin: several images need places where slides appear "
+                "and nets; give mine and unstable as [x, y], nets from 1"
             )
         if round(self.ndvi_resolution_m * 10) % 3 or self.ndvi_resolution_m % self.dem_resolution_m:
             raise HeadscarpError(
-                f"twin: ndvi_resolution_m ({self.ndvi_resolution_m}) must be a multiple of {PIXEL_M} m "
-                f"and of dem_resolution_m "
-                f"({self.dem_resolution_m})"
+                f"twin: ndvi_resolution_m ({self.ndvi_resolution_m}) must be a multiple "
+                f"of {PIXEL_M} m and of dem_resolution_m ({self.dem_resolution_m})"
             )
         if round(self.side_m * 100) % self._step_cm:
             raise HeadscarpError(
-                f"twin: side_m ({self.side_m}) must be a multiple of {self._step_cm / 100:g} m, so that "
-                f"all pixels fit"
+                f"twin: side_m ({self.side_m}) must be a multiple of "
+                f"{self._step_cm / 100:g} m, so that all pixels fit"
             )
 
     @property

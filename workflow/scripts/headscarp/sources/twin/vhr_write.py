@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from shapely.geometry import box
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import LAND_COVER, LANDSLIDE, UNMAPPED
 from headscarp.files import write_json
 from headscarp.geo.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.fields import correlated_noise, slope_and_aspect
@@ -16,15 +16,13 @@ from headscarp.sources.twin.files import suffixes
 from headscarp.sources.twin.region import block_mean
 from headscarp.sources.twin.vhr import (
     BUILDING,
-    CLASS_NAMES,
-    LANDSLIDE,
     ROAD,
     VEGETATION,
     WATER,
-    Ground,
+    ValleyGround,
     build_ground,
 )
-from headscarp.sources.twin.vhr_image import observe, observed_cells, scene_at, seen_classes, texture_of
+from headscarp.sources.twin.vhr_image import lit_ground, observe, observed_cells, seen_classes, texture_of
 from headscarp.sources.twin.vhr_spec import BANDS, PIXEL_M, SENSORS, VhrImage, VhrSpec
 from headscarp.sources.twin.write import polygons, write_vectors
 
@@ -32,7 +30,7 @@ from headscarp.sources.twin.write import polygons, write_vectors
 _DEM_ERROR_M, _NDVI_ERROR = 0.3, 0.02
 
 
-def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> Ground:
+def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> ValleyGround:
     """Simulate a scene and write the files of `files.raw_files` into `folder`, byte-identical for equal
     `spec` and `seed`.
 
@@ -47,7 +45,7 @@ def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> Ground:
     for date, (suffix, image) in enumerate(zip(suffixes(spec.images), spec.images.values(), strict=True)):
         instances = ground.instances_at(date)
         cells = observed_cells(spec, image, np.where(instances > 0, 0, ground.height))
-        rgb = observe(scene_at(ground, texture, image, instances), image, cells, [seed, 2, date])
+        rgb = observe(lit_ground(ground, texture, image, instances), image, cells, [seed, 2, date])
         classes, seen = (seen_classes(values, cells) for values in (ground.classes_at(instances), instances))
         grid = spec.grid(image.resolution_m)
         write_cog(
@@ -59,9 +57,18 @@ def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> Ground:
             "reflectance",
             f"{source}; {image.sensor}, {image.date}",
         )
-        names = ", ".join(f"{code} {name}" for code, name in enumerate(CLASS_NAMES))
+        names = ", ".join(f"{code} {name}" for code, name in enumerate(LAND_COVER))
         write_layer(
-            folder / f"classes{suffix}.tif", Layer("classes", classes, grid, names, source, CLASSES, UNMAPPED)
+            folder / f"classes{suffix}.tif",
+            Layer(
+                name="classes",
+                values=classes,
+                grid=grid,
+                units=names,
+                source=source,
+                kind=CLASSES,
+                nodata=UNMAPPED,
+            ),
         )
         bodies, numbers = polygons(seen, grid)
         areas = [round(body.area, 2) for body in bodies]
@@ -102,13 +109,13 @@ def _resolutions(spec: VhrSpec) -> dict[str, dict[str, float]]:
     }
 
 
-def _started(ground: Ground) -> dict[int, str]:
+def _started(ground: ValleyGround) -> dict[int, str]:
     """Date of the first image that shows each slide; slides of the first image may be older."""
     dates = [image.date for image in ground.spec.images.values()]
     return {slide.number: dates[int(np.argmax(np.array(slide.reach) > 0))] for slide in ground.slides}
 
 
-def _write_topography(folder: Path, ground: Ground, seed: int, source: str) -> None:
+def _write_topography(folder: Path, ground: ValleyGround, seed: int, source: str) -> None:
     """The elevation model and the NDVI: means over their cells, with errors."""
     spec, rng = ground.spec, np.random.default_rng([seed, 3])
     dem_grid, ndvi_grid = spec.grid(spec.dem_resolution_m), spec.grid(spec.ndvi_resolution_m)
@@ -124,7 +131,7 @@ def _write_topography(folder: Path, ground: Ground, seed: int, source: str) -> N
     write_layer(folder / "ndvi.tif", Layer("ndvi", ndvi.astype(np.float32), ndvi_grid, "1", source))
 
 
-def _write_features(folder: Path, ground: Ground) -> None:
+def _write_features(folder: Path, ground: ValleyGround) -> None:
     """Outlines of what lies on the ground, in the scene and as it is (no image's error of position)."""
     spec = ground.spec
     grid = spec.grid(PIXEL_M)
@@ -141,20 +148,18 @@ def _write_features(folder: Path, ground: Ground) -> None:
 
 def _statistics(image: VhrImage, classes: np.ndarray, areas: list[float]) -> dict[str, object]:
     """What one image turned out to show."""
-    shares = np.bincount(classes.ravel(), minlength=len(CLASS_NAMES)) / classes.size
+    shares = np.bincount(classes.ravel(), minlength=len(LAND_COVER)) / classes.size
     return {
         "sensor": image.sensor,
         "resolution_m": image.resolution_m,
         "pixels": list(classes.shape),
-        "class_share": {
-            name: round(float(share), 5) for name, share in zip(CLASS_NAMES, shares, strict=True)
-        },
+        "class_share": {name: round(float(share), 5) for name, share in zip(LAND_COVER, shares, strict=True)},
         "landslides": len(areas),
         "landslide_area_m2": round(sum(areas), 1),
     }
 
 
-def _changes(ground: Ground) -> dict[str, object]:
+def _changes(ground: ValleyGround) -> dict[str, object]:
     """Slides by what befell them between each image and the next, and slopes (degrees) by class, on the
     ground as it is."""
     spec, pixel = ground.spec, PIXEL_M**2
@@ -173,13 +178,13 @@ def _changes(ground: Ground) -> dict[str, object]:
         }
     slope = slope_and_aspect(ndimage.gaussian_filter(ground.elevation, 5.0), PIXEL_M)[0]
     classes = ground.classes_at(ground.instances_at(len(names) - 1))
-    slopes = ndimage.mean(slope, classes, range(len(CLASS_NAMES)))
+    slopes = ndimage.mean(slope, classes, range(len(LAND_COVER)))
     raw = ground.works & (classes != LANDSLIDE)
     return {
         "changes": between,
         "nets": sum(slide.netted for slide in ground.slides),
         "mean_slope_deg": {
-            name: round(float(value), 1) for name, value in zip(CLASS_NAMES, slopes, strict=True)
+            name: round(float(value), 1) for name, value in zip(LAND_COVER, slopes, strict=True)
         }
         | {"bare works": round(float(slope[raw].mean()), 1)},
         "elevation_m": [round(float(ground.elevation.min()), 1), round(float(ground.elevation.max()), 1)],

@@ -20,7 +20,7 @@ from headscarp.sources.twin.cover import NAMES
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.geography import to_map
 from headscarp.sources.twin.region import LAND_USE, SOILS, rain_factor, size_class, slip_volume
-from headscarp.sources.twin.scene import Scene, simulate
+from headscarp.sources.twin.scene import SimulatedSite, simulate_site
 from headscarp.sources.twin.spec import TwinSpec
 from headscarp.sources.twin.strata import UNITS
 
@@ -28,7 +28,7 @@ from headscarp.sources.twin.strata import UNITS
 _GEOPACKAGE_DATE = "2000-01-01T00:00:00.000Z"
 
 
-def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
+def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> SimulatedSite:
     """Simulate a site and write its raw layers into `folder`, byte-identical for equal `spec` and `seed`.
 
     Writes the files of `files.raw_files`.
@@ -36,7 +36,7 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     Raises:
         HeadscarpError: the slides do not fit into the study area, or the disk is full.
     """
-    scene = simulate(spec, seed)
+    scene = simulate_site(spec, seed)
     folder = Path(folder)
     source = f"simulated (headscarp twin, seed {seed}); no measurement"
     write_cog(
@@ -51,7 +51,13 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     write_layer(folder / "dem.tif", Layer("elevation", scene.dem, spec.dem_grid, "m", source))
     if scene.region is None:
         rock = Layer(
-            "lithology", scene.lithology, spec.grid, "1 soft, 2 soft-hard, 3 hard", source, CLASSES, 0
+            name="lithology",
+            values=scene.lithology,
+            grid=spec.grid,
+            units="1 soft, 2 soft-hard, 3 hard",
+            source=source,
+            kind=CLASSES,
+            nodata=0,
         )
         write_layer(folder / "lithology.tif", rock)
     else:
@@ -75,7 +81,7 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> Scene:
     return scene
 
 
-def _write_region(folder: Path, scene: Scene, source: str) -> None:
+def _write_region(folder: Path, scene: SimulatedSite, source: str) -> None:
     """The layers of a scene's region."""
     spec, region = scene.spec, scene.region
     coarse = spec.coarser_grid(spec.coarse_factor)
@@ -84,9 +90,42 @@ def _write_region(folder: Path, scene: Scene, source: str) -> None:
     uses = ", ".join(f"{code} {name}" for code, name in LAND_USE.items())
     for file, layer in (
         ("dem_90m", Layer("elevation", region.dem, coarse, "m", f"means of dem.tif; {source}")),
-        ("lithology", Layer("lithology", region.units, coarse, units, source, CLASSES, 0)),
-        ("soil", Layer("soil", region.soil, coarse, named_soils, source, CLASSES, 0)),
-        ("land_use", Layer("land_use", region.land_use, spec.dem_grid, uses, source, CLASSES, 0)),
+        (
+            "lithology",
+            Layer(
+                name="lithology",
+                values=region.units,
+                grid=coarse,
+                units=units,
+                source=source,
+                kind=CLASSES,
+                nodata=0,
+            ),
+        ),
+        (
+            "soil",
+            Layer(
+                name="soil",
+                values=region.soil,
+                grid=coarse,
+                units=named_soils,
+                source=source,
+                kind=CLASSES,
+                nodata=0,
+            ),
+        ),
+        (
+            "land_use",
+            Layer(
+                name="land_use",
+                values=region.land_use,
+                grid=spec.dem_grid,
+                units=uses,
+                source=source,
+                kind=CLASSES,
+                nodata=0,
+            ),
+        ),
         (
             "rainfall",
             Layer("rainfall", region.rainfall, spec.coarser_grid(rain_factor(spec)), "mm/yr", source),
@@ -114,7 +153,7 @@ def _write_region(folder: Path, scene: Scene, source: str) -> None:
     )
 
 
-def statistics(scene: Scene) -> dict[str, object]:
+def statistics(scene: SimulatedSite) -> dict[str, object]:
     """What the scene turned out to be, in the units of the site table."""
     pixel_km2 = scene.spec.resolution_m**2 / 1e6
     slope, _ = slope_and_aspect(

@@ -1,0 +1,63 @@
+"""The tiny run of all cards: what is said when it fails, and the forked Python that runs its scripts."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow.runs import WARM_SNAKEMAKE, wait_for_tiny_run
+
+SNAKEFILE = """
+rule all:
+    input: "good.json"
+
+rule good:
+    output: "good.json"
+    script: "good.py"
+
+rule bad:
+    output: "bad.json"
+    script: "bad.py"
+"""
+GOOD = """
+import json, os, sys
+told = {"folder": os.getcwd(), "variable": os.environ["TOLD"], "scripts": sys.path[0], "name": __name__}
+told["warm"] = "torch" in sys.modules
+told["ours"] = [name for name in sys.modules if name.startswith("headscarp")]
+with open(snakemake.output[0], "w") as file:
+    json.dump(told, file)
+print("good is said")
+"""
+
+
+def test_a_failing_tiny_run_shows_what_snakemake_said(tmp_path):
+    (tmp_path / "output.txt").write_text("Error in rule train_network\n")
+    (tmp_path / "status").write_text("1\n")
+    with pytest.raises(AssertionError, match=r"ended with 1:\nError in rule train_network"):
+        wait_for_tiny_run(tmp_path)
+
+
+def test_a_forked_script_runs_as_if_started_and_its_error_is_that_of_the_run(tmp_path):
+    for name, text in (("Snakefile", SNAKEFILE), ("good.py", GOOD), ("bad.py", "raise ValueError('is bad')")):
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, str(WARM_SNAKEMAKE), "--snakefile", "Snakefile", "--cores", "1"]
+    done = subprocess.run(
+        [*command, "--keep-going", "good.json", "bad.json"],
+        cwd=tmp_path,
+        env=os.environ | {"TOLD": "a word"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    text = done.stdout + done.stderr
+    assert done.returncode == 1 and "ValueError: is bad" in text and "good is said" in text, text
+    assert json.loads((tmp_path / "good.json").read_text()) == {
+        "folder": str(tmp_path),
+        "variable": "a word",
+        "scripts": str(tmp_path / ".snakemake" / "scripts"),
+        "name": "__main__",
+        "warm": True,
+        "ours": [],
+    }

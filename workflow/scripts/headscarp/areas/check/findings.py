@@ -1,0 +1,131 @@
+"""What was found about a study area: findings with levels, the record and the report made of them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from headscarp.areas.alignment import Alignment
+from headscarp.areas.slide_areas import Tail
+from headscarp.geo.grid import Grid
+
+OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
+LEVELS = (OK, NOTE, WARNING, ERROR)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: how bad it is, what part of the check (`topic`), what it is about (`subject`),
+    and what was found."""
+
+    level: str
+    topic: str
+    subject: str
+    text: str
+
+
+@dataclass
+class Checked:
+    """All that was found about a site.
+
+    `grid` is the site's; `view` the one, thinned where that is large, of the arrays (row, col): `outline`
+    bool, `layers` float32 NaN = no data (classes as codes), `label` uint8. `areas` are those of the slides in
+    m2.
+    """
+
+    name: str
+    title: str
+    card: str
+    grid: Grid
+    view: Grid
+    outline: np.ndarray
+    findings: list[Finding] = field(default_factory=list)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    layers: dict[str, np.ndarray] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
+    elevation: np.ndarray | None = None
+    label: np.ndarray | None = None
+    areas: np.ndarray | None = None
+    tail: Tail | None = None
+    alignment: Alignment | None = None
+    landslides: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
+
+    def tell(self, level: str, topic: str, subject: str, text: str) -> None:
+        self.findings.append(Finding(level, topic, subject, text))
+
+    @property
+    def status(self) -> str:
+        """The worst of all findings."""
+        return max((finding.level for finding in self.findings), key=LEVELS.index, default=OK)
+
+    @property
+    def verdict(self) -> str:
+        """How many errors, warnings and notes there are, in words."""
+        counts = {
+            level: sum(finding.level == level for finding in self.findings)
+            for level in (ERROR, WARNING, NOTE)
+        }
+        return ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items())
+
+    def image_after(self) -> list[str]:
+        """Bands of one image, after the event where there are two, of the last date of a series."""
+        for prefix in ("post_", ""):
+            names = [
+                name
+                for name in self.images
+                if name.startswith(prefix) and (prefix or not name.startswith("pre_"))
+            ]
+            if names:
+                return names
+        return self.images
+
+    def image_seen(self) -> np.ndarray | None:
+        """Cells where at least one band of an image has data; None where there is no image at hand."""
+        images = [np.isfinite(self.layers[name]) for name in self.images]
+        return np.any(images, axis=0) if images else None
+
+    def record(self) -> dict[str, Any]:
+        """The content of check.json."""
+        aligned = self.alignment
+        return {
+            "site": self.name,
+            "card": self.card,
+            "status": self.status,
+            "grid": self.grid.to_record(),
+            "findings": [vars(finding) for finding in self.findings],
+            "files": self.files,
+            "landslides": self.landslides,
+            "alignment": None
+            if aligned is None
+            else {
+                "rows_south_px": round(aligned.rows, 2),
+                "cols_east_px": round(aligned.cols, 2),
+                "metres": round(aligned.pixels * self.view.resolution, 2),
+                "correlation": round(float(aligned.surface.max()), 4),
+                "agreement": round(aligned.agreement, 3),
+                "clearness": round(aligned.clearness, 2),
+                "is_told": aligned.is_told,
+            },
+            "split": self.split,
+        }
+
+
+def report(checked: Checked) -> str:
+    """Findings for people, topic by topic."""
+    grid = checked.grid
+    lines = [
+        f"{checked.title} ({checked.card}): {grid.height} x {grid.width} cells of {grid.resolution:g} "
+        f"m, {grid.crs}"
+    ]
+    topics = dict.fromkeys(finding.topic for finding in checked.findings)
+    width = max((len(finding.subject) for finding in checked.findings), default=0)
+    for topic in topics:
+        lines.append(topic)
+        lines += [
+            f"  {finding.level.ljust(7)}  {finding.subject.ljust(width)}  {finding.text}"
+            for finding in checked.findings
+            if finding.topic == topic
+        ]
+    return "\n".join([*lines, checked.verdict])

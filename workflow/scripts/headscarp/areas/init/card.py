@@ -1,0 +1,133 @@
+"""From what was found to the text of a card."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headscarp.areas.guess.files import Found
+from headscarp.areas.guess.names import DEM, LABEL, date_in
+from headscarp.areas.guess.rasters import Band
+from headscarp.areas.init.draft import PLACEHOLDER, Draft, Entry, place
+from headscarp.areas.init.images import add_fetched_images, add_images
+from headscarp.areas.init.rasters import add_elevation, add_fetched_cover, add_other_rasters
+from headscarp.areas.init.study import (
+    TERRAIN,
+    composite_of,
+    experiments_of,
+    indices_of,
+    inputs_of,
+    sampling_of,
+    scales_of,
+)
+from headscarp.areas.init.vectors import add_vectors
+from headscarp.errors import HeadscarpError
+from headscarp.geo.grid import Grid
+from headscarp.templating import fill
+
+
+def drafted(
+    name: str, outline: Path, grid: Grid, found: Found, event: str | None, dates: list[str], folder: Path
+) -> Draft:
+    images = [band for band in found.bands if band.is_optical]
+    dates, why_dates = dates_of(images, event, dates, outline)
+    draft = Draft(
+        name=name,
+        outline=place(outline, folder),
+        grid=grid,
+        dates=dates,
+        why_dates=why_dates,
+        unused=list(found.unused),
+    )
+    draft.files.append(("outline.gpkg", {"path": draft.outline}, "the study area; the grid lies around it"))
+    if images:
+        add_images(draft, images, folder)
+    else:
+        add_fetched_images(draft)
+    add_elevation(draft, [band for band in found.bands if band.role == DEM], folder)
+    add_other_rasters(
+        draft, [band for band in found.bands if not band.is_optical and band.role not in (DEM, LABEL)], folder
+    )
+    if not images and not draft.cover:
+        add_fetched_cover(draft)
+    add_vectors(draft, found, folder)
+    return draft
+
+
+def dates_of(
+    images: Sequence[Band], event: str | None, dates: list[str], outline: Path
+) -> tuple[list[str], str]:
+    """The dates of the site, and how they are known.
+
+    Raises:
+        HeadscarpError: there is neither an image nor a date.
+    """
+    if dates:
+        return dates, "as given; landslides are those of the last"
+    if event:
+        return [event], "the event"
+    named = sorted({band.date for band in images if band.date})
+    if named:
+        return [named[-1]], "GUESS the latest date in the names of the images; put that of the landslides"
+    if date := date_in(outline.stem):
+        return [date], "GUESS from the name of the outline; put that of the landslides"
+    if images:
+        return [PLACEHOLDER], "PLACEHOLDER no file tells a date; put that of the landslides (or give --event)"
+    raise HeadscarpError(
+        "neither an image nor a date is given, so nothing says which images to fetch; give the date of "
+        "the landslides as --event 2018-09-06"
+    )
+
+
+def card_text(draft: Draft) -> str:
+    """The whole card."""
+    composite, experiments = composite_of(draft), experiments_of(draft)
+    sampling, why_sampling = sampling_of(draft.grid)
+    rows = [name for name, _, _ in experiments]
+    return fill(
+        "areas/templates/card.yaml",
+        flow=flow,
+        block=block,
+        draft=draft,
+        title=draft.name.replace("_", " ").capitalize(),
+        composite=composite,
+        ground={"composite": composite} if composite else {"background": "relief"},
+        distances=[name for name, _, _ in draft.lines],
+        grid=grid_record(draft.grid),
+        terrain=list(TERRAIN),
+        indices=indices_of(draft),
+        inputs=[(name, channels, "") for name, channels in inputs_of(draft).items()],
+        experiments=experiments,
+        rows=rows,
+        trained_by_epoch=[row for row in rows if not row.startswith("random_forest")],
+        sampling=sampling,
+        why_sampling=why_sampling,
+        scales=scales_of(draft.grid, sampling["window"] if draft.labels else 64),
+        sites=flow([draft.name]),
+        one_date=len(draft.dates) == 1,
+    )
+
+
+def grid_record(grid: Grid) -> dict[str, Any]:
+    size = int(grid.resolution) if grid.resolution == int(grid.resolution) else grid.resolution
+    return {"around": "outline.gpkg", "crs": grid.crs, "resolution_m": size}
+
+
+def flow(value: Any) -> str:
+    """A value as YAML on one line."""
+    text = yaml.safe_dump(
+        [value], default_flow_style=True, width=10**9, allow_unicode=True, sort_keys=False
+    ).strip()
+    return text[1:-1]
+
+
+def block(entries: Sequence[Entry], indent: int) -> str:
+    """Lines `name: value  # comment` of a mapping, each after a line break, the comments below each other
+    where that is easily done."""
+    texts = [f"\n{' ' * indent}{flow(name)}: {flow(value)}" for name, value, _ in entries]
+    column = max((len(text) for text in texts if len(text) <= 111), default=0)
+    return "".join(
+        f"{text.ljust(column)}  # {comment}" if comment else text
+        for text, (_, _, comment) in zip(texts, entries, strict=True)
+    )

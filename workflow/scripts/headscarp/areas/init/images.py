@@ -1,0 +1,101 @@
+"""The images of a study area: the user's, or Sentinel-2 to be fetched."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+from headscarp.areas.guess.rasters import Band, scale_of
+from headscarp.areas.init.draft import PLACEHOLDER, Draft, place, record_of_origin, warnings_of
+
+BEFORE_DAYS, AFTER_DAYS, AROUND_DAYS = 120, 60, 15
+STAC_BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
+RAW_NAMES = {"pre": "before", "post": "after", "": "image"}
+
+
+def add_images(draft: Draft, images: Sequence[Band], folder: Path) -> None:
+    """Spectral bands, one file each date and layer; `pre_` and `post_` where images are told apart by name or
+    date."""
+    series = len(draft.dates) > 1
+    dated: dict[str, dict[str, str]] = {}
+    raw: dict[tuple[Path, str | None, str], str] = {}
+    taken: dict[str, str] = {}
+    for band in images:
+        time, why_time = time_of(band, draft.dates[-1], images)
+        if series and band.date not in draft.dates:
+            seen = f"its date {band.date} is none of --dates" if band.date else "its name tells no date"
+            draft.unused.append(f"{band.path.name} (band {band.number}): {seen}")
+            continue
+        layer = band.role if series or not time else f"{time}_{band.role}"
+        if (layer, band.date)[: 1 + series] in taken:
+            draft.unused.append(
+                f"{band.path.name} (band {band.number}): {layer} is taken from "
+                f"{taken[(layer, band.date)[: 1 + series]]}"
+            )
+            continue
+        taken[(layer, band.date)[: 1 + series]] = band.path.name
+        key = (band.path, band.variable, "")
+        if key not in raw:
+            stem = f"image_{band.date}" if series else RAW_NAMES[time]
+            wanted = f"{stem}_{band.role}.tif" if band.count == 1 and band.variable is None else f"{stem}.tif"
+            if band.variable:
+                wanted = f"{stem}_{band.role}.tif"
+            origin = record_of_origin(place(band.path, folder), variable=band.variable)
+            raw[key] = draft.add_file(wanted, origin, "; ".join(filter(None, (why_time, *warnings_of(band)))))
+        scale, why_scale = scale_of(band)
+        entry = {"file": raw[key]} | ({"band": band.number} if band.count > 1 else {})
+        entry |= {"units": "brightness" if band.dtype == "uint8" else "reflectance"}
+        entry |= {"scale": float(f"{scale:.7g}")} if scale != 1 else {}
+        if series:
+            dated.setdefault(layer, {})[band.date] = raw[key]
+            entry = {"files": dated[layer]} | {key: value for key, value in entry.items() if key != "file"}
+            if len(dated[layer]) > 1:
+                continue
+        draft.rasters.append((layer, entry, f"{band.role} {band.why}; {why_scale}"))
+
+
+def time_of(band: Band, date: str, images: Sequence[Band]) -> tuple[str, str]:
+    """Whether a band is from before or after the event, and how that is known."""
+    if band.time:
+        return band.time, f"{RAW_NAMES[band.time]} the event, by the file's name"
+    if band.date and date != PLACEHOLDER and len({one.date for one in images}) > 1:
+        time = "pre" if band.date < date else "post"
+        return time, f"GUESS {RAW_NAMES[time]} the event, by the date {band.date} in the file's name"
+    return (
+        "",
+        "GUESS after the event, as nothing says otherwise"
+        if not band.date
+        else f"of {band.date}, by the file's name",
+    )
+
+
+def add_fetched_images(draft: Draft) -> None:
+    """Sentinel-2 before and after the event, or around each date of a series."""
+    spec = {"composite": "median", "bands": list(STAC_BANDS), "max_cloud": 60}
+    if len(draft.dates) > 1:
+        names = {}
+        for date in draft.dates:
+            span = {"from": shifted(date, -AROUND_DAYS), "to": shifted(date, AROUND_DAYS)}
+            comment = f"GUESS {AROUND_DAYS} days on each side; widen it where clouds remain"
+            origin = {"stac": "sentinel2"} | span | spec | {"composite": "least_cloudy"}
+            names[date] = draft.add_file(f"image_{date}.tif", origin, comment)
+        for band in STAC_BANDS:
+            draft.rasters.append((band, {"files": names, "band": band, "units": "reflectance"}, ""))
+        return
+    event = draft.dates[0]
+    windows = {
+        "pre": (
+            -BEFORE_DAYS,
+            -1,
+            f"GUESS {BEFORE_DAYS} days before the event; another season or year may suit better",
+        ),
+        "post": (1, AFTER_DAYS, f"GUESS {AFTER_DAYS} days after the event; widen it where clouds remain"),
+    }
+    for time, (first, last, comment) in windows.items():
+        span = {"from": shifted(event, first), "to": shifted(event, last)}
+        name = draft.add_file(f"{RAW_NAMES[time]}.tif", {"stac": "sentinel2"} | span | spec, comment)
+        for band in STAC_BANDS:
+            draft.rasters.append((f"{time}_{band}", {"file": name, "band": band, "units": "reflectance"}, ""))
+
+
+def shifted(date: str, days: int) -> str:
+    return (datetime.date.fromisoformat(date) + datetime.timedelta(days=days)).isoformat()

@@ -1,0 +1,107 @@
+"""Rasters of a study area that are no image: elevation, land cover, lithology, soil, rain, indices, radar."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from headscarp.areas.guess.names import AREA, DERIVED, LAND_COVER, MASK, UNITS
+from headscarp.areas.guess.rasters import Band
+from headscarp.areas.init.draft import Draft, place, record_of_origin, warnings_of
+from headscarp.areas.init.images import time_of
+
+DEM_MARGIN_M = 1000  # so that slopes and contributing areas at the edge of the grid know what lies beyond
+# ESA WorldCover, product user manual v2.0 (2022), table 3.
+WORLD_COVER = {
+    10: "tree cover",
+    20: "shrubland",
+    30: "grassland",
+    40: "cropland",
+    50: "built-up",
+    60: "bare or sparse vegetation",
+    70: "snow and ice",
+    80: "permanent water",
+    90: "herbaceous wetland",
+    95: "mangroves",
+    100: "moss and lichen",
+}
+MOST_CLASSES = 64
+
+
+def add_elevation(draft: Draft, models: Sequence[Band], folder: Path) -> None:
+    """The user's elevation model, the one that covers most, or Copernicus'."""
+    if not models:
+        draft.add_file(
+            "dem.tif",
+            {"stac": "dem", "margin_m": DEM_MARGIN_M},
+            "Copernicus DEM, fetched: no file is an elevation model",
+        )
+        return
+    best = max(models, key=lambda band: (band.cover or 0, -models.index(band)))
+    origin = record_of_origin(place(best.path, folder), variable=best.variable) | {"margin_m": DEM_MARGIN_M}
+    draft.add_file("dem.tif", origin, "; ".join((f"elevation model {best.why}", *warnings_of(best))))
+    draft.unused += [
+        f"{band.path.name}: another elevation model is taken ({best.path.name})"
+        for band in models
+        if band is not best
+    ]
+
+
+def add_other_rasters(draft: Draft, bands: Sequence[Band], folder: Path) -> None:
+    """Land cover, lithology, soil, rain, indices and radar; what is derived anyway and what nobody can tell
+    are left out."""
+    for band in bands:
+        place_of_band = band.path.name + (f" (band {band.number})" if band.count > 1 else "")
+        time = time_of(band, draft.dates[-1], bands)[0]
+        layer = f"{time}_{band.role}" if time and band.role else band.role
+        if band.role is None:
+            draft.unused.append(
+                f"{place_of_band}: neither name nor values tell what it is; add it to files and rasters "
+                f"if it is of use"
+            )
+        elif band.role in DERIVED:
+            draft.unused.append(f"{place_of_band}: {band.role} is derived from the elevation model")
+        elif band.role == AREA:
+            draft.unused.append(
+                f"{place_of_band}: a raster of the area; the mapped area is given as polygons"
+            )
+        elif band.role == MASK:
+            draft.unused.append(
+                f"{place_of_band}: hides clouds where the rasters it belongs to get `mask: {{file: …, "
+                f"values: […]}}`"
+            )
+        elif any(layer == one for one, _, _ in draft.rasters):
+            draft.unused.append(f"{place_of_band}: another file is taken for {layer}")
+        else:
+            add_raster(draft, band, layer, folder)
+
+
+def add_raster(draft: Draft, band: Band, layer: str, folder: Path) -> None:
+    """One raster that is no image and no elevation model."""
+    comment = "; ".join((f"{band.role} {band.why}", *warnings_of(band)))
+    draft.cover |= band.role == LAND_COVER
+    is_class = band.role in (LAND_COVER, "lithology", "soil") and 0 < len(band.codes) <= MOST_CLASSES
+    entry = {
+        "file": draft.add_file(
+            f"{layer}.tif", record_of_origin(place(band.path, folder), variable=band.variable), comment
+        )
+    }
+    entry |= {"band": band.number} if band.count > 1 else {}
+    if is_class:
+        known = WORLD_COVER if set(band.codes) <= WORLD_COVER.keys() | {0} else {}
+        names = {code: known.get(code, f"class {code}") for code in band.codes if code or not known}
+        note = (
+            "codes of ESA WorldCover"
+            if known
+            else "GUESS codes as found at a glance; name them, and add those that are missing"
+        )
+        draft.rasters.append((layer, entry | {"kind": "classes", "units": "class", "classes": names}, note))
+    else:
+        draft.rasters.append((layer, entry | {"units": UNITS.get(band.role, "1")}, "GUESS the units"))
+
+
+def add_fetched_cover(draft: Draft) -> None:
+    """ESA WorldCover, to be fetched."""
+    comment = "ESA WorldCover, fetched; 2020 or 2021, whatever the event"
+    file = draft.add_file("land_cover.tif", {"stac": "land_cover"}, comment)
+    entry = {"file": file, "kind": "classes", "units": "class", "classes": WORLD_COVER}
+    why = "for maps; no input, since its images may be later than the landslides"
+    draft.rasters.append(("land_cover", entry, why))

@@ -1,0 +1,1 @@
+"""The vocabulary of figures: pages, grounds, scenes, legends and colours, which figures put together."""

@@ -1,0 +1,115 @@
+"""The Markdown and HTML of a tidy table, as people read it."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headscarp.exhibits.labels import metric_label, row_label, unit_text
+from headscarp.exhibits.sections import Section, write_pages
+from headscarp.exhibits.spec import TWIN
+from headscarp.exhibits.tidy import PRINTED_TEXT, SIMULATED, TEXT, UNIT, write_csv
+
+
+def write_table(
+    frame: pd.DataFrame,
+    csv: str | Path,
+    md: str | Path,
+    html: str | Path,
+    title: str,
+    notes: Sequence[str],
+    labels: Mapping[str, str],
+) -> None:
+    """Write a tidy table as CSV, and its pivot (rows x metrics, one block per protocol) as Markdown and HTML,
+    each atomically.
+
+    `labels` gives what people read for a row id; the CSV keeps ids.
+    """
+    write_csv(frame, csv)
+    write_pages(md, html, title, sections_of(frame, labels), [*notes, *notes_of(frame, labels)])
+
+
+def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
+    """Each distinct note of a frame once, with the rows it belongs to where they are few."""
+    noted = frame[(frame["note"] != "") & ~frame["note"].str.startswith((UNIT, TEXT))]
+    lines = []
+    for note, group in noted.groupby("note", sort=False):
+        rows = list(dict.fromkeys(row_label(row, labels) for row in group["row"]))
+        lines.append(
+            f"{', '.join(rows)}: {note}" if len(rows) <= 3 and len(rows) < frame["row"].nunique() else note
+        )
+    return lines
+
+
+def digits_for(values: Iterable[float]) -> int:
+    """Decimals that show a column's values to about four significant digits: none for whole numbers and
+    thousands."""
+    finite = [abs(value) for value in values if math.isfinite(value)]
+    if not finite or max(finite) >= 10000 or all(value == round(value) for value in finite):
+        return 0
+    return 2 if max(finite) > 1.5 else 3 if max(finite) > 0.2 else 4
+
+
+def cell_text(line: Any, digits: int) -> str:
+    """'value ± sd [low, high]' of one tidy line; its text where it has one, else an en dash where there is no
+    value."""
+    if not math.isfinite(line.value):
+        return line.note.removeprefix(TEXT).split(PRINTED_TEXT)[0] if line.note.startswith(TEXT) else "–"
+    text = number_text(line.value, digits)
+    if math.isfinite(line.sd):
+        text += f" ± {line.sd:,.{digits}f}"
+    if math.isfinite(line.ci_low):
+        text += f" [{line.ci_low:,.{digits}f}, {line.ci_high:,.{digits}f}]"
+    return text
+
+
+def number_text(value: float, digits: int) -> str:
+    """A number with `digits` decimals; with an exponent where these would show a 0 that it is not."""
+    return f"{value:,.{digits}f}" if value == 0 or abs(value) >= 0.5 * 10**-digits else f"{value:.1e}"
+
+
+def sections_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[Section]:
+    """The pivot of a tidy frame: a section for each protocol, in the frame's order.
+
+    The first column of a line is the row's label, the second says whether the site is simulated.
+    """
+    in_columns, in_rows = (decimals_by(frame, key) for key in ("metric", "row"))
+    sections = []
+    for protocol, part in frame.groupby("protocol", sort=False):
+        metrics = list(dict.fromkeys(part["metric"]))
+        lines = []
+        for row, group in part.groupby("row", sort=False):
+            cells = {line.metric: line for line in group.itertuples()}
+            data = SIMULATED if (group["data"] == TWIN).any() else group["data"].iloc[0]
+            note = group["note"].iloc[0]
+            digits = {
+                metric: in_rows[row] if note.startswith(UNIT) else in_columns[metric] for metric in metrics
+            }
+            lines.append(
+                [(row_label(row, labels) + unit_text(note), ""), (data, "")]
+                + [pair_of(cells.get(metric), digits[metric]) for metric in metrics]
+            )
+        heading = f"Protocol: {protocol}" if protocol else ""
+        sections.append(Section(heading, ["", "Data", *map(metric_label, metrics)], lines))
+    return sections
+
+
+def decimals_by(frame: pd.DataFrame, key: str) -> dict[str, int]:
+    """Decimals of each metric (values of one column), or of each row where rows have units of their own."""
+    return {
+        name: digits_for(np.r_[group["value"], group["published"]])
+        for name, group in frame.groupby(key, sort=False)
+    }
+
+
+def pair_of(line: Any, digits: int) -> tuple[str, str]:
+    """Our value and the published one as text; the second is empty where the paper prints none."""
+    if line is None:
+        return "", ""
+    printed = line.note.partition(PRINTED_TEXT)[2] if line.note.startswith(TEXT) else ""
+    return cell_text(line, digits), number_text(line.published, digits) if math.isfinite(
+        line.published
+    ) else printed

@@ -1,0 +1,91 @@
+"""Tables of what parts of a network and inputs gain, by paired bootstrap."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headscarp.exhibits.averages import aggregate
+from headscarp.exhibits.effects import Effect, effects, from_exact_scores
+from headscarp.exhibits.regions import PAPER_NAMES, PERCENT, in_paper_names
+from headscarp.exhibits.runs import groups_of, scored_runs
+from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.tidy import frame_of, record, text_record
+
+COMPARED = ("f1", "average_precision")
+BETTER, WORSE, OPEN = "better", "worse", "not settled"
+
+
+def ablation_effects(spec: ExhibitSpec) -> pd.DataFrame:
+    """What parts of a network or of its inputs do: differences between two rows, first - second, with a 95 %
+    interval by paired bootstrap over blocks and seeds, and a word; rows `a_vs_b`.
+
+    Metrics: f1 and average_precision, each with its verdict: `better` or `worse` where the interval lies on
+    one side of 0, else `not settled`. Options: `pairs`, a list of {rows: [row, row that it is compared with],
+    label: what the pair tells}.
+    """
+    lines: list[dict[str, Any]] = []
+    for pair, *measured in measured_effects(spec, COMPARED):
+        lines += effect_records(spec, *measured, pair["label"])
+    return frame_of(lines)
+
+
+def score_gains(spec: ExhibitSpec) -> pd.DataFrame:
+    """PA, CPA, F1, mIoU and average precision of each row in percent, then the gain of one row over another
+    in percentage points, with a 95 % interval by paired bootstrap over blocks and seeds; rows `a_vs_b`.
+
+    Options: `pairs`, a list of {rows: [row, row that it is compared with], label: what the pair tells,
+    published: row of the published table that holds its gains (optional), whose metrics are `pa_gain` and so
+    on}.
+    """
+    lines = [in_paper_names(line) for line in aggregate(spec, list(PAPER_NAMES), PERCENT)]
+    for pair, *measured in measured_effects(spec, list(PAPER_NAMES)):
+        line, _ = effect_records(spec, *measured, f"{pair['label']}: difference in percentage points")
+        points = {key: PERCENT * line[key] for key in ("value", "ci_low", "ci_high") if line[key] is not None}
+        printed = (
+            spec.published_value(pair["published"], f"{PAPER_NAMES[line['metric']]}_gain")
+            if "published" in pair
+            else None
+        )
+        lines.append(in_paper_names(line | points, printed))
+    return frame_of(lines)
+
+
+def measured_effects(
+    spec: ExhibitSpec, metrics: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], Effect, Sequence[Sequence[float | None]], Sequence[Sequence[float]]]]:
+    """Each of the option `pairs` with its effect on a metric under a protocol, and the scores of the runs of
+    both rows by seed, exact and from histograms."""
+    runs = {(protocol, row): group for row, protocol, group in groups_of(spec, scored_runs(spec))}
+    cells = {key: [one.cells() for one in group] for key, group in runs.items()}
+    coarse = {key: [one.metrics(np.ones(len(one.per_cell))) for one in group] for key, group in cells.items()}
+    for pair in spec.options["pairs"]:
+        for effect in effects(spec, pair["rows"], cells, metrics):
+            keys = [(effect.protocol, row) for row in (effect.first, effect.second)]
+            exact = [[one.scores["metrics"][effect.metric] for one in runs[key]] for key in keys]
+            yield pair, effect, exact, [[one[effect.metric] for one in coarse[key]] for key in keys]
+
+
+def effect_records(
+    spec: ExhibitSpec,
+    effect: Effect,
+    exact: Sequence[Sequence[float | None]],
+    near: Sequence[Sequence[float]],
+    label: str,
+) -> Iterator[dict[str, Any]]:
+    """Tidy records of an effect: its size from the exact scores of both rows' runs, and its interval and
+    verdict, which need scores from histograms that are `near` them."""
+    (difference, low, high), why = from_exact_scores(effect.found, exact, near)
+    note = "; ".join(filter(None, [label, why and f"no interval under {effect.protocol}: {why}"]))
+    same = {"protocol": effect.protocol, "data": spec.only_site().data}
+    measured = {"ci_low": low, "ci_high": high, "n_seeds": len(exact[0]), "note": note}
+    yield record(spec, effect.row, effect.metric, difference, published=None, **measured, **same)
+    yield text_record(spec, effect.row, f"{effect.metric}_verdict", verdict(low, high), **same)
+
+
+def verdict(low: float | None, high: float | None) -> str:
+    """What an interval says of the first of two rows."""
+    if low is not None and low > 0:
+        return BETTER
+    return WORSE if high is not None and high < 0 else OPEN

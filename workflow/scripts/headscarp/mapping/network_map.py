@@ -1,0 +1,111 @@
+"""The map of a trained run: landslide probability and classes of a whole place, as COGs."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.errors import HeadscarpError
+from headscarp.files import read_json, write_json
+from headscarp.geo.grid import Grid
+from headscarp.mapping.predict import Tiling, predict_strips
+from headscarp.mapping.raster import class_raster, probability_raster
+from headscarp.training.devices import choose_device, choose_precision, device_name
+from headscarp.training.weights import load_network
+from headscarp.training.windows import open_normalised, with_dates_of_cube
+
+EVEN = 0.5  # a landslide is as likely as not
+
+
+def map_run(
+    run_folder: str | Path,
+    cube_folder: str | Path,
+    samples_folder: str | Path,
+    out_folder: str | Path,
+    device: str = "auto",
+    threads: int = 1,
+    date: int = -1,
+    tiling: Tiling | None = None,
+    batch: int = 1,
+    statistics: str | Path | None = None,
+) -> None:
+    """Write `probability.tif`, `classes.tif` and `map.json` of a trained run into `out_folder`.
+
+    The probability is that of landslides (class 1 where there are several); `classes.tif` holds the codes of
+    the likeliest classes.
+
+    `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one; a
+    network of series reads all dates of the cube in their order, which must be as many as those it was
+    trained on. The cube may be that of another place than the run was trained on; `samples_folder` is of the
+    training site in any case, so that values are normalised as in training (by the statistics of `run.json`,
+    if the run was trained with others than its site's). `statistics` names another samples.json, such as that
+    of the cube's own site, to normalise by instead.
+
+    Raises:
+        HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks
+            a channel of the run or has another number of dates than a network of series reads, or the device
+            does not exist.
+    """
+    run_folder, cube_folder, out_folder = Path(run_folder), Path(cube_folder), Path(out_folder)
+    torch_device = choose_device(device)
+    torch.set_num_threads(threads)
+    model, record = load_network(run_folder)
+    spec = record["spec"]
+    require_dates(spec, cube_folder, run_folder)
+    model.to(torch_device, memory_format=torch.channels_last)
+    cube = open_normalised(
+        cube_folder,
+        samples_folder,
+        spec["channels"],
+        statistics or record.get("statistics"),
+        spec.get("dates"),
+    )
+    precision = choose_precision(spec["recipe"]["precision"], torch_device)
+    strips = predict_strips(model, cube, torch_device, precision, date, tiling, batch)
+    network = spec["network"]["name"]
+    began = time.perf_counter()
+    grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
+    write_map_rasters(out_folder, strips, grid, f"headscarp: {network}, seed {record['seed']}")
+    write_map_record(out_folder, time.perf_counter() - began, cube.shape, device_name(torch_device))
+
+
+def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> None:
+    """Refuse a cube of another number of dates than the network of a run's specification reads."""
+    read, there = spec.get("dates_read"), with_dates_of_cube(spec, cube_folder).get("dates_read")
+    if read and len(there) != len(read):
+        raise HeadscarpError(
+            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but "
+            f"the network in {run_folder} reads {len(read)} ({', '.join(read)}); give the site "
+            f"as many dates, or map it with an experiment without `dates: {spec['dates']}`"
+        )
+
+
+def write_map_rasters(
+    folder: Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str
+) -> None:
+    """Write strips (first row, probabilities (classes, rows, cols); of one class that of landslides alone) as
+    `probability.tif` and `classes.tif`."""
+    with (
+        probability_raster(folder / "probability.tif", grid, source) as write_probability,
+        class_raster(folder / "classes.tif", grid, source) as write_classes,
+    ):
+        for top, probability in strips:
+            write_probability(top, probability[LANDSLIDE if len(probability) > 1 else 0])
+            write_classes(top, likeliest(probability))
+
+
+def likeliest(probability: np.ndarray) -> np.ndarray:
+    """Codes (rows, cols) uint8 of the likeliest of classes (classes, rows, cols), the first of equals; 255
+    where NaN. Of landslides alone (1, rows, cols): 1 where they are as likely as not, or likelier."""
+    codes = probability[0] >= EVEN if len(probability) == 1 else probability.argmax(axis=0)
+    return np.where(np.isnan(probability[0]), UNMAPPED, codes).astype(np.uint8)
+
+
+def write_map_record(folder: Path, seconds: float, shape: tuple[int, int], device: str) -> None:
+    write_json(
+        folder / "map.json", {"seconds": round(seconds, 3), "pixels": shape[0] * shape[1], "device": device}
+    )
