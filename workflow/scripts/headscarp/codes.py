@@ -9,9 +9,6 @@ UNMAPPED = 255
 SPLITS = ("train", "validation", "test")
 UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
 
-# Regions of a scene by the subset that they belong to; 0 is a buffer, or ground that no window uses.
-UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
-
 # The six classes of very-high-resolution scenes (xia2021, section 3.2), in the order of their codes.
 LAND_COVER = ("bare land", "landslide", "building", "vegetation", "water", "road")
 # The same names without spaces, as scores and columns have them, by code.
