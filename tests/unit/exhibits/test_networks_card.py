@@ -116,7 +116,10 @@ def test_without_its_real_site_the_card_is_skipped(root):
             "card networks, site zigui: card 'gao2020'.*gao2021",
         ),
         (lambda card: card["sites"].update(ziguy={"of": "gao2021"}), "site of card gao2021 'ziguy'.*zigui"),
-        (lambda card: card["sites"]["zigui"].update(title="Mine"), "unknown key 'title'"),
+        (
+            lambda card: card["sites"]["zigui"].update(title="Mine"),
+            "the key 'title' does not go with the others",
+        ),
         (lambda card: card["inputs"]["optical"].pop("zigui"), "experiment fcn8s, inputs: site 'zigui'"),
         (
             lambda card: card["scales"]["demo"].update(rows=["unett"]),
