@@ -32,7 +32,7 @@ DISTRIBUTION = {
 # not require.
 UNIMPORTED = {"geo": {"h5netcdf"}, "torch": {"scipy"}}
 OF_SNAKEFILE = {"list.py"}
-OUTSIDE_JOBS = {"snakemake", "jsonschema", "pygments"}  # Snakemake, its report, and the plan
+OUTSIDE_JOBS = {"snakemake", "pygments"}  # Snakemake, its report, and the plan
 
 
 def rules():

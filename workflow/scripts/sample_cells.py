@@ -4,7 +4,8 @@ from pathlib import Path
 
 from headscarp.job import job
 from headscarp.samples.cell_labels import labels_source
-from headscarp.samples.cells import CellsSpec, build_cells
+from headscarp.samples.cells import build_cells
+from headscarp.samples.spec import CellsSpec
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from headscarp.job import job
 from headscarp.samples.build import build_samples
-from headscarp.samples.splits import SamplingSpec
+from headscarp.samples.spec import SamplingSpec
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from headscarp.arrays import open_array
-from headscarp.codes import UNMAPPED
+from headscarp.codes import TEST, UNMAPPED, UNUSED
 from headscarp.files import read_json
 from headscarp.geo.layer import read_layer
 from headscarp.job import job
 from headscarp.samples.build import bootstrap_cells
-from headscarp.samples.splits import TEST, UNUSED
 from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import score_classes, score_run, write_scores
 

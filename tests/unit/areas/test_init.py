@@ -4,12 +4,10 @@ nothing is overwritten."""
 from pathlib import Path
 
 import geopandas
-import jsonschema
 import numpy as np
 import pytest
 import rasterio
 import shapely
-import yaml
 from rasterio.warp import transform_bounds
 
 from headscarp.__main__ import main
@@ -19,7 +17,8 @@ from headscarp.areas.init.write import snakefile_option, write_card, write_confi
 from headscarp.errors import HeadscarpError
 from headscarp.plan.plan import load_plan
 from headscarp.plan.read import resolve_card
-from headscarp.samples.splits import SamplingSpec
+from headscarp.samples.spec import SamplingSpec
+from headscarp.schema import validate
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 from tests.site_files import CRS, NORTH, WEST, make_grid, write_raster, write_shapes
@@ -59,8 +58,7 @@ def card_of(tmp_path, outline):
     def write(*files, **options):
         path = write_card(outline, files, folder=tmp_path, **options)
         record = read_yaml(path)
-        schema = yaml.safe_load((WORKFLOW / "schemas" / "card.schema.yaml").read_text())
-        jsonschema.Draft202012Validator(schema).validate(record)
+        validate("card", record, "card")
         config = {"scale": "tiny", "protocols": ["published", "blocked"]}
         resolve_card(
             record,

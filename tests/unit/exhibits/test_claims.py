@@ -15,14 +15,15 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.claims import COLUMNS, ONE_SEED, claims_table, write_claims
 from headscarp.exhibits.forest_plot import forest_plot
 from headscarp.exhibits.panels.figure import save
-from headscarp.plan.checks import CLASS_METRICS, PIXEL_METRICS, check_claim
+from headscarp.plan.checks import FLAT_METRICS, PIXEL_METRICS, check_claim
 from headscarp.plan.paths import CLAIM_FIGURES, CLAIM_TABLES
 from headscarp.plan.plan import load_plan
 from headscarp.plan.read_shown import resolve_claim
 from headscarp.scoring.bootstrap import cell_histograms
 from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, judge, printed_effect
 from headscarp.scoring.classes import flat_metrics
-from headscarp.scoring.pixel import METRICS, pixel_metrics
+from headscarp.scoring.metric_names import METRICS
+from headscarp.scoring.pixel import pixel_metrics
 from tests.conftest import REPOSITORY
 
 # --- verdicts and printed differences
@@ -92,8 +93,8 @@ def test_metrics_of_claims_exist_and_more_of_each_is_better():
     assert set(PIXEL_METRICS) == set(METRICS) - {"brier", "ece"}
     assert all(perfect[metric] > (bad[metric] or 0) for metric in PIXEL_METRICS)
     right, wrong = flat_metrics(np.diag([5] * 6)), flat_metrics(np.roll(np.diag([5] * 6), 1, axis=1))
-    assert set(CLASS_METRICS) == set(right) - {"oe", "ce"}
-    assert all(right[metric] > wrong[metric] for metric in CLASS_METRICS)
+    assert set(FLAT_METRICS) == set(right) - {"oe", "ce"}
+    assert all(right[metric] > wrong[metric] for metric in FLAT_METRICS)
 
 
 # --- tests from stored scores

@@ -23,7 +23,7 @@ from headscarp.plan.model import Run
 from headscarp.plan.plan import load_plan
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.site import terrain
-from headscarp.site.layers import check_record
+from headscarp.site.checks import check_record
 from headscarp.site.terrain_names import check_terrain, names_over_windows, parse_windowed
 from tests.conftest import REPOSITORY
 from tests.site_files import make_grid, write_raster
@@ -140,12 +140,12 @@ def test_parts_of_a_grid_meet_without_sharing_a_cell():
     ("part", "message"),
     [
         ({"axis": "x", "from": 0.5, "to": 0.5}, "from 0.5 to 0.5 is no part; give two rising shares"),
-        ({"axis": "x", "from": 0, "to": 50}, "from 0 to 50 is no part"),
-        ({"axis": "x", "from": "0", "to": 1}, "from '0' to 1 is no part"),
-        ({"axis": "z", "from": 0, "to": 1}, "axis 'z' does not exist"),
+        ({"axis": "x", "from": 0, "to": 50}, "part, to: 50 will not do; it must be a number from 0 to 1"),
+        ({"axis": "x", "from": "0", "to": 1}, "part, from: '0' will not do; it must be a number"),
+        ({"axis": "z", "from": 0, "to": 1}, "part, axis: 'z' does not exist"),
         ({"axis": "x", "from": 0}, "the key 'to' is missing"),
         ({"axis": "x", "form": 0, "to": 1}, "did you mean 'from'"),
-        ("west", "'west' is no part of a grid"),
+        ("west", "part: 'west' will not do; it must be a mapping of axis, from, to"),
     ],
 )
 def test_a_bad_part_is_one_clear_line(part, message):

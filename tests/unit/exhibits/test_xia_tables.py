@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
+from headscarp.codes import TEST
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.kinds import function_of
 from headscarp.exhibits.render import write_table
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.files import write_json
-from headscarp.samples.splits import TEST
 from headscarp.scoring.score import score_classes, score_run, write_scores
 from tests.conftest import checks_of
 from tests.world import one, run_record, spec_of

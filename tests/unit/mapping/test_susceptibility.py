@@ -16,13 +16,14 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
+from headscarp.codes import TEST, TRAIN, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.mapping.cell_models import StackedGBDT, fit_cell_model, out_of_fold, training_cells
 from headscarp.mapping.susceptibility import map_susceptibility
 from headscarp.networks.neighbourhoods import neighbourhoods
 from headscarp.samples.cell_table import read_cells, scaled_factors
-from headscarp.samples.cells import CellsSpec, build_cells
-from headscarp.samples.splits import TEST, TRAIN, VALIDATION
+from headscarp.samples.cells import build_cells
+from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import open_cube
 from headscarp.training import cells as learning
 from headscarp.training.cells import balanced_weights, fold_batches, recipe_of_cells, train_cells

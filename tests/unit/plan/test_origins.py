@@ -48,6 +48,7 @@ CARD = {
             "caption": "Scores.",
             "sites": ["valley"],
             "rows": ["unet"],
+            "options": {"metrics": ["f1"]},
         }
     },
 }
@@ -172,7 +173,10 @@ def changed(change):
             lambda site, _: site["files"]["before.tif"].update(bnads=["red"]),
             "unknown key 'bnads'; did you mean 'bands'?",
         ),
-        (lambda site, _: site["files"]["before.tif"].update(stac="sentinel3"), "'sentinel3' is not one of"),
+        (
+            lambda site, _: site["files"]["before.tif"].update(stac="sentinel3"),
+            "'sentinel3' does not exist; did you mean 'sentinel2'?",
+        ),
         (lambda site, _: site.pop("layers"), "every other site `layers`"),
         (
             lambda _, card: card.update(apply=[{"experiment": "unet", "site": "valley", "target": "vally"}]),

@@ -240,27 +240,40 @@ def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
             },
             "did you mean 'mangkam_feb'?",
         ),
-        ({"overlay": {"zhang2024": {"inventory": None}}}, "inventory: None is not of type 'object'"),
+        (
+            {"overlay": {"zhang2024": {"inventory": None}}},
+            "inventory: null will not do; it must be a mapping of experiment, site, target",
+        ),
         (
             {"overlay": {"ecuador": {"cells": {"ecuador": {"inventory": {}}}}}},
             "labels from an inventory need the card's `inventory` section",
         ),
-        ({"overlay": {"ecuador": {"cells": {"ecuador_lsl": {"points": None}}}}}, "cells.ecuador_lsl.points"),
+        (
+            {"overlay": {"ecuador": {"cells": {"ecuador_lsl": {"points": None}}}}},
+            "cells, ecuador_lsl, points: null will not do",
+        ),
         (
             {
                 "overlay": {
                     "gao2021": {
-                        "sites": {"own": {"title": "", "source": "twin", "data": "twin", "layers": {}}}
+                        "sites": {
+                            "own": {
+                                "title": "",
+                                "source": "twin",
+                                "data": "twin",
+                                "layers": {"grid": {}, "dates": ["2018-09-06"], "rasters": {}},
+                            }
+                        }
                     }
                 }
             },
             "site own: a simulated site needs its landscape; describe it as `twin`",
         ),
         (
-            {"overlay": {"gao2021": {"exhibits": {"table7": {"kind": "inventory"}}}}},
-            "exhibit table7: inventory shows what runs made of another site; name that site as `target`",
+            {"overlay": {"gao2021": {"exhibits": {"table1": {"kind": "inventory"}}}}},
+            "exhibit table1: inventory shows what runs made of another site; name that site as `target`",
         ),
-        ({"threads": 0}, "threads: 0 is less than the minimum of 1"),
+        ({"threads": 0}, "threads: 0 will not do; it must be a whole number from 1"),
     ],
 )
 def test_bad_configuration_names_the_key_and_the_nearest_valid_one(root, change, message):

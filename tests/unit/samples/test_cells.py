@@ -10,12 +10,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_labels import covered_share, labels_source
 from headscarp.samples.cell_table import read_cells, scaled_factors
 from headscarp.samples.cells import (
-    CellsSpec,
     blocked_regions,
     build_cells,
     footprints,
@@ -24,7 +23,7 @@ from headscarp.samples.cells import (
     refuse_overlap,
     whole_windows,
 )
-from headscarp.samples.splits import TEST, TRAIN, VALIDATION
+from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import open_cube
 from tests.cell_site import smooth, write_cube
 from tests.site_files import NORTH, WEST, make_grid, write_shapes
@@ -419,13 +418,16 @@ class TestBadInput:
         ("record", "told"),
         [
             ({"window": [12]}, "windows"),
-            ({"windows": [0]}, r"cells\.windows"),
-            ({"label_share": 0}, r"cells\.label_share"),
-            ({"fractions": [0.6, 0.2, 0.3]}, r"cells\.fractions"),
-            ({"test_fraction": 1.0}, r"cells\.test_fraction"),
-            ({"folds": 2}, r"cells\.folds"),
-            ({"block": 0}, r"cells\.block"),
-            ({"windows": [12], "buffer": 10}, r"cells\.buffer is 10; it must be null or at least 11"),
+            ({"windows": [0]}, "cells, windows"),
+            ({"label_share": 0}, "cells, label_share"),
+            ({"fractions": [0.6, 0.2, 0.3]}, "cells, fractions"),
+            ({"test_fraction": 1.0}, "cells, test_fraction"),
+            ({"folds": 2}, "cells, folds"),
+            ({"block": 0}, "cells, block"),
+            (
+                {"windows": [12], "buffer": 10},
+                "cells, buffer: 10 will not do; it must be null or at least 11",
+            ),
         ],
     )
     def test_bad_records_are_told(self, record, told):

@@ -13,7 +13,8 @@ from pyproj import Transformer
 
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_labels import labels_source
-from headscarp.samples.cells import CellsSpec, build_cells
+from headscarp.samples.cells import build_cells
+from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import open_cube
 from headscarp.site.layers import build_layers
 from headscarp.site.stack import build_cube

@@ -8,17 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from headscarp.codes import TEST, TRAIN, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples import build
 from headscarp.samples.build import bootstrap_cells, build_samples, normalisation
+from headscarp.samples.spec import BlockSplit, SamplingSpec, StripSplit, SuperpixelSpec
 from headscarp.samples.splits import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    BlockSplit,
-    SamplingSpec,
-    StripSplit,
-    SuperpixelSpec,
     blocked_split,
     corners_inside,
     overlap_share,
@@ -325,20 +320,26 @@ def test_guard_is_quick_on_a_hundred_thousand_windows():
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"windw": 32}, "sampling key 'windw' does not exist; did you mean 'window'"),
+        ({"windw": 32}, "sampling: unknown key 'windw'; did you mean 'window'"),
         ({"split": {"kind": "strip"}}, "'strip' does not exist; did you mean 'strips'"),
-        ({"split": {"kind": "strips", "fractions": [0.6, 0.2, 0.2]}}, "'fractions' does not exist"),
+        (
+            {"split": {"kind": "strips", "fractions": [0.6, 0.2, 0.2]}},
+            "split: unknown key 'fractions'; known are: axis, buffer",
+        ),
         ({"split": {"bufer": 3}}, "did you mean 'buffer'"),
-        ({"split": "blocks"}, "sampling.split is 'blocks'"),
-        ({"stride": 128}, "sampling.stride is 128; it must be a whole number of pixels from 1 to the window"),
-        ({"train_fraction": 1.0}, "sampling.train_fraction is 1.0"),
+        ({"split": "blocks"}, "sampling, split: 'blocks' will not do"),
+        ({"stride": 128}, "sampling, stride: 128 is more than the window"),
+        ({"train_fraction": 1.0}, "sampling, train_fraction: 1.0 will not do"),
         (
             {"evaluate": "test_window"},
-            "sampling.evaluate 'test_window' does not exist; did you mean 'test_windows'",
+            "sampling, evaluate: 'test_window' does not exist; did you mean 'test_windows'",
         ),
         ({"split": {"fractions": [0.5, 0.2, 0.2]}}, "sum to 1"),
         ({"split": {"kind": "strips", "edges": [0.7, 0.5]}}, "ascending"),
-        ({"split": {"kind": "strips", "subsets": ["train", "test"]}}, "none is missing"),
+        (
+            {"split": {"kind": "strips", "subsets": ["train", "test"]}},
+            "subsets: .* will not do; it must be a list of 3 or more",
+        ),
     ],
 )
 def test_a_wrong_spec_is_told_plainly(record, message):

@@ -13,7 +13,8 @@ from skimage.segmentation import slic
 from headscarp.errors import HeadscarpError
 from headscarp.samples import superpixels
 from headscarp.samples.build import build_samples
-from headscarp.samples.splits import SamplingSpec, blocked_split, published_split, refuse_close_subsets
+from headscarp.samples.spec import SamplingSpec
+from headscarp.samples.splits import blocked_split, published_split, refuse_close_subsets
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres, tiles, windows_around
 from headscarp.samples.windows import grid_corners, possible_corners, read_windows
 
@@ -344,14 +345,14 @@ class TestBuild:
             ),
             (
                 {"chanels": ["red"]},
-                "sampling.superpixels key 'chanels' does not exist; did you mean 'channels'",
+                "sampling, superpixels: unknown key 'chanels'; did you mean 'channels'",
             ),
-            ({"channels": "red"}, "sampling.superpixels.channels is 'red'"),
-            ({"pixels": 2}, "sampling.superpixels.pixels is 2"),
-            ({"bound": 0.5}, "sampling.superpixels.bound is 0.5"),
-            ({"maximum": None}, "sampling.superpixels.maximum is None"),
-            ({"compactness": 0}, "sampling.superpixels.compactness is 0"),
-            (True, "sampling.superpixels is True"),
+            ({"channels": "red"}, "superpixels, channels: 'red' will not do"),
+            ({"pixels": 2}, "superpixels, pixels: 2 will not do"),
+            ({"bound": 0.5}, "superpixels, bound: 0.5 will not do"),
+            ({"maximum": None}, "superpixels, maximum: null will not do"),
+            ({"compactness": 0}, "superpixels, compactness: 0 will not do"),
+            (True, "superpixels: true will not do"),
         ],
     )
     def test_a_wrong_record_is_told(self, cube_folder, tmp_path, record, message):

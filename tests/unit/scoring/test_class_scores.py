@@ -13,13 +13,13 @@ from scipy.spatial.distance import cdist
 from sklearn import metrics as sk
 
 import score_run as rule
+from headscarp.codes import TEST
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, read_layer
 from headscarp.mapping.network_map import write_map_rasters
 from headscarp.mapping.raster import class_raster
-from headscarp.samples.splits import TEST
 from headscarp.samples.windows import write_windows
 from headscarp.scoring.audit.implied import audit_row
 from headscarp.scoring.bootstrap import CellHistograms, intervals, paired_difference

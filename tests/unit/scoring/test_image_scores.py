@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 import score_run as rule
+from headscarp.codes import TEST, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.mapping.network_map import write_map_rasters
-from headscarp.samples.splits import TEST, UNUSED
 from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.audit.implied import is_possible_row
 from headscarp.scoring.bootstrap import intervals, paired_difference
-from headscarp.scoring.images import IMAGE_METRICS, ImageScores, image_scores, scores_of_image
+from headscarp.scoring.images import ImageScores, image_scores, scores_of_image
+from headscarp.scoring.metric_names import IMAGE_METRICS
 from headscarp.scoring.score import score_run, write_scores
 
 SIZE = 16

@@ -24,8 +24,9 @@ from headscarp.scoring.bootstrap import (
     paired_difference,
     read_cell_histograms,
 )
+from headscarp.scoring.metric_names import CONFUSION_METRICS, METRICS
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
-from headscarp.scoring.pixel import CONFUSION_METRICS, METRICS, best_threshold, pixel_metrics, to_python
+from headscarp.scoring.pixel import best_threshold, pixel_metrics, to_python
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
 

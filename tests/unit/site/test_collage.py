@@ -8,19 +8,20 @@ import pytest
 import shapely
 from affine import Affine
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.kinds import function_of
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer
 from headscarp.samples.build import build_samples
-from headscarp.samples.splits import TEST, TRAIN, UNUSED, VALIDATION, SamplingSpec, blocked_split
+from headscarp.samples.spec import SamplingSpec
+from headscarp.samples.splits import blocked_split
 from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import score_run, write_scores
+from headscarp.site.checks import check_record
 from headscarp.site.collage import build_scene_layers, cut_scene, join_scenes
 from headscarp.site.cube import open_cube
-from headscarp.site.layers import check_record
 from headscarp.site.stack import build_cube
 from headscarp.site.terrain import derive_terrain
 from headscarp.yaml_files import read_yaml
@@ -234,16 +235,16 @@ def test_a_scene_without_slides_trains_but_is_no_test(scenes, tmp_path):
         ({"test": "a", "validation": "d"}, r"sampling\.split\.validation: scene 'd' does not exist"),
         (
             {"test": "a", "validation": "a"},
-            r"sampling\.split\.validation is 'a'; it must be the name of another scene",
+            r"sampling, split, validation: a is the test scene; name another one",
         ),
         (
             {"test": "a", "validation": 1.0},
-            r"sampling\.split\.validation is 1\.0; it must be .* a share between 0 and 1",
+            r"sampling, split, validation: 1.0 will not do; it must be a number above 0 and below 1",
         ),
-        ({}, r"sampling\.split\.test is ''; it must be the name of the scene to leave out"),
+        ({}, r"sampling, split: the key 'test' is missing; add it .The scene that is left out"),
         (
             {"test": "a", "fractions": [1]},
-            r"sampling\.split key \(of kind scenes\) 'fractions' does not exist",
+            r"sampling, split: unknown key 'fractions'",
         ),
     ],
 )

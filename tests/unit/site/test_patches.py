@@ -141,7 +141,7 @@ def test_a_table_that_does_not_fit_says_what_is_wrong(tmp_path, change, message)
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (RECORD | {"rasters": {}}, "'rasters' does not exist"),
+        (RECORD | {"rasters": {}}, "the key 'rasters' does not go with the others"),
         (RECORD | {"patches": PATCHES | {"minimum_slop": 5}}, "did you mean 'minimum_slope'"),
         (
             RECORD | {"patches": {key: value for key, value in PATCHES.items() if key != "size"}},

@@ -681,7 +681,7 @@ def test_all_layers_of_a_site(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"raster": {}}, r"site valley, layers: key 'raster' does not exist; did you mean 'rasters'"),
+        ({"raster": {}}, r"site valley, layers: unknown key 'raster'; did you mean 'rasters'"),
         ({"grid": {"crs": CRS, "like": "bands.tif"}}, "layers, grid: the key 'resolution_m' is missing"),
         ({"terrain": ["slop"]}, "terrain: layer 'slop' does not exist; did you mean 'slope'"),
         (
@@ -690,18 +690,18 @@ def test_all_layers_of_a_site(tmp_path):
         ),
         ({"labels": {}}, "labels: the key 'landslides' is missing"),
         ({"labels": {"classes": "classes.tif"}}, "labels: the key 'names' is missing"),
-        ({"labels": {"landslides": "a.gpkg", "classes": "classes.tif", "names": {}}}, "exclude each other"),
+        ({"labels": {"landslides": "a.gpkg", "classes": "classes.tif"}}, "exclude each other"),
         (
             {"labels": {"classes": "classes.tif", "names": {255: "unknown"}}},
-            "code '255' is no whole number from 0 to 254",
+            "names: the name '?255'? will not do; it must be a whole number from 0 to 254",
         ),
         (
             {"terrain_resampling": "cubical"},
-            "terrain_resampling 'cubical' does not exist; did you mean 'cubic'",
+            "terrain_resampling: 'cubical' does not exist; did you mean 'cubic'",
         ),
         (
             {"rasters": {"a": {"file": "bands.tif", "units": "", "resampling": "near"}}},
-            "rasters, a: resampling 'near' does not exist",
+            "rasters, a, resampling: 'near' does not exist",
         ),
         (
             {
@@ -710,17 +710,17 @@ def test_all_layers_of_a_site(tmp_path):
                         "file": "a.tif",
                         "units": "",
                         "kind": "classes",
-                        "classes": {},
+                        "classes": {1: "a"},
                         "resampling": "cubic",
                     }
                 }
             },
             "classes go by the nearest cell",
         ),
-        ({"dates": []}, "dates must list one date"),
+        ({"dates": []}, "dates: .* will not do; it must be a list of 1 or more"),
         (
             {"rasters": {"a": {"file": "bands.tif", "units": "", "kind": "class"}}},
-            "kind 'class' does not exist; did you mean 'classes'",
+            "kind: 'class' does not exist; did you mean 'classes'",
         ),
         (
             {"rasters": {"a": {"file": "lithology.tif", "units": "", "kind": "classes"}}},

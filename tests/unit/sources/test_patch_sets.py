@@ -14,19 +14,19 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.samples.build import build_samples
 from headscarp.samples.patch_split import PlacedPatch, ground_squares, patch_split, read_patches
-from headscarp.samples.splits import TEST, TRAIN, UNUSED, VALIDATION, SamplingSpec
+from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.windows import read_windows
+from headscarp.schema import validate
 from headscarp.site.cube import open_cube
 from headscarp.site.patch_sheet import GAP, Sheet, build_patch_set, build_sheet
 from headscarp.sources.patch_sets import landslide4sense as landslide4sense_format
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels, label_of_mask
-from headscarp.sources.patch_sets.registry import check_patch_set
 from headscarp.training.windows import open_normalised, open_samples
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
@@ -369,23 +369,24 @@ def test_cas_takes_the_named_areas(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({}, r"areas: the CAS dataset has no split of its own"),
+        ({}, r"the key 'areas' is missing; add it .Folders of areas by subset"),
         ({"areas": {"train": ["palu_sat"], "test": ["palu_sat"]}}, r"areas: 'palu_sat' is named twice"),
         ({"areas": {"train": ["palu"]}}, r"has no folder 'palu'"),
-        ({"areas": {"training": ["palu_sat"]}}, r"'training' does not exist; did you mean 'train'"),
+        ({"areas": {"training": ["palu_sat"]}}, r"areas: unknown key 'training'; did you mean 'train'"),
         ({"format": "cass"}, r"format: 'cass' does not exist; did you mean 'cas'"),
-        ({"task": "a"}, r"patch_set of the format cas: key 'task' does not exist"),
-        ({"resolution_m": 0}, r"resolution_m: 0 is no number of metres above 0"),
+        ({"task": "a"}, r"patch_set: unknown key 'task'"),
+        (
+            {"resolution_m": 0, "areas": {"train": ["palu_sat"]}},
+            r"resolution_m: 0 will not do; it must be a number above 0",
+        ),
     ],
 )
 def test_unfit_records_are_refused(tmp_path, record, message):
     cas(tmp_path / "raw", count=1)
     with pytest.raises(HeadscarpError, match=message):
         build(tmp_path / "raw", tmp_path / "cube", **({"format": "cas"} | record))
-    with pytest.raises(
-        HeadscarpError, match=r"the key 'format' is missing; it is one of landslide4sense, hr_gldd"
-    ):
-        check_patch_set({})
+    with pytest.raises(HeadscarpError, match="patch_set: the key 'format' is missing"):
+        validate("patch_set", {}, "patch_set")
 
 
 def write_sen12(path, seed, west=500_000.0, north=5_000_000.0, sensor="s2", dates=3):
@@ -716,7 +717,9 @@ def test_kinds_of_split_and_of_site_must_suit(tmp_path):
     (tmp_path / "sheet/cube.json").write_text(json.dumps(header))
     with pytest.raises(HeadscarpError, match=r"kind is patches, but .* is no sheet of patches"):
         build_samples(tmp_path / "sheet", tmp_path / "samples", patches, "published", 0)
-    with pytest.raises(HeadscarpError, match="neighbourhood is 0; it must be a number of patches above 0"):
+    with pytest.raises(
+        HeadscarpError, match="neighbourhood: 0 will not do; it must be a whole number from 1"
+    ):
         SamplingSpec.from_record({"split": {"kind": "patches", "neighbourhood": 0}})
 
 
@@ -804,7 +807,7 @@ def test_the_example_card_names_channels_and_windows_that_exist():
     card = read_yaml(REPOSITORY / "workflow/examples/landslide4sense.yaml")
     spec = SamplingSpec.from_record(card["sampling"])
     (site,) = card["sites"].values()
-    check_patch_set(site["patch_set"])
+    validate("patch_set", site["patch_set"], "patch_set")
     known = {channel.name for channel in landslide4sense_format.CHANNELS}
     assert spec.kind == "patches" and spec.window == 128
     assert {name for group in card["inputs"].values() for name in group} <= known

@@ -318,7 +318,7 @@ def test_bad_records_are_named():
         TwinSpec.from_record({**ZIGUI, "landslide": 3})
     with pytest.raises(HeadscarpError, match="'haze' is missing"):
         TwinSpec.from_record({key: value for key, value in ZIGUI.items() if key != "haze"})
-    with pytest.raises(HeadscarpError, match="trigger 'rian' is unknown"):
+    with pytest.raises(HeadscarpError, match="trigger: 'rian' does not exist; did you mean 'rain'"):
         TwinSpec.from_record({**ZIGUI, "trigger": "rian"})
     with pytest.raises(HeadscarpError, match="must be below study_area_km2"):
         TwinSpec.from_record({**ZIGUI, "landslide_area_km2": 200})

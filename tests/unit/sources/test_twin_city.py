@@ -296,7 +296,7 @@ def test_equal_seeds_give_equal_bytes(tmp_path):
 def test_bad_records_are_named():
     region = RECORD["region"]
     for change, message in (
-        ({"sensor": "sentinel"}, "sensor 'sentinel' does not exist; did you mean 'sentinel2'"),
+        ({"sensor": "sentinel"}, "sensor: 'sentinel' does not exist; did you mean 'sentinel2'"),
         ({"rows": 9181}, r"rows \(9181\) and cols \(12960\) of a region must be multiples of 9"),
         (
             {"region": {**region, "distrikt_km2": 3}},

@@ -434,19 +434,31 @@ def bad(**changes):
         ),
         (bad(dates__2011__date="2008-09-12"), r"dates, 2011: the date 2008-09-12 is there twice"),
         (bad(dates__2011__date="2008-11-12"), r"two of the years \[2008, 2008, .*are the same"),
-        (bad(dates__2011__date="autumn"), r"dates, 2011: 'autumn' is no date; write it as 2008-09-14"),
-        (bad(dates__2017__cloud_share=1.2), r"dates, 2017: cloud_share 1.2 must lie from 0 to 0.9"),
-        (bad(dates__2017__cloud_share=-0.1), r"dates, 2017: cloud_share -0.1 must lie"),
-        (bad(dates__2017__vigour=1.5), r"dates, 2017: vigour 1.5 must lie from 0 to 1"),
+        (
+            bad(dates__2011__date="autumn"),
+            r"dates, 2011, date: 'autumn' will not do; it must be .* such as 2008-09-14",
+        ),
+        (
+            bad(dates__2017__cloud_share=1.2),
+            r"dates, 2017, cloud_share: 1.2 will not do; it must be a number from 0 to 0.9",
+        ),
+        (bad(dates__2017__cloud_share=-0.1), r"dates, 2017, cloud_share: -0.1 will not do"),
+        (
+            bad(dates__2017__vigour=1.5),
+            r"dates, 2017, vigour: 1.5 will not do; it must be a number from 0 to 1",
+        ),
         (bad(dates__2017__started=0.5), r"the shares `started` add up to 1.35, not 1"),
         (bad(dates__2017__sun_deg=[130, 0]), r"dates, 2017: the sun's elevation 0 must lie above 0"),
-        (bad(dates={2008: KARAKORAM["dates"][2008]}), "a series has two dates or more"),
+        (
+            bad(dates={2008: KARAKORAM["dates"][2008]}),
+            "twin, dates: .* will not do; it must be a mapping of 2 names or more",
+        ),
         (
             bad(dates=["2008-09-12", "2011-10-05"]),
-            r"twin, dates: a simulated site of kind 'series' needs a mapping of a name to each",
+            r"twin, dates: .* will not do; it must be a mapping",
         ),
         (bad(greening_years=[9, 3]), r"greening_years \[9, 3\] must be \[lowest, highest\]"),
-        (bad(trigger="storm"), "trigger 'storm' is unknown"),
+        (bad(trigger="storm"), "trigger: 'storm' does not exist"),
         ({key: value for key, value in KARAKORAM.items() if key != "noise"}, "key 'noise' is missing"),
     ],
 )

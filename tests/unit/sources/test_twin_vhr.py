@@ -318,7 +318,7 @@ def test_a_seed_fixes_every_byte(tmp_path):
         ({"sides_m": 9}, "twin: unknown key 'sides_m'; did you mean 'side_m'"),
         ({"side_m": 961}, r"side_m \(961\) must be a multiple of 12 m"),
         ({"mine": None}, "give mine and unstable"),
-        ({"images": {}}, "images is empty"),
+        ({"images": {}}, "images: {} will not do; it must be a mapping of one name or more"),
         ({"ndvi_resolution_m": 32}, "ndvi_resolution_m"),
     ],
 )
@@ -331,7 +331,7 @@ def test_bad_images_and_crowded_slopes_are_refused():
     record = copy.deepcopy(MANGKAM)
     record["images"]["feb"]["sensor"] = "worldview"
     with pytest.raises(
-        HeadscarpError, match="images, feb: sensor 'worldview' does not exist; did you mean 'worldview3'"
+        HeadscarpError, match="images, feb, sensor: 'worldview' does not exist; did you mean 'worldview3'"
     ):
         VhrSpec.from_record(record)
     record = copy.deepcopy(MANGKAM)

@@ -19,6 +19,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.metrics import accuracy_score, precision_recall_curve
 
 from headscarp.errors import HeadscarpError
+from headscarp.schema import validate
 from headscarp.training import search
 from headscarp.training.search import best_f1, make_space, run_search, train_trial
 from headscarp.training.trainer import train_run
@@ -263,20 +264,7 @@ def test_a_space_is_made_from_a_card():
     ("change", "told"),
     [
         ({"sampler": "pg"}, "sampler 'pg' does not exist; did you mean 'gp'"),
-        (
-            {"space": {"learning_rat": [0.1]}},
-            "hyper-parameter 'learning_rat' does not exist; did you mean 'learning_rate'",
-        ),
-        (
-            {"space": {"optimiser": ["adam", "adm"]}},
-            "recipe.optimiser: 'adm' does not exist; did you mean 'adam'",
-        ),
-        ({"space": {"learning_rate": ["1e-3"]}}, "learning_rate must be a number"),
-        ({"space": {"alpha": {"low": 0, "hihg": 1}}}, "did you mean 'high'"),
-        ({"space": {"alpha": {"low": 1, "high": 0}}}, "search.space.alpha .*low below high"),
-        ({"space": {"alpha": {"low": 0}}}, "search.space.alpha .*low below high"),
-        ({"space": {"alpha": 0.5}}, "search.space.alpha is 0.5; give a list"),
-        ({"space": {}}, "search.space is empty"),
+        ({"space": {"alpha": {"low": 1, "high": 0}}}, "search, space, alpha: low 1 and .*low below high"),
         ({"recipe": {"loss": "bce"}}, "parameter of bce 'alpha' does not exist"),
         ({"channels": ["rad"]}, "'red'"),
     ],
@@ -285,6 +273,24 @@ def test_wrong_searches_are_told_before_the_first_trial(tmp_path, change, told):
     with pytest.raises(HeadscarpError, match=told):
         search_here(make_site(tmp_path), tmp_path / "search", **change)
     assert not (tmp_path / "search").exists()
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ({"learning_rat": [0.1]}, "space: unknown key 'learning_rat'; did you mean 'learning_rate'"),
+        ({"optimiser": ["adam", "adm"]}, "optimiser, entry 2: 'adm' does not exist; did you mean 'adam'"),
+        ({"learning_rate": ["1e-3"]}, "learning_rate, entry 1: '1e-3' will not do.*with the point"),
+        ({"alpha": {"low": 0, "hihg": 1}}, "did you mean 'high'"),
+        ({"alpha": {"low": 0}}, "alpha: the key 'high' is missing"),
+        ({"alpha": 0.5}, "alpha: 0.5 will not do; it must be a list .* or a mapping of low, high"),
+        ({}, "space: {} will not do"),
+    ],
+)
+def test_wrong_spaces_are_told_before_any_job(space, told):
+    search = {"site": "a", "network": "unet", "inputs": ["a"], "training": {}, "trials": 1}
+    with pytest.raises(HeadscarpError, match=told):
+        validate("search", search | {"samplers": ["gp"], "space": space}, "search")
 
 
 def test_windows_without_landslides_are_told_where_they_matter(tmp_path):

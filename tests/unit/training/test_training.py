@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from headscarp.errors import HeadscarpError
+from headscarp.schema import validate
 from headscarp.training import trainer
 from headscarp.training.batches import Batches, apply_symmetry
 from headscarp.training.devices import autocast, choose_device, choose_precision
@@ -131,7 +132,7 @@ class TestRecipe:
     )
     def test_bad_records_are_told(self, record, told):
         with pytest.raises(HeadscarpError, match=told):
-            Recipe.from_record(record)
+            validate("training", record, "recipe")
 
 
 class TestDevices:

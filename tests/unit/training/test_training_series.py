@@ -21,6 +21,7 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import read_layer
 from headscarp.mapping.network_map import map_run
 from headscarp.mapping.predict import Tiling, predict_strips
+from headscarp.schema import validate
 from headscarp.training import trainer
 from headscarp.training.batches import Batches, collate
 from headscarp.training.recipe import Recipe
@@ -408,24 +409,33 @@ class TestRecipe:
     @pytest.mark.parametrize(
         ("record", "told"),
         [
-            ({"micro_batch": 0}, "recipe.micro_batch must be a whole number from 1"),
-            ({"micro_batch": 1.5}, "recipe.micro_batch must be a whole number from 1"),
+            ({"micro_batch": 0}, "recipe, micro_batch: 0 will not do; it must be a whole number from 1"),
+            ({"micro_batch": 1.5}, "recipe, micro_batch: 1.5 will not do; it must be a whole number from 1"),
             (
                 {"pretraining": {"epoch": 3}},
-                "recipe.pretraining: key 'epoch' does not exist; did you mean 'epochs'",
+                "recipe, pretraining: unknown key 'epoch'; did you mean 'epochs'",
             ),
-            ({"pretraining": {"epochs": 0}}, "recipe.pretraining.epochs must be a whole number from 1"),
-            ({"pretraining": {"learning_rate": "1e-2"}}, "recipe.pretraining.learning_rate must be a number"),
-            ({"pretraining": {"learning_rate": 0}}, "recipe.pretraining.learning_rate must not be 0"),
+            (
+                {"pretraining": {"epochs": 0}},
+                "pretraining, epochs: 0 will not do; it must be a whole number from 1",
+            ),
+            (
+                {"pretraining": {"learning_rate": "1e-2"}},
+                "pretraining, learning_rate: '1e-2' will not do.*with the point",
+            ),
+            (
+                {"pretraining": {"learning_rate": 0}},
+                "pretraining, learning_rate: 0 will not do; it must be a number above 0",
+            ),
             (
                 {"pretraining": True},
-                "recipe.pretraining must be a mapping of epochs, pixels, batch, learning_rate",
+                "pretraining: true will not do; it must be a mapping of epochs, pixels, batch, learning_rate",
             ),
         ],
     )
     def test_bad_records_are_told(self, record, told):
         with pytest.raises(HeadscarpError, match=told):
-            Recipe.from_record(record)
+            validate("training", record, "recipe")
 
 
 class TestRuns:

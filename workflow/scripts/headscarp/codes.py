@@ -5,6 +5,10 @@ LANDSLIDE = 1
 # trained on nor scored.
 UNMAPPED = 255
 
+# The subsets of samples, and the codes of their regions; 0 is a buffer, or ground that no window uses.
+SPLITS = ("train", "validation", "test")
+UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
+
 # The six classes of very-high-resolution scenes (xia2021, section 3.2), in the order of their codes.
 LAND_COVER = ("bare land", "landslide", "building", "vegetation", "water", "road")
 # The same names without spaces, as scores and columns have them, by code.

@@ -9,7 +9,7 @@ from headscarp.exhibits.runs import Scored, groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import record
 from headscarp.scoring.bootstrap import histogram_metrics, intervals
-from headscarp.scoring.images import IMAGE_METRICS
+from headscarp.scoring.metric_names import IMAGE_METRICS
 
 BOOTSTRAP_SEED = 0
 RESOLUTION = 0.01  # largest difference of a score from histograms to the exact one

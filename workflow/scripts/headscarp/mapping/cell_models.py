@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from headscarp import __version__
-from headscarp.codes import LANDSLIDE
+from headscarp.codes import LANDSLIDE, TRAIN
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.mapping.forest import make_forest
@@ -26,7 +26,6 @@ from headscarp.mapping.network_map import write_map_record
 from headscarp.mapping.susceptibility import write_susceptibility
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.cell_table import Cells, read_cells
-from headscarp.samples.splits import TRAIN
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 

@@ -17,11 +17,10 @@ from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
 from headscarp.arrays import open_array, write_arrays
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.mapping.predict import read_window, to_probability
 from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead
-from headscarp.samples.splits import TEST
 from headscarp.training.devices import choose_device
 from headscarp.training.weights import load_network
 from headscarp.training.windows import NormalisedCube, open_normalised

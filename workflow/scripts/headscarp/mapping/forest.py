@@ -10,13 +10,12 @@ import sklearn
 from sklearn.ensemble import RandomForestClassifier
 
 from headscarp import __version__
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
 from headscarp.mapping.network_map import write_map_rasters, write_map_record
 from headscarp.provenance import files_read_by_run, run_provenance
-from headscarp.samples.splits import TRAIN, UNUSED
 from headscarp.training.windows import BLOCKED, NormalisedCube, Samples, open_samples
 from headscarp.vocabulary import require_known
 

@@ -1,45 +1,19 @@
 """Relations that a schema cannot tell: names in cards exist, no two cards make the same file, and claims
 name runs that their sites can have."""
 
-from headscarp.codes import LAND_COVER
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.kinds import AUDIT, KINDS
 from headscarp.plan.model import Card
 from headscarp.plan.shown import Claim, ClaimTest, Exhibit
+from headscarp.scoring import metric_names
 from headscarp.scoring.claims import printed_effect
+from headscarp.scoring.metric_names import CONFUSION_METRICS, RANKING
 from headscarp.vocabulary import require_known
 
 # Metrics that a claim may be about, of runs that map landslides and of runs of several classes: more of each
 # is better.
-PIXEL_METRICS = (
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "kappa",
-    "iou",
-    "miou",
-    "mcc",
-    "macro_precision",
-    "macro_recall",
-    "macro_f1",
-    "average_precision",
-    "auc",
-)
-CLASS_METRICS = (
-    "mean_recall",
-    "mean_f1",
-    "g_mean",
-    "oa",
-    "kappa",
-    "dp",
-    "qp",
-    *(
-        f"{name.replace(' ', '_')}_{metric}"
-        for name in LAND_COVER
-        for metric in ("precision", "recall", "f1", "iou")
-    ),
-)
+PIXEL_METRICS = (*CONFUSION_METRICS, *RANKING)
+FLAT_METRICS = tuple(metric for metric in metric_names.FLAT_METRICS if metric not in ("oe", "ce"))
 
 
 def check_card(card: Card) -> None:
@@ -160,7 +134,7 @@ def check_claim(claim: Claim, test: ClaimTest, cards: dict[str, Card]) -> None:
                 f"{place}: site '{test.site}' is sampled as {kind}, on which '{row}' does not run; name "
                 f"another site or row"
             )
-    metrics = CLASS_METRICS if of_classes(card, test) else PIXEL_METRICS
+    metrics = FLAT_METRICS if of_classes(card, test) else PIXEL_METRICS
     require_known(claim.metric, metrics, f"{place}: metric")
     if test.published:
         published = cards[claim.card].published

@@ -21,10 +21,11 @@ from headscarp.plan.model import Card
 from headscarp.plan.origins import Origins
 from headscarp.plan.provenance import Provenance
 from headscarp.plan.read import known_networks, read_cards, resolve_card
+from headscarp.plan.relations import check_relations
 from headscarp.plan.runs import Runs
 from headscarp.plan.samples import Samples
-from headscarp.plan.schema import check
 from headscarp.plan.selection import Selection
+from headscarp.schema import completed, validate
 from headscarp.sources.datasets import Dataset, read_datasets
 from headscarp.vocabulary import require_known
 from headscarp.yaml_files import merge, read_yaml
@@ -108,7 +109,7 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
         place and the remedy.
     """
     workflow = Path(root) / "workflow"
-    config = check_config(config, workflow / "schemas" / "config.schema.yaml")
+    config = check_config(config)
     cards = load_cards(config, workflow)
     mirror = config["mirror"] or os.environ.get("HEADSCARP_MIRROR")
     data = config["data"] or os.environ.get("HEADSCARP_DATA")
@@ -136,7 +137,7 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     return plan
 
 
-def check_config(config: dict[str, Any], schema: Path) -> dict[str, Any]:
+def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration, checked and with its defaults."""
     if Path("config.yaml").exists():
         read_yaml(Path("config.yaml"))  # Snakemake reads it too, but lets a duplicate key win silently
@@ -145,7 +146,7 @@ def check_config(config: dict[str, Any], schema: Path) -> dict[str, Any]:
     # and a list as one of texts
     if isinstance(config.get("seeds"), list) and all(str(seed).isdigit() for seed in config["seeds"]):
         config = config | {"seeds": [int(seed) for seed in config["seeds"]]}
-    config = check(dict(config), schema, "config.yaml")
+    config = completed("config", config, "config.yaml")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config["device"]):
         raise HeadscarpError(
             f"config.yaml: device '{config['device']}' does not exist; use auto, cpu, cuda or, for the "
@@ -156,17 +157,19 @@ def check_config(config: dict[str, Any], schema: Path) -> dict[str, Any]:
 
 def load_cards(config: dict[str, Any], workflow: Path) -> dict[str, Card]:
     """All cards, with the overlay of a configuration, resolved at its scale and held against each other."""
-    schema = workflow / "schemas" / "card.schema.yaml"
-    records = read_cards([workflow / "cards", Path(AREAS)], schema)
+    records = read_cards([workflow / "cards", Path(AREAS)])
     for name, change in config["overlay"].items():
         require_known(name, records, "config.yaml, overlay: card")
+        validate("card", change or {}, f"config.yaml, overlay, {name}", partial=True)
         records[name] = merge(records[name], change or {})
+        validate("card", records[name], f"card {name} with its overlay")
     networks = known_networks(workflow / "scripts" / "headscarp" / "networks")
-    for name, record in records.items():
-        check(record, schema, f"card {name} with its overlay")
     cards = {
         name: resolve_card(record, config, workflow, networks, records) for name, record in records.items()
     }
+    sites = {name: site for card in cards.values() for name, site in card.sites.items()}
+    for name, card in cards.items():
+        check_relations(records[name], card, config["scale"], sites)
     refuse_shared_sites(cards)
     for name in config["cards"]:
         require_known(name, cards, "config.yaml, cards: card")

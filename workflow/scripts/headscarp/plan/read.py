@@ -12,17 +12,18 @@ from headscarp.plan.model import METHODS, Card
 from headscarp.plan.read_experiments import resolve_experiment, resolve_search
 from headscarp.plan.read_shown import resolve_claim, resolve_exhibit, rows_at
 from headscarp.plan.read_sites import sites_of_card
-from headscarp.plan.schema import check
+from headscarp.schema import validate
 from headscarp.vocabulary import require_known
 from headscarp.yaml_files import merge, read_yaml
 
 
-def read_cards(folders: Iterable[Path], schema: Path) -> dict[str, dict[str, Any]]:
+def read_cards(folders: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """All cards of some folders by name."""
     records: dict[str, dict[str, Any]] = {}
     places: dict[str, Path] = {}
     for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
-        record = check(read_yaml(path), schema, str(path.name))
+        record = read_yaml(path)
+        validate("card", record, f"card {path.name}")
         name = record["name"]
         if name in records:
             raise HeadscarpError(
@@ -55,6 +56,10 @@ def resolve_card(
     name, inputs = record["name"], record["inputs"]
     place = f"card {name}"
     scale = record["scales"][require_known(config["scale"], record["scales"], "config.yaml: scale")]
+    for section in ("experiments", "searches"):
+        for key in scale.get(section, {}):
+            where = f"{place}, scales, {config['scale']}, {section}"
+            require_known(key, record.get(section, {}), f"{where}: name")
     training = merge(record["training"], scale.get("training", {}))
     sites = sites_of_card(record, records, config["scale"])
     protocols = tuple(
@@ -93,12 +98,23 @@ def resolve_card(
         mapping=merge(record.get("mapping", {}), scale.get("mapping", {})),
         polygons=tuple(record.get("polygons", [])),
         apply=tuple(record.get("apply", [])),
-        published=read_published(workflow / "cards" / record["published"]) if "published" in record else {},
+        published=read_published(table_of(record, "published", workflow)) if "published" in record else {},
         audit=record.get("audit", {}),
-        archive=workflow / "cards" / record["archive"] if "archive" in record else None,
+        archive=table_of(record, "archive", workflow) if "archive" in record else None,
     )
     check_card(card)
     return card
+
+
+def table_of(record: dict[str, Any], key: str, workflow: Path) -> Path:
+    """The CSV beside the cards that a card names under a key.
+
+    Raises:
+        HeadscarpError: there is none; the nearest is named.
+    """
+    folder = workflow / "cards"
+    found = [path.relative_to(folder).as_posix() for path in folder.glob("**/*.csv")]
+    return folder / require_known(record[key], found, f"card {record['name']}, {key}: file")
 
 
 def read_published(path: Path) -> dict[str, list[dict[str, Any]]]:

@@ -116,11 +116,6 @@ def require_parts(record: dict[str, Any], place: str) -> None:
             f"{place}: a collage needs `scenes`, a set of patches `patch_set`, every other site `layers`, "
             f"and none has another of these"
         )
-    if needed == "patch_set":
-        # here, since it loads the readers of all formats
-        from headscarp.sources.patch_sets.registry import check_patch_set
-
-        check_patch_set(record["patch_set"])
 
 
 def origins_of(record: dict[str, Any], place: str) -> dict[str, dict[str, Any]]:

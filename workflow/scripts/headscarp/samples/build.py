@@ -9,26 +9,14 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import open_array, write_array
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.samples.patch_split import PATCHES_FILE, patch_cells, patch_split, read_patches
-from headscarp.samples.splits import (
-    AREA,
-    PATCHES,
-    TEST,
-    TEST_WINDOWS,
-    TRAIN,
-    VALIDATION,
-    SamplingSpec,
-    Split,
-    blocked_split,
-    overlap_share,
-    published_split,
-    slices_of_scene,
-)
+from headscarp.samples.spec import AREA, PATCHES, TEST_WINDOWS, SamplingSpec
+from headscarp.samples.splits import Split, blocked_split, overlap_share, published_split, slices_of_scene
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres
-from headscarp.samples.windows import SPLITS, Window, footprint, write_windows
+from headscarp.samples.windows import Window, footprint, write_windows
 from headscarp.vocabulary import require_known
 
 STRIP_BYTES = 64 << 20  # how much of a cube is in memory at a time

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from headscarp.codes import SPLITS, TEST, TRAIN, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
-from headscarp.samples.splits import TEST, TRAIN, VALIDATION
-from headscarp.samples.windows import SPLITS
 from headscarp.site.cube import Cube
 from headscarp.vocabulary import require_known
 

@@ -7,140 +7,29 @@ windows, are scored on the same cells.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.samples.build import bootstrap_cells
-from headscarp.samples.cell_labels import LABEL_SOURCES, label_cells
+from headscarp.samples.cell_labels import label_cells
 from headscarp.samples.cell_table import SUBSETS
+from headscarp.samples.spec import CellsSpec
 from headscarp.samples.splits import (
     DEFAULT_BLOCKS,
-    TEST,
-    TRAIN,
-    UNUSED,
-    VALIDATION,
-    are_numbers,
     block_assignments,
     clear_buffer,
     dilated,
-    is_number,
-    is_whole,
-    require_value,
 )
-from headscarp.samples.windows import SPLITS
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 
 EARLY_STOPPING_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
-
-
-@dataclass(frozen=True)
-class CellsSpec:
-    """How cells are labelled and split; sizes in cells.
-
-    Attributes:
-        windows: sizes of the windows around a cell; one of n cells at (r, c) covers the rows r - n//2 … r -
-            n//2 + n - 1, columns likewise.
-        label_share: share of a cell that landslides must cover.
-        test_fraction: of the cells, in a random hold-out (zhang2024, stage 1: 80 % and 20 %).
-        fractions: train, validation and test in a hold-out of spatial blocks.
-        folds: 1 is one hold-out; k from 3 on is cross-validation, each cell tested once.
-        block: side of a spatial block; None is three of the largest window, or two or one where the map is
-            too small for that.
-        buffer: cells this near to another subset are left out; None is the least that keeps their largest
-            windows apart.
-
-    Raises:
-        HeadscarpError: a value out of range.
-    """
-
-    windows: tuple[int, ...] = (12, 17, 22)
-    label_share: float = 0.1
-    test_fraction: float = 0.2
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    folds: int = 1
-    block: int | None = None
-    buffer: int | None = None
-
-    def __post_init__(self) -> None:
-        fine = (
-            isinstance(self.windows, tuple)
-            and self.windows
-            and all(is_whole(n) and n > 0 for n in self.windows)
-        )
-        require_value(bool(fine), "cells.windows", self.windows, "a list of whole numbers of cells above 0")
-        require_value(
-            is_number(self.label_share) and 0 < self.label_share <= 1,
-            "cells.label_share",
-            self.label_share,
-            "above 0 and at most 1",
-        )
-        require_value(
-            is_number(self.test_fraction) and 0 < self.test_fraction < 1,
-            "cells.test_fraction",
-            self.test_fraction,
-            "between 0 and 1",
-        )
-        fine = (
-            are_numbers(self.fractions, 3) and min(self.fractions) > 0 and abs(sum(self.fractions) - 1) < 1e-6
-        )
-        require_value(
-            fine,
-            "cells.fractions",
-            self.fractions,
-            "three numbers above 0 (train, validation, test) that sum to 1",
-        )
-        require_value(
-            is_whole(self.folds) and (self.folds == 1 or self.folds >= 3),
-            "cells.folds",
-            self.folds,
-            "1 (hold-out) or a number from 3 on",
-        )
-        require_value(
-            self.block is None or (is_whole(self.block) and self.block > 0),
-            "cells.block",
-            self.block,
-            "a number of cells above 0, or null",
-        )
-        least = self.largest_window - 1
-        fine = self.buffer is None or (is_whole(self.buffer) and self.buffer >= least)
-        require_value(
-            fine,
-            "cells.buffer",
-            self.buffer,
-            f"null or at least {least} cells, which keep windows of {self.largest_window} apart",
-        )
-
-    @property
-    def largest_window(self) -> int:
-        return max(self.windows)
-
-    @property
-    def separation(self) -> int:
-        """Cells of different subsets are further apart than this, along rows or along columns."""
-        return self.largest_window - 1 if self.buffer is None else self.buffer
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "CellsSpec":
-        """Build the spec from a card's `cells`, with defaults for what it leaves out; the labels in it are
-        `labels_source`'s.
-
-        Raises:
-            HeadscarpError: unknown key (the nearest valid one is named) or a value out of range.
-        """
-        for key in record:
-            require_known(key, [*cls.__dataclass_fields__, *LABEL_SOURCES], "cells key")
-        given = {key: value for key, value in record.items() if key not in LABEL_SOURCES}
-        return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-        )
 
 
 def build_cells(

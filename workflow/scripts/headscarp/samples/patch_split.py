@@ -11,24 +11,20 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
+from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.splits import (
     ASSIGNMENTS,
     MOST_TRIED,
-    TEST,
-    TRAIN,
-    UNUSED,
-    VALIDATION,
     Sampler,
-    SamplingSpec,
     Split,
     draw_windows,
     imbalance,
     random_assignment,
     windows_at,
 )
-from headscarp.samples.windows import SPLITS, Window, close_pairs, counts_in_windows, grid_corners
+from headscarp.samples.windows import Window, close_pairs, counts_in_windows, grid_corners
 from headscarp.vocabulary import require_known
 
 PATCHES_FILE = "patches.csv"

@@ -16,7 +16,7 @@ import numpy as np
 from skimage.segmentation import slic
 
 from headscarp.codes import UNMAPPED
-from headscarp.samples.splits import SamplingSpec
+from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.windows import possible_corners
 
 TILE = 1024  # pixels; bounds the memory of SLIC

@@ -10,7 +10,6 @@ import numpy as np
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 
-SPLITS = ("train", "validation", "test")
 HEADER = ("row", "col", "size", "date", "split")
 SQUARES_AT_ONCE = 512  # bounds the memory of close_pairs
 

@@ -17,10 +17,8 @@ from headscarp.arrays import read_arrays
 from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.scoring.extraction import extraction_metrics
+from headscarp.scoring.metric_names import CLASS_METRICS, OVERALL_METRICS
 from headscarp.scoring.pixel import ratio, to_python
-
-CLASS_METRICS = ("precision", "recall", "f1", "iou")
-OVERALL_METRICS = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")
 
 
 def cell_confusions(truth: np.ndarray, predicted: np.ndarray, cell: np.ndarray) -> np.ndarray:

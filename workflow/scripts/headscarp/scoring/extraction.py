@@ -11,8 +11,6 @@ import numpy as np
 
 from headscarp.scoring.pixel import ratio, to_python
 
-EXTRACTION = ("dp", "qp", "oe", "ce")
-
 
 def extraction_metrics(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> dict[str, np.ndarray]:
     """DP, QP, OE and CE of landslides found, false and missed, numbers or arrays; NaN where undefined."""

@@ -20,11 +20,8 @@ import numpy as np
 from headscarp.codes import LANDSLIDE
 from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import intervals
+from headscarp.scoring.metric_names import IMAGE_METRICS
 from headscarp.scoring.pixel import confusion, ranking_counts, ranking_metrics, ratio, to_python
-
-SCORED_METRICS = ("f1", "miou", "auc", "f1_with_empty")
-PREFIX = "image_"  # how the names of these metrics begin in scores.json
-IMAGE_METRICS = tuple(PREFIX + name for name in SCORED_METRICS)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-MACRO_METRICS = ("macro_precision", "macro_recall", "macro_f1")
-CONFUSION_METRICS = ("accuracy", "precision", "recall", "f1", "kappa", "iou", "miou", "mcc", *MACRO_METRICS)
-METRICS = (*CONFUSION_METRICS, "average_precision", "auc", "brier", "ece")
+from headscarp.scoring.metric_names import MACRO_METRICS
+
 BINS = 256
 CALIBRATION_BINS = 15
 

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
-from headscarp.samples.splits import TEST, VALIDATION
 from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import CellHistograms, cell_histograms, intervals
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import absence_notes, cell_confusions, classes_record, landslide_outcomes
 from headscarp.scoring.extraction import extraction_metrics, object_extraction
 from headscarp.scoring.images import image_scores, images_record
+from headscarp.scoring.metric_names import METRICS
 from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
-from headscarp.scoring.pixel import METRICS, best_threshold, pixel_metrics, to_python
+from headscarp.scoring.pixel import best_threshold, pixel_metrics, to_python
 
 PUBLISHED_THRESHOLD = 0.5
 OBJECT_OVERLAP = 0.5

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_table import Cells
-from headscarp.samples.splits import TEST, VALIDATION
+from headscarp.scoring.metric_names import RANKING
 from headscarp.scoring.pixel import ranking_counts, ranking_metrics, to_python
 from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_threshold, write_scores
-
-RANKING = ("auc", "average_precision")
 
 
 def score_cells(

@@ -1,11 +1,14 @@
 """Dates of a site: ISO texts in rising order, and the files that belong to them."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from headscarp.errors import HeadscarpError
+
+# The dates of a site of series that takes those of its first file.
+ALL_DATES = "all"
 
 
 def iso_date(value: Any, place: str) -> str:
@@ -75,3 +78,17 @@ def nearest_date(date: str, dates: Sequence[str]) -> str:
     """The one of `dates` with the fewest days between it and `date` (the earlier of two)."""
     day = datetime.date.fromisoformat(date)
     return min(dates, key=lambda other: abs(datetime.date.fromisoformat(other) - day))
+
+
+def files_of(entry: dict[str, Any], dates: Sequence[str], place: str) -> dict[str | None, str]:
+    """The files of a raster or a mask by date, in rising order; that of a static one at None."""
+    return (
+        files_by_date(entry["files"], dates, f"{place}, files") if "files" in entry else {None: entry["file"]}
+    )
+
+
+def common_dates(layers: Iterable[Iterable[str | None]]) -> list[str | None]:
+    """The dates that all dated layers have, rising; None alone where all are static (their only date is
+    None)."""
+    dated = [set(dates) for dates in layers if None not in dates]
+    return sorted(set.intersection(*dated)) if dated else [None]

@@ -22,37 +22,16 @@ from headscarp.geo.layer import (
     write_layer,
 )
 from headscarp.geo.outline import grid_around
-from headscarp.geo.rasters import BILINEAR, MINIMUM_COVER, RESAMPLINGS, align, flagged, resolution_m
+from headscarp.geo.rasters import BILINEAR, MINIMUM_COVER, align, flagged, resolution_m
 from headscarp.geo.vectors import read_vectors
-from headscarp.site.dates import files_by_date, rising_dates
+from headscarp.site.checks import check_record
+from headscarp.site.dates import common_dates, files_of, rising_dates
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.indices import INDICES
 from headscarp.site.labels import Labels, align_labels, bounds_text, rasterise_labels
 from headscarp.site.polygon_layers import rasterise_attribute
-from headscarp.site.terrain_names import check_terrain
-from headscarp.vocabulary import check_keys, require_known
 
-RECORD_KEYS = (
-    "name",
-    "data",
-    "dem",
-    "grid",
-    "dates",
-    "citation",
-    "rasters",
-    "terrain",
-    "terrain_resampling",
-    "indices",
-    "lines",
-    "labels",
-)
-RASTER_KEYS = ("file", "files", "band", "kind", "units", "scale", "classes", "resampling", "mask")
-POLYGON_KEYS = ("file", "attribute", "kind", "units", "scale", "classes", "mask")
-MASK_KEYS = ("file", "files", "values")
-LABEL_KEYS = ("landslides", "classes", "names", "area")
 SLIDE_MEANING = {0: "not a landslide", LANDSLIDE: "landslide", UNMAPPED: "unmapped"}
-GRID_LIKE_KEYS = ("like", "crs", "resolution_m", "within", "part")
-GRID_AROUND_KEYS = ("around", "crs", "resolution_m", "part")
 PART_KEYS = ("axis", "from", "to")
 
 
@@ -228,13 +207,6 @@ def add_rasters(
     )
 
 
-def files_of(entry: dict[str, Any], dates: Sequence[str], place: str) -> dict[str | None, str]:
-    """The files of a raster or a mask by date, in rising order; that of a static one at None."""
-    return (
-        files_by_date(entry["files"], dates, f"{place}, files") if "files" in entry else {None: entry["file"]}
-    )
-
-
 def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum_cover: float) -> Layer:
     """One file of a raster on the site's grid, scaled."""
     band, kind, scale = entry.get("band", 1), entry.get("kind", CONTINUOUS), entry.get("scale", 1)
@@ -338,13 +310,6 @@ def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
 def masked_with_indices(masked: Sequence[str], indices: dict[str, dict[str, str]]) -> list[str]:
     """The masked layers and the indices of one or more of them."""
     return [*masked, *(name for name, inputs in indices.items() if set(inputs.values()) & set(masked))]
-
-
-def common_dates(layers: Iterable[Iterable[str | None]]) -> list[str | None]:
-    """The dates that all dated layers have, rising; None alone where all are static (their only date is
-    None)."""
-    dated = [set(dates) for dates in layers if None not in dates]
-    return sorted(set.intersection(*dated)) if dated else [None]
 
 
 def describe_series(folder: LayerFolder, dates: Sequence[str], masked: Sequence[str] = ()) -> dict[str, Any]:
@@ -499,158 +464,3 @@ def grid_within(grid: Grid, record: dict[str, Any], raw: Path) -> Grid:
             "check its CRS or take the outline that belongs to the raster"
         )
     return part
-
-
-def check_record(record: dict[str, Any]) -> None:
-    """Check the names in a site's record before any work is done.
-
-    Raises:
-        HeadscarpError: a key or name is unknown (the nearest is named) or missing.
-    """
-    place = f"site {record.get('name', '?')}, layers"
-    check_keys(record, RECORD_KEYS, ("name", "data", "grid", "dates", "rasters"), place)
-    check_grid_keys(record["grid"], f"{place}, grid")
-    if "part" in record["grid"]:
-        check_part(record["grid"]["part"], f"{place}, grid, part")
-    if record.get("labels") is not None:
-        check_label_keys(record["labels"], f"{place}, labels")
-    dates = rising_dates(record["dates"], f"{place}, dates")
-    for name, entry in record["rasters"].items():
-        of_polygons = "attribute" in entry
-        check_keys(
-            entry, POLYGON_KEYS if of_polygons else RASTER_KEYS, ("units",), f"{place}, rasters, {name}"
-        )
-        check_files(entry, dates, f"{place}, rasters, {name}")
-        kind = require_known(
-            entry.get("kind", CONTINUOUS), (CONTINUOUS, CLASSES), f"{place}, rasters, {name}: kind"
-        )
-        if kind == CLASSES and not of_polygons:
-            check_keys(entry, RASTER_KEYS, ("classes",), f"{place}, rasters, {name}")
-            if "resampling" in entry:
-                raise HeadscarpError(
-                    f"{place}, rasters, {name}: classes go by the nearest cell; remove the key 'resampling'"
-                )
-        require_known(entry.get("resampling", BILINEAR), RESAMPLINGS, f"{place}, rasters, {name}: resampling")
-    if record.get("terrain") and "dem" not in record:
-        raise HeadscarpError(
-            f"{place}: terrain layers need an elevation model and none is named; give its file as `dem`"
-        )
-    require_known(record.get("terrain_resampling", BILINEAR), RESAMPLINGS, f"{place}: terrain_resampling")
-    for name in record.get("terrain", []):
-        check_terrain(name, f"{place}, terrain")
-    for name, inputs in record.get("indices", {}).items():
-        bands = INDICES[require_known(name, INDICES, f"{place}, indices: index")][1]
-        check_keys(inputs, bands, bands, f"{place}, indices, {name}")
-        for band in bands:
-            require_known(inputs[band], record["rasters"], f"{place}, indices, {name}: raster layer")
-        if not common_dates(files_of(record["rasters"][inputs[band]], dates, place) for band in bands):
-            listed = " and ".join(inputs[band] for band in bands)
-            raise HeadscarpError(
-                f"{place}, indices, {name}: {listed} have no date in "
-                "common; give them `files` of one, or drop the index"
-            )
-    if len(dates) > 1 and not any("files" in entry for entry in record["rasters"].values()):
-        raise HeadscarpError(
-            f"{place}: all rasters are the same at all {len(dates)} "
-            "dates; give one of them `files`, or list one date"
-        )
-
-
-def check_grid_keys(grid: dict[str, Any], place: str) -> None:
-    """Check the names in the part `grid` of a site's record: a grid like a raster's, or around an outline.
-
-    Raises:
-        HeadscarpError: a key is unknown or missing, or both kinds are given.
-    """
-    if "around" in grid:
-        if "like" in grid:
-            raise HeadscarpError(
-                f"{place}: like (a raster) and around (an outline) exclude each other; keep one of them"
-            )
-        check_keys(grid, GRID_AROUND_KEYS, ("crs", "resolution_m"), place)
-    else:
-        known = GRID_LIKE_KEYS if "like" in grid else (*GRID_LIKE_KEYS, "around")
-        check_keys(grid, known, ("like", "resolution_m") if "crs" in grid else ("like",), place)
-
-
-def check_part(part: Any, place: str) -> None:
-    """Refuse what is no part of a grid.
-
-    Raises:
-        HeadscarpError: a key is unknown or missing, the axis does not exist, or the shares do not rise from 0
-            to 1.
-    """
-    if not isinstance(part, dict):
-        raise HeadscarpError(
-            f"{place}: {part!r} is no part of a grid; give it as {{axis: x, from: 0, to: 0.5}}"
-        )
-    check_keys(part, PART_KEYS, PART_KEYS, place)
-    require_known(part["axis"], ("x", "y"), f"{place}: axis")
-    shares = part["from"], part["to"]
-    if (
-        any(isinstance(share, bool) or not isinstance(share, int | float) for share in shares)
-        or not 0 <= shares[0] < shares[1] <= 1
-    ):
-        raise HeadscarpError(
-            f"{place}: from {shares[0]!r} to {shares[1]!r} is no "
-            "part; give two rising shares of the grid from 0 to 1"
-        )
-
-
-def check_files(entry: dict[str, Any], dates: Sequence[str], place: str) -> None:
-    """Check the files of a raster and those of its mask.
-
-    Raises:
-        HeadscarpError: both or neither of `file` and `files` are given, a date is unfit, or a mask has no
-            codes or does not fit the raster.
-    """
-    if ("file" in entry) == ("files" in entry):
-        how = "both `file` and `files` are" if "file" in entry else "neither `file` nor `files` is"
-        raise HeadscarpError(
-            f"{place}: {how} given; give `file` for a raster that "
-            "is the same at all dates, `files` for one of each date"
-        )
-    files_of(entry, dates, place)
-    if "mask" not in entry:
-        return
-    mask, place = entry["mask"], f"{place}, mask"
-    check_keys(mask, MASK_KEYS, ("values",), place)
-    check_files({key: value for key, value in mask.items() if key != "values"}, dates, place)
-    if "files" in mask and "file" in entry:
-        raise HeadscarpError(
-            f"{place}: a mask of `files` belongs to a raster of "
-            "`files`; give the mask one `file` or the raster dates"
-        )
-    check_codes(mask["values"], place)
-
-
-def check_codes(codes: Any, place: str) -> None:
-    """Refuse what is no list of codes that hide a cell."""
-    if (
-        not isinstance(codes, list)
-        or not codes
-        or any(isinstance(code, bool) or not isinstance(code, int) for code in codes)
-    ):
-        raise HeadscarpError(f"{place}: values is {codes!r}; list the codes that hide a cell, such as [1, 2]")
-
-
-def check_label_keys(labels: dict[str, Any], place: str) -> None:
-    """Check the names in the part `labels` of a site's record: polygons of landslides, or a raster of classes
-    and their names.
-
-    Raises:
-        HeadscarpError: a key is unknown or missing, both kinds are given, or a code is not a number from 0 to
-            254.
-    """
-    check_keys(labels, LABEL_KEYS, ("names",) if "classes" in labels else ("landslides",), place)
-    if "landslides" in labels and ("classes" in labels or "names" in labels):
-        raise HeadscarpError(
-            f"{place}: landslides (polygons) and classes (a raster "
-            "with names) exclude each other; keep one of them"
-        )
-    for code in labels.get("names", {}):
-        if not str(code).isdecimal() or int(code) >= UNMAPPED:
-            raise HeadscarpError(
-                f"{place}, names: the code '{code}' is no whole number "
-                f"from 0 to {UNMAPPED - 1}; {UNMAPPED} is unmapped"
-            )

@@ -13,12 +13,10 @@ from headscarp.files import atomic_path
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CONTINUOUS, Layer, grid_of, open_raster
 from headscarp.geo.rasters import align, components
+from headscarp.site.checks import check_record
 from headscarp.site.layers import LayerFolder, add_labels
 from headscarp.site.terrain import HORN, ZEVENBERGEN, aspect, curvature, slope
-from headscarp.vocabulary import check_keys, require_known
-
-RECORD_KEYS = ("name", "data", "dem", "dates", "citation", "patches")
-PATCH_KEYS = ("table", "row", "col", "size", "resolution_m", "values", "minimum_slope")
+from headscarp.vocabulary import require_known
 
 
 class Patches:
@@ -217,15 +215,3 @@ def read_patches(path: Path, patches: dict[str, Any], grid: Grid) -> pandas.Data
     if twice.any():
         raise HeadscarpError(f"{path}: {int(twice.sum())} patches stand twice in it; remove them")
     return table
-
-
-def check_record(record: dict[str, Any]) -> None:
-    """Check the names in a record before any work is done."""
-    place = f"site {record.get('name', '?')}, layers"
-    check_keys(record, RECORD_KEYS, ("name", "data", "dem", "dates", "patches"), place)
-    check_keys(
-        record["patches"],
-        PATCH_KEYS,
-        ("table", "row", "col", "size", "resolution_m", "values"),
-        f"{place}, patches",
-    )

@@ -23,7 +23,7 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster
 from headscarp.geo.rasters import MINIMUM_COVER, band_of, cover_of
 from headscarp.geo.vectors import read_vectors
-from headscarp.site.layers import check_record
+from headscarp.site.checks import check_record
 from headscarp.vocabulary import check_keys, require_known
 
 RGB = ("red", "green", "blue")
@@ -31,7 +31,6 @@ RGB = ("red", "green", "blue")
 FULL_SCALE = {"uint8": 255, "uint16": 65535}
 GREATEST_REFLECTANCE = 2.0  # glints exceed 1, numbers from 0 to 255 exceed this
 DEFAULT_CLASS_NAMES = dict(enumerate(LAND_COVER))
-LABEL_KEYS = ("landslides", "classes", "names", "values", "area")
 PREPARED_RGB, PREPARED_CLASSES = "prepared_rgb.tif", "prepared_classes.tif"
 ROWS_AT_ONCE = 512
 THINNED_SIDE = 1000  # pixels a side of the thinned image from which range and transparency are judged
@@ -324,7 +323,7 @@ def check_labels(record: Mapping[str, Any], raw: Path, image: Path, place: str) 
             f"{place}: `labels` needs either `landslides` (a file of "
             "polygons) or `classes` (a mask), and one of them only"
         )
-    check_keys(labels, LABEL_KEYS, ("values",) if "classes" in labels else (), f"{place}, labels")
+    check_keys(labels, labels, ("values",) if "classes" in labels else (), f"{place}, labels")
     if "landslides" in labels:
         return [background_note(labels["landslides"])] if is_background(labels, raw, image) else []
     path, codes = raw / labels["classes"], codes_of_values(labels, place)

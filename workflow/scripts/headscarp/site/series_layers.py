@@ -25,39 +25,21 @@ from headscarp.geo.rasters import (
     resample_classes,
     resolution_m,
 )
-from headscarp.site.dates import nearest_date, rising_dates
-from headscarp.site.indices import INDICES
+from headscarp.site.checks import check_record
+from headscarp.site.dates import ALL_DATES, nearest_date, rising_dates
 from headscarp.site.labels import connected_labels
 from headscarp.site.layers import (
     LayerFolder,
     add_index,
     add_labels,
     add_terrain,
-    check_codes,
     grid_text,
     masked_with_indices,
     same_grid,
     write_labels,
 )
 from headscarp.site.terrain import derive_terrain
-from headscarp.site.terrain_names import TERRAIN
 from headscarp.sources.series import RasterSeries, read_series
-from headscarp.vocabulary import check_keys, require_known
-
-RECORD_KEYS = ("name", "data", "dates", "citation", "series", "static", "terrain", "indices", "labels")
-SERIES_KEYS = (
-    "file",
-    "variables",
-    "units",
-    "scale",
-    "resolution_m",
-    "mask",
-    "within_days",
-    "outline",
-    "times",
-)
-STATIC_KEYS = ("file", "variable", "units", "resolution_m", "classes")
-ALL_DATES = "all"
 
 
 def build_series_layers(record: dict[str, Any], raw_folder: str | Path, out_folder: str | Path) -> None:
@@ -351,51 +333,3 @@ def resample_images(
             if nodata is None:
                 return np.stack([resample(source, number, grid, BILINEAR) for number in source.indexes])
             return np.stack([resample_classes(source, number, grid)[0] for number in source.indexes])
-
-
-def check_record(record: dict[str, Any]) -> None:
-    """Check the names in a record before any work is done."""
-    place = f"site {record.get('name', '?')}, layers"
-    check_keys(record, RECORD_KEYS, ("name", "data", "dates", "series"), place)
-    layers, files = [], [entry.get("file") for entry in record["series"]]
-    for number, entry in enumerate(record["series"], start=1):
-        own = f"{place}, series, entry {number}"
-        check_keys(entry, SERIES_KEYS, ("file", "variables", "units"), own)
-        if "mask" in entry:
-            check_keys(entry["mask"], ("variable", "values"), ("variable", "values"), f"{own}, mask")
-            check_codes(entry["mask"]["values"], f"{own}, mask")
-        for key in ("scale", "within_days", "resolution_m"):
-            value = entry.get(key, 1)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-                raise HeadscarpError(
-                    f"{own}: {key} is {value!r}; give a number, 0 or above (in YAML 1.0e-4, with the point)"
-                )
-        if not entry["variables"]:
-            raise HeadscarpError(f"{own}: variables names none; name one, such as {{ndvi: NDVI}}")
-        layers += entry["variables"]
-    for name, entry in record.get("static", {}).items():
-        own = f"{place}, static, {name}"
-        check_keys(
-            entry,
-            STATIC_KEYS,
-            ("file", "variable") if "classes" in entry else ("file", "variable", "units"),
-            own,
-        )
-        require_known(entry["file"], files, f"{own}: file of `series`")
-    if record.get("labels"):
-        check_keys(record["labels"], ("file", "variable"), ("file", "variable"), f"{place}, labels")
-        require_known(record["labels"]["file"], files, f"{place}, labels: file of `series`")
-    for name, inputs in record.get("indices", {}).items():
-        bands = INDICES[require_known(name, INDICES, f"{place}, indices: index")][1]
-        check_keys(inputs, bands, bands, f"{place}, indices, {name}")
-        for band in bands:
-            require_known(inputs[band], layers, f"{place}, indices, {name}: layer of `series`")
-    names = [*layers, *record.get("static", {}), *record.get("terrain", []), *record.get("indices", {})]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise HeadscarpError(f"{place}: two layers are called '{twice[0]}'; rename one")
-    if record.get("terrain") and "elevation" not in record.get("static", {}):
-        raise HeadscarpError(
-            f"{place}: terrain layers need an elevation model; give one as `elevation` in `static`"
-        )
-    for name in record.get("terrain", []):
-        require_known(name, [known for known in TERRAIN if known != "elevation"], f"{place}, terrain: layer")

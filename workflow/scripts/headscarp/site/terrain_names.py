@@ -19,7 +19,8 @@ TERRAIN = (
     "relief",
     "roughness",
 )
-WINDOWED = re.compile(r"(slope|relief|tpi)_(\d+)")
+OVER_WINDOWS = ("slope", "relief", "tpi")
+WINDOWED = re.compile(rf"({'|'.join(OVER_WINDOWS)})_(\d+)")
 
 
 def names_over_windows(names: Iterable[str]) -> list[str]:
@@ -52,4 +53,6 @@ def check_terrain(name: str, place: str) -> None:
     if WINDOWED.fullmatch(name):
         parse_windowed(name)
     else:
-        require_known(name, TERRAIN, f"{place}: layer")
+        side = re.sub(r"\D", "", name) or "9"
+        over_windows = [f"{kind}_{side}" for kind in OVER_WINDOWS]
+        require_known(name, [*TERRAIN, *over_windows], f"{place}: layer")

@@ -32,6 +32,7 @@ from headscarp.training.batches import Batches
 from headscarp.training.devices import choose_device
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
+from headscarp.training.space import ALWAYS_REPORTED, LOSS_KEYS, RECIPE_KEYS, check_space, recipe_of_trial
 from headscarp.training.trainer import (
     DivergedError,
     EpochLoop,
@@ -46,9 +47,6 @@ from headscarp.training.windows import BLOCKED, Samples, open_samples, with_date
 from headscarp.vocabulary import require_known
 
 SAMPLERS = {"gp": GPSampler, "random": RandomSampler}
-ALWAYS_REPORTED = ("optimiser", "learning_rate")  # in the results, searched or not
-RECIPE_KEYS = (*ALWAYS_REPORTED, "weight_decay")
-LOSS_KEYS = ("alpha", "gamma")
 ACCURACY, F1 = "accuracy", "f1"
 OBJECTIVE_NOTES = {
     ACCURACY: "pixel accuracy at 0.5 on the test windows, as in the paper: the test set tunes, and where "
@@ -83,12 +81,12 @@ def run_search(
             `trainer.train_run`.
 
     Raises:
-        HeadscarpError: an unknown sampler, hyper-parameter, choice, channel, network or device; no windows,
-            or no landslide in them.
+        HeadscarpError: an unknown sampler, channel, network or device, a range that is none or a parameter
+        that the loss does not have; no windows, or no landslide in them.
     """
     require_known(spec["sampler"], SAMPLERS, "search: sampler")
+    check_space(spec["space"], spec["recipe"], "search")
     space = make_space(spec["space"])
-    require_valid_recipes(spec["recipe"], space)
     torch_device = choose_device(device)
     torch.set_num_threads(threads)
     samples = open_samples(cube_folder, samples_folder, spec["channels"], dates=spec.get("dates"))
@@ -137,60 +135,12 @@ def run_search(
 
 
 def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """Optuna's distributions of what a card searches: lists are choices, {low, high} is a range.
-
-    Raises:
-        HeadscarpError: an unknown hyper-parameter or key (the nearest one is named), or a value that is
-            neither list nor range.
-    """
-    space = {}
-    for name, values in record.items():
-        require_known(name, RECIPE_KEYS + LOSS_KEYS, "search.space: hyper-parameter")
-        if isinstance(values, Mapping):
-            for key in values:
-                require_known(key, ("low", "high"), f"search.space.{name}: key")
-            numbers = [
-                value
-                for value in values.values()
-                if isinstance(value, int | float) and not isinstance(value, bool)
-            ]
-            if len(numbers) < 2 or not values["low"] < values["high"]:
-                raise HeadscarpError(
-                    f"search.space.{name} is {dict(values)}; give two numbers, low below high"
-                )
-            space[name] = FloatDistribution(float(values["low"]), float(values["high"]))
-        elif isinstance(values, list | tuple) and values:
-            space[name] = CategoricalDistribution(tuple(values))
-        else:
-            raise HeadscarpError(
-                f"search.space.{name} is {values!r}; give a list "
-                "of choices, or a range as {low: 0, high: 1}"
-            )
-    if not space:
-        raise HeadscarpError(
-            f"search.space is empty; name what to search: {', '.join(RECIPE_KEYS + LOSS_KEYS)}"
-        )
-    return space
-
-
-def require_valid_recipes(recipe: dict[str, Any], space: Mapping[str, BaseDistribution]) -> None:
-    """Refuse a choice that no training would take before the first trial, not in the middle of the search."""
-    choices = [
-        distribution.choices
-        if isinstance(distribution, CategoricalDistribution)
-        else (distribution.low, distribution.high)
-        for distribution in space.values()
-    ]
-    for values in itertools.product(*choices):
-        Recipe.from_record(recipe_of_trial(recipe, dict(zip(space, values, strict=True))))
-
-
-def recipe_of_trial(recipe: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe with the hyper-parameters of a trial."""
-    tuned = recipe | {key: params[key] for key in RECIPE_KEYS if key in params}
-    return tuned | {
-        "loss_params": recipe.get("loss_params", {})
-        | {key: params[key] for key in LOSS_KEYS if key in params}
+    """Optuna's distributions of what a card searches: lists are choices, {low, high} is a range."""
+    return {
+        name: FloatDistribution(float(values["low"]), float(values["high"]))
+        if isinstance(values, Mapping)
+        else CategoricalDistribution(tuple(values))
+        for name, values in record.items()
     }
 
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import open_array
-from headscarp.codes import UNMAPPED
+from headscarp.codes import SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
-from headscarp.samples.splits import TEST, TRAIN, UNUSED, VALIDATION
-from headscarp.samples.windows import SPLITS, Window, read_windows
+from headscarp.samples.windows import Window, read_windows
 from headscarp.vocabulary import require_known
 
 BLOCKED = "blocked"

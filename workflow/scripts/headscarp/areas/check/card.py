@@ -19,7 +19,7 @@ from headscarp.areas.init.draft import PLACEHOLDER
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.plan.read_sites import own_sites
-from headscarp.plan.schema import check as check_schema
+from headscarp.schema import validate
 from headscarp.vocabulary import require_known
 from headscarp.yaml_files import merge, read_yaml
 
@@ -53,7 +53,8 @@ def examine_card(name: str, folder: str | Path = ".") -> list[Checked]:
     """
     folder = Path(folder)
     path = card_path(name, folder)
-    record = check_schema(read_yaml(path), WORKFLOW / "schemas" / "card.schema.yaml", str(path))
+    record = read_yaml(path)
+    validate("card", record, str(path))
     results = []
     for site, entry in own_sites(record).items():
         layers = entry.get("layers", {})

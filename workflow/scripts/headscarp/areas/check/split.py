@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from headscarp.areas.check.findings import OK, WARNING, Checked
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, SPLITS, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.samples.splits import SamplingSpec, blocked_split
-from headscarp.samples.windows import SPLITS
+from headscarp.samples.spec import SamplingSpec
+from headscarp.samples.splits import blocked_split
 
 
 def check_split(checked: Checked, sampling: Mapping[str, Any], seed: int) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.layers import layer_path, site_grid
 from headscarp.exhibits.panels import palette
@@ -23,7 +23,6 @@ from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.files import read_json
-from headscarp.samples.splits import TEST, TRAIN, VALIDATION
 
 
 def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from headscarp.codes import TEST, TRAIN
 from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.layers import site_grid
 from headscarp.exhibits.panels.figure import WIDTH, panel_letter, sign
@@ -14,7 +15,6 @@ from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.files import read_json
-from headscarp.samples.splits import TEST, TRAIN
 
 
 def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:

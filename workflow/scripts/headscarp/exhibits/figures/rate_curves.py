@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from headscarp.codes import LANDSLIDE
+from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.averages import mean_of
 from headscarp.exhibits.panels import palette
@@ -16,7 +16,6 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.geo.layer import open_any_raster
 from headscarp.samples.cell_table import Cells, read_cells
-from headscarp.samples.splits import TEST, TRAIN, UNUSED
 
 AREA_SHARES = np.linspace(0, 1, 201)
 TOP_SHARES = (0.1, 0.2, 0.3)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from headscarp.arrays import open_array
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.layers import layer_path, site_grid
 from headscarp.exhibits.panels import palette
@@ -31,7 +31,6 @@ from headscarp.exhibits.panels.windows import Window
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import record
 from headscarp.files import read_json
-from headscarp.samples.splits import TEST
 
 
 def whole_view(site: SiteFiles) -> View:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from headscarp.arrays import open_array
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEST, UNMAPPED
 from headscarp.exhibits.panels.scene import nothing_to_show, samples_of
 from headscarp.exhibits.panels.series import true_colour
 from headscarp.exhibits.panels.view import View
@@ -16,7 +16,6 @@ from headscarp.exhibits.panels.windows import Window, slices
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.files import read_json
 from headscarp.geo.grid import Grid
-from headscarp.samples.splits import TEST
 from headscarp.samples.windows import counts_in_windows, grid_corners, read_windows
 from headscarp.site.cube import Cube, open_cube
 

@@ -14,7 +14,7 @@ from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
 from headscarp.scoring.bootstrap import intervals, require_same_cells
 from headscarp.scoring.classes import CellConfusions, absence_notes, read_cell_confusions
-from headscarp.scoring.extraction import EXTRACTION
+from headscarp.scoring.metric_names import EXTRACTION
 from headscarp.scoring.pixel import to_python
 from headscarp.vocabulary import require_known
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from headscarp.errors import HeadscarpError
-from headscarp.scoring.pixel import CONFUSION_METRICS, Confusion, confusion_metrics
+from headscarp.scoring.metric_names import CONFUSION_METRICS
+from headscarp.scoring.pixel import Confusion, confusion_metrics
 from headscarp.vocabulary import require_known
 
 COLUMNS = ("accuracy", "precision", "recall", "f1", "miou")  # what a printed row may hold

@@ -18,9 +18,7 @@ from typing import Any
 from headscarp.errors import HeadscarpError
 from headscarp.sources.patch_sets.patch import TEST, TRAIN, VALIDATION, Channel, Patch, folder_below
 from headscarp.sources.patch_sets.tiles import CHANNELS, tiles_below
-from headscarp.vocabulary import require_known
 
-KEYS = ("areas", "images", "masks")
 RESOLUTION_M = 1.0
 SPLITS = (TRAIN, VALIDATION, TEST)
 
@@ -37,8 +35,6 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
             has no image.
     """
     areas: Mapping[str, list[str]] = record.get("areas", {})
-    for split in areas:
-        require_known(split, SPLITS, "patch_set, areas:")
     named = [area for split in areas.values() for area in split]
     if not named:
         raise HeadscarpError(

@@ -19,9 +19,7 @@ from typing import Any
 
 from headscarp.sources.patch_sets.patch import TEST, TRAIN, VALIDATION, Channel, Patch, folder_below
 from headscarp.sources.patch_sets.tiles import CHANNELS, tiles_below
-from headscarp.vocabulary import require_known
 
-KEYS = ("subsets", "images", "masks")
 RESOLUTION_M = 3.0
 SUBSETS = {TRAIN: "train_data", VALIDATION: "val_data", TEST: "test_data"}
 
@@ -34,11 +32,9 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
             folders (optional).
 
     Raises:
-        HeadscarpError: a subset is unknown, or its folder is not there or has no image.
+        HeadscarpError: the folder of a subset is not there or has no image.
     """
     given = record.get("subsets", {})
-    for subset in given:
-        require_known(subset, SUBSETS, "patch_set, subsets:")
     images, masks, patches = record.get("images", "images"), record.get("masks", "masks"), []
     for split, name in (SUBSETS | given).items():
         patches += tiles_below(folder_below(folder, name), images, masks, split, "", folder)

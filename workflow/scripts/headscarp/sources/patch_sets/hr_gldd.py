@@ -30,7 +30,6 @@ from headscarp.sources.patch_sets.patch import (
     unmapped,
 )
 
-KEYS = ()
 RESOLUTION_M = 3.0
 SUBSETS = {TRAIN: "train", VALIDATION: "val", TEST: "test"}
 CHANNELS = [

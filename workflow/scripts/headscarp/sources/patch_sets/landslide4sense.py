@@ -37,7 +37,6 @@ from headscarp.sources.patch_sets.patch import (
     unmapped,
 )
 
-KEYS = ()
 RESOLUTION_M = 10.0
 SUBSETS = {TRAIN: "TrainData", VALIDATION: "ValidData", TEST: "TestData"}
 BANDS = {

@@ -35,7 +35,6 @@ from headscarp.sources.patch_sets.patch import (
 from headscarp.sources.series import read_series
 from headscarp.vocabulary import require_known
 
-KEYS = ("sensor", "task")
 RESOLUTION_M = 10.0
 BANDS = {
     "blue": "B02",
@@ -67,10 +66,7 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
         HeadscarpError: a key is missing, the task is no such file or lists a patch twice or one that is not
             there.
     """
-    for key in KEYS:
-        if key not in record:
-            raise HeadscarpError(f"patch_set: the key '{key}' is missing; add it")
-    sensor = require_known(record["sensor"], SENSORS, "patch_set, sensor:")
+    sensor = record["sensor"]
     files = {
         patch_name(path): path for path in sorted(folder.rglob(f"*_{sensor}_*.nc"), key=numbered_or_named)
     }

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from headscarp.errors import HeadscarpError
-
 SITE_FILES = (
     "bands.tif",
     "dem.tif",
@@ -26,6 +24,12 @@ REGION_FILES = (
     "district.gpkg",
     "survey.gpkg",
 )
+# Bands of the sensors, by the names of Landsat-8's.
+SENSORS = {
+    "landsat8": ("coastal", "blue", "green", "red", "nir", "swir1", "swir2"),
+    "sentinel2": ("blue", "green", "red", "nir"),
+    "rgb": ("red", "green", "blue"),
+}
 # A twin record of this kind is one of very-high-resolution images; one without a kind is a landscape with an
 # image of 10 or 15 m.
 VHR = "vhr"
@@ -50,30 +54,23 @@ SERIES_FILES = (
 def raw_files(record: dict[str, Any]) -> tuple[str, ...]:
     """Names of the files that `simulate_twin` writes for a site's `twin` record; those of a region or of
     several images are more.
-
-    Raises:
-        HeadscarpError: the record lacks its images or dates, or does not name each.
     """
     if record.get("kind") == SERIES:
-        return (
-            tuple(name.format(date) for date in named(record, "dates") for name in DATED_FILES) + SERIES_FILES
-        )
+        return tuple(name.format(date) for date in record["dates"] for name in DATED_FILES) + SERIES_FILES
     if record.get("kind") == VHR:
-        images = named(record, "images")
+        images = record["images"]
         per_image = tuple(name.format(suffix) for suffix in suffixes(images) for name in VHR_IMAGE_FILES)
         return per_image + VHR_FILES + (VHR_SERIES_FILES if len(images) > 1 else ())
     return SITE_FILES + (REGION_FILES if record.get("region") else ())
 
 
-def named(record: dict[str, Any], key: str) -> dict[Any, Any]:
-    """The images or dates of a record, each under a name."""
-    entries = record.get(key)
-    if not isinstance(entries, dict):
-        raise HeadscarpError(
-            f"twin, {key}: a simulated site of kind '{record['kind']}' needs a "
-            f"mapping of a name to each, such as 2008: {{date: ...}}, not {entries!r}"
-        )
-    return entries
+def bands_of(record: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Names of the bands of the images that `simulate_twin` writes for a site's `twin` record, by file."""
+    if record.get("kind") == SERIES:
+        return {f"rgb_{date}.tif": SENSORS["rgb"] for date in record["dates"]}
+    if record.get("kind") == VHR:
+        return {f"rgb{suffix}.tif": SENSORS["rgb"] for suffix in suffixes(record["images"])}
+    return {"bands.tif": SENSORS[record.get("sensor", "landsat8")]}
 
 
 def suffixes(images: Iterable[str]) -> list[str]:

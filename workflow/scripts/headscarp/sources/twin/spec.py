@@ -1,8 +1,7 @@
 """What a twin must match: the site table of a paper, and the conditions of its image."""
 
 import math
-from dataclasses import MISSING, dataclass, fields, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from typing import Any
 
 from affine import Affine
@@ -10,16 +9,11 @@ from pyproj import Transformer
 
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
-from headscarp.vocabulary import require_known
+from headscarp.schema import validate
+from headscarp.sources.twin.files import SENSORS
 
 RAIN = "rain"
 EARTHQUAKE = "earthquake"
-# Bands of the sensors, by the names of Landsat-8's.
-SENSORS = {
-    "landsat8": ("coastal", "blue", "green", "red", "nir", "swir1", "swir2"),
-    "sentinel2": ("blue", "green", "red", "nir"),
-    "rgb": ("red", "green", "blue"),
-}
 SURVEY_SIZES = ("small", "medium", "large")
 # The coarse grid of a region's factors (90 m over a DEM of 30 m), in cells of the DEM.
 COARSE_FACTOR = 3
@@ -43,13 +37,7 @@ class RegionSpec:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "RegionSpec":
-        values = checked_keys(cls, record, "twin, region")
-        for size in SURVEY_SIZES:
-            if size not in values["surveyed"]:
-                raise HeadscarpError(f"twin, region, surveyed: the size '{size}' is missing; add it")
-        for size in values["surveyed"]:
-            require_known(size, SURVEY_SIZES, "twin, region, surveyed: size")
-        return cls(values["district_km2"], dict(values["surveyed"]), tuple(values["rainfall_mm"]))
+        return cls(record["district_km2"], dict(record["surveyed"]), tuple(record["rainfall_mm"]))
 
     def scaled(self, fraction: float, study_area_km2: float) -> "RegionSpec":
         """The district's area goes with `fraction`, not its square, so that windows still fit; it stays below
@@ -59,20 +47,6 @@ class RegionSpec:
             size: round(count * district / self.district_km2) for size, count in self.surveyed.items()
         }
         return replace(self, district_km2=district, surveyed=surveyed)
-
-
-def checked_keys(cls: type, record: dict[str, Any], place: str) -> dict[str, Any]:
-    """The record as a dictionary, once all its keys are fields of `cls` and none without a default is
-    missing."""
-    known = [field.name for field in fields(cls)]
-    for key in record:
-        if key not in known:
-            nearest = get_close_matches(str(key), known, 1, 0)[0]
-            raise HeadscarpError(f"{place}: unknown key '{key}'; did you mean '{nearest}'?")
-    for field in fields(cls):
-        if field.name not in record and field.default is MISSING:
-            raise HeadscarpError(f"{place}: key '{field.name}' is missing; add it to the site's twin record")
-    return dict(record)
 
 
 @dataclass(frozen=True)
@@ -124,10 +98,10 @@ class TwinSpec:
         out.
 
         Raises:
-            HeadscarpError: a key is unknown or missing, or a value cannot be right.
+            HeadscarpError: it does not follow the schema, or its parts contradict each other.
         """
-        values = checked_keys(cls, record, "twin")
-        values["date"] = str(values["date"])
+        validate("twin", record, "twin")
+        values = dict(record)
         values["elevation_m"] = tuple(values["elevation_m"])
         for key in ("river", "fault"):
             values[key] = tuple(tuple(point) for point in values[key])
@@ -138,8 +112,6 @@ class TwinSpec:
         return spec
 
     def _check(self) -> None:
-        if self.trigger not in (RAIN, EARTHQUAKE):
-            raise HeadscarpError(f"twin: trigger '{self.trigger}' is unknown; use '{RAIN}' or '{EARTHQUAKE}'")
         if not self.elevation_m[0] < self.elevation_m[1]:
             raise HeadscarpError(f"twin: elevation_m {list(self.elevation_m)} must be [lowest, highest]")
         if not self.landslide_area_km2 < self.study_area_km2 < self.scene_area_km2:
@@ -147,7 +119,6 @@ class TwinSpec:
                 f"twin: landslide_area_km2 ({self.landslide_area_km2}) must be below study_area_km2 "
                 f"({self.study_area_km2}), and that below the scene's {self.scene_area_km2:.2f} km2"
             )
-        require_known(self.sensor, SENSORS, "twin: sensor")
         if self.region is None:
             return
         if self.rows % self.coarse_factor or self.cols % self.coarse_factor:

@@ -10,9 +10,7 @@ from pyproj import Transformer
 
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
-from headscarp.sources.twin.files import named
-from headscarp.sources.twin.spec import checked_keys
-from headscarp.vocabulary import require_known
+from headscarp.schema import validate
 
 BANDS = ("red", "green", "blue")
 # The ground is simulated in cells of this size (m), and its extent is a multiple of the NDVI's cells.
@@ -131,27 +129,24 @@ class VhrSpec:
         """Read a spec from a mapping with the fields of this class as keys.
 
         Raises:
-            HeadscarpError: a key or sensor is unknown or missing, or sizes do not fit each other.
+            HeadscarpError: it does not follow the schema, or sizes do not fit each other.
         """
-        values = checked_keys(cls, record, "twin")
+        validate("twin", record, "twin")
+        values = dict(record)
         values["river"] = tuple(tuple(point) for point in values["river"])
         for key in ("mine", "unstable"):
             values[key] = values[key] and tuple(values[key])
-        images = {}
-        for name, image in named(values, "images").items():
-            entry = checked_keys(VhrImage, image, f"twin, images, {name}")
-            require_known(entry["sensor"], SENSORS, f"twin, images, {name}: sensor")
-            images[name] = VhrImage(
-                float(entry["resolution_m"]), entry["sensor"], str(entry["date"]), tuple(entry["sun_deg"])
+        values["images"] = {
+            name: VhrImage(
+                float(image["resolution_m"]), image["sensor"], image["date"], tuple(image["sun_deg"])
             )
-        values["images"] = images
+            for name, image in record["images"].items()
+        }
         spec = cls(**values)
         spec._check()
         return spec
 
     def _check(self) -> None:
-        if not self.images:
-            raise HeadscarpError("twin: images is empty; give at least one image")
         dates = [image.date for image in self.images.values()]
         if dates != sorted(dates):
             raise HeadscarpError(

@@ -1,0 +1,311 @@
+"""What the parts of a card have to do with each other, which no schema says: the names that one part uses
+exist in another, and the sections that changes are laid over are sound as a whole.
+
+Names of sites, experiments, searches and input groups are looked up while a card is resolved, and by
+`plan.checks`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from headscarp.errors import HeadscarpError
+from headscarp.plan.model import Card, Site
+from headscarp.plan.shown import Exhibit
+from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
+from headscarp.schema import parts, validate
+from headscarp.scoring.metric_names import (
+    FLAT_METRICS,
+    IMAGE_METRICS,
+    METRICS,
+    TRUTH_METRICS,
+)
+from headscarp.site.checks import TOLD, check_layers
+from headscarp.site.layer_names import LABEL, channel_names, files_read, is_channel, layer_names
+from headscarp.sources.archive import read_table
+from headscarp.sources.patch_sets.channel_names import channel_names as channels_of_patches
+from headscarp.sources.twin.files import bands_of
+from headscarp.training.recipe import Recipe
+from headscarp.training.space import check_space
+from headscarp.vocabulary import require_known
+from headscarp.yaml_files import merge
+
+# The option `published` that shows no published values.
+NONE = "none"
+
+
+def check_relations(record: dict[str, Any], card: Card, scale: str, sites: Mapping[str, Site]) -> None:
+    """Check a resolved card against its record, at one scale; `sites` are those of all cards.
+
+    Raises:
+        HeadscarpError: a name does not exist (the nearest is named), or a section is unsound once its changes
+        are laid over it.
+    """
+    place, changes = f"card {card.name}", record["scales"][scale]
+    for site in card.sites.values():
+        if site.card == card.name:  # a borrowed one is checked where it is described
+            check_site(site, card, sites, f"{place}, site {site.name}")
+    check_inputs(record["inputs"], card, sites, place)
+    check_experiments(card, place)
+    check_searches(merge(record.get("searches", {}), changes.get("searches", {})), place)
+    check_samples(card, sites, place)
+    check_files(card, place)
+    for exhibit in card.exhibits.values():
+        # All rows: those that a scale does not run are left out of an exhibit, not of its options.
+        rows = record["exhibits"][exhibit.name].get("rows", [])
+        require_all(rows, card.experiments, f"{place}, exhibit {exhibit.name}, rows: experiment")
+        where = f"{place}, exhibit {exhibit.name}, options"
+        check_metrics(exhibit, where)
+        check_rows(exhibit, rows, where)
+        check_published(exhibit, card, where)
+        check_shown(exhibit, card, sites, where)
+
+
+# --- sites
+
+
+def check_site(site: Site, card: Card, sites: Mapping[str, Site], place: str) -> None:
+    """Check how the raw files of a site become layers."""
+    if site.source == "archive" and site.raw == site.name:
+        require_archive(site, card, place)
+    if not site.layers:
+        return
+    record = {key: value for key, value in site.layers.items() if key not in TOLD}
+    check_layers(record, f"{place}, layers")
+    for key, file in files_read(record).items():
+        require_known(file, site.files, f"{place}, layers, {key}: file")
+    check_bands(record, sites[site.raw].twin, f"{place}, layers")
+    for layer in site.composite or ():
+        require_known(layer, layer_names(record), f"{place}, composite: layer")
+
+
+def require_archive(site: Site, card: Card, place: str) -> None:
+    """Refuse raw files that the card's table does not list."""
+    if card.archive is None:
+        raise HeadscarpError(f"{place}: its files are of an archive; name the card's table as `archive`")
+    table = read_table(card.archive)
+    for name in site.files:
+        require_known(name, table, f"{place}, files: file of {card.archive.name}")
+
+
+def check_bands(record: Mapping[str, Any], twin: dict[str, Any], place: str) -> None:
+    """Bands of simulated images by name; those of others are known when their files are there."""
+    bands = bands_of(twin) if twin else {}
+    for name, entry in record.get("rasters", {}).items():
+        files = [*entry.get("files", {}).values(), *([entry["file"]] if "file" in entry else [])]
+        for file in (file for file in files if file in bands and isinstance(entry.get("band"), str)):
+            require_known(entry["band"], bands[file], f"{place}, rasters, {name}: band of {file}")
+
+
+def layers_of(site: Site, sites: Mapping[str, Site]) -> list[str]:
+    """Layers of a site or, of a collage, of its scenes."""
+    return [LABEL, *(name for record in records_of(site, sites) for name in layer_names(record))]
+
+
+def channels_of(site: Site, sites: Mapping[str, Site]) -> list[str]:
+    """Channels of a site's cube that its record tells."""
+    found = [name for record in records_of(site, sites) for name in channel_names(record)]
+    return [*found, *(channels_of_patches(site.patch_set) if site.patch_set else ())]
+
+
+def records_of(site: Site, sites: Mapping[str, Site]) -> list[Mapping[str, Any]]:
+    """How the layers of a site are made or, of a collage, those of its scenes."""
+    return [sites[name].layers for name in (site.scenes or (site.name,)) if sites[name].layers]
+
+
+def require_channel(name: str, of: Sequence[Site], sites: Mapping[str, Site], what: str) -> None:
+    """Refuse a channel that no cube of some sites has."""
+    if not any(is_channel(name, record) for site in of for record in records_of(site, sites)):
+        require_known(name, [known for site in of for known in channels_of(site, sites)], what)
+
+
+def check_inputs(inputs: Mapping[str, Any], card: Card, sites: Mapping[str, Site], place: str) -> None:
+    """Channels of input groups: of one site where the group says which, else of any."""
+    for group, channels in inputs.items():
+        where = f"{place}, inputs, {group}"
+        if not isinstance(channels, dict):
+            for channel in channels:
+                require_channel(channel, list(card.sites.values()), sites, f"{where}: channel")
+            continue
+        for site, own in channels.items():
+            require_known(site, card.sites, f"{where}: site")
+            for channel in own:
+                require_channel(channel, [card.sites[site]], sites, f"{where}, {site}: channel")
+
+
+# --- training
+
+
+def check_experiments(card: Card, place: str) -> None:
+    """Recipes and parameters of networks, with the changes of experiment and scale."""
+    for name, experiment in card.experiments.items():
+        where = f"{place}, experiment {name}"
+        check_recipe(experiment.training, f"{where}, training")
+        check_params(experiment.network, experiment.params, f"{where}, params")
+
+
+def check_recipe(recipe: dict[str, Any], place: str) -> None:
+    """A recipe as a whole: the parameters are those of its loss and schedule."""
+    validate("training", recipe, place)
+    try:
+        Recipe.from_record(recipe)
+    except HeadscarpError as error:
+        raise HeadscarpError(f"{place}: {error}") from None
+
+
+def check_params(network: str, params: Mapping[str, Any], place: str) -> None:
+    """Parameters of a network; one that the schema does not list has none."""
+    if network in parts("network"):
+        validate(f"network/{network}", params, place)
+    elif params:
+        raise HeadscarpError(
+            f"{place}: the parameters of {network} are not described; do so in "
+            f"workflow/schemas/network.schema.yaml"
+        )
+
+
+def check_searches(searches: Mapping[str, dict[str, Any]], place: str) -> None:
+    """Searches, with the changes of the scale."""
+    for name, search in searches.items():
+        where = f"{place}, search {name}"
+        validate("search", search, where)
+        check_params(search["network"], search.get("params", {}), f"{where}, params")
+        check_recipe(search["training"], f"{where}, training")
+        check_space(search["space"], search["training"], where)
+
+
+# --- samples
+
+
+def check_samples(card: Card, sites: Mapping[str, Site], place: str) -> None:
+    """How each site of a card is sampled, with its changes."""
+    for site in card.sites.values():
+        where, record = f"{place}, site {site.name}, sampling", merge(card.sampling, site.sampling)
+        leaves_scenes_out = record.get("split", {}).get("kind") == SCENES
+        # Where scenes are left out, those that a collage joins are not sampled themselves.
+        if site.name in card.cells or (leaves_scenes_out and not site.scenes):
+            continue
+        spec = SamplingSpec.from_record(record, where)
+        for channel in spec.superpixels.channels if spec.superpixels else ():
+            require_channel(channel, [site], sites, f"{where}, superpixels: channel")
+        for key in ("test", "validation") if leaves_scenes_out else ():
+            if isinstance(scene := getattr(spec.split, key), str):
+                require_known(scene, site.scenes, f"{where}, split, {key}: scene")
+    for name, record in card.cells.items():
+        where = f"{place}, cells, {name}"
+        CellsSpec.from_record(record, where)
+        if "layer" in record:
+            channel = record["layer"]["channel"]
+            require_channel(channel, [card.sites[name]], sites, f"{where}, layer: channel")
+
+
+def check_files(card: Card, place: str) -> None:
+    """Raw files that sections other than layers read."""
+    for name, record in card.cells.items():
+        files = {f"inventory, {key}": file for key, file in record.get("inventory", {}).items()}
+        files |= {"points, file": record["points"]["file"]} if "points" in record else {}
+        for key, file in files.items():
+            require_known(file, card.sites[name].files, f"{place}, cells, {name}, {key}: file")
+    for name, mask in card.inventory.get("masks", {}).items():
+        target = card.sites[card.inventory["target"]]
+        require_known(mask["file"], target.files, f"{place}, inventory, masks, {name}: file")
+    for one in card.change.get("dates", []):
+        if "truth" in one:
+            files = card.sites[one["site"]].files
+            require_known(one["truth"], files, f"{place}, change, dates, {one['date']}, truth: file")
+
+
+# --- exhibits
+
+
+def check_metrics(exhibit: Exhibit, place: str) -> None:
+    """Metrics that an exhibit shows are those that scores can have."""
+    options, known = exhibit.options, (*METRICS, *IMAGE_METRICS)
+    if exhibit.kind == "paired_effect":
+        known = FLAT_METRICS
+    if exhibit.kind == "printed_scores":
+        known = (*known, *TRUTH_METRICS)
+    for metric in options.get("metrics", []):
+        require_known(metric, known, f"{place}, metrics: metric")
+    columns = {"columns": options.get("columns", {})}
+    columns |= {f"row_columns, {row}": own for row, own in options.get("row_columns", {}).items()}
+    for key, chosen in columns.items():
+        for metric in chosen.values():
+            require_known(metric, known, f"{place}, {key}: metric")
+
+
+def check_rows(exhibit: Exhibit, rows: Sequence[str], place: str) -> None:
+    """Rows that options name are rows of the exhibit."""
+    options = exhibit.options
+    named = [(key, row) for key in ("row_columns", "shares") for row in options.get(key, {})]
+    named += [(key, options[key]) for key in ("reference", "baseline") if key in options]
+    for pair in options.get("pairs", []):
+        named += [("pairs", row) for row in (pair["rows"] if isinstance(pair, dict) else pair)]
+    for key, row in named:
+        require_known(row, rows, f"{place}, {key}: row")
+    if exhibit.kind == "factor_classes":
+        rows = options["factors"]
+    if exhibit.kind == "cross_scene":
+        pairs = [f"{trained}:{scored}" for trained in exhibit.sites for scored in exhibit.sites]
+        rows = [f"{pair}:{row}" for pair in pairs for row in rows]
+    for row in options.get("published_rows", {}):
+        require_known(row, rows, f"{place}, published_rows: row")
+
+
+def check_published(exhibit: Exhibit, card: Card, place: str) -> None:
+    """Published tables that an exhibit names, and their rows and columns."""
+    options, published = exhibit.options, card.published
+    if options.get("published", NONE) != NONE:
+        require_known(options["published"], [*published, NONE], f"{place}, published: published table")
+    shown = published.get(options.get("published", exhibit.name), [])
+    if shown:
+        check_printed(options, shown, place)
+
+
+def check_printed(options: Mapping[str, Any], shown: Sequence[Mapping[str, Any]], place: str) -> None:
+    """Rows and columns of the published table that stands beside an exhibit."""
+    rows, columns = [line["row"] for line in shown], columns_of(shown)
+    require_all(options.get("published_rows", {}).values(), rows, f"{place}, published_rows: published row")
+    if "published_row" in options:
+        require_known(options["published_row"], rows, f"{place}, published_row: published row")
+    for pair in options.get("pairs", []):
+        if isinstance(pair, dict) and "published" in pair:
+            require_known(pair["published"], rows, f"{place}, pairs, published: published row")
+    require_all(options.get("columns", {}), columns, f"{place}, columns: printed column")
+    for row, own in options.get("row_columns", {}).items():
+        require_all(own, columns, f"{place}, row_columns, {row}: printed column")
+    require_all(options.get("beside", {}).values(), columns, f"{place}, beside: printed column")
+    require_all(options.get("beside", {}), options.get("metrics", METRICS), f"{place}, beside: metric")
+
+
+def columns_of(table: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Metrics that a published table prints."""
+    return list(dict.fromkeys(line["metric"] for line in table))
+
+
+def check_shown(exhibit: Exhibit, card: Card, sites: Mapping[str, Site], place: str) -> None:
+    """Layers, channels, raw files and dates of the sites that an exhibit shows."""
+    options = exhibit.options
+    shown = [card.sites[name] for name in (*exhibit.sites, *filter(None, [exhibit.target]))]
+    layers = [name for site in shown for name in (*layers_of(site, sites), *channels_of(site, sites))]
+    for key in ("factors", "layers", "composite"):
+        require_all(options.get(key, []), layers, f"{place}, {key}: layer")
+    if "layer" in options and exhibit.kind != "grad_cam":
+        require_known(options["layer"], layers, f"{place}, layer: layer")
+    if isinstance(options.get("background"), dict):
+        require_all(options["background"], exhibit.sites, f"{place}, background: site")
+    raw = [file for site in shown for file in site.files]
+    for key in ("points", "nets"):
+        if key in options:
+            require_known(options[key], raw, f"{place}, {key}: file")
+    require_all(options.get("outlines", {}).values(), raw, f"{place}, outlines: file")
+    vectors = [file.removesuffix(".gpkg") for file in raw]
+    require_all(options.get("areas", []), vectors, f"{place}, areas: file")
+    dates = [one["date"] for one in card.change.get("dates", [])]
+    require_all(options.get("dates", {}), dates, f"{place}, dates: date")
+
+
+def require_all(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Refuse the first name that is not known."""
+    known = list(known)
+    for name in names:
+        require_known(name, known, what)

@@ -1,0 +1,235 @@
+"""How samples are drawn, as a card says it: windows of pixels and cells of susceptibility.
+
+Nothing here needs more than Python, so that the plan can check what a card says before any job.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from headscarp.codes import SPLITS
+from headscarp.errors import HeadscarpError
+from headscarp.schema import validate
+
+AREA, TEST_WINDOWS = "area", "test_windows"
+
+
+@dataclass(frozen=True)
+class BlockSplit:
+    """Spatial blocks of about `block` pixels to train, validation and test by `fractions` of the scored area.
+
+    The default block is three windows, so that one between two buffers still holds a window; two or one where
+    the scene is too small or its slides too crowded for that.
+    """
+
+    block: int | None = None
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        require_whole(self.fractions, "sampling, split, fractions")
+
+
+@dataclass(frozen=True)
+class StripSplit:
+    """Strips along `axis`, divided at `edges` (fractions of the scene's width or height); `subsets` names
+    each in turn."""
+
+    axis: str = "x"
+    edges: tuple[float, ...] = (0.53, 0.667)
+    subsets: tuple[str, ...] = SPLITS
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        if missing := [name for name in SPLITS if name not in self.subsets]:
+            raise HeadscarpError(
+                f"sampling, split, subsets: no strip is of {missing[0]}; give each of {', '.join(SPLITS)} one"
+            )
+        count = len(self.subsets) - 1
+        if len(self.edges) != count or any(a >= b for a, b in pairwise(self.edges)):
+            raise HeadscarpError(
+                f"sampling, split, edges: {list(self.edges)} do not part {count + 1} strips; give {count} "
+                f"ascending fractions"
+            )
+
+
+@dataclass(frozen=True)
+class SceneSplit:
+    """The scene `test` of a collage is left out, the others train.
+
+    `validation` is the name of another scene, or the share of the other scenes' area that validates, in
+    blocks of about `block` pixels.
+    """
+
+    test: str
+    validation: float | str = 0.25
+    block: int | None = None
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.validation == self.test:
+            raise HeadscarpError(
+                f"sampling, split, validation: {self.test} is the test scene; name another one, or a share"
+            )
+
+
+@dataclass(frozen=True)
+class PatchSplit:
+    """Whole patches of a set to train, validation and test; see `patch_split.blocked_subsets`.
+
+    Where the places of patches are known, squares of `neighbourhood` x `neighbourhood` of them stay together,
+    and `buffer` pixels on the ground between subsets are kept free.
+    """
+
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    neighbourhood: int = 8
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        require_whole(self.fractions, "sampling, split, fractions")
+
+
+@dataclass(frozen=True)
+class SuperpixelSpec:
+    """Training windows centred on SLIC superpixels and balanced by multistage sampling (Xia et al. 2019,
+    2021); see `samples.superpixels`.
+
+    Superpixels have about `pixels` pixels and the `compactness` of scikit-image's SLIC, on `channels` of the
+    cube. Windows are added until the largest class covers at most `bound` times what the smallest does, or
+    there are `maximum` of them.
+    """
+
+    pixels: int = 400
+    compactness: float = 10.0
+    channels: tuple[str, ...] = ("red", "green", "blue")
+    bound: float = 4.0
+    maximum: int = 400
+
+
+BLOCKS, PATCHES, SCENES = "blocks", "patches", "scenes"
+SPLIT_KINDS = {BLOCKS: BlockSplit, PATCHES: PatchSplit, SCENES: SceneSplit, "strips": StripSplit}
+
+
+@dataclass(frozen=True)
+class SamplingSpec:
+    """How windows are drawn: sizes in pixels; `background_ratio` windows without landslide are drawn per
+    window with one.
+
+    Without `seeded_on_landslides` all windows of the grid are taken. With `superpixels` training windows are
+    centred on superpixels instead and validation windows are all those of the grid. `evaluate` says what the
+    protocol `published` scores: the mapped `area`, as Gao et al. (2021), or the windows of a random test set,
+    as Zhang et al. (2024).
+    """
+
+    window: int = 64
+    stride: int = 32
+    seeded_on_landslides: bool = True
+    background_ratio: float = 0.0
+    train_fraction: float = 0.3
+    evaluate: str = AREA
+    superpixels: SuperpixelSpec | None = None
+    split: BlockSplit | PatchSplit | SceneSplit | StripSplit = field(default_factory=BlockSplit)
+
+    def __post_init__(self) -> None:
+        if self.stride > self.window:
+            raise HeadscarpError(
+                f"sampling, stride: {self.stride} is more than the window ({self.window}), so that pixels "
+                f"would be left out; make it smaller"
+            )
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind of split in a card: blocks, patches, scenes or strips."""
+        return next(name for name, kind in SPLIT_KINDS.items() if isinstance(self.split, kind))
+
+    @property
+    def buffer(self) -> int:
+        """Pixels kept free between windows of different subsets; half a window unless given."""
+        return self.window // 2 if self.split.buffer is None else self.split.buffer
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], place: str = "sampling") -> "SamplingSpec":
+        """Build the spec from a card's `sampling`, with defaults for what it leaves out.
+
+        Raises:
+            HeadscarpError: it does not follow the schema, or its parts contradict each other.
+        """
+        validate("sampling", record, place)
+        split, superpixels = dict(record.get("split", {})), record.get("superpixels")
+        kind = SPLIT_KINDS[split.pop("kind", BLOCKS)]
+        return cls(
+            **{key: value for key, value in record.items() if key not in ("split", "superpixels")},
+            superpixels=None if superpixels is None else SuperpixelSpec(**with_tuples(superpixels)),
+            split=kind(**with_tuples(split)),
+        )
+
+
+@dataclass(frozen=True)
+class CellsSpec:
+    """How cells are labelled and split; sizes in cells.
+
+    Attributes:
+        windows: sizes of the windows around a cell; one of n cells at (r, c) covers the rows r - n//2 … r -
+        n//2 + n - 1, columns likewise.
+        label_share: share of a cell that landslides must cover.
+        test_fraction: of the cells, in a random hold-out (zhang2024, stage 1: 80 % and 20 %).
+        fractions: train, validation and test in a hold-out of spatial blocks.
+        folds: 1 is one hold-out; k from 3 on is cross-validation, each cell tested once.
+        block: side of a spatial block; None is three of the largest window, or two or one where the map is
+        too small for that.
+        buffer: cells this near to another subset are left out; None is the least that keeps their largest
+        windows apart.
+
+    Raises:
+        HeadscarpError: parts contradict each other.
+    """
+
+    windows: tuple[int, ...] = (12, 17, 22)
+    label_share: float = 0.1
+    test_fraction: float = 0.2
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    folds: int = 1
+    block: int | None = None
+    buffer: int | None = None
+
+    def __post_init__(self) -> None:
+        require_whole(self.fractions, "cells, fractions")
+        least = self.largest - 1
+        if self.buffer is not None and self.buffer < least:
+            raise HeadscarpError(
+                f"cells, buffer: {self.buffer} will not do; it must be null or at least {least} cells, which "
+                f"keep windows of {self.largest} apart"
+            )
+
+    @property
+    def largest(self) -> int:
+        return max(self.windows)
+
+    @property
+    def apart(self) -> int:
+        """Cells of different subsets are further apart than this, along rows or along columns."""
+        return self.largest - 1 if self.buffer is None else self.buffer
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], place: str = "cells") -> "CellsSpec":
+        """Build the spec from a card's `cells`, with defaults for what it leaves out; the labels in it are
+        `cell_labels.source_of`'s.
+
+        Raises:
+            HeadscarpError: it does not follow the schema, or its parts contradict each other.
+        """
+        validate("cells", record, place)
+        given = {key: value for key, value in record.items() if key in cls.__dataclass_fields__}
+        return cls(**with_tuples(given))
+
+
+def with_tuples(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with tuples for lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+
+
+def require_whole(fractions: Sequence[float], place: str) -> None:
+    """Refuse fractions of train, validation and test that do not sum to 1."""
+    if abs(sum(fractions) - 1) >= 1e-6:
+        raise HeadscarpError(f"{place}: {list(fractions)} sum to {sum(fractions):g}; they must sum to 1")
