@@ -307,7 +307,10 @@ def test_bad_records_are_named():
             "key 'rainfall_mm' is missing",
         ),
         ({"region": {**region, "surveyed": {"small": 3}}}, "surveyed: the key 'medium' is missing"),
-        ({"region": {**region, "surveyed": {**region["surveyed"], "huge": 3}}}, "surveyed: unknown key 'huge'"),
+        (
+            {"region": {**region, "surveyed": {**region["surveyed"], "huge": 3}}},
+            "surveyed: unknown key 'huge'",
+        ),
         ({"region": {**region, "district_km2": 9600}}, "district_km2 .* must be below study_area_km2"),
         ({"region": {**region, "rainfall_mm": [1800, 1000]}}, "must be .lowest, highest."),
     ):
