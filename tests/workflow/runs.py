@@ -31,9 +31,13 @@ def options_of(folder: Path) -> list[str]:
     return ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder), "--cores", "2"]
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run Snakemake in `folder` as a user would, with this Python's environment."""
-    command = [sys.executable, "-m", "snakemake", *options_of(folder), *arguments]
+def snakemake(
+    folder: Path, *arguments: str, check: bool = True, warm: bool = False
+) -> subprocess.CompletedProcess:
+    """Run Snakemake in `folder` as a user would, with this Python; `warm` forks its scripts (see
+    warm_python.py), which is quicker where there are many."""
+    program = [str(WARM_SNAKEMAKE)] if warm else ["-m", "snakemake"]
+    command = [sys.executable, *program, *options_of(folder), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if check and result.returncode:
         raise AssertionError(

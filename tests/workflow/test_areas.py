@@ -67,6 +67,7 @@ def valley(tmp_path_factory):
             "results/sites/valley/summary.html",
             "results/sites/next/summary.html",
             "results/figures/valley/fig_site.png",
+            warm=True,
         )
     return folder, catalogue
 
@@ -178,6 +179,7 @@ def test_real_files_of_iburi_as_an_area_score_as_its_card_does(tmp_path, real_da
         tmp_path,
         "results/tables/own/comparison.csv",
         "results/runs/iburi2018/iburi/random_forest/blocked/seed0/iburi/scores.json",
+        warm=True,
     )
     own = pd.read_csv(tmp_path / "results/tables/own/comparison.csv").set_index("metric")
     scores = json.loads(

@@ -24,13 +24,8 @@ def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
     configure(tmp_path / "run", scale="demo")
     jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/zhang2024/table6.csv"))
     # protocols
-    assert (
-        jobs["search_hyperparameters"]
-        == jobs["train_network"]
-        == jobs["map_elsewhere"]
-        == jobs["make_inventory"]
-        == 2
-    )
+    assert jobs["search_hyperparameters"] == jobs["train_network"] == jobs["make_inventory"] == 2
+    assert jobs["map_scene"] == 2 * 2  # at home, for the threshold, and where cells are labelled
     assert jobs["train_susceptibility"] == 5 * 2 and jobs["fit_cell_model"] == 3 * 2  # models, protocols
     assert jobs["simulate_zhangjiajie"] == 1 and "simulate_zigui" not in jobs
 

@@ -52,7 +52,7 @@ def test_the_example_of_own_scenes_leaves_each_out_in_turn(tmp_path):
     shutil.copy(copy / "workflow/examples/vhr_scenes.yaml", copy / "workflow/cards/")
     change = {"vhr_scenes": {"scales": {"tiny": {"size": 1.0}}}}
     configure(folder, cards=["vhr_scenes"], data=str(tmp_path / "data"), overlay=change)
-    snakemake(folder, "--snakefile", str(copy / "Snakefile"))
+    snakemake(folder, "--snakefile", str(copy / "Snakefile"), warm=True)
     table = pd.read_csv(folder / "results/tables/vhr_scenes/comparison.csv")
     assert {
         f"without_{scene}:{row}" for scene in ("north", "south", "west") for row in ("rae_d", "fstf_net")
