@@ -15,7 +15,7 @@ from headscarp.sources.stac_sensors import SENSORS as CATALOGUE
 from headscarp.sources.twin.files import SENSORS
 from headscarp.sources.twin.vhr_spec import SENSORS as VHR_SENSORS
 from headscarp.training.losses import PIXEL_LOSSES
-from headscarp.training.recipe import LOSSES, PRETRAINING_DEFAULTS, SCHEDULES, Recipe
+from headscarp.training.recipe import CHOICES, LOSSES, PRETRAINING_DEFAULTS, SCHEDULES, Recipe
 from headscarp.training.space import LOSS_KEYS, RECIPE_KEYS
 
 
@@ -24,6 +24,7 @@ def test_the_recipe_is_that_of_the_schema():
     assert list(known) == list(Recipe().to_record())
     assert set(known["loss"]["enum"]) == set(LOSSES) == set(PIXEL_LOSSES)
     assert set(known["schedule"]["enum"]) == set(SCHEDULES)
+    assert {key: tuple(known[key]["enum"]) for key in CHOICES} == CHOICES
     for key, choices in (("loss_params", LOSSES), ("schedule_params", SCHEDULES)):
         assert set(known[key]["properties"]) == {name for own in choices.values() for name in own}
     assert set(known["pretraining"]["properties"]) == set(PRETRAINING_DEFAULTS)

@@ -306,8 +306,11 @@ def test_bad_records_are_named():
             {"region": {key: region[key] for key in ("district_km2", "surveyed")}},
             "key 'rainfall_mm' is missing",
         ),
-        ({"region": {**region, "surveyed": {"small": 3}}}, "the size 'medium' is missing"),
-        ({"region": {**region, "surveyed": {**region["surveyed"], "huge": 3}}}, "size 'huge' does not exist"),
+        ({"region": {**region, "surveyed": {"small": 3}}}, "surveyed: the key 'medium' is missing"),
+        (
+            {"region": {**region, "surveyed": {**region["surveyed"], "huge": 3}}},
+            "surveyed: unknown key 'huge'",
+        ),
         ({"region": {**region, "district_km2": 9600}}, "district_km2 .* must be below study_area_km2"),
         ({"region": {**region, "rainfall_mm": [1800, 1000]}}, "must be .lowest, highest."),
     ):

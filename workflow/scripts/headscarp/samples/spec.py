@@ -195,21 +195,21 @@ class CellsSpec:
 
     def __post_init__(self) -> None:
         require_whole(self.fractions, "cells, fractions")
-        least = self.largest - 1
+        least = self.largest_window - 1
         if self.buffer is not None and self.buffer < least:
             raise HeadscarpError(
                 f"cells, buffer: {self.buffer} will not do; it must be null or at least {least} cells, which "
-                f"keep windows of {self.largest} apart"
+                f"keep windows of {self.largest_window} apart"
             )
 
     @property
-    def largest(self) -> int:
+    def largest_window(self) -> int:
         return max(self.windows)
 
     @property
-    def apart(self) -> int:
+    def separation(self) -> int:
         """Cells of different subsets are further apart than this, along rows or along columns."""
-        return self.largest - 1 if self.buffer is None else self.buffer
+        return self.largest_window - 1 if self.buffer is None else self.buffer
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], place: str = "cells") -> "CellsSpec":

@@ -23,6 +23,15 @@ SCHEDULES: dict[str, dict[str, float]] = {
 PRETRAINING_DEFAULTS: dict[str, float] = {"epochs": 10, "pixels": 20000, "batch": 100, "learning_rate": 0.01}
 
 
+# What other settings may be; a wrong word would go by unseen.
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "optimiser": ("adam", "sgd"),
+    "initialisation": ("default", "positive_unit_ball"),
+    "precision": ("auto", "float32", "bfloat16"),
+    "class_weights": ("balanced", None),
+}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A training recipe.
@@ -55,7 +64,7 @@ class Recipe:
             `learning_rate`. None is none.
 
     Raises:
-        HeadscarpError: an unknown loss or schedule, or a parameter that is not its own.
+        HeadscarpError: an unknown word, or a parameter that is not that of the loss or schedule.
     """
 
     loss: str = "bce"
@@ -80,6 +89,9 @@ class Recipe:
     pretraining: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
+        for key, words in CHOICES.items():
+            if getattr(self, key) is not None or None not in words:
+                require_known(getattr(self, key), filter(None, words), f"recipe, {key}:")
         for key, known in (("loss", LOSSES), ("schedule", SCHEDULES)):
             name = require_known(getattr(self, key), known, f"recipe, {key}:")
             given = getattr(self, f"{key}_params")
