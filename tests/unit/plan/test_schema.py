@@ -216,6 +216,7 @@ def test_shipped_cards_and_examples_are_accepted(records, refusals):
         assert refusals.of_schema(path.stem, read_yaml(path)) is None
 
 
+@pytest.mark.slow
 def test_every_mutation_of_every_shipped_card_is_refused(records, refusals, capsys):
     counts, failures = Counter(), []
     for name, record in records.items():

@@ -199,6 +199,7 @@ def toy(spec) -> float:
     )
 
 
+@pytest.mark.slow
 def test_a_killed_search_ends_as_one_left_alone(tmp_path, monkeypatch):
     """SIGKILL in the twelfth trial, when the Gaussian process has taken over; then, with half a line and a
     lock in the journal, on."""
