@@ -27,6 +27,7 @@ from headscarp.site.terrain import derive_terrain
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 from tests.site_files import write_raster, write_shapes
+from tests.world import run_record
 
 GAP = 16
 CHANNELS = ("red", "slope")
@@ -379,16 +380,7 @@ def test_left_out_scenes_in_one_table(tmp_path):
             )
             write_scores(folder, scores, cells)
             f1[site, row] = scores["metrics"]["f1"]
-            runs.append(
-                {
-                    "row": row,
-                    "label": row,
-                    "experiment": row,
-                    "protocol": "blocked",
-                    "seed": 0,
-                    "folder": str(folder),
-                }
-            )
+            runs.append(run_record(folder, row, row, "blocked", 0))
     sites = [
         {"name": site, "title": site, "folder": str(tmp_path / site), "data": "real"}
         for site in ("without_a", "without_b")
