@@ -62,6 +62,8 @@ def heading_of(variant: Rule, key: str) -> str:
     rule = variant["properties"].get(key)
     if rule is None:
         return f"without {key}"
+    if "const" not in rule and "enum" not in rule:
+        return f"any other {key}"
     return f"{key}: {', '.join([rule['const']] if 'const' in rule else rule['enum'])}"
 
 

@@ -3,7 +3,8 @@ place, the key, what is wrong and the nearest valid word or the allowed range.
 
 The files are JSON Schema (draft 2020-12), one a section of a card, with two keywords more, which other
 readers of the files may ignore. A section that comes in variants lists them as `oneOf`, with the key that
-tells them apart as `discriminator` (of OpenAPI): faults are those of the variant that was meant. `partial`
+tells them apart as `discriminator` (of OpenAPI): faults are those of the variant that was meant; a variant
+that names nothing is for what no other names and the code knows. `partial`
 beside a `$ref` says that the part is laid over another one, so that nothing in it is required.
 """
 
@@ -27,6 +28,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "schemas"
 SUFFIX = ".schema.yaml"
 # Longest value, and most keys of a mapping, that a sentence shows.
 LONGEST, SOME = 60, 6
+# Likeness from which on the name of a variant is held to be misspelt, not one that the files leave out.
+ALIKE = 0.8
 WORDS = {"None": "null", "True": "true", "False": "false"}
 
 
@@ -160,7 +163,7 @@ def _variants(validator: Any, variants: list[dict], instance: Any, schema: dict)
 def _faults_of_named(
     validator: Any, variants: list[dict], instance: dict, key: str
 ) -> Iterator[ValidationError]:
-    known = []
+    known, unnamed = [], []
     for variant in variants:
         rule = variant["properties"].get(key, {})
         names = [rule["const"]] if "const" in rule else rule.get("enum", [])
@@ -168,6 +171,12 @@ def _faults_of_named(
             yield from validator.descend(instance, variant)
             return
         known += names
+        if key in variant["properties"] and not names:
+            unnamed.append(variant)
+    faults = [fault for variant in unnamed for fault in validator.descend(instance, variant)]
+    if unnamed and not (faults and get_close_matches(str(instance[key]), known, 1, ALIKE)):
+        yield from faults
+        return
     yield ValidationError(
         "no such variant",
         validator="enum",
