@@ -65,7 +65,7 @@ class Refusals:
         check_relations(record, card, scale, self.sites[scale] | card.sites)
         cards = self.cards[scale] | {card.name: card}
         check_claims(cards)
-        check_audits(cards)
+        check_audits(cards, cards)
 
 
 def sentence_of(check):

@@ -119,9 +119,9 @@ def test_every_misspelt_name_of_every_shipped_check_is_refused_with_the_nearest(
     assert refused > 60
 
 
-def overlaid(tmp_path, monkeypatch, card: str, change: dict) -> None:
+def overlaid(tmp_path, monkeypatch, card: str, change: dict, beside: tuple[str, ...] = ()) -> None:
     monkeypatch.chdir(tmp_path)
-    load_plan({"cards": [card], "scale": "tiny", "overlay": {card: change}}, REPOSITORY)
+    load_plan({"cards": [*beside, card], "scale": "tiny", "overlay": {card: change}}, REPOSITORY)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,11 @@ def overlaid(tmp_path, monkeypatch, card: str, change: dict) -> None:
 )
 def test_an_audit_is_checked_before_any_job(tmp_path, monkeypatch, change, message):
     with pytest.raises(HeadscarpError, match=message):
-        overlaid(tmp_path, monkeypatch, "xing2026", change)
+        overlaid(tmp_path, monkeypatch, "xing2026", change, beside=("xia2021",))
+
+
+def test_cards_that_are_not_shown_together_may_have_the_same_item(tmp_path, monkeypatch):
+    overlaid(tmp_path, monkeypatch, "xing2026", {"audit": {"item": 3}})
 
 
 def test_an_exhibit_of_an_audit_needs_one(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """The audit of published numbers: what the rules ask of it, and that its checks read what is printed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,16 +56,18 @@ class Audit:
         return {"audits": audits, "samples": self.samples}
 
 
-def check_audits(cards: Mapping[str, Card]) -> None:
-    """Raise a `HeadscarpError` where a check reads what no published table has, or an item is taken."""
+def check_audits(cards: Mapping[str, Card], selected: Collection[str]) -> None:
+    """Raise a `HeadscarpError` where a check reads what no published table has, or where two of the selected
+    cards, whose audits stand in one table, have the same item."""
     audited = [card for card in cards.values() if card.audit]
     items = {OVERLAP_ITEM, *(card.audit["item"] for card in audited)}
     free = next(item for item in range(1, len(items) + 2) if item not in items)
     taken = {OVERLAP_ITEM: "the overlap of our own windows"}
     for card in audited:
         place, item = f"card {card.name}, audit", card.audit["item"]
-        if item in taken:
+        if item in taken and (card.name in selected or item == OVERLAP_ITEM):
             raise HeadscarpError(f"{place}: item {item} is that of {taken[item]}; take {free}")
-        taken[item] = f"card {card.name}"
+        if card.name in selected:
+            taken[item] = f"card {card.name}"
         for number, check in enumerate(card.audit["checks"], start=1):
             require_printed(check, card.published, f"{place}, check {number}")

@@ -175,5 +175,5 @@ def load_cards(config: dict[str, Any], workflow: Path) -> dict[str, Card]:
         require_known(name, cards, "config.yaml, cards: card")
     refuse_shared_experiments(cards)
     check_claims(cards)
-    check_audits(cards)
+    check_audits(cards, config["cards"])
     return cards
