@@ -46,7 +46,7 @@ def small_card():
         "metric": "f1",
         "tests": [{"site": "ridge", "rows": [kept, kept]}],
     }
-    del card["published"]
+    del card["published"], card["audit"]
     return card | {
         "name": "small",
         "title": "A small paper",
