@@ -30,6 +30,11 @@ def check_keys(record: dict[str, Any], known: Iterable[str], required: Iterable[
     """Refuse unknown and missing keys."""
     for key in record:
         require_known(key, known, f"{place}: key")
+    require_keys(record, required, place)
+
+
+def require_keys(record: dict[str, Any], required: Iterable[str], place: str) -> None:
+    """Refuse missing keys."""
     for key in required:
         if key not in record:
             raise HeadscarpError(f"{place}: the key '{key}' is missing; add it")

@@ -24,7 +24,7 @@ from headscarp.geo.layer import grid_of, open_raster
 from headscarp.geo.rasters import MINIMUM_COVER, band_of, cover_of
 from headscarp.geo.vectors import read_vectors
 from headscarp.site.checks import check_record
-from headscarp.vocabulary import check_keys, require_known
+from headscarp.vocabulary import require_keys, require_known
 
 RGB = ("red", "green", "blue")
 # the value that counts as reflectance 1 where the card gives no scale
@@ -112,9 +112,9 @@ def rgb_file(record: Mapping[str, Any], place: str) -> str:
     Raises:
         HeadscarpError: a band is missing, or they come from several files.
     """
-    check_keys(record["rasters"], record["rasters"], RGB, f"{place}, rasters")
+    require_keys(record["rasters"], RGB, f"{place}, rasters")
     for name, entry in record["rasters"].items():
-        check_keys(entry, entry, ("file",), f"{place}, rasters, {name}")
+        require_keys(entry, ("file",), f"{place}, rasters, {name}")
     files = {record["rasters"][name]["file"] for name in RGB}
     if len(files) > 1:
         raise HeadscarpError(
@@ -323,7 +323,7 @@ def check_labels(record: Mapping[str, Any], raw: Path, image: Path, place: str) 
             f"{place}: `labels` needs either `landslides` (a file of "
             "polygons) or `classes` (a mask), and one of them only"
         )
-    check_keys(labels, labels, ("values",) if "classes" in labels else (), f"{place}, labels")
+    require_keys(labels, ("values",) if "classes" in labels else (), f"{place}, labels")
     if "landslides" in labels:
         return [background_note(labels["landslides"])] if is_background(labels, raw, image) else []
     path, codes = raw / labels["classes"], codes_of_values(labels, place)
