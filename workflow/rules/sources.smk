@@ -118,6 +118,8 @@ rule import_file:
         "../../envs/geo.yaml"
     params:
         spec=lambda wildcards: plan.origins.files[wildcards.raw].spec,
+        # a file that an older one replaced is taken over anew: parameters count, not only times of change
+        state=lambda wildcards: plan.origins.state(wildcards.raw),
     message:
         "Taking over the part of {wildcards.raw} that the area needs"
     script:

@@ -11,7 +11,7 @@ if "snakemake" in globals():
         outline = snakemake.input.get("outline")
         notes = import_file(
             snakemake.params.spec,
-            Path(snakemake.input.origin),
+            [snakemake.input.origin] if isinstance(snakemake.input.origin, str) else snakemake.input.origin,
             Path(outline) if outline else None,
             Path(snakemake.output[0]),
         )

@@ -8,6 +8,7 @@ from headscarp.plan.model import Card, Site
 from headscarp.plan.origins import Origins
 from headscarp.plan.selection import Selection
 from headscarp.sources.archive import is_reachable, read_table
+from headscarp.sources.given import paths_of
 
 PROBE_SECONDS = 3
 
@@ -61,11 +62,12 @@ def why_unreachable(
 def why_no_path(site: Site) -> Iterator[str]:
     """A reason for each file of a user that an area names and that is not there."""
     for name, spec in site.origins.items():
-        if "path" in spec and not Path(spec["path"]).expanduser().exists():
-            yield (
-                f"{spec['path']} does not exist (site {site.name}, files, {name}); paths start at the "
-                f"folder of config.yaml, correct it"
-            )
+        for path in paths_of(spec) if "path" in spec else []:
+            if not path.exists():
+                yield (
+                    f"{path} does not exist (site {site.name}, files, {name}); paths start at the "
+                    f"folder of config.yaml, correct it"
+                )
 
 
 def why_not_local(site: Site, data: str | None) -> str | None:

@@ -15,6 +15,7 @@ from headscarp.plan.read_sites import ORIGINS, OUTLINE
 from headscarp.sources.archive import read_table
 from headscarp.sources.datasets import Dataset, find_file, wanted_files
 from headscarp.sources.downloads import RemoteFile, describe_missing, missing_files
+from headscarp.sources.given import paths_of, state_of
 from headscarp.vocabulary import require_known
 
 
@@ -86,22 +87,28 @@ class Origins:
             raise HeadscarpError(f"{place}: {error}") from None
         return {f"{dataset.name}/{name}": {"dataset": dataset.name, "file": name}}
 
-    def imported_from(self, raw: str) -> dict[str, str]:
-        """What a file is made of: `origin`, the user's file or a download, and (but for the outline itself)
+    def imported_from(self, raw: str) -> dict[str, str | list[str]]:
+        """What a file is made of: `origin`, the user's files or a download, and (but for the outline itself)
         `outline`."""
         file = self.files[raw]
         return {"origin": self.origin(file)} | (
             {"outline": self.outline(raw)} if file.name != OUTLINE else {}
         )
 
-    def origin(self, file: AreaFile) -> str:
-        """The user's file, or the download, that a file is taken from."""
+    def origin(self, file: AreaFile) -> list[str]:
+        """The user's files, or the download, that a file is taken from."""
         key = next(iter(self.downloaded(file)), None)
-        return f"{DOWNLOADS}/{key}" if key else str(Path(file.spec["path"]).expanduser())
+        return [f"{DOWNLOADS}/{key}"] if key else [str(path) for path in paths_of(file.spec)]
+
+    def state(self, raw: str) -> list[tuple[str, int, int]]:
+        """What tells whether a user's files were replaced since they were taken over, by older ones too
+        (Snakemake looks for newer ones only); empty for downloads."""
+        file = self.files[raw]
+        return state_of(paths_of(file.spec)) if file.kind == "path" else []
 
     def archives(self, site: str) -> dict[str, str]:
         """The archives of a set of patches by name."""
-        return {file.name: self.origin(file) for file in self.files.values() if file.site.name == site}
+        return {file.name: self.origin(file)[0] for file in self.files.values() if file.site.name == site}
 
     def outline(self, raw: str) -> str:
         """The outline of the area that a file belongs to."""
