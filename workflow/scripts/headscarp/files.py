@@ -13,12 +13,18 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 
+# What the system answers where nothing may be written
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)
 # NumPy's error for a write that fell short has no number
 SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
 class DiskFullError(HeadscarpError):
     """There is no room for a file."""
+
+
+class NotWritableError(HeadscarpError):
+    """A file or folder may not be written."""
 
 
 class NoRoomError(DiskFullError):
@@ -34,16 +40,19 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 
     Raises:
         DiskFullError: the disk is full or the quota is used up.
+        NotWritableError: the folder may not be written to.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(target)
+    with writable(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     # of a process that was killed and had the number of this one, as happens in containers
     if temporary.is_dir():
         remove(temporary)
     try:
-        yield temporary
+        with writable(target):
+            yield temporary
         if target.is_dir():
             shutil.rmtree(target)
         os.replace(temporary, target)
@@ -55,6 +64,28 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
                 f"free some space on the disk of {target.parent} and run the same command again"
             ) from error
         raise
+
+
+@contextmanager
+def writable(target: Path) -> Iterator[None]:
+    """A block that writes `target`; where the system does not let it, the error says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE or not lies_below(error.filename, target.parent):
+            raise
+        raise NotWritableError(
+            f"{target} cannot be written ({error.strerror}); work in a folder that you may write to, "
+            "files of a card may lie elsewhere"
+        ) from None
+
+
+def lies_below(path: Any, folder: Path) -> bool:
+    """Whether an error's file is a folder, what it holds, or what holds it."""
+    if not isinstance(path, str | Path):
+        return False
+    one, other = Path(path).resolve(), folder.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def remove_leftovers(target: Path) -> None:

@@ -1,5 +1,7 @@
-"""Which files of a user an entry of a card names, and whether they are still the same. Without GDAL, for those
-who only plan."""
+"""Which files of a user an entry of a card names, and whether they are still the same.
+
+Without GDAL, for those who only plan.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -82,9 +82,15 @@ def read_netcdf(
         nodata=nodata,
         names=names,
         units=units,
-        read=lambda window: values[:, *window.toslices()],
+        read=lambda window: with_data(values[:, *window.toslices()], nodata),
     )
     return part, share, notes
+
+
+def with_data(values: np.ndarray, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Values, and where they are data, bool of the same shape."""
+    known = np.ones(values.shape, bool) if nodata is None else values != nodata
+    return values, known & ~np.isnan(values) if np.issubdtype(values.dtype, np.floating) else known
 
 
 @contextmanager

@@ -15,14 +15,15 @@ from headscarp.files import atomic_path
 
 TILE = 512
 CHUNK = 2 * TILE  # cells a side that are held at once
+GLANCES, GLANCE = 5, 128  # windows along each side that a glance takes, and their cells a side
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @dataclass(frozen=True)
 class RasterPart:
-    """Cells of a raster: `read` gives those of a window of the part as (band, row, col), `read_mask` (for
-    files with a mask of their own) as (row, col) uint8, 0 where there is no data. `names` and `units` are
-    those of the bands."""
+    """Cells of a raster: `read` gives those of a window of the part as (band, row, col) and where they are
+    data, bool of the same shape. What is no data has the value `nodata`; where that is None, a mask tells it.
+    `names` and `units` are those of the bands."""
 
     crs: Any
     transform: Affine
@@ -32,11 +33,27 @@ class RasterPart:
     nodata: float | None
     names: Sequence[str | None]
     units: Sequence[str | None]
-    read: Callable[[Window], np.ndarray]
-    read_mask: Callable[[Window], np.ndarray] | None = None
+    read: Callable[[Window], tuple[np.ndarray, np.ndarray]]
+    has_mask: bool = False
     colours: Sequence[ColorInterp] = ()
     colormap: dict[int, tuple[int, ...]] | None = None
     tags: dict[str, str] = field(default_factory=dict)
+
+    def glance(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What `read` gives of a few windows spread over the part, all of a small one."""
+        return [self.read(window) for window in glances(self.height, self.width)]
+
+
+def glances(height: int, width: int) -> list[Window]:
+    """Windows spread evenly over a raster, its corners included; one of the whole where it is small."""
+    if max(height, width) <= GLANCES * GLANCE:
+        return [Window(0, 0, width, height)]
+    tops, lefts = (
+        np.unique(np.linspace(0, max(0, side - GLANCE), GLANCES).astype(int)) for side in (height, width)
+    )
+    return [
+        Window(int(left), int(top), min(GLANCE, width), min(GLANCE, height)) for top in tops for left in lefts
+    ]
 
 
 def write_part(part: RasterPart, target: str | Path) -> None:
@@ -76,9 +93,10 @@ def write_part(part: RasterPart, target: str | Path) -> None:
             sink.set_band_description(number, name or "")
             sink.set_band_unit(number, unit or "")
         for window in chunks(part.height, part.width):
-            sink.write(part.read(window), window=window)
-            if part.read_mask:
-                sink.write_mask(part.read_mask(window), window=window)
+            values, known = part.read(window)
+            sink.write(values, window=window)
+            if part.has_mask:
+                sink.write_mask(known.any(axis=0), window=window)
 
 
 def chunks(height: int, width: int) -> Iterator[Window]:
