@@ -260,8 +260,8 @@ def test_bytes_named_bands_classes_label_rasters_and_what_is_left_over(card_of, 
         "notes.docx: cannot be read",
     ):
         assert f"not used: {left}" in text
-    line = next(line for line in text.splitlines() if "nir.tif}" in line)
-    assert "WARNING no CRS" in line
+    line = next(line for line in text.splitlines() if "image_nir.tif:" in line)
+    assert "crs: 'EPSG:32649'" in line and "GUESS no CRS in the file" in line
 
 
 def test_images_are_parted_by_their_dates_and_netcdf_variables_are_bands(card_of, tmp_path):
@@ -277,11 +277,12 @@ def test_images_are_parted_by_their_dates_and_netcdf_variables_are_bands(card_of
     }
     xarray = pytest.importorskip("xarray")
     cube = {name: (("y", "x"), rng.uniform(0, 0.5, (20, 30))) for name in ("B04", "B08")}
-    places = {"y": np.linspace(30.72, 30.71, 20), "x": np.linspace(111.0, 111.02, 30)}
+    west, south, east, north = transform_bounds(CRS, "EPSG:4326", *GRID.bounds)
+    places = {"y": np.linspace(north, south, 20), "x": np.linspace(west, east, 30)}
     xarray.Dataset(cube, places).to_netcdf(tmp_path / "image.nc", engine="h5netcdf")
     record, _ = card_of(tmp_path / "image.nc", name="nc")
     files = record["sites"]["nc"]["files"]
-    assert files["image_nir.tif"] == {"path": "image.nc", "variable": "B08"}
+    assert files["image_nir.tif"] == {"path": "image.nc", "variable": "B08", "crs": "EPSG:4326"}
 
 
 def test_the_plan_reads_the_card(tmp_path, outline, monkeypatch):

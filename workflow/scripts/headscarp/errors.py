@@ -3,3 +3,7 @@
 
 class HeadscarpError(Exception):
     """Bad input, configuration or environment: the message names the file or key and the remedy."""
+
+
+class NoCrsError(HeadscarpError):
+    """A file does not say its CRS."""

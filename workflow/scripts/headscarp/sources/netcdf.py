@@ -13,7 +13,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 from scipy.spatial import cKDTree
 
-from headscarp.errors import HeadscarpError
+from headscarp.errors import HeadscarpError, NoCrsError
 from headscarp.sources.parts import RasterPart
 from headscarp.sources.region import DEGREES, CellRange, Region, cells_under, footprint, outside_error
 from headscarp.vocabulary import require_known
@@ -125,7 +125,7 @@ def variable_of(data: xarray.Dataset, name: str | None, path: Path) -> xarray.Da
     Raises:
         HeadscarpError: it does not exist, or there are several or none.
     """
-    maps = [key for key, array in data.data_vars.items() if on_even_axes(data, array) or curved(data, array)]
+    maps = maps_of(data)
     if name is not None:
         return data[require_known(name, maps, f"{path}: variable")]
     if len(maps) != 1:
@@ -136,6 +136,23 @@ def variable_of(data: xarray.Dataset, name: str | None, path: Path) -> xarray.Da
         )
         raise HeadscarpError(f"{path}: which variable? {how}")
     return data[maps[0]]
+
+
+def maps_of(data: xarray.Dataset) -> list[str]:
+    """Names of the variables that lie on the ground."""
+    return [
+        str(key) for key, array in data.data_vars.items() if on_even_axes(data, array) or curved(data, array)
+    ]
+
+
+def variables_of(path: Path) -> list[str]:
+    """Names of the variables of a file that lie on the ground.
+
+    Raises:
+        HeadscarpError: the file is missing or unreadable.
+    """
+    with open_dataset(path) as data:
+        return maps_of(data)
 
 
 def on_even_axes(data: xarray.Dataset, array: xarray.DataArray) -> bool:
@@ -290,7 +307,7 @@ def crs_of(
             ) from None
     if is_longitude(data[axes[X]]):
         return CRS.from_user_input(DEGREES)
-    raise HeadscarpError(
+    raise NoCrsError(
         f"{place} has no CRS; find out which it is and give "
         "it as the key `crs`, for example `crs: EPSG:32654`"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyproj import CRS
 
-from headscarp.errors import HeadscarpError
+from headscarp.errors import HeadscarpError, NoCrsError
 from headscarp.sources.netcdf import NETCDF
 from headscarp.sources.unpack import name_of
 from headscarp.vocabulary import require_known
@@ -78,7 +78,7 @@ def crs_of_file(own: Any, spec: Mapping[str, Any], path: Path, notes: list[str])
     """The CRS of a file: the key's, or its own.
 
     Raises:
-        HeadscarpError: there is neither.
+        NoCrsError: there is neither.
     """
     if "crs" in spec:
         if own is not None and CRS.from_user_input(own) != CRS.from_user_input(spec["crs"]):
@@ -88,7 +88,7 @@ def crs_of_file(own: Any, spec: Mapping[str, Any], path: Path, notes: list[str])
             )
         return spec["crs"]
     if own is None:
-        raise HeadscarpError(
+        raise NoCrsError(
             f"{path} has no CRS; find out which it is and give "
             "it as the key `crs`, for example `crs: EPSG:4326`"
         )

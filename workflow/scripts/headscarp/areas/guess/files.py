@@ -1,16 +1,16 @@
 """A look at a user's files."""
 
+import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import rasterio
-from pyogrio.errors import DataSourceError
+from pathlib import Path, PurePosixPath
 
 from headscarp.areas.guess.rasters import Band, bands_of
 from headscarp.areas.guess.vectors import VectorLayer, openstreetmap, vector_layers
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
+from headscarp.sources.originals import RASTER_FILES
 
 RESERVED = {
     ".dbf",
@@ -62,19 +62,36 @@ def look_at(paths: Sequence[Path], grid: Grid) -> Found:
         HeadscarpError: a file does not exist.
     """
     found = Found()
+    used = [path for path in paths if path.suffix.lower() not in RESERVED]
     for path in paths:
         if not path.exists():
             raise HeadscarpError(f"{path} does not exist; check the path")
-        if path.suffix.lower() in RESERVED:
-            continue
+    for path in used:
         try:
             if path.name.lower().endswith(OSM):
                 found.vectors += openstreetmap(path)
-            elif path.suffix.lower() in VECTORS:
+            elif path.suffix.lower() in VECTORS and not is_zip_of_rasters(path):
                 found.vectors += vector_layers(path)
+            elif path.is_dir():
+                raise HeadscarpError(f"{path} is a folder; give the files in it, for example {path}/*.tif")
             else:
-                found.bands += bands_of(path, grid)
-        except (DataSourceError, rasterio.errors.RasterioError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            found.unused.append(f"{path.name}: cannot be read ({reason})")
+                found.bands += bands_of(path, grid, telling_folder(path, used))
+        except HeadscarpError as error:
+            found.unused.append(f"{path.name}: {str(error).removeprefix(str(path)).lstrip(' :,')}")
     return found
+
+
+def telling_folder(path: Path, paths: Sequence[Path]) -> str:
+    """The folders that tell a file from the others, as those of scenes that were unpacked into `pre` and
+    `post`."""
+    folders = [other.resolve().parent for other in paths]
+    return path.resolve().parent.relative_to(os.path.commonpath(folders)).as_posix()
+
+
+def is_zip_of_rasters(path: Path) -> bool:
+    """Whether a zip holds rasters rather than vectors."""
+    if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        suffixes = {PurePosixPath(name).suffix.lower() for name in archive.namelist()}
+    return bool(suffixes & set(RASTER_FILES)) and not suffixes & {".shp", ".gpkg", ".gdbtable"}

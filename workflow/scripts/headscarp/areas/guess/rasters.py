@@ -1,156 +1,266 @@
-"""What the bands of a user's rasters probably are."""
+"""What the bands of a user's rasters probably are, read as the import reads them."""
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-import rasterio
-from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.enums import ColorInterp
+from scipy import ndimage
 
-from headscarp.areas.guess.names import DEM, LABEL, MASK, OPTICAL, date_in, optical_in, role_in, time_in
+from headscarp.areas.guess.colours import order_of_bands
+from headscarp.areas.guess.names import (
+    DEM,
+    LABEL,
+    MASK,
+    OPTICAL,
+    date_in,
+    optical_in,
+    role_in,
+    time_in,
+    words,
+)
+from headscarp.errors import HeadscarpError, NoCrsError
 from headscarp.geo.grid import Grid
-from headscarp.geo.rasters import cover_of
+from headscarp.sources.netcdf import NETCDF, variables_of
+from headscarp.sources.parts import RasterPart
+from headscarp.sources.rasters import open_part
+from headscarp.sources.region import DEGREES, Region
 
-GLANCE = 256  # pixels a side of the thinned raster that is looked at
-# Bands of a file that names none, by their number: the usual order of products that are delivered so.
-BY_COUNT = {
-    3: ("red", "green", "blue"),
-    4: ("blue", "green", "red", "nir"),
-    6: ("blue", "green", "red", "nir", "swir1", "swir2"),
-    10: ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir_narrow", "swir1", "swir2"),
+# Colours that a file may tell of its bands (GDAL's), and what they are called here.
+COLOURS = {
+    ColorInterp.red: "red",
+    ColorInterp.green: "green",
+    ColorInterp.blue: "blue",
+    ColorInterp.coastal: "coastal",
+    ColorInterp.nir: "nir",
 }
+VOID = 5
+ELEVATIONS, MOSTLY = (-500, 9000), 0.5  # metres, and the share of cells that must be so high
+LEAST_VOID = 0.001  # share of such cells from which they are told
 
 
 @dataclass(frozen=True)
 class Band:
     """One band of a user's raster: what it is taken for (`role`, None: unknown) and `why`, its time, and its
-    values at a glance."""
+    values at a glance, as the import gives them. `spec` is the entry of its file in a card."""
 
     path: Path
+    spec: dict[str, Any]
     number: int
     count: int
-    variable: str | None
     role: str | None
     why: str
     time: str
     date: str | None
     dtype: str
-    declared_scale: float
     low: float
     high: float
     codes: tuple[int, ...]
-    cover: float | None
-    crs: str | None
+    cover: float
+    lattice: tuple[Any, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def is_optical(self) -> bool:
         return self.role in OPTICAL
 
-
-def bands_of(path: Path, grid: Grid) -> list[Band]:
-    """The bands of a raster, those of all variables of a NetCDF."""
-    with warnings.catch_warnings():
-        # GDAL does not place every NetCDF; the import reads its coordinates
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as source:
-            inner = source.subdatasets
-            if not inner:
-                return bands_of_dataset(source, path, None, grid)
-        bands = []
-        for name in inner:
-            with rasterio.open(name) as source:
-                bands += bands_of_dataset(source, path, name.rsplit(":", 1)[-1].strip("/"), grid)
-    return bands
+    @property
+    def variable(self) -> str | None:
+        return self.spec.get("variable")
 
 
-def bands_of_dataset(
-    source: rasterio.DatasetReader, path: Path, variable: str | None, grid: Grid
-) -> list[Band]:
-    interpreted = [kind.name for kind in source.colorinterp]
-    by_colour = interpreted[:3] == ["red", "green", "blue"]
-    numbers = [
-        number
-        for number in source.indexes
-        if source.colorinterp[number - 1] != ColorInterp.alpha or (source.count == 4 and not by_colour)
-    ]
-    thin = min(1.0, GLANCE / max(source.shape))
-    shape = tuple(max(1, round(side * thin)) for side in source.shape)
-    cover = cover_of(source, grid) if source.crs else None
+@dataclass(frozen=True)
+class Glance:
+    """Values of a part (band, n) of the same cells, float64 NaN = no data; the share of its cells that are 0
+    in all bands, in squares of VOID cells and more."""
+
+    part: RasterPart
+    values: np.ndarray
+    void: float
+
+
+def bands_of(path: Path, grid: Grid, folder: str = "") -> list[Band]:
+    """The bands of a raster, those of all variables of a NetCDF.
+
+    Args:
+        folder: names of the folders that tell this file from the others.
+
+    Raises:
+        HeadscarpError: as the import of the file would: it is unreadable, elsewhere, does not say where it
+            lies.
+    """
+    names = variables_of(path) if path.suffix.lower() in NETCDF else [None]
     bands = []
-    for number in numbers:
-        values = source.read(number, out_shape=shape, resampling=Resampling.nearest, masked=True).compressed()
-        values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-        role, why = role_of_band(source, path, variable, number, len(numbers), values, by_colour)
-        low, high = (float(np.percentile(values, q)) for q in (1, 99)) if values.size else (np.nan, np.nan)
-        codes = np.unique(values) if values.dtype.kind in "iu" else np.array([])
-        text = f"{path.stem} {variable or ''} {source.descriptions[number - 1] or ''}"
-        bands.append(
-            Band(
-                path,
-                number,
-                source.count,
-                variable,
-                role,
-                why,
-                time_in(text),
-                date_in(text),
-                source.dtypes[number - 1],
-                source.scales[number - 1],
-                low,
-                high,
-                tuple(int(code) for code in codes[:65]),
-                cover,
-                source.crs.to_string() if source.crs else None,
-            )
-        )
+    for name in names:
+        spec = {"variable": name} if len(names) > 1 else {}
+        bands += bands_of_part(path, spec, grid, folder)
     return bands
 
 
-def role_of_band(
-    source: rasterio.DatasetReader,
+def bands_of_part(path: Path, spec: dict[str, Any], grid: Grid, folder: str) -> list[Band]:
+    """The bands of a file, or of one variable of it."""
+    notes: list[str] = []
+    try:
+        part, share, seen = look(path, spec, grid)
+    except NoCrsError as error:
+        spec, part, share, seen = look_with_likely_crs(path, spec, grid, error)
+        notes.append(f"GUESS no CRS in the file; its coordinates fit the site in {spec['crs']}")
+    roles = roles_of(part, path, spec.get("variable"), seen)
+    optical = any(role in OPTICAL for role, _ in roles.values())
+    if optical and seen.void >= LEAST_VOID:
+        spec = spec | {"nodata": 0}
+        notes.append(f"GUESS {seen.void:.0%} of it is 0 in all bands and nothing declares it: no data")
+        part, share, seen = look(path, spec, grid)
+    return [
+        band_of_part(part, path, spec, number, *roles[number], seen, share, folder, notes) for number in roles
+    ]
+
+
+def look(path: Path, spec: dict[str, Any], grid: Grid) -> tuple[RasterPart, float, Glance]:
+    """What the import would take of a file, the share of the grid that it covers, and a glance at it."""
+    with (
+        TemporaryDirectory() as scratch,
+        open_part(spec, [path], Region(grid.crs, grid.bounds), Path(scratch)) as (part, share, _),
+    ):
+        return part, share, glance_of(part)
+
+
+def look_with_likely_crs(
+    path: Path, spec: dict[str, Any], grid: Grid, error: NoCrsError
+) -> tuple[dict[str, Any], RasterPart, float, Glance]:
+    """The same of a file that does not say its CRS, and its entry with that of the grid, or degrees, where
+    its coordinates then lie on the site.
+
+    Raises:
+        NoCrsError: they lie on it in neither.
+    """
+    for crs in (grid.crs, DEGREES):
+        try:
+            return spec | {"crs": crs}, *look(path, spec | {"crs": crs}, grid)
+        except HeadscarpError:
+            continue
+    raise error
+
+
+def band_of_part(
+    part: RasterPart,
     path: Path,
-    variable: str | None,
+    spec: dict[str, Any],
     number: int,
-    count: int,
-    values: np.ndarray,
-    by_colour: bool,
-) -> tuple[str | None, str]:
-    """What a band is taken for, and why."""
-    description = source.descriptions[number - 1] or ""
-    for text, what in ((description, "the band's description"), (variable or "", "the variable's name")):
+    role: str | None,
+    why: str,
+    seen: Glance,
+    share: float,
+    folder: str,
+    notes: Sequence[str],
+) -> Band:
+    values = seen.values[number - 1]
+    values = values[np.isfinite(values)]
+    low, high = (float(np.percentile(values, q)) for q in (1, 99)) if values.size else (np.nan, np.nan)
+    codes = np.unique(values) if np.issubdtype(part.dtype, np.integer) else np.array([])
+    text = f"{path.stem} {spec.get('variable', '')} {part.names[number - 1] or ''}"
+    return Band(
+        path=path,
+        spec=spec,
+        number=number,
+        count=len(part.names),
+        role=role,
+        why=why,
+        time=time_in(text) or time_in(folder),
+        date=date_in(text) or date_in(folder),
+        dtype=part.dtype,
+        low=low,
+        high=high,
+        codes=tuple(int(code) for code in codes[:65]),
+        cover=share,
+        lattice=(
+            part.crs,
+            part.dtype,
+            len(part.names),
+            tuple(part.transform)[:2],
+            tuple(part.transform)[3:5],
+        ),
+        notes=tuple(notes),
+    )
+
+
+def glance_of(part: RasterPart) -> Glance:
+    """A look at a few windows of a part."""
+    values, empty, total = [], 0, 0
+    for cells, known in part.glance():
+        void = ndimage.binary_opening(((cells == 0) & known).all(axis=0), np.ones((VOID, VOID)))
+        empty, total = empty + int(void.sum()), total + void.size
+        values.append(np.where(known, cells, np.nan).astype(np.float64).reshape(len(cells), -1))
+    return Glance(part, np.concatenate(values, axis=1), empty / total)
+
+
+def roles_of(
+    part: RasterPart, path: Path, variable: str | None, seen: Glance
+) -> dict[int, tuple[str | None, str]]:
+    """What each band is taken for (None: unknown), and why, by its number."""
+    count = len(part.names)
+    told = [COLOURS.get(colour) for colour in part.colours] or [None] * count
+    alpha = alpha_among(part, seen)
+    numbers = [number for number in range(1, count + 1) if number != alpha]
+    roles = {number: role_by_words(part.names[number - 1], path, variable) for number in numbers}
+    if alpha:
+        roles[alpha] = (None, "it is alpha: its clear cells are no data")
+    unknown = [number for number in numbers if not roles[number][0]]
+    if not unknown or unknown != numbers:
+        return roles
+    if len(numbers) == 1:
+        return roles | {numbers[0]: role_of_single(path, seen.values[numbers[0] - 1], part.dtype)}
+    if role_in(path.stem) in (LABEL, MASK, DEM):
+        return roles | {number: (role_in(path.stem), "by the file's name") for number in numbers[:1]}
+    values = seen.values[[number - 1 for number in numbers]]
+    order, why = order_of_bands(values, words(path.stem), [told[number - 1] for number in numbers])
+    return roles | {number: (role, why) for number, role in zip(numbers, order, strict=True)}
+
+
+def alpha_among(part: RasterPart, seen: Glance) -> int | None:
+    """Number of the alpha band of a part, which the import has found to be one, or None."""
+    for number, colour in enumerate(part.colours, start=1):
+        values = seen.values[number - 1]
+        known = values[np.isfinite(values)]
+        if colour == ColorInterp.alpha and len(part.names) > 1 and len(np.unique(known)) <= 2:
+            return number
+    return None
+
+
+def role_by_words(description: str | None, path: Path, variable: str | None) -> tuple[str | None, str]:
+    """What a band is taken for by its description or its variable's name."""
+    given = ((description or "", "the band's description"), (variable or "", "the variable's name"))
+    for text, what in given:
         if role := text and (optical_in(text, path.stem) or role_in(text)):
             return role, f"by {what} '{text}'"
-    name = path.stem
-    if count == 1:
-        if role := role_in(name) or optical_in(name, name):
-            return role, "by the file's name"
-        if is_elevation(values):
-            return DEM, f"by its values ({values.min():.0f} to {values.max():.0f}, as metres of elevation)"
-        return None, ""
-    if role_in(name) in (LABEL, MASK, DEM):
-        return None, ""
-    if by_colour and number <= 3:
-        return ("red", "green", "blue")[number - 1], "by the file's colours"
-    if count in BY_COUNT:
-        return BY_COUNT[count][number - 1], f"by the usual order of {count} bands"
     return None, ""
 
 
-def is_elevation(values: np.ndarray) -> bool:
+def role_of_single(path: Path, values: np.ndarray, dtype: str) -> tuple[str | None, str]:
+    """What the only band of a file is taken for."""
+    if role := role_in(path.stem) or optical_in(path.stem, path.stem):
+        return role, "by the file's name"
+    known = values[np.isfinite(values)]
+    if is_elevation(known, dtype):
+        return DEM, f"GUESS by its values ({known.min():.0f} to {known.max():.0f}, as metres of elevation)"
+    return None, ""
+
+
+def is_elevation(values: np.ndarray, dtype: str) -> bool:
     """Whether values can be metres of elevation: more than bytes and reflectances hold, and no more than
-    Earth's relief."""
-    if not values.size or values.dtype == np.uint8:
+    Earth's relief (but for a few values that stand for no data)."""
+    inside = values[(values >= ELEVATIONS[0]) & (values <= ELEVATIONS[1])]
+    if dtype == "uint8" or inside.size < max(1, MOSTLY * values.size):
         return False
-    low, high = float(values.min()), float(values.max())
-    return low >= -500 and high <= 9000 and high - low >= 20 and len(np.unique(values[:100_000])) > 20
+    return bool(np.ptp(inside) >= 20 and len(np.unique(inside[:100_000])) > 20)
 
 
 def scale_of(band: Band) -> tuple[float, str]:
-    """Factor from a spectral band's values to reflectance (to 0..1 for bytes), and why."""
-    if band.declared_scale not in (0.0, 1.0):
-        return band.declared_scale, f"scale {band.declared_scale:g} as the file declares it"
+    """Factor from a spectral band's values to reflectance (to 0..1 for bytes), and why. What the file itself
+    says to scale is scaled by the import."""
     seen = f"values up to {band.high:.4g}"
     if band.dtype == "uint8":
         return 1 / 255, "GUESS bytes, brightness 0..255 to 0..1"

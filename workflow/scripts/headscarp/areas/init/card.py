@@ -31,7 +31,7 @@ def drafted(
     name: str, outline: Path, grid: Grid, found: Found, event: str | None, dates: list[str], folder: Path
 ) -> Draft:
     images = [band for band in found.bands if band.is_optical]
-    dates, why_dates = dates_of(images, event, dates, outline)
+    dates, why_dates = dates_of(images, event, dates, outline, found.unused)
     draft = Draft(
         name=name,
         outline=place(outline, folder),
@@ -56,7 +56,7 @@ def drafted(
 
 
 def dates_of(
-    images: Sequence[Band], event: str | None, dates: list[str], outline: Path
+    images: Sequence[Band], event: str | None, dates: list[str], outline: Path, unused: Sequence[str] = ()
 ) -> tuple[list[str], str]:
     """The dates of the site, and how they are known.
 
@@ -76,7 +76,7 @@ def dates_of(
         return [PLACEHOLDER], "PLACEHOLDER no file tells a date; put that of the landslides (or give --event)"
     raise HeadscarpError(
         "neither an image nor a date is given, so nothing says which images to fetch; give the date of "
-        "the landslides as --event 2018-09-06"
+        "the landslides as --event 2018-09-06" + "".join(f"\nnot used: {reason}" for reason in unused)
     )
 
 

@@ -1,5 +1,6 @@
 """What the card of a study area will say, before it is written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,17 +80,12 @@ def place(path: Path, folder: Path) -> str:
     )
 
 
-def record_of_origin(
-    path: str, layer: str | None = None, where: str | None = None, variable: str | None = None
-) -> dict[str, Any]:
-    """The entry of a user's file in a card."""
-    return {"path": path} | {
-        key: value for key, value in (("layer", layer), ("where", where), ("variable", variable)) if value
-    }
+def record_of_origin(path: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of a user's file in a card: where it is, and what the import must know of it."""
+    return {"path": path} | {key: value for key, value in spec.items() if value is not None}
 
 
 def warnings_of(band: Band) -> list[str]:
     """What a reader of the card must know of a file at once."""
-    if band.crs is None:
-        return [] if band.variable else [NO_CRS]
-    return [] if band.cover is None or band.cover >= 0.995 else [f"covers {band.cover:.0%} of the grid"]
+    partial = [] if band.cover >= 0.995 else [f"covers {band.cover:.0%} of the grid"]
+    return [*band.notes, *partial]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headscarp.areas.guess.rasters import Band, scale_of
 from headscarp.areas.init.draft import PLACEHOLDER, Draft, place, record_of_origin, warnings_of
+from headscarp.errors import HeadscarpError
 
 BEFORE_DAYS, AFTER_DAYS, AROUND_DAYS = 120, 60, 15
 STAC_BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
@@ -16,6 +17,7 @@ def add_images(draft: Draft, images: Sequence[Band], folder: Path) -> None:
     """Spectral bands, one file each date and layer; `pre_` and `post_` where images are told apart by name or
     date."""
     series = len(draft.dates) > 1
+    refuse_twins(images)
     dated: dict[str, dict[str, str]] = {}
     raw: dict[tuple[Path, str | None, str], str] = {}
     taken: dict[str, str] = {}
@@ -39,7 +41,7 @@ def add_images(draft: Draft, images: Sequence[Band], folder: Path) -> None:
             wanted = f"{stem}_{band.role}.tif" if band.count == 1 and band.variable is None else f"{stem}.tif"
             if band.variable:
                 wanted = f"{stem}_{band.role}.tif"
-            origin = record_of_origin(place(band.path, folder), variable=band.variable)
+            origin = record_of_origin(place(band.path, folder), band.spec)
             raw[key] = draft.add_file(wanted, origin, "; ".join(filter(None, (why_time, *warnings_of(band)))))
         scale, why_scale = scale_of(band)
         entry = {"file": raw[key]} | ({"band": band.number} if band.count > 1 else {})
@@ -51,6 +53,24 @@ def add_images(draft: Draft, images: Sequence[Band], folder: Path) -> None:
             if len(dated[layer]) > 1:
                 continue
         draft.rasters.append((layer, entry, f"{band.role} {band.why}; {why_scale}"))
+
+
+def refuse_twins(images: Sequence[Band]) -> None:
+    """Refuse files of the same name of which nothing says which is from before the event.
+
+    Raises:
+        HeadscarpError: there are such.
+    """
+    named: dict[tuple[str, int, str | None], Path] = {}
+    for band in images:
+        if band.time or band.date:
+            continue
+        other = named.setdefault((band.path.name, band.number, band.variable), band.path)
+        if other.resolve() != band.path.resolve():
+            raise HeadscarpError(
+                f"{other} and {band.path} have the same name, and nothing says which is from "
+                "before and which from after the event; put pre or post, or dates, into the names of their folders or files"
+            )
 
 
 def time_of(band: Band, date: str, images: Sequence[Band]) -> tuple[str, str]:

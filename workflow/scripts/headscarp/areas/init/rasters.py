@@ -36,7 +36,7 @@ def add_elevation(draft: Draft, models: Sequence[Band], folder: Path) -> None:
         )
         return
     best = max(models, key=lambda band: (band.cover or 0, -models.index(band)))
-    origin = record_of_origin(place(best.path, folder), variable=best.variable) | {"margin_m": DEM_MARGIN_M}
+    origin = record_of_origin(place(best.path, folder), best.spec) | {"margin_m": DEM_MARGIN_M}
     draft.add_file("dem.tif", origin, "; ".join((f"elevation model {best.why}", *warnings_of(best))))
     draft.unused += [
         f"{band.path.name}: another elevation model is taken ({best.path.name})"
@@ -80,9 +80,7 @@ def add_raster(draft: Draft, band: Band, layer: str, folder: Path) -> None:
     draft.cover |= band.role == LAND_COVER
     is_class = band.role in (LAND_COVER, "lithology", "soil") and 0 < len(band.codes) <= MOST_CLASSES
     entry = {
-        "file": draft.add_file(
-            f"{layer}.tif", record_of_origin(place(band.path, folder), variable=band.variable), comment
-        )
+        "file": draft.add_file(f"{layer}.tif", record_of_origin(place(band.path, folder), band.spec), comment)
     }
     entry |= {"band": band.number} if band.count > 1 else {}
     if is_class:

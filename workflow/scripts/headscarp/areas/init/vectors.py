@@ -46,7 +46,7 @@ def add_vectors(draft: Draft, found: Found, folder: Path) -> None:
 
 def label_raster(draft: Draft, band: Band, folder: Path) -> dict[str, Any]:
     """Labels from a raster of codes, of which 1 is landslides."""
-    origin = record_of_origin(place(band.path, folder), variable=band.variable)
+    origin = record_of_origin(place(band.path, folder), band.spec)
     name = draft.add_file(
         "landslides.tif",
         origin,
@@ -63,8 +63,11 @@ def add_vector(
 ) -> str:
     count = f"{one.count} " if one.count else ""
     comment = f"{count}{one.why}" + ("" if one.crs else f"; {NO_CRS}")
+    origin = record_of_origin(place(one.path, folder), {"layer": one.layer, "where": one.where})
     return draft.add_file(
-        wanted, record_of_origin(place(one.path, folder), one.layer, one.where) | dict(further), comment
+        wanted,
+        origin | dict(further),
+        comment,
     )
 
 
