@@ -169,16 +169,18 @@ def test_reflectance_scaled_twice_is_told(tmp_path, scene):
 
 
 def test_files_beside_the_area_or_without_crs_are_errors(tmp_path, scene):
-    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir(), (tmp_path / "c").mkdir()
-    (checked,) = examine_card(
-        write_area(tmp_path / "a", scene, image_options={"place": {"west": 900_000.0}}), tmp_path / "a"
-    )
-    assert told(checked, "error", "after.tif", "covers 0% of the site") and checked.status == "error"
-    (checked,) = examine_card(write_area(tmp_path / "b", scene, image_options={"crs": None}), tmp_path / "b")
+    (tmp_path / "c").mkdir()
+    name = write_area(tmp_path, scene)
+    away = make_grid(*GRID.shape, 10.0, west=900_000.0)
+    write_raster(tmp_path / "after.tif", scene[1], away, names=["blue", "green", "red"])
+    (checked,) = examine_card(name, tmp_path)
+    assert told(checked, "error", "after.tif", "misses the site") and checked.status == "error"
+    write_raster(tmp_path / "after.tif", scene[1], GRID, names=["blue", "green", "red"], crs=None)
+    (checked,) = examine_card(name, tmp_path)
     assert told(checked, "error", "after.tif", "has no CRS") and "error" in report(checked)
     far = [shapely.affinity.translate(shape, 90_000) for shape in scene[0]]
     (checked,) = examine_card(write_area(tmp_path / "c", scene, far), tmp_path / "c")
-    assert told(checked, "error", "landslides.gpkg", "is on the grid") and checked.alignment is None
+    assert told(checked, "error", "landslides.gpkg", "touches the site") and checked.alignment is None
 
 
 def test_half_an_image_and_an_empty_inventory(tmp_path, scene):
@@ -193,7 +195,7 @@ def test_half_an_image_and_an_empty_inventory(tmp_path, scene):
     (tmp_path / "b" / "landslides.gpkg").unlink()
     empty.to_file(tmp_path / "b" / "landslides.gpkg", layer="landslides", geometry_type="Polygon")
     (checked,) = examine_card(name, tmp_path / "b")
-    assert told(checked, "error", "landslides.gpkg", "holds no polygons")
+    assert told(checked, "error", "landslides.gpkg", "no feature")
 
 
 def test_what_is_not_fetched_yet_is_listed_and_nothing_is_fetched(tmp_path, monkeypatch, capsys):

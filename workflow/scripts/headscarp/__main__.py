@@ -92,13 +92,13 @@ def init(chosen: argparse.Namespace) -> int:
 
 def check(chosen: argparse.Namespace) -> int:
     """Check the sites of a card, say what was found, and return 1 where there is an error."""
-    from headscarp.areas.check.card import check_card
+    from headscarp.areas.check.card import examine_card, write_check
     from headscarp.areas.check.findings import ERROR, report
 
-    results = check_card(chosen.name)
+    results = examine_card(chosen.name)
     for checked in results:
-        print(report(checked))
-        print(f"page: results/sites/{checked.name}/check.png\n")
+        print(report(checked), flush=True)
+        print(f"page: {write_check(checked)}\n")
     return WRONG if any(checked.status == ERROR for checked in results) else POSSIBLE
 
 

@@ -184,19 +184,15 @@ def add_rasters(
             note for part in own_grids for note in grid_notes(raw, part) if note not in folder.notes
         ]
         for date, file in files.items():
-            if of_polygons:
-                layer, classes, effective = *attribute_layer(folder, raw / file, name, entry), None
-            else:
-                layer = coregister(
-                    raw / file, name, entry, folder.grid, MINIMUM_COVER if date is None else 0.0
-                )
-                classes, effective = entry.get("classes"), resolution_m(folder.grid, raw / file)
-            if concealing := hidden.get(date, hidden.get(None)):
-                layer = masked_layer(
-                    layer, flagged(raw / concealing, mask["values"], folder.grid), concealing, mask["values"]
-                )
-            elif mask:
+            concealing = hidden.get(date, hidden.get(None))
+            cover = MINIMUM_COVER if date is None else 0.0
+            layer, classes, notes = raster_layer(
+                name, entry, raw / file, raw / concealing if concealing else None, folder.grid, cover
+            )
+            folder.notes += notes
+            if mask and not concealing:
                 folder.notes.append(f"{name} {date}: its mask has no file for this date; nothing is hidden")
+            effective = None if of_polygons else resolution_m(folder.grid, raw / file)
             folder.add(layer, classes, effective, date)
             if layer.kind == CONTINUOUS:
                 covered |= has_data(layer)
@@ -205,6 +201,30 @@ def add_rasters(
         if any(entry.get("kind", CONTINUOUS) == CONTINUOUS for entry in rasters.values())
         else ~covered
     )
+
+
+def raster_layer(
+    name: str, entry: dict[str, Any], path: Path, concealing: Path | None, grid: Grid, minimum_cover: float
+) -> tuple[Layer, dict[int, str] | None, list[str]]:
+    """One file of a raster, or an attribute of its polygons, on a grid, scaled, without what its mask hides.
+
+    Args:
+        concealing: file of the mask, if there is one for this file's date.
+
+    Returns:
+        The layer, {code: name} of a class layer, and notes.
+
+    Raises:
+        HeadscarpError: a file is unfit.
+    """
+    if "attribute" in entry:
+        layer, classes, notes = attribute_layer(path, name, entry, grid)
+    else:
+        layer, classes, notes = coregister(path, name, entry, grid, minimum_cover), entry.get("classes"), []
+    if concealing:
+        codes = entry["mask"]["values"]
+        layer = masked_layer(layer, flagged(concealing, codes, grid), concealing.name, codes)
+    return layer, classes, notes
 
 
 def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum_cover: float) -> Layer:
@@ -220,15 +240,13 @@ def coregister(path: Path, name: str, entry: dict[str, Any], grid: Grid, minimum
 
 
 def attribute_layer(
-    folder: LayerFolder, path: Path, name: str, entry: dict[str, Any]
-) -> tuple[Layer, dict[int, str] | None]:
-    """An attribute of polygons on the site's grid, scaled, and {code: name} of its classes; notes go to the
-    folder."""
+    path: Path, name: str, entry: dict[str, Any], grid: Grid
+) -> tuple[Layer, dict[int, str] | None, list[str]]:
+    """An attribute of polygons on the site's grid, scaled, {code: name} of its classes, and notes."""
     layer, classes, notes = rasterise_attribute(
-        path, entry["attribute"], folder.grid, entry.get("kind", CONTINUOUS), entry.get("classes")
+        path, entry["attribute"], grid, entry.get("kind", CONTINUOUS), entry.get("classes")
     )
-    folder.notes += notes
-    return scaled_layer(layer, name, entry["units"], entry.get("scale", 1)), classes
+    return scaled_layer(layer, name, entry["units"], entry.get("scale", 1)), classes, notes
 
 
 def scaled_layer(layer: Layer, name: str, units: str, scale: float) -> Layer:

@@ -1,13 +1,16 @@
 """The check of a card: each of its sites, part by part, before any training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from headscarp.areas.check.elevation import check_elevation
-from headscarp.areas.check.files import locate
+from headscarp.areas.check.files import UNFIT, Located, import_files
 from headscarp.areas.check.findings import NOTE, OK, WARNING, Checked
 from headscarp.areas.check.grid import grid_of_site, outline_mask, thinned
+from headscarp.areas.check.images import check_images
 from headscarp.areas.check.landslides import check_labels
 from headscarp.areas.check.lines import check_lines
 from headscarp.areas.check.page import draw_page
@@ -20,25 +23,24 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.plan.read_sites import own_sites
 from headscarp.schema import validate
+from headscarp.sources.given import paths_of
 from headscarp.vocabulary import require_known
 from headscarp.yaml_files import merge, read_yaml
 
 WORKFLOW = Path(__file__).resolve().parents[4]
 
 
-def check_card(name: str, folder: str | Path = ".") -> list[Checked]:
-    """Check every site of a card, and write `results/sites/<site>/check.json` and `check.png` of each below
-    `folder`, the working folder.
+def write_check(checked: Checked, folder: str | Path = ".") -> Path:
+    """Write `results/sites/<site>/check.json` and `check.png` below `folder`, the working folder; returns the
+    page's path.
 
     Raises:
-        HeadscarpError: as `examine_card`.
+        NotWritableError: nothing may be written there.
     """
-    results = examine_card(name, folder)
-    for checked in results:
-        place = Path(folder) / "results" / "sites" / checked.name
-        write_json(place / "check.json", checked.record())
-        draw_page(checked, place / "check.png")
-    return results
+    place = Path(folder) / "results" / "sites" / checked.name
+    write_json(place / "check.json", checked.record())
+    draw_page(checked, place / "check.png")
+    return place / "check.png"
 
 
 def examine_card(name: str, folder: str | Path = ".") -> list[Checked]:
@@ -64,8 +66,22 @@ def examine_card(name: str, folder: str | Path = ".") -> list[Checked]:
                 f"cannot read it"
             )
         sampling = merge(record.get("sampling", {}), entry.get("sampling", {}))
-        results.append(check_site(site, entry, sampling, str(path), folder))
+        with scratch_folder(folder / "results" / "sites" / site) as scratch:
+            results.append(check_site(site, entry, sampling, str(path), folder, scratch))
     return results
+
+
+@contextmanager
+def scratch_folder(place: Path) -> Iterator[Path]:
+    """A folder for the time of a check: at `place`, on the disk of the results, or where the system has its
+    own if nothing may be written there."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        scratch = TemporaryDirectory(prefix=".check-", dir=place)
+    except OSError:
+        scratch = TemporaryDirectory(prefix="headscarp-check-")
+    with scratch as path:
+        yield Path(path)
 
 
 def card_path(name: str, folder: Path) -> Path:
@@ -87,26 +103,35 @@ def card_path(name: str, folder: Path) -> Path:
 
 
 def check_site(
-    name: str, entry: Mapping[str, Any], sampling: Mapping[str, Any], card: str, folder: Path
+    name: str,
+    entry: Mapping[str, Any],
+    sampling: Mapping[str, Any],
+    card: str,
+    folder: Path,
+    scratch: Path,
 ) -> Checked:
     """Check one site; `entry` is its part of the card, `sampling` that of the card with the site's own
-    changes.
+    changes. The user's files are imported into `scratch`, and what the import wrote is checked.
 
     Raises:
         HeadscarpError: it has no grid.
     """
-    located = locate(name, entry, card, folder)
-    layers = entry["layers"]
+    raw = import_files(name, entry, card, folder, scratch)
+    located, layers = raw.located, entry["layers"]
     grid = grid_of_site(layers["grid"], located, f"site {name}")
     view = thinned(grid)
-    checked = Checked(name, entry["title"], card, grid, view, outline_mask(layers, located, view))
+    names = {str(place.path): place.origin for place in located.values() if isinstance(place, Located)}
+    checked = Checked(name, entry["title"], card, grid, view, outline_mask(layers, located, view), names)
     check_dates(checked, entry)
+    checked.findings += raw.findings
     for file, place in located.items():
         if isinstance(place, str):
-            checked.tell(NOTE, "files", file, place)
             checked.files[file] = {"state": place}
+            if place != UNFIT:
+                checked.tell(NOTE, "files", file, place)
     for layer, raster in layers["rasters"].items():
         check_raster(checked, layer, raster, located)
+    check_images(checked, layers["rasters"])
     if "dem" in layers:
         check_elevation(checked, layers["dem"], located)
     for layer, file in layers.get("lines", {}).items():
@@ -136,7 +161,7 @@ def check_dates(checked: Checked, entry: Mapping[str, Any]) -> None:
     for layer, raster in entry["layers"]["rasters"].items():
         time = layer.split("_")[0]
         origin = origins.get(raster.get("file"), {})
-        dated = date_in(Path(origin.get("path", "")).stem)
+        dated = date_in(paths_of(origin)[0].stem) if "path" in origin else None
         first, last = str(origin.get("from", dated or "")), str(origin.get("to", dated or ""))
         if not first or not last or time not in ("pre", "post"):
             continue

@@ -6,10 +6,11 @@ import numpy as np
 
 from headscarp.areas.check.files import Located, wanted
 from headscarp.areas.check.findings import ERROR, NOTE, OK, WARNING, Checked
-from headscarp.areas.check.rasters import read_values
+from headscarp.areas.check.rasters import tell_file, tell_unfit, values_of
 from headscarp.areas.check.values import ELEVATION
+from headscarp.errors import HeadscarpError
 from headscarp.geo.layer import CONTINUOUS, open_raster
-from headscarp.geo.rasters import cell_size
+from headscarp.geo.rasters import align, cell_size
 
 TREADS = range(2, 11)  # factors of enlargement that are looked for in an elevation model
 MODEL_SIDE = 1500  # pixels a side of the part of an elevation model that is looked at for treads
@@ -20,9 +21,13 @@ def check_elevation(checked: Checked, file: str, located: Mapping[str, Located |
     place = wanted(checked, located, file, "is the elevation model but")
     if place is None:
         return
-    values = read_values(checked, "elevation", file, place, 1, CONTINUOUS, 0.0)
-    if values is None:
+    try:
+        values = values_of(align(place.path, 1, checked.view, CONTINUOUS, 0.0))
+    except HeadscarpError as error:
+        tell_unfit(checked, file, place, error)
         return
+    if file not in checked.files:
+        tell_file(checked, file, place, values)
     checked.elevation = values
     inside = values[checked.outline & np.isfinite(values)]
     if not inside.size:

@@ -1,6 +1,7 @@
-"""Where the files of a study area lie, and which of them can be read now."""
+"""The files of a study area as the pipeline's import gives them, and those that cannot be had yet."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,50 +10,81 @@ from typing import Any
 import geopandas
 import numpy as np
 import shapely
+from tqdm import tqdm
 
-from headscarp.areas.check.findings import ERROR, Checked
+from headscarp.areas.check.findings import ERROR, NOTE, Checked, Finding
 from headscarp.errors import HeadscarpError
-from headscarp.geo.vectors import read_table, read_vectors, repaired
-from headscarp.plan.read_sites import origins_of
+from headscarp.geo.vectors import read_vectors, repaired
+from headscarp.plan.read_sites import OUTLINE, origins_of
+from headscarp.sources.given import paths_of
+from headscarp.sources.imports import import_file
 
-READ_AT_IMPORT = ("variable", "time", "crs")  # what only the import of a file knows how to read
+UNFIT = "unfit"  # the state of a file that the import refuses
 
 
 @dataclass(frozen=True)
 class Located:
-    """A file at hand, and what of it is meant (`layer` and `where` of a vector file)."""
+    """A raw file as the pipeline reads it, and what it was made of, as the user names it."""
 
     path: Path
-    selection: dict[str, Any]
+    origin: str
 
 
-def locate(name: str, entry: Mapping[str, Any], card: str, folder: Path) -> dict[str, Located | str]:
-    """Each raw file of a site: where it is, or a sentence why it cannot be read yet. Nothing is fetched."""
+@dataclass
+class RawFiles:
+    """The raw files of a site by name: where each is, or a sentence why it cannot be read; and what the
+    import had to say."""
+
+    located: dict[str, Located | str]
+    findings: list[Finding]
+
+
+def import_files(name: str, entry: Mapping[str, Any], card: str, folder: Path, scratch: Path) -> RawFiles:
+    """Import each of a user's files into `scratch`, as the rule import_file does, and find the others.
+    Nothing is fetched.
+
+    Raises:
+        HeadscarpError: the outline is unfit.
+    """
     raw = folder / "results" / "sites" / entry.get("raw", name) / "raw"
     files = entry.get("files", [])
     origins = origins_of(dict(entry), f"{card}, site {name}, files") if isinstance(files, dict) else {}
     if not files:  # a simulated site, whose card does not list them, or one that reads the files of another
         files = sorted(path.name for path in raw.glob("*")) if raw.is_dir() else []
-    located: dict[str, Located | str] = {}
-    for file in files:
+    found = RawFiles({}, [])
+    ordered = sorted(files, key=lambda file: file != OUTLINE)  # the others are cut by it
+    for file in tqdm(ordered, f"files of {name}", leave=False, disable=not sys.stderr.isatty()):
         origin = origins.get(file, {})
-        if "path" in origin and not any(key in origin for key in READ_AT_IMPORT):
-            selection = {key: origin[key] for key in ("layer", "where") if key in origin}
-            located[file] = Located(folder / origin["path"], selection)
+        if "path" in origin:
+            import_own_file(found, file, origin, folder, scratch)
         elif entry["source"] == "local":
-            located[file] = Located(
-                Path(os.environ.get("HEADSCARP_DATA", folder)) / entry.get("folder", name) / file, {}
-            )
+            place = Path(os.environ.get("HEADSCARP_DATA", folder)) / entry.get("folder", name) / file
+            found.located[file] = Located(place, str(place))
         elif (raw / file).exists():
-            located[file] = Located(raw / file, {})
-        elif "path" in origin:
-            how = ", ".join(key for key in READ_AT_IMPORT if key in origin)
-            located[file] = f"is read by the import ({how}): run `snakemake {raw / file}`, then check again"
+            found.located[file] = Located(raw / file, str(raw / file))
         else:
-            located[file] = (
+            found.located[file] = (
                 f"to be fetched ({origin_text(origin)}): `snakemake --cores 1 {raw / file}` does so"
             )
-    return located
+    return found
+
+
+def import_own_file(
+    found: RawFiles, file: str, origin: Mapping[str, Any], folder: Path, scratch: Path
+) -> None:
+    """Import one file of the user's; what is wrong with it is a finding, but for the outline's faults."""
+    paths = [folder / path for path in paths_of(origin)]
+    try:
+        outline = None if file == OUTLINE else scratch / OUTLINE
+        notes = import_file(origin, paths, outline, scratch / file)
+    except HeadscarpError as error:
+        if file == OUTLINE:
+            raise
+        found.findings.append(Finding(ERROR, "files", file, str(error)))
+        found.located[file] = UNFIT
+        return
+    found.located[file] = Located(scratch / file, ", ".join(map(str, paths)))
+    found.findings += [Finding(NOTE, "files", file, note) for note in notes[1:]]
 
 
 def origin_text(origin: Mapping[str, Any]) -> str:
@@ -83,14 +115,7 @@ def vectors_of(place: Located, crs: str) -> geopandas.GeoDataFrame:
     Raises:
         HeadscarpError: the file is missing, unreadable or has no CRS.
     """
-    if not place.selection:
-        return repaired(read_vectors(place.path, crs))[0]
-    table = read_table(place.path, **place.selection)
-    if table.crs is None:
-        raise HeadscarpError(
-            f'{place.path} has no CRS; find out which it is and add `crs: "EPSG:…"` to its entry'
-        )
-    return repaired(table[table.geometry.notna()].to_crs(crs))[0]
+    return repaired(read_vectors(place.path, crs))[0]
 
 
 def polygons_of(place: Located, crs: str) -> np.ndarray:

@@ -30,7 +30,7 @@ class Checked:
 
     `grid` is the site's; `view` the one, thinned where that is large, of the arrays (row, col): `outline`
     bool, `layers` float32 NaN = no data (classes as codes), `label` uint8. `areas` are those of the slides in
-    m2.
+    m2. `names` tells how the user calls a file, by the path that it was read from.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Checked:
     grid: Grid
     view: Grid
     outline: np.ndarray
+    names: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     layers: dict[str, np.ndarray] = field(default_factory=dict)
@@ -53,6 +54,8 @@ class Checked:
     split: dict[str, Any] = field(default_factory=dict)
 
     def tell(self, level: str, topic: str, subject: str, text: str) -> None:
+        for path, name in self.names.items():
+            text = text.replace(path, name)
         self.findings.append(Finding(level, topic, subject, text))
 
     @property

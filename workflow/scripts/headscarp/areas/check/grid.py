@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
-from headscarp.areas.check.files import Located, at_hand, polygons_of, vectors_of
+from headscarp.areas.check.files import Located, at_hand, polygons_of
 from headscarp.errors import HeadscarpError
-from headscarp.geo.grid import Grid, covering, part_of
+from headscarp.geo.grid import Grid, part_of
 from headscarp.geo.outline import grid_around
 from headscarp.site.labels import rasterise_numbers
 from headscarp.site.layers import PART_KEYS, site_grid
@@ -32,11 +32,7 @@ def grid_of_site(record: Mapping[str, Any], located: Mapping[str, Located | str]
         )
     if "around" not in record:
         return site_grid(dict(record), known.path.parent)
-    crs, resolution = record["crs"], float(record["resolution_m"])
-    if known.selection:
-        grid = covering(tuple(vectors_of(known, crs).total_bounds), crs, resolution)
-    else:
-        grid = grid_around(known.path, crs, resolution)
+    grid = grid_around(known.path, record["crs"], float(record["resolution_m"]))
     return part_of(grid, *(record["part"][key] for key in PART_KEYS)) if "part" in record else grid
 
 

@@ -69,7 +69,8 @@ def refuse_twins(images: Sequence[Band]) -> None:
         if other.resolve() != band.path.resolve():
             raise HeadscarpError(
                 f"{other} and {band.path} have the same name, and nothing says which is from "
-                "before and which from after the event; put pre or post, or dates, into the names of their folders or files"
+                "before and which from after the event; put pre or post, or a date, into the names of their "
+                "folders or files"
             )
 
 
