@@ -8,6 +8,9 @@ from typing import Any
 PATCH_STATISTICS = ("elevation", "relief", "slope", "slope_sd", "curvature", "northness", "eastness")
 ANGLES = ("aspect",)
 LABEL = "label"
+# Units of layers that are images, of light and of radar.
+OPTICAL_UNITS = ("reflectance", "brightness")
+IMAGE_UNITS = (*OPTICAL_UNITS, "dB")
 
 
 def layer_names(record: Mapping[str, Any]) -> list[str]:

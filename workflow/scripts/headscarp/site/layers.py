@@ -29,6 +29,7 @@ from headscarp.site.dates import common_dates, files_of, rising_dates
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.indices import INDICES
 from headscarp.site.labels import Labels, align_labels, bounds_text, rasterise_labels
+from headscarp.site.layer_names import IMAGE_UNITS
 from headscarp.site.polygon_layers import rasterise_attribute
 
 SLIDE_MEANING = {0: "not a landslide", LANDSLIDE: "landslide", UNMAPPED: "unmapped"}
@@ -171,10 +172,12 @@ def add_rasters(
     """Co-register the raw rasters, date by date, without what their masks hide.
 
     Returns:
-        Where at least one continuous raster has data at one date or more (everywhere if there is none), bool
-        (row, col).
+        Where at least one image (one continuous raster where there are no images) has data at one date or
+        more (everywhere if there is neither), bool (row, col).
     """
-    covered = np.zeros(folder.grid.shape, bool)
+    continuous = {name for name, entry in rasters.items() if entry.get("kind", CONTINUOUS) == CONTINUOUS}
+    telling = {name for name in continuous if rasters[name]["units"] in IMAGE_UNITS} or continuous
+    covered = np.full(folder.grid.shape, not telling)
     for name, entry in rasters.items():
         files, mask = files_of(entry, dates, name), entry.get("mask", {})
         hidden = files_of(mask, dates, name) if mask else {}
@@ -194,13 +197,9 @@ def add_rasters(
                 folder.notes.append(f"{name} {date}: its mask has no file for this date; nothing is hidden")
             effective = None if of_polygons else resolution_m(folder.grid, raw / file)
             folder.add(layer, classes, effective, date)
-            if layer.kind == CONTINUOUS:
+            if name in telling:
                 covered |= has_data(layer)
-    return (
-        covered
-        if any(entry.get("kind", CONTINUOUS) == CONTINUOUS for entry in rasters.values())
-        else ~covered
-    )
+    return covered
 
 
 def raster_layer(

@@ -7,9 +7,9 @@ import numpy as np
 from scipy import ndimage
 
 from headscarp.areas.check.findings import WARNING, Checked
-from headscarp.areas.check.rasters import IMAGE_UNITS
 from headscarp.areas.guess.colours import doubts
 from headscarp.areas.guess.names import OPTICAL
+from headscarp.site.layer_names import OPTICAL_UNITS
 
 VOID = 3  # cells a side of the squares in which an image is the same in all bands
 LEAST_VOID = 0.001  # share of the outline from which they are told
@@ -28,7 +28,7 @@ def images_of(checked: Checked, rasters: Mapping[str, Mapping[str, Any]]) -> dic
     images: dict[str, dict[str, np.ndarray]] = {}
     for layer, values in checked.layers.items():
         plain, _, date = layer.partition(" ")
-        if rasters[plain]["units"] not in IMAGE_UNITS:
+        if rasters[plain]["units"] not in OPTICAL_UNITS:
             continue
         time, _, band = plain.rpartition("_") if plain.rpartition("_")[2] in OPTICAL else ("", "", plain)
         image = " ".join(part for part in (time, date) if part) or "image"

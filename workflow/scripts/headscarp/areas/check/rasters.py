@@ -12,9 +12,8 @@ from headscarp.areas.check.values import judge_classes, judge_values
 from headscarp.errors import HeadscarpError
 from headscarp.geo.layer import CLASSES, CONTINUOUS, Layer, open_raster
 from headscarp.geo.rasters import MINIMUM_COVER, cell_size, cover_of
+from headscarp.site.layer_names import OPTICAL_UNITS
 from headscarp.site.layers import has_data, raster_layer
-
-IMAGE_UNITS = ("reflectance", "brightness")
 
 
 def check_raster(
@@ -49,7 +48,7 @@ def check_raster(
         judge(checked, name, raster, values[checked.outline])
         checked.layers[name], checked.units[name] = values, raster["units"]
     shown = [name for name in checked.layers if name.split(" ")[0] == layer]
-    if shown and raster["units"] in IMAGE_UNITS:
+    if shown and raster["units"] in OPTICAL_UNITS:
         checked.images.append(shown[-1])
 
 
