@@ -529,7 +529,11 @@ def test_classes_and_cubic_layers_of_a_site(tmp_path):
         "4": "water",
         "255": "unmapped",
     }
-    np.testing.assert_array_equal(read_layer(tmp_path / "layers" / "label.tif").values, codes)
+    images = [read_layer(tmp_path / "layers" / f"{name}.tif").values for name in ("red", "nir")]
+    unseen = np.isnan(images).all(axis=0)  # the elevation model there is no image
+    expected = np.where(unseen, 255, codes)
+    assert unseen.any()
+    np.testing.assert_array_equal(read_layer(tmp_path / "layers" / "label.tif").values, expected)
     assert {entry["resolution_m"] for entry in entries.values()} == {15}
     effective = {name: entry["effective_resolution_m"] for name, entry in entries.items()}
     assert effective == {
