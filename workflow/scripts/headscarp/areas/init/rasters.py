@@ -53,10 +53,8 @@ def add_other_rasters(draft: Draft, bands: Sequence[Band], folder: Path) -> None
         time = time_of(band, draft.dates[-1], bands)[0]
         layer = f"{time}_{band.role}" if time and band.role else band.role
         if band.role is None:
-            draft.unused.append(
-                f"{place_of_band}: neither name nor values tell what it is; add it to files and rasters "
-                f"if it is of use"
-            )
+            why = band.why or "neither name nor values tell what it is"
+            draft.unused.append(f"{place_of_band}: {why}; add it to files and rasters if it is of use")
         elif band.role in DERIVED:
             draft.unused.append(f"{place_of_band}: {band.role} is derived from the elevation model")
         elif band.role == AREA:
