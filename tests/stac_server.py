@@ -102,8 +102,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send_json(landing(self.origin))
         if path == "/collections":
             return self.send_json(
-                {"collections": [collection_record(name) for name in self.collections()], "links": []}
+                {"collections": [self.collection_record(name) for name in self.collections()], "links": []}
             )
+        if path.startswith("/collections/"):
+            return self.send_json(self.collection_record(path.removeprefix("/collections/")))
         return self.refuse(404)
 
     do_HEAD = do_GET
@@ -132,17 +134,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.send_json(page)
 
     def items(self) -> list[dict]:
-        """All items, their assets at this server's address."""
+        """All items, their assets at this server's address unless they have one of their own."""
         items = []
         for path in sorted((self.folder / "items").glob("*.json")):
             item = json.loads(path.read_text())
             for asset in item["assets"].values():
-                asset["href"] = f"{self.origin}/files/{asset['href']}"
+                if "://" not in asset["href"]:
+                    asset["href"] = f"{self.origin}/files/{asset['href']}"
             items.append(item)
         return items
 
     def collections(self) -> list[str]:
         return sorted({item["collection"] for item in self.items()})
+
+    def collection_record(self, name: str) -> dict:
+        """A collection's record, with what the folder's `collections/<name>.json` says of it."""
+        path = self.folder / "collections" / f"{name}.json"
+        return collection_record(name) | (json.loads(path.read_text()) if path.is_file() else {})
 
     def refuse(self, status: int) -> None:
         self.send_response(status)
@@ -241,12 +249,9 @@ def matches(item: dict, asked: dict) -> bool:
         return False
     if asked.get("bbox"):
         west, south, east, north = asked["bbox"]
-        if not (
-            item["bbox"][0] <= east
-            and west <= item["bbox"][2]
-            and item["bbox"][1] <= north
-            and south <= item["bbox"][3]
-        ):
+        half = len(item["bbox"]) // 2  # of six numbers two are heights
+        left, bottom, right, top = *item["bbox"][:2], *item["bbox"][half : half + 2]
+        if not (left <= east and west <= right and bottom <= north and south <= top):
             return False
     if asked.get("datetime"):
         first, last = (datetime.fromisoformat(text) for text in asked["datetime"].split("/"))

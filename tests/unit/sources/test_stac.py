@@ -17,7 +17,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.sources import downloads, stac, stac_read
 from headscarp.sources.stac import fetch_raster
-from headscarp.sources.stac_sensors import asset_of, judge_offset, stated_offset
+from headscarp.sources.stac_items import asset_of, stated_offset
+from headscarp.sources.stac_sensors import judge_offset
 from tests.stac_server import (
     CRS,
     OTHER_ZONE,

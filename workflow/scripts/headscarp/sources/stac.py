@@ -2,7 +2,8 @@
 on a site's grid.
 
 Earth Search and the Planetary Computer are known by name, any other API by its URL. What this module knows of
-the two was written from their documentation and tried against a local API only, not live.
+the two was written from their documentation and tried against a local API and recorded items of theirs, not
+live.
 """
 
 import sys
@@ -30,22 +31,22 @@ from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, CONTINUOUS, write_cog
 from headscarp.sources import downloads
-from headscarp.sources.stac_read import GDAL_OPTIONS, Signer, public_address, read_band
-from headscarp.sources.stac_sensors import (
-    APIS,
-    ELEVATION,
-    IMAGERY,
-    LAND_COVER,
-    SENSORS,
-    Sensor,
+from headscarp.sources.stac_items import (
     asset_of,
     baseline_of,
+    cloud_cover_of,
+    counts_into_collection,
     crs_of,
-    judge_offset,
+    foreign_scaling,
+    listed,
     solar_day,
+    start_of,
     stated_offset,
+    stated_scaling,
     tile_of,
 )
+from headscarp.sources.stac_read import GDAL_OPTIONS, Signer, public_address, read_band
+from headscarp.sources.stac_sensors import APIS, ELEVATION, IMAGERY, LAND_COVER, SENSORS, Sensor, judge_offset
 from headscarp.vocabulary import check_keys, require_known
 
 LEAST_CLOUDY, MEDIAN = "least_cloudy", "median"
@@ -113,10 +114,16 @@ class Task:
         """The digital numbers of a tile's bands on a grid, float32 (band, row, col), NaN = no data."""
         return np.stack(
             [
-                self.read(tile, tile.assets[band], grid, "float32", resampling, self.sensor.nodata)
-                for band in self.bands
+                self.read(tile, asset, grid, "float32", resampling, self.nodata_of(tile, asset))
+                for asset in (tile.assets[band] for band in self.bands)
             ]
         )
+
+    def nodata_of(self, tile: StacTile, asset: str) -> float | None:
+        """The number without data in an asset whose file declares none: by the item's word, or the
+        sensor's."""
+        _, _, stated = stated_scaling(tile.item, asset)
+        return self.sensor.nodata if stated is None else stated
 
     def values(self, tile: StacTile, grid: Grid) -> np.ndarray:
         """The physical values of a tile's bands on a grid, float32 (band, row, col), NaN = no data."""
@@ -250,11 +257,14 @@ def search(task: Task) -> tuple[list[pystac.Item], dict[str, Any]]:
         return items, found | {"items": len(items)}
     first, last = date_range(task.spec, task.place)
     utc = f"{first - timedelta(days=1)}T00:00:00Z/{last + timedelta(days=1)}T23:59:59Z"
-    items = [
-        item for item in query_items(task, bbox, utc) if item.datetime and first <= solar_day(item) <= last
-    ]
+    days = [(solar_day(item), item) for item in query_items(task, bbox, utc)]
+    items = [item for day, item in days if day and first <= day <= last]
+    if undated := [item.id for day, item in days if not day]:
+        task.notes.append(
+            f"{len(undated)} items ({undated[0]} ...) are of longer periods than a day; left out"
+        )
     greatest = task.spec.get("max_cloud", MAX_CLOUD)
-    kept = [item for item in items if (item.properties.get("eo:cloud_cover") or 0) <= greatest]
+    kept = [item for item in items if (cloud_cover_of(item) or 0) <= greatest]
     found |= {
         "from": str(first),
         "to": str(last),
@@ -270,7 +280,8 @@ def search(task: Task) -> tuple[list[pystac.Item], dict[str, Any]]:
     too_cloudy = (
         f" with at most {greatest} % clouds; without that limit there are {len(items)}" if items else ""
     )
-    require_items(task, kept, found, f" from {first} to {last}{too_cloudy}", remedy)
+    of_no_day = f" but {len(undated)} of longer periods than a day" if undated and not items else ""
+    require_items(task, kept, found, f" from {first} to {last}{too_cloudy}{of_no_day}", remedy)
     return kept, found
 
 
@@ -289,21 +300,33 @@ def query_items(task: Task, bbox: list[float], when: str | None) -> list[pystac.
             task.url, stac_io=StacApiIO(max_retries=retries, timeout=API_TIMEOUT_S)
         )
         found = client.search(collections=[task.collection], bbox=bbox, datetime=when, limit=ITEMS_A_PAGE)
-        return sorted(found.items(), key=lambda item: item.id)
+        items = sorted(found.items(), key=lambda item: item.id)
+        if any(counts_into_collection(item) for item in items):
+            add_bands_of(client.get_collection(task.collection), items)
+        return items
     except (
         APIError,
         requests.RequestException,
         pystac.STACError,
         NotImplementedError,
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
+        AttributeError,
     ) as error:
         raise HeadscarpError(
             f"{task.place}: the STAC API {task.url} gave no proper answer "
             f"({type(error).__name__}: {error}); check the network and the address, "
             "try again later, or set another `api:` (or `stac:` in config.yaml)"
         ) from error
+
+
+def add_bands_of(collection: pystac.Collection, items: Iterable[pystac.Item]) -> None:
+    """Give items whose assets count into their collection's `eo:bands` (STAC 0.6 to 1.0.0-beta) that list."""
+    common = collection.extra_fields.get("properties") or {}
+    bands = listed(common.get("eo:bands")) or collection.summaries.get_list("eo:bands")
+    for item in filter(counts_into_collection, items):
+        item.properties["eo:bands"] = bands or []
 
 
 def require_items(
@@ -321,17 +344,14 @@ def group_by_day(task: Task, items: Iterable[pystac.Item]) -> list[Day]:
     """The usable tiles by day; of maps all are of one day, the newest edition first.
 
     Raises:
-        HeadscarpError: no item has all assets.
+        HeadscarpError: no item has all assets in the product's own scaling.
     """
     tiles, lacking = [], []
     for item in items:
         assets = {band: asset_of(item, task.sensor.bands[band]) for band in task.bands}
         mask = asset_of(item, task.sensor.mask) if task.sensor.mask else None
-        missing = [band for band, asset in assets.items() if asset is None] + (
-            ["cloud mask"] if task.sensor.mask and not mask else []
-        )
-        if missing:
-            lacking.append(f"item {item.id} has no asset for {', '.join(missing)}")
+        if reason := why_unusable(task, item, assets, mask):
+            lacking.append(f"item {item.id} {reason}")
         else:
             tiles.append(StacTile(item, assets, mask))
     if not tiles:
@@ -356,9 +376,25 @@ def group_by_day(task: Task, items: Iterable[pystac.Item]) -> list[Day]:
     return [Day(str(day), list(part)) for day, part in groupby(tiles, key=lambda tile: solar_day(tile.item))]
 
 
-def start_of(item: pystac.Item) -> str:
-    """ISO time of an item, or the start of its period."""
-    return item.datetime.isoformat() if item.datetime else str(item.properties.get("start_datetime", ""))
+def why_unusable(
+    task: Task, item: pystac.Item, assets: Mapping[str, str | None], mask: str | None
+) -> str | None:
+    """What an item lacks, or has other than its product, None if it can be used."""
+    missing = [band for band, asset in assets.items() if asset is None] + (
+        ["cloud mask"] if task.sensor.mask and not mask else []
+    )
+    if missing:
+        return f"has no asset for {', '.join(missing)}"
+    for asset in assets.values():
+        if reason := foreign_scaling(item, asset, task.sensor):
+            return reason
+    if task.sensor.has_baselines:
+        words = {stated_offset(item, asset): asset for asset in assets.values()}
+        if len({offset for offset, _ in words}) > 1:
+            return "states several offsets: " + ", ".join(
+                f"{asset}: {word}" for (_, word), asset in words.items()
+            )
+    return None
 
 
 # --- imagery ---
@@ -453,11 +489,11 @@ def determine_offset(task: Task, tile: StacTile) -> None:
     height, width = (-(-side // factor) for side in task.grid.shape)
     thin = Grid(task.grid.crs, task.grid.transform @ Affine.scale(factor), height, width)
     numbers = task.numbers(tile, thin, "nearest")[:, task.sensor.shows_ground(task.mask(tile, thin))]
-    words = [stated_offset(tile.item, asset) for asset in tile.assets.values()]
-    tile.offset, check = judge_offset(numbers, words[0][0])
-    tile.offset_record = {"applied": tile.offset, "stated": words[0][0], "by": words[0][1], "check": check}
-    if tile.offset != words[0][0]:
-        task.notes.append(f"item {tile.item.id}: {check} ({words[0][1]})")
+    stated, word = stated_offset(tile.item, next(iter(tile.assets.values())))
+    tile.offset, check = judge_offset(numbers, stated)
+    tile.offset_record = {"applied": tile.offset, "stated": stated, "by": word, "check": check}
+    if tile.offset != stated:
+        task.notes.append(f"item {tile.item.id}: {check} ({word})")
 
 
 def with_progress(task: Task, steps: list, what: str) -> Iterable:
@@ -484,7 +520,12 @@ def mosaic(task: Task, days: list[Day]) -> tuple[np.ndarray, dict[str, float]]:
             break
         (asset,) = tile.assets.values()
         tile_values = task.read(
-            tile, asset, task.grid, values.dtype.name, "nearest" if is_classes else "bilinear", sensor.nodata
+            tile,
+            asset,
+            task.grid,
+            values.dtype.name,
+            "nearest" if is_classes else "bilinear",
+            sensor.nodata if is_classes else task.nodata_of(tile, asset),
         )
         wanted = missing & ((tile_values != 0) if is_classes else np.isfinite(tile_values))
         values[wanted] = tile_values[wanted]
@@ -549,7 +590,7 @@ def describe_item(task: Task, day: Day, tile: StacTile) -> dict[str, Any]:
     if task.sensor.kind == IMAGERY:
         record |= {
             "day": day.day,
-            "cloud_cover": item.properties.get("eo:cloud_cover"),
+            "cloud_cover": cloud_cover_of(item),
             "clear_share": round(float(tile.clear.mean()), 4),
         }
     if tile.offset_record:

@@ -41,6 +41,10 @@ GDAL_OPTIONS = {
 }
 SAS_ENDPOINT = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 BLOB_HOST = ".blob.core.windows.net"
+BUCKETS = {
+    ("s3://", "/vsis3/"): "https://{bucket}.s3.amazonaws.com",
+    ("gs://", "/vsigs/"): "https://storage.googleapis.com/{bucket}",
+}
 RENEW_BEFORE_S = 300  # a token that expires within so many seconds is asked for anew
 
 
@@ -65,7 +69,7 @@ class Signer:
         parts = urlsplit(address)
         if not (parts.hostname or "").endswith(BLOB_HOST) or parts.query:
             return address
-        container = f"{parts.hostname.removesuffix(BLOB_HOST)}/{parts.path.split('/')[1]}"
+        container = f"{parts.hostname.removesuffix(BLOB_HOST)}/{parts.path.removeprefix('/').split('/')[0]}"
         if (
             container not in self._tokens
             or (self._tokens[container][1] - datetime.now(UTC)).total_seconds() < RENEW_BEFORE_S
@@ -123,11 +127,14 @@ def read_band(
 
 
 def public_address(address: str) -> str:
-    """The https address of an object in a public bucket; other addresses as they are."""
-    if not address.startswith("s3://"):
-        return address
-    bucket, key = address.removeprefix("s3://").split("/", 1)
-    return f"https://{bucket}.s3.amazonaws.com/{key}"
+    """The https address of an object in a public bucket of Amazon or Google; other addresses as they are."""
+    address = address.removeprefix("/vsicurl/")
+    for prefixes, host in BUCKETS.items():
+        for prefix in prefixes:
+            if address.startswith(prefix):
+                bucket, _, key = address.removeprefix(prefix).partition("/")
+                return f"{host.format(bucket=bucket)}/{key}"
+    return address
 
 
 def readable_addresses(address: str, mirror: str | None) -> list[str]:

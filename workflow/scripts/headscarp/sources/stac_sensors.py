@@ -10,11 +10,9 @@ tried live.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any
+from datetime import date
 
 import numpy as np
-import pystac
 
 APIS = {
     "earth_search": "https://earth-search.aws.element84.com/v1",
@@ -138,85 +136,6 @@ SENSORS = {
         "data processed by the ESA WorldCover consortium, CC BY 4.0",
     ),
 }
-
-
-def asset_of(item: pystac.Item, names: Sequence[str]) -> str | None:
-    """Key of the asset with one of the names, or else of one with a single band of that (common) name; None
-    if there is none."""
-    for name in names:
-        if name in item.assets:
-            return name
-    for key, asset in item.assets.items():
-        fields = asset.extra_fields
-        described = fields.get("eo:bands") or fields.get("bands") or [{}]
-        known = {described[0].get(field) for field in ("name", "common_name", "eo:common_name")}
-        if len(described) == 1 and known & set(names) and "jp2" not in (asset.media_type or ""):
-            return key
-    return None
-
-
-def solar_day(item: pystac.Item) -> date | None:
-    """The day of an item by the sun at its middle: two tiles of one overpass share it; None for a map of a
-    whole year."""
-    if item.datetime is None:
-        return None
-    west, _, east, _ = item.bbox
-    return (item.datetime + timedelta(hours=(west + east) / 2 / 15)).date()
-
-
-def tile_of(item: pystac.Item) -> str:
-    """The item's tile in its mission's own grid, empty if it does not say."""
-    properties = item.properties
-    if "landsat:wrs_path" in properties:
-        return f"{properties['landsat:wrs_path']}/{properties.get('landsat:wrs_row')}"
-    if "mgrs:utm_zone" in properties:
-        return "".join(
-            str(properties.get(f"mgrs:{part}", "")) for part in ("utm_zone", "latitude_band", "grid_square")
-        )
-    return str(properties.get("s2:mgrs_tile") or properties.get("grid:code", "").removeprefix("MGRS-"))
-
-
-def crs_of(item: pystac.Item) -> str:
-    """The CRS of an item's rasters, empty if it does not say."""
-    code = item.properties.get("proj:epsg")
-    return f"EPSG:{code}" if code else str(item.properties.get("proj:code", ""))
-
-
-def baseline_of(item: pystac.Item) -> float | None:
-    """Sentinel-2's processing baseline, e.g. 4.0 for 04.00."""
-    text = item.properties.get("s2:processing_baseline", item.properties.get("processing:version"))
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return None
-
-
-def stated_offset(item: pystac.Item, asset: str) -> tuple[int, str]:
-    """What must be added to the digital numbers of a Sentinel-2 asset by the word of its catalogue, and that
-    word."""
-    if item.properties.get("earthsearch:boa_offset_applied") is True:
-        return 0, "earthsearch:boa_offset_applied is true"
-    fields = item.assets[asset].extra_fields
-    for record, key in [(fields, "raster:offset"), *described_bands(fields)]:
-        if key in record:
-            scale = record.get(key.replace("offset", "scale")) or 1.0
-            return round(record[key] / scale), f"{key} of the asset is {record[key]:g}"
-    baseline = baseline_of(item)
-    if baseline is not None:
-        return (
-            NEW_BASELINE_OFFSET if baseline >= NEW_BASELINE else 0
-        ), f"processing baseline {baseline:05.2f}"
-    if solar_day(item) >= NEW_BASELINE_SINCE:
-        return NEW_BASELINE_OFFSET, f"no processing baseline stated, taken since {NEW_BASELINE_SINCE}"
-    return 0, f"no processing baseline stated, taken before {NEW_BASELINE_SINCE}"
-
-
-def described_bands(fields: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
-    """The first band of an asset by the raster extension 1 (`raster:bands`) and by STAC 1.1 (`bands`), with
-    the key of its offset."""
-    return [(band, "offset") for band in fields.get("raster:bands", [])[:1]] + [
-        (band, "raster:offset") for band in fields.get("bands", [])[:1]
-    ]
 
 
 def judge_offset(numbers: np.ndarray, stated: int) -> tuple[int, str]:
