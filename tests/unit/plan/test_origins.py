@@ -81,17 +81,17 @@ def test_each_file_comes_from_its_own_place(root):
     origins = plan_of(root).origins
     assert origins.of_kind("stac") == ["valley/raw/before.tif"]
     assert origins.imported_from("valley/raw/landslides.gpkg") == {
-        "origin": "slides.shp",
+        "origin": ["slides.shp"],
         "outline": "results/sites/valley/raw/outline.gpkg",
     }
-    assert origins.imported_from("valley/raw/outline.gpkg") == {"origin": "valley.geojson"}
+    assert origins.imported_from("valley/raw/outline.gpkg") == {"origin": ["valley.geojson"]}
     fault = "gem_active_faults/gem_active_faults_harmonized.geojson"
     rain = "example.org/a_20b/rain.tif_year_2018"
     assert origins.downloads == {
         fault: {"dataset": "gem_active_faults", "file": "gem_active_faults_harmonized.geojson"},
         rain: {"url": "https://example.org/a%20b/rain.tif?year=2018", "sha256": None},
     }
-    assert origins.imported_from("valley/raw/rain.tif")["origin"] == f"results/downloads/{rain}"
+    assert origins.imported_from("valley/raw/rain.tif")["origin"] == [f"results/downloads/{rain}"]
 
 
 def test_a_smaller_scale_takes_coarser_cells_of_an_area(root):
