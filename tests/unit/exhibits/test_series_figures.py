@@ -17,6 +17,7 @@ from shapely.geometry import Point
 from sklearn.metrics import f1_score
 
 from headscarp.arrays import stream_array
+from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.figures.series_maps import greenness_of, slide_ages
 from headscarp.exhibits.kinds import KINDS
@@ -64,7 +65,7 @@ def ellipses(rng: np.random.Generator, grid: Grid, count: int) -> geopandas.GeoD
             shapes.append(shape)
     started = [YEARS[number % len(YEARS)] for number in range(count)]
     return geopandas.GeoDataFrame(
-        {"instance": range(1, count + 1), "started": started}, geometry=shapes, crs=grid.crs
+        {SLIDE_NUMBER: range(1, count + 1), "started": started}, geometry=shapes, crs=grid.crs
     )
 
 
@@ -132,7 +133,7 @@ def invent_scene(folder: Path, name: str, seed: int, rows: int = ROWS, cols: int
     (folder / name / "raw").mkdir(parents=True)
     slides.to_file(folder / name / "raw" / "landslides.gpkg")
     numbers = rasterize(
-        zip(slides.geometry, slides["instance"], strict=True),
+        zip(slides.geometry, slides[SLIDE_NUMBER], strict=True),
         grid.shape,
         transform=grid.transform,
         dtype=np.int32,
@@ -466,7 +467,7 @@ def test_greenness_of_slides_of_each_age_is_their_mean(world, spec):
         ("2011–2014", 2012, 2014),
         ("2017–2020", 2018, 2020),
     ):
-        numbers = slides["instance"][(slides["started"] >= low) & (slides["started"] <= high)]
+        numbers = slides[SLIDE_NUMBER][(slides["started"] >= low) & (slides["started"] <= high)]
         mask = np.isin(instances, numbers)
         for time, date in enumerate(DATES):
             line = one(frame, f"slides {name}:{date}", "greenness")
@@ -475,7 +476,7 @@ def test_greenness_of_slides_of_each_age_is_their_mean(world, spec):
                 one(frame, f"slides {name}:{date}", "clear_pixels")["value"]
                 == np.isfinite(greenness[time][mask]).sum()
             )
-    newest = np.isin(instances, slides["instance"][slides["started"] == 2019])
+    newest = np.isin(instances, slides[SLIDE_NUMBER][slides["started"] == 2019])
     bare = (instances == 0) & (label == 0)
     for values in (greenness[-1], red[-1]):
         bare &= (values >= np.quantile(values[newest], 0.25)) & (values <= np.quantile(values[newest], 0.75))

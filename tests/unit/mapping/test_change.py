@@ -8,6 +8,7 @@ import pytest
 from affine import Affine
 from shapely.geometry import box
 
+from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
@@ -67,7 +68,7 @@ def write_truth(folder, of_dates):
             for top, left, bottom, right in slides.values()
         ]
         paths[date] = folder / f"slides_{date}.gpkg"
-        geopandas.GeoDataFrame({"instance": list(slides)}, geometry=shapes, crs=CRS).to_file(paths[date])
+        geopandas.GeoDataFrame({SLIDE_NUMBER: list(slides)}, geometry=shapes, crs=CRS).to_file(paths[date])
     return paths
 
 
@@ -223,8 +224,8 @@ def test_unfit_input_is_told(maps, tmp_path):
     truth = write_truth(tmp_path, {"jan": {1: OLD}, "mar": {1: OLD}})
     with pytest.raises(HeadscarpError, match="no true slides are given for mar"):
         compared(tmp_path, maps, truth={"jan": truth["jan"]})
-    geopandas.read_file(truth["mar"]).drop(columns="instance").to_file(truth["mar"])
-    with pytest.raises(HeadscarpError, match="no column 'instance'"):
+    geopandas.read_file(truth["mar"]).drop(columns=SLIDE_NUMBER).to_file(truth["mar"])
+    with pytest.raises(HeadscarpError, match="no column 'headscarp_slide'"):
         compared(tmp_path, maps, truth=truth)
     with pytest.raises(HeadscarpError, match="growth_share is -1"):
         ChangeRule(growth_share=-1)

@@ -12,7 +12,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import read_layer
 from headscarp.site.collage import build_scene_layers
-from headscarp.site.scene import PREPARED_CLASSES, PREPARED_RGB, check_scene, prepare_scene
+from headscarp.site.scene import PREPARED_RGB, check_scene, prepare_scene
 from headscarp.site.terrain import derive_terrain
 from tests.site_files import CRS, NORTH, WEST, make_grid, read_manifest, write_raster, write_shapes
 
@@ -232,7 +232,7 @@ def test_unknown_values_of_a_mask_are_listed(raw):
     mask(raw, (3, 7))
     with pytest.raises(HeadscarpError) as error:
         check_scene(record({"classes": "mask.tif", "values": {7: "landslide"}}), raw)
-    assert "mask.tif holds the values 3, which site valley, layers, labels, values does not map" in str(
+    assert "mask.tif holds the values 3, which site valley, layers, labels.values does not map" in str(
         error.value
     )
     assert (
@@ -240,7 +240,7 @@ def test_unknown_values_of_a_mask_are_listed(raw):
         "unlabelled)" in str(error.value)
     )
     with pytest.raises(
-        HeadscarpError, match=r"labels, values: class 'landslip' does not exist; did you mean 'landslide'\?"
+        HeadscarpError, match=r"labels\.values: class 'landslip' does not exist; did you mean 'landslide'\?"
     ):
         check_scene(record({"classes": "mask.tif", "values": {3: "road", 7: "landslip"}}), raw)
 
@@ -250,13 +250,13 @@ def test_values_become_classes_and_255_is_unlabelled(raw, tmp_path):
     codes[:5], codes[5:10] = 255, 9
     write_raster(raw / "mask.tif", codes, GRID, nodata=9)
     scene = record({"classes": "mask.tif", "values": {4: "vegetation", 7: "landslide"}})
-    _, ready, notes = prepared(raw, tmp_path, scene)
-    with rasterio.open(tmp_path / "out" / PREPARED_CLASSES) as source:
-        written = source.read(1)
-        assert source.nodata == 255
-    np.testing.assert_array_equal(written, np.select([codes == 4, codes == 7], [3, 1], 255))
-    assert ready["labels"]["classes"] == PREPARED_CLASSES and ready["labels"]["names"][3] == "vegetation"
-    assert not any(note.startswith("mask.tif") for note in notes)
+    folder = layers_of(raw, tmp_path, scene)
+    written = read_layer(folder / "label.tif")
+    assert written.nodata == 255
+    np.testing.assert_array_equal(written.values, np.select([codes == 4, codes == 7], [3, 1], 255))
+    manifest = read_manifest(folder)
+    assert manifest["layers"][-2]["classes"]["3"] == "vegetation"
+    assert not any(note.startswith("mask.tif") for note in manifest["notes"])
 
 
 def test_own_names_of_classes(raw, tmp_path):
@@ -266,9 +266,8 @@ def test_own_names_of_classes(raw, tmp_path):
         "names": {0: "other", 1: "landslide"},
         "values": {0: "other", 200: "landslide"},
     }
-    prepared(raw, tmp_path, record(labels))
-    with rasterio.open(tmp_path / "out" / PREPARED_CLASSES) as source:
-        assert np.unique(source.read(1)).tolist() == [0, 1]
+    folder = layers_of(raw, tmp_path, record(labels))
+    assert np.unique(read_layer(folder / "label.tif").values).tolist() == [0, 1]
 
 
 def test_a_mask_on_another_grid_is_reported(raw):
@@ -282,12 +281,12 @@ def test_a_mask_on_another_grid_is_reported(raw):
 def test_pictures_and_broken_numbers_are_no_masks(raw):
     labels = {"classes": "mask.tif", "values": {1: "landslide"}}
     write_raster(raw / "mask.tif", image(), GRID)
-    with pytest.raises(HeadscarpError, match=r"mask\.tif has 3 bands; give the mask as one band"):
+    with pytest.raises(
+        HeadscarpError, match=r"mask\.tif has 3 bands that differ.* give the mask as one band"
+    ):
         check_scene(record(labels), raw)
     write_raster(raw / "mask.tif", image(np.float32, 1)[0], GRID)
-    with pytest.raises(
-        HeadscarpError, match=r"mask\.tif holds broken numbers .* give class values as integers"
-    ):
+    with pytest.raises(HeadscarpError, match=r"mask\.tif holds broken numbers .* make it one of 0 and 1"):
         check_scene(record(labels), raw)
 
 

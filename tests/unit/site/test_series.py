@@ -96,7 +96,6 @@ def site(tmp_path_factory):
     write_shapes(
         raw / "slides.gpkg",
         [shapely.box(x, y - 45, x + 45, y) for x, y in corners],
-        instance=range(1, len(SLIDES) + 1),
     )
     record = site_record()
     build_layers(record, raw, None, folder / "layers")

@@ -31,6 +31,7 @@ from headscarp.geo.layer import (
 from headscarp.geo.rasters import CUBIC, align, resolution_m
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.indices import mndwi, ndvi
+from headscarp.site.label_rasters import meaning_of
 from headscarp.site.labels import align_labels, rasterise_labels
 from headscarp.site.layers import build_layers
 from headscarp.site.terrain import derive_terrain
@@ -351,7 +352,7 @@ def box(row, col, height, width):
 def test_labels_count_cells_by_their_centre(tmp_path):
     # less than half a cell: the same centres are inside
     shift = shapely.affinity.translate(box(20, 10, 3, 3), 7, 0)
-    path = write_shapes(tmp_path / "slides.gpkg", [box(2, 3, 4, 5), shift], instance=[7, 9])
+    path = write_shapes(tmp_path / "slides.gpkg", [box(2, 3, 4, 5), shift], headscarp_slide=[7, 9])
     labels = rasterise_labels(path, GRID)
     expected = np.zeros(GRID.shape, int)
     expected[2:6, 3:8], expected[20:23, 10:13] = 7, 9
@@ -459,6 +460,10 @@ def test_the_label_of_iburi_equals_the_shipped_one(real_data):
 # --- classes as labels ---
 
 
+def codes_named(*numbers):
+    return meaning_of({"names": {number: f"class {number}" for number in numbers}})
+
+
 def write_classes(path, grid=GRID, nodata=255):
     codes = np.zeros(grid.shape, np.uint8)
     codes[2:6, 3:8], codes[6, 8], codes[20:23, 10:13], codes[30:33] = 1, 1, 1, 4
@@ -472,7 +477,7 @@ def test_classes_keep_their_codes_and_slides_are_numbered(tmp_path, nodata):
     area = write_shapes(tmp_path / "area.gpkg", [box(0, 0, 32, 50)])
     covered = np.ones(GRID.shape, bool)
     covered[:, 12:] = False
-    labels = align_labels(path, [0, 1, 4], GRID, area, covered)
+    labels = align_labels(path, codes_named(0, 1, 4), GRID, area, covered)
     expected = np.where(covered & (np.arange(40)[:, None] < 32), codes, 255)
     np.testing.assert_array_equal(labels.label, expected)
     np.testing.assert_array_equal(labels.instances > 0, expected == 1)
@@ -487,7 +492,9 @@ def test_classes_keep_their_codes_and_slides_are_numbered(tmp_path, nodata):
 def test_classes_on_a_coarser_grid_are_the_commonest(tmp_path):
     fine = make_grid(120, 150, 5.0)
     codes = np.random.default_rng(4).choice([0, 1, 3], fine.shape, p=[0.3, 0.3, 0.4]).astype(np.uint8)
-    label = align_labels(write_raster(tmp_path / "classes.tif", codes, fine), [0, 1, 3], GRID).label
+    label = align_labels(
+        write_raster(tmp_path / "classes.tif", codes, fine), codes_named(0, 1, 3), GRID
+    ).label
     counts = np.stack([(codes == code).reshape(40, 3, 50, 3).sum(axis=(1, 3)) for code in (0, 1, 3)])
     np.testing.assert_array_equal(
         np.take_along_axis(counts, np.searchsorted([0, 1, 3], label)[None], 0)[0], counts.max(axis=0)
@@ -498,14 +505,14 @@ def test_unknown_classes_are_refused_and_a_scene_without_slides_is_noted(tmp_pat
     path, _ = write_classes(tmp_path / "classes.tif")
     with pytest.raises(
         HeadscarpError,
-        match=r"classes\.tif holds the codes 4, which labels\.names does not name \(it names 0, 1, 2\)",
+        match=r"classes\.tif holds the values 4, which labels\.names does not name \(it names 0, 1, 2\)",
     ):
-        align_labels(path, [0, 1, 2], GRID)
+        align_labels(path, codes_named(0, 1, 2), GRID)
     elsewhere = write_classes(tmp_path / "elsewhere.tif", make_grid(west=WEST + 9000))[0]
     with pytest.raises(HeadscarpError, match=r"elsewhere\.tif covers 0% of the site"):
-        align_labels(elsewhere, [0, 1, 4], GRID)
+        align_labels(elsewhere, codes_named(0, 1, 4), GRID)
     quiet = write_raster(tmp_path / "quiet.tif", np.zeros(GRID.shape, np.uint8))
-    labels = align_labels(quiet, [0, 1], GRID)
+    labels = align_labels(quiet, codes_named(0, 1), GRID)
     assert (
         labels.notes == ["quiet.tif: no mapped cell of the site is a landslide (code 1)"]
         and (labels.label == 0).all()
@@ -605,7 +612,7 @@ def small_site(folder, rows=40, cols=50):
     )
     write_raster(raw / "lithology.tif", rng.integers(1, 3, coarse.shape).astype(np.uint8), coarse, nodata=0)
     write_shapes(raw / "rivers.gpkg", [shapely.LineString([(WEST, NORTH), (WEST + 500, NORTH - 500)])])
-    write_shapes(raw / "landslides.gpkg", [box(2, 3, 6, 5), box(12, 20, 8, 9)], instance=[1, 2])
+    write_shapes(raw / "landslides.gpkg", [box(2, 3, 6, 5), box(12, 20, 8, 9)])
     write_shapes(raw / "study_area.gpkg", [box(1, 1, rows - 2, cols)])
     derive_terrain(raw / "dem.tif", folder / "terrain")
     return {
@@ -693,7 +700,7 @@ def test_all_layers_of_a_site(tmp_path):
             "indices, ndvi: raster layer 'nri' does not exist; did you mean 'nir'",
         ),
         ({"labels": {}}, "labels: the key 'landslides' is missing"),
-        ({"labels": {"classes": "classes.tif"}}, "labels: the key 'names' is missing"),
+        ({"labels": {"classes": "classes.tif"}}, "labels: nothing says what the values of classes.tif mean"),
         ({"labels": {"landslides": "a.gpkg", "classes": "classes.tif"}}, "exclude each other"),
         (
             {"labels": {"classes": "classes.tif", "names": {255: "unknown"}}},

@@ -14,6 +14,7 @@ from scipy import ndimage, stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import precision_recall_curve
 
+from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
 from headscarp.sources.twin.files import raw_files
 from headscarp.sources.twin.reflectance import BANDS
@@ -287,7 +288,7 @@ def test_files_agree_with_the_scene(small_spec, tmp_path):
         assert (dem.transform.c, dem.transform.f) == (transform.c, transform.f)
     slides = gpd.read_file(tmp_path / "landslides.gpkg")
     drawn = rasterize(
-        zip(slides.geometry, slides["instance"], strict=True), scene.instances.shape, transform=transform
+        zip(slides.geometry, slides[SLIDE_NUMBER], strict=True), scene.instances.shape, transform=transform
     )
     np.testing.assert_array_equal(drawn, scene.instances)
     np.testing.assert_allclose(slides["area_m2"], slides.geometry.area)

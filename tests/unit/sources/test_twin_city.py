@@ -13,6 +13,7 @@ from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
+from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
 from headscarp.sources.twin.files import raw_files
 from headscarp.sources.twin.region import (
@@ -200,18 +201,18 @@ def test_survey_points_lie_on_slides_of_the_district(city):
     scene, folder = city
     sites, slides = (
         gpd.read_file(folder / "survey.gpkg"),
-        gpd.read_file(folder / "landslides.gpkg").set_index("instance"),
+        gpd.read_file(folder / "landslides.gpkg").set_index(SLIDE_NUMBER),
     )
     assert {size: (sites["size"] == size).sum() for size in scene.region.surveyed} == {
         size: len(numbers) for size, numbers in scene.region.surveyed.items()
     }
     assert len(sites) > 5
     for site in sites.itertuples():
-        slide = slides.loc[site.instance]
+        slide = slides.loc[site.headscarp_slide]
         assert slide.geometry.contains(site.geometry)
         assert site.volume_m3 == pytest.approx(0.074 * slide.area_m2**1.450, abs=1)
     outline = gpd.read_file(folder / "district.gpkg").geometry[0]
-    assert slides.loc[sites["instance"]].intersects(outline).all()
+    assert slides.loc[sites[SLIDE_NUMBER]].intersects(outline).all()
 
 
 def test_volume_classes_are_those_of_the_standard():

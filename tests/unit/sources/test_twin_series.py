@@ -14,6 +14,7 @@ from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score
 
+from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
 from headscarp.sources.twin.cover import BAR, FIELD, FOREST, GRASS, ROCK, SHRUB, SNOW, WATER
 from headscarp.sources.twin.files import raw_files
@@ -221,7 +222,7 @@ def test_the_files_are_those_announced_and_fit_each_other(folder):
 def test_outlines_say_when_each_slide_started(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     slides = gpd.read_file(folder / "landslides.gpkg")
-    assert list(slides["instance"]) == list(range(1, 36)) and slides["started"].max() <= 2020
+    assert list(slides[SLIDE_NUMBER]) == list(range(1, 36)) and slides["started"].max() <= 2020
     np.testing.assert_allclose(slides["area_m2"], slides.area, atol=0.01)
     years, counts = np.unique(slides["started"], return_counts=True)
     realised = manifest["realised"]

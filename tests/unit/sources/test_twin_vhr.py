@@ -16,6 +16,7 @@ from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score
 
+from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
 from headscarp.sources.twin.files import raw_files
 from headscarp.sources.twin.vhr import BARE, BUILDING, LANDSLIDE, ROAD, VEGETATION, WATER, build_ground
@@ -189,7 +190,7 @@ def test_outlines_and_manifest_agree_with_the_class_rasters(mangkam):
         )
         shares = np.bincount(classes.ravel(), minlength=6) / classes.size
         np.testing.assert_allclose(list(realised["class_share"].values()), shares, atol=1e-5)
-        started |= dict(zip(slides["instance"], slides["started"], strict=True))
+        started |= dict(zip(slides[SLIDE_NUMBER], slides["started"], strict=True))
     dates = [image.date for image in ground.spec.images.values()]
     for slide in ground.slides:
         assert (started[slide.number] == dates[0]) == (slide.status != "new")

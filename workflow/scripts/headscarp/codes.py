@@ -5,6 +5,10 @@ LANDSLIDE = 1
 # trained on nor scored.
 UNMAPPED = 255
 
+# Column of vector files of slides that headscarp wrote, or that a user adds to have slides told apart by it:
+# the number of each slide, from 1. No file has a column of this name by chance.
+SLIDE_NUMBER = "headscarp_slide"
+
 # The subsets of samples, and the codes of their regions; 0 is a buffer, or ground that no window uses.
 SPLITS = ("train", "validation", "test")
 UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3

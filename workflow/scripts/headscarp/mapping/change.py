@@ -10,18 +10,19 @@ from typing import Any
 import geopandas
 import numpy as np
 import pandas as pd
-from rasterio.features import rasterize, shapes
+from rasterio.features import shapes
 from scipy import ndimage
 from shapely import MultiPolygon
 from shapely.geometry import shape
 
-from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE, UNMAPPED
+from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE, SLIDE_NUMBER, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, grid_of, open_raster
 from headscarp.geo.rasters import align
 from headscarp.geo.vectors import read_vectors
+from headscarp.site.labels import rasterise_numbers, slide_numbers
 
 NEW, GROWN, UNCHANGED, GONE = "new", "grown", "unchanged", "gone"
 STATUSES = (NEW, GROWN, UNCHANGED)
@@ -89,9 +90,9 @@ def compare_dates(
 
     Args:
         maps: {date: classes.tif}, the earliest first.
-        truth: {date: vector file of true slides whose column `instance` is a number that a slide keeps over
-            the dates}; with it the record says how many true changes were found and how many mapped ones are
-            false.
+        truth: {date: vector file of true slides whose column SLIDE_NUMBER is the number from 1 that a slide
+            keeps over the dates}; with it the record says how many true changes were found and how many
+            mapped ones are false.
 
     Raises:
         HeadscarpError: fewer than two dates, a file is missing or unreadable, maps do not cover each other,
@@ -263,22 +264,19 @@ def score_changes(
 
 
 def rasterise_instances(path: str | Path, grid: Grid) -> np.ndarray:
-    """Numbers (row, col) int32 of the slides of a vector file whose column `instance` holds them, 0 none.
+    """Numbers (row, col) int32 of the slides of a vector file whose column SLIDE_NUMBER holds them, 0 none.
 
     Raises:
-        HeadscarpError: the file is missing or unreadable, or lacks the column.
+        HeadscarpError: the file is missing or unreadable, or lacks the column; its numbers are unfit (see
+            `slide_numbers`).
     """
     slides = read_vectors(path, grid.crs)
-    if "instance" not in slides:
+    if SLIDE_NUMBER not in slides:
         raise HeadscarpError(
-            f"{path} has no column 'instance', the number that a slide keeps over the dates; add it"
+            f"{path} has no column '{SLIDE_NUMBER}', the whole number from 1 that a slide keeps over the "
+            f"dates; add it, or rename your own"
         )
-    pairs = list(zip(slides.geometry, slides["instance"].astype(int), strict=True))
-    return (
-        rasterize(pairs, grid.shape, transform=grid.transform, dtype="int32")
-        if pairs
-        else np.zeros(grid.shape, np.int32)
-    )
+    return rasterise_numbers(slides.geometry.to_numpy(), slide_numbers(slides, path), grid)
 
 
 def share_of_change_inside(

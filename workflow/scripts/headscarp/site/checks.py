@@ -99,17 +99,20 @@ def _check_grid(grid: Mapping[str, Any], place: str) -> None:
 
 def _check_labels(labels: Mapping[str, Any], place: str) -> None:
     """Polygons of landslides, or a raster of classes and what its values mean."""
-    if "landslides" in labels and (CLASSES in labels or "names" in labels):
+    if "landslides" in labels and any(key in labels for key in (CLASSES, "names", "values")):
         raise HeadscarpError(
-            f"{place}: landslides (polygons) and classes (a raster with names) exclude each other; keep "
-            f"one of them"
+            f"{place}: landslides (polygons) and classes (a raster with names or values) exclude each other; "
+            f"keep one of them"
         )
     if "landslides" not in labels and CLASSES not in labels:
         raise HeadscarpError(
             f"{place}: the key 'landslides' is missing; name a file of polygons, or a raster as `classes`"
         )
     if CLASSES in labels and "names" not in labels and "values" not in labels:
-        raise HeadscarpError(f"{place}: the key 'names' is missing; add it")
+        raise HeadscarpError(
+            f"{place}: nothing says what the values of {labels[CLASSES]} mean; add for example "
+            f"`values: {{0: not a landslide, 1: landslide}}`"
+        )
 
 
 def _check_raster(entry: Mapping[str, Any], dates: Sequence[str], place: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.geo.grid import Grid, cropped, grid_for, part_of
@@ -28,11 +28,12 @@ from headscarp.site.checks import check_record
 from headscarp.site.dates import common_dates, files_of, rising_dates
 from headscarp.site.distances import distance_to_lines
 from headscarp.site.indices import INDICES
+from headscarp.site.label_rasters import SLIDE_NAMES, meaning_of
 from headscarp.site.labels import Labels, align_labels, bounds_text, rasterise_labels
 from headscarp.site.layer_names import IMAGE_UNITS
 from headscarp.site.polygon_layers import rasterise_attribute
 
-SLIDE_MEANING = {0: "not a landslide", LANDSLIDE: "landslide", UNMAPPED: "unmapped"}
+SLIDE_MEANING = SLIDE_NAMES | {UNMAPPED: "unmapped"}
 PART_KEYS = ("axis", "from", "to")
 
 
@@ -130,9 +131,11 @@ def build_layers(
             `terrain_names` (optional); `terrain_resampling`: bilinear (default) or cubic. `indices`: {ndvi:
             {nir, red}, mndwi: {green, swir1}}, names of layers (optional); at every date that has all of
             them. `lines`: {layer: vector file of lines or polygons}, distances in metres, 0 inside polygons
-            (optional). `labels`: {landslides: vector file, area: vector file (optional)}, or for several
-            classes {classes: raster file of codes, of which 1 is landslides, names: {code: name}, area:
-            vector file (optional)}; without it every cell is unmapped. `layers.json` gives for each layer
+            (optional). `labels`: {landslides: vector file, area: vector file (optional)}, or of a raster
+            {classes: raster file, values: {value of it: class name or unlabelled}, names: {code: name} of
+            the classes, of which 1 is landslides (optional; those of `label_rasters.SLIDE_NAMES`), area:
+            vector file (optional)}, where the values are the codes unless `values` says what they mean;
+            without `labels` every cell is unmapped. `layers.json` gives for each layer
             `resolution_m`, the grid's, and `effective_resolution_m`, that of the raster that it came from
             where it is coarser; for one of `files` its `date`. That of several dates has `series` (see
             `describe_series`).
@@ -388,13 +391,13 @@ def add_labels(folder: LayerFolder, files: dict[str, Any] | None, raw: Path, cov
         )
         origin = "no polygons of landslides"
     elif "classes" in files:
-        names = {int(code): name for code, name in files["names"].items()}
-        labels = align_labels(raw / files["classes"], names, folder.grid, area, covered)
+        said = meaning_of(files)
+        labels = align_labels(raw / files["classes"], said, folder.grid, area, covered)
         origin, effective = (
             f"classes of {files['classes']}{within}",
             resolution_m(folder.grid, raw / files["classes"]),
         )
-        meaning = names | {UNMAPPED: "unmapped"}
+        meaning = dict(said.names) | {UNMAPPED: "unmapped"}
     else:
         labels = rasterise_labels(raw / files["landslides"], folder.grid, area, covered)
         origin = f"polygons of {files['landslides']}, cell centre inside{within}"

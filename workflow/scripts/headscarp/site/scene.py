@@ -24,7 +24,8 @@ from headscarp.geo.layer import grid_of, open_raster
 from headscarp.geo.rasters import MINIMUM_COVER, band_of, cover_of
 from headscarp.geo.vectors import read_vectors
 from headscarp.site.checks import check_record
-from headscarp.vocabulary import require_keys, require_known
+from headscarp.site.label_rasters import SLIDE_NAMES, codes_of_file, meaning_of
+from headscarp.vocabulary import require_keys
 
 RGB = ("red", "green", "blue")
 # the value that counts as reflectance 1 where the card gives no scale
@@ -34,7 +35,6 @@ DEFAULT_CLASS_NAMES = dict(enumerate(LAND_COVER))
 PREPARED_RGB, PREPARED_CLASSES = "prepared_rgb.tif", "prepared_classes.tif"
 ROWS_AT_ONCE = 512
 THINNED_SIDE = 1000  # pixels a side of the thinned image from which range and transparency are judged
-LISTED = 12  # unknown values of a mask that a message names
 
 
 def check_scene(record: Mapping[str, Any], raw_folder: str | Path) -> list[str]:
@@ -45,7 +45,7 @@ def check_scene(record: Mapping[str, Any], raw_folder: str | Path) -> list[str]:
             green and blue from one file (`scale` to reflectance may be left out for 8 and 16 bits), and
             `labels` either {landslides: vector file, area} or {classes: mask, values: {value of the mask:
             class name or unlabelled}, names: {code: class name}, area}. `names` are the six classes of Xia et
-            al. (2021) unless given; 255 and the mask's nodata are unlabelled unless `values` says otherwise.
+            al. (2021) unless given.
 
     Raises:
         HeadscarpError: a file is missing or unfit, or the record does not tell enough; the message names the
@@ -63,12 +63,10 @@ def check_scene(record: Mapping[str, Any], raw_folder: str | Path) -> list[str]:
 def prepare_scene(
     record: Mapping[str, Any], raw_folder: str | Path, out_folder: str | Path
 ) -> tuple[dict[str, Any], list[str]]:
-    """Write the image as reflectance and the mask as class codes into an existing folder, beside links to the
-    scene's other files.
+    """Write the image as reflectance into an existing folder, beside links to the scene's other files.
 
     `prepared_rgb.tif` is float32 on the image's own grid, NaN where the image is nodata in all three bands,
-    masked or (alpha) transparent; `prepared_classes.tif` uint8 on the mask's own grid, 255 unlabelled; a
-    scene without landslides gets one that is 0 everywhere.
+    masked or (alpha) transparent. A scene whose polygons are none gets `prepared_classes.tif`, 0 everywhere.
 
     Returns:
         The record for `site.layers.build_layers` with that folder as raw folder, and the notes of
@@ -90,15 +88,13 @@ def prepare_scene(
             "file": PREPARED_RGB,
             "band": number,
         }
-    labels, names_of_codes = record["labels"], class_names(record["labels"])
+    labels = dict(record["labels"])
     if "classes" in labels:
-        write_codes(raw / labels["classes"], out / PREPARED_CLASSES, codes_of_values(labels, place))
+        labels = {"names": DEFAULT_CLASS_NAMES} | labels
     elif is_background(labels, raw, raw / image):
         write_background(raw / image, out / PREPARED_CLASSES)
-        names_of_codes = {0: "not a landslide", LANDSLIDE: "landslide"}
-    if (out / PREPARED_CLASSES).exists():
-        area = {"area": labels["area"]} if "area" in labels else {}
-        labels = {"classes": PREPARED_CLASSES, "names": names_of_codes} | area
+        del labels["landslides"]
+        labels |= {"classes": PREPARED_CLASSES, "names": SLIDE_NAMES}
     grid = record["grid"] | ({"like": PREPARED_RGB} if record["grid"]["like"] == image else {})
     return dict(record) | {"grid": grid, "rasters": rasters, "labels": labels}, notes
 
@@ -326,90 +322,24 @@ def check_labels(record: Mapping[str, Any], raw: Path, image: Path, place: str) 
     require_keys(labels, ("values",) if "classes" in labels else (), f"{place}, labels")
     if "landslides" in labels:
         return [background_note(labels["landslides"])] if is_background(labels, raw, image) else []
-    path, codes = raw / labels["classes"], codes_of_values(labels, place)
-    present = values_of_mask(path)
+    path = raw / labels["classes"]
+    codes = codes_of_file(
+        path, meaning_of(labels, f"{place}, labels", DEFAULT_CLASS_NAMES), f"{place}, labels"
+    )
     with open_raster(path) as source, open_raster(image) as other:
-        aligned, nodata = grid_of(source) == grid_of(other), source.nodata
-    unknown = [value for value in present if value not in codes and value != nodata]
-    if unknown:
-        listed = ", ".join(map(str, unknown[:LISTED])) + (
-            f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
-        )
-        names = ", ".join([*class_names(labels).values(), "unlabelled"])
-        raise HeadscarpError(
-            f"{path} holds the values {listed}, which {place}, labels, values does not map; "
-            f"add each there, for example `{unknown[0]}: unlabelled` (the classes are: {names})"
-        )
+        aligned = grid_of(source) == grid_of(other)
     notes = (
         []
         if aligned
         else [f"{path.name}: on another grid than {image.name}; the nearest or commonest class is taken"]
     )
-    if not any(codes.get(value) == LANDSLIDE for value in present):
+    if LANDSLIDE not in codes.values():
         notes.append(background_note(path.name))
     return notes
 
 
 def background_note(name: str) -> str:
     return f"{name}: no landslide; the scene trains as background and cannot be the test scene"
-
-
-def class_names(labels: Mapping[str, Any]) -> dict[int, str]:
-    """{code: name} of a scene's classes."""
-    return {int(code): name for code, name in labels.get("names", DEFAULT_CLASS_NAMES).items()}
-
-
-def codes_of_values(labels: Mapping[str, Any], place: str) -> dict[int, int]:
-    """{value of the mask: class code}; 255 is unlabelled unless it is mapped.
-
-    Raises:
-        HeadscarpError: a class name is unknown.
-    """
-    codes = {name: code for code, name in class_names(labels).items()} | {"unlabelled": UNMAPPED}
-    mapped = {
-        int(value): codes[require_known(name, codes, f"{place}, labels, values: class")]
-        for value, name in labels["values"].items()
-    }
-    return {UNMAPPED: UNMAPPED} | mapped
-
-
-def values_of_mask(path: Path) -> list[int]:
-    """All values of a mask.
-
-    Raises:
-        HeadscarpError: it has several bands or broken numbers.
-    """
-    with open_raster(path) as source:
-        if source.count > 1:
-            raise HeadscarpError(
-                f"{path} has {source.count} bands; give the mask as "
-                "one band of class values, not as a coloured picture"
-            )
-        found = np.unique(
-            np.concatenate([np.unique(source.read(1, window=window)) for window in strips(source)])
-        )
-    if np.issubdtype(found.dtype, np.floating) and not np.array_equal(found, np.round(found)):
-        raise HeadscarpError(
-            f"{path} holds broken numbers (such as "
-            f"{found[found != np.round(found)][0]:g}); give class values as integers"
-        )
-    return [int(value) for value in found]
-
-
-def write_codes(path: Path, target: Path, codes: Mapping[int, int]) -> None:
-    """A mask as class codes, uint8, 255 unlabelled; values that are not mapped can only be its nodata."""
-    with (
-        open_raster(path) as source,
-        atomic_path(target) as temporary,
-        rasterio.open(temporary, "w", **profile_of(grid_of(source), 1, "uint8", UNMAPPED)) as sink,
-    ):
-        for window in strips(source):
-            values = source.read(1, window=window)
-            coded = np.full(values.shape, UNMAPPED, np.uint8)
-            for value, code in codes.items():
-                coded[values == value] = code
-            sink.write(coded, 1, window=window)
-        sink.update_tags(SOURCE=f"{path.name}, values mapped to classes")
 
 
 def is_background(labels: Mapping[str, Any], raw: Path, image: Path) -> bool:

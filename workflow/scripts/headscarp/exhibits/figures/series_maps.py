@@ -109,7 +109,14 @@ def slide_ages(site: SiteFiles, cube: Cube) -> np.ndarray:
             f"{path} has no column 'started' (the year in which each slide started); name a simulated "
             f"site with several dates"
         )
-    started = slides["started"].astype(str).str[:4].astype(int)
+    started = slides["started"].astype(str).str[:4]
+    is_year = started.str.fullmatch(r"\d{4}")
+    if not is_year.all():
+        raise HeadscarpError(
+            f"{path}: the column 'started' must have the year in which each slide started, such as 2019, but "
+            f"has '{slides['started'][~is_year].iloc[0]}'; correct it"
+        )
+    started = started.astype(int)
     years = np.array([int(date[:4]) for date in cube.header["dates"]])
     age = np.searchsorted(years, started) + 1
     shapes = sorted(

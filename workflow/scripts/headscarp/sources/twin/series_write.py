@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import SLIDE_NUMBER, UNMAPPED
 from headscarp.files import write_json
 from headscarp.geo.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.cover import NAMES
@@ -78,7 +78,7 @@ def write_series_twin(folder: str | Path, spec: SeriesSpec, seed: int) -> Simula
         folder / "landslides.gpkg",
         spec.crs,
         slides,
-        instance=instances,
+        **{SLIDE_NUMBER: instances},
         area_m2=areas,
         started=series.started.astype(np.int32),
     )

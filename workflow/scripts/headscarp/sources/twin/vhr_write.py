@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from shapely.geometry import box
 
-from headscarp.codes import LAND_COVER, LANDSLIDE, UNMAPPED
+from headscarp.codes import LAND_COVER, LANDSLIDE, SLIDE_NUMBER, UNMAPPED
 from headscarp.files import write_json
 from headscarp.geo.layer import CLASSES, Layer, write_cog, write_layer
 from headscarp.sources.twin.fields import correlated_noise, slope_and_aspect
@@ -76,7 +76,7 @@ def write_vhr_twin(folder: str | Path, spec: VhrSpec, seed: int) -> ValleyGround
             folder / f"landslides{suffix}.gpkg",
             spec.crs,
             bodies,
-            instance=numbers,
+            **{SLIDE_NUMBER: numbers},
             area_m2=areas,
             started=[started[number] for number in numbers],
         )

@@ -13,6 +13,7 @@ from scipy import ndimage
 from shapely.geometry import shape as to_geometry
 from shapely.ops import unary_union
 
+from headscarp.codes import SLIDE_NUMBER
 from headscarp.files import atomic_path, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_cog, write_layer
@@ -68,7 +69,7 @@ def write_twin(folder: str | Path, spec: TwinSpec, seed: int) -> SimulatedSite:
         folder / "landslides.gpkg",
         spec.crs,
         slides,
-        instance=instances,
+        **{SLIDE_NUMBER: instances},
         area_m2=areas[np.array(instances) - 1],
     )
     write_vectors(folder / "study_area.gpkg", spec.crs, polygons(scene.mapped.astype(np.int32), spec.grid)[0])
@@ -146,7 +147,7 @@ def _write_region(folder: Path, scene: SimulatedSite, source: str) -> None:
         folder / "survey.gpkg",
         spec.crs,
         [slide.representative_point() for slide in slides],
-        instance=surveyed,
+        **{SLIDE_NUMBER: surveyed},
         area_m2=[slide.area for slide in slides],
         volume_m3=volumes.round(),
         size=size_class(volumes),
