@@ -249,7 +249,7 @@ def test_bytes_named_bands_classes_label_rasters_and_what_is_left_over(card_of, 
     }
     assert layers["labels"] == {
         "classes": "landslides.tif",
-        "names": {0: "not a landslide", 1: "landslide"},
+        "values": {0: "not a landslide", 1: "landslide"},
         "area": "outline.gpkg",
     }
     assert layers["dates"] == [PLACEHOLDER] and "PLACEHOLDER" in text

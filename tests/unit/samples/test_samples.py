@@ -277,7 +277,8 @@ def test_slides_in_one_corner_cannot_be_split():
     label = np.zeros((300, 300), dtype=np.uint8)
     label[:20, :20] = 1
     with pytest.raises(
-        HeadscarpError, match=r"each a landslide and a window of 32 pixels .* make sampling\.window"
+        HeadscarpError,
+        match=r"each a landslide, background and a window of 32 pixels .* make sampling\.window",
     ):
         blocked_split(label, SamplingSpec(window=32, stride=16), 0)
 

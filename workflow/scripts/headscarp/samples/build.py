@@ -12,6 +12,7 @@ from headscarp.arrays import open_array, write_array
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
+from headscarp.samples.background import require_both, require_both_in_training, require_both_observed
 from headscarp.samples.patch_split import PATCHES_FILE, patch_cells, patch_split, read_patches
 from headscarp.samples.spec import AREA, PATCHES, TEST_WINDOWS, SamplingSpec
 from headscarp.samples.splits import Split, blocked_split, overlap_share, published_split, slices_of_scene
@@ -57,9 +58,9 @@ def build_samples(
     `patch_split.patch_split`), of which each is a bootstrap cell.
 
     Raises:
-        HeadscarpError: unknown protocol or channel, no landslide in the label, nothing observed, no possible
-            split, a split of kind patches for a site that is no set of patches or the reverse, or but one
-            class in the training region of superpixels.
+        HeadscarpError: unknown protocol or channel, no landslide or no background in the label, where the
+            inputs are observed, or in the training windows, no possible split, or a split of kind patches for
+            a site that is no set of patches or the reverse.
     """
     require_known(protocol, SPLITTERS, "protocol")
     cube_folder, out_folder = Path(cube_folder), Path(out_folder)
@@ -69,20 +70,12 @@ def build_samples(
     dated = [channel["name"] for channel in header["channels"] if channel.get("dated")]
     patches = read_patches(cube_folder / PATCHES_FILE) if "patches" in header else []
     require_kind(spec, bool(patches), cube_folder)
-    if not (label == LANDSLIDE).any():
-        raise HeadscarpError(
-            f"{cube_folder / 'label.npy'} holds no landslide "
-            "pixel (1); check the landslide polygons of the site"
-        )
+    require_both(label, cube_folder / "label.npy")
 
     seen = observed(cube, channels, groups)
     unobserved = int(((label != UNMAPPED) & ~seen).sum())
     label = np.where(seen, label, UNMAPPED).astype(np.uint8)
-    if not (label == LANDSLIDE).any():
-        raise HeadscarpError(
-            f"{cube_folder / 'cube.npy'} has no landslide pixel where all "
-            "input groups have values; check that its layers cover the slides"
-        )
+    require_both_observed(label, cube_folder / "cube.npy")
     sampler = superpixel_sampler(cube[-1], channels, label, spec) if spec.superpixels else None
     blocked, scenes = protocol == "blocked", header.get("scenes", [])
     if patches:
@@ -93,6 +86,7 @@ def build_samples(
             label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {})
         )
         notes = [] if blocked else [EVALUATION_NOTES[spec.evaluate]]
+    require_both_in_training(label, split.windows)
     if unobserved:
         when = " at all dates" if len(cube) > 1 else ""
         notes.append(
@@ -166,17 +160,8 @@ def superpixel_sampler(
 
 
 def notes_of_stages(stages: Sequence[dict[str, Any]], label: np.ndarray, spec: SamplingSpec) -> list[str]:
-    """What a reader must know of how far the classes were balanced.
-
-    Raises:
-        HeadscarpError: the training region holds but one class.
-    """
+    """What a reader must know of how far the classes were balanced."""
     region, last = stages[0]["shares"], stages[-1]["shares"]
-    if len(region) < 2:
-        raise HeadscarpError(
-            f"the training region holds class {', '.join(region)} only, so that superpixels have no smaller "
-            "class to balance; use another sampling.split or seed, or set sampling.superpixels: null"
-        )
     notes = []
     missing = sorted(set(np.unique(label[label != UNMAPPED]).tolist()) - {int(code) for code in region})
     if missing:

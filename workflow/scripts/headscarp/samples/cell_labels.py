@@ -54,13 +54,18 @@ def label_cells(cube: Cube, source: Mapping[str, Any], label_share: float) -> Ce
     """Labels of all cells of the map from a source.
 
     Raises:
-        HeadscarpError: no cell is a landslide, or a file or the card is not what it should be.
+        HeadscarpError: no cell is a landslide, or all are, or a file or the card is not what it should be.
     """
     kind = require_known(source["kind"], LABEL_SOURCES, "labels of cells: kind")
     labels = LABEL_SOURCES[kind](cube, source, label_share)
     if not (labels.label == LANDSLIDE).any():
         raise HeadscarpError(
             f"{source.get(kind, source.get('channel'))}: no cell of the site is a landslide; {REMEDIES[kind]}"
+        )
+    if not (labels.label == 0).any():
+        raise HeadscarpError(
+            f"{source.get(kind, source.get('channel'))}: every sampled cell is a landslide and none is "
+            f"background; {OTHER_REMEDIES[kind]}"
         )
     return labels
 
@@ -142,6 +147,11 @@ REMEDIES = {
     "inventory": "make cells.label_share smaller, or take an inventory of this area",
     "points": "check the coordinates (they must be in the CRS of the site's grid) and the label column",
     "layer": "make `above` smaller",
+}
+OTHER_REMEDIES = {
+    "inventory": "make cells.label_share larger, or give as `area` the land that was searched for landslides",
+    "points": "add points where there is none (label 0), and check the label column",
+    "layer": "make `above` larger",
 }
 
 

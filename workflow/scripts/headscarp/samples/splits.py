@@ -10,6 +10,7 @@ import numpy as np
 
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
+from headscarp.samples.background import is_background
 from headscarp.samples.spec import TEST_WINDOWS, SamplingSpec, StripSplit
 from headscarp.samples.windows import (
     Window,
@@ -149,21 +150,23 @@ def blocked_split(
     are those of a collage (see `site.collage.join_scenes`).
 
     Raises:
-        HeadscarpError: no split gives every subset landslide pixels and windows, or the scene to test on does
-            not exist or has none.
+        HeadscarpError: no split gives every subset landslides, background and windows, or the scene to test
+            on does not exist or has no landslide.
     """
     rng = np.random.default_rng(seed)
     for subsets in candidate_subsets(label, spec, rng, scenes):
         regions = clear_buffer(subsets, spec.buffer)
         windows, stages = windows_of_regions(regions, label, spec, rng, date, sampler)
-        landslides = np.bincount(regions[label == LANDSLIDE], minlength=4)[TRAIN:]
-        if landslides.all() and {window.split for window in windows} == set(SPLITS):
+        landslides, background = (
+            np.bincount(regions[of], minlength=4)[TRAIN:] for of in (label == LANDSLIDE, is_background(label))
+        )
+        if landslides.all() and background.all() and {window.split for window in windows} == set(SPLITS):
             refuse_close_subsets(windows, spec.buffer, "blocked")
             regions[label == UNMAPPED] = UNUSED
             return Split(windows, regions, stages)
     raise HeadscarpError(
         f"no {spec.kind} of the scene of {label.shape[0]} x {label.shape[1]} pixels give "
-        f"train, validation and test each a landslide and a window of {spec.window} pixels "
+        f"train, validation and test each a landslide, background and a window of {spec.window} pixels "
         f"beside a buffer of {spec.buffer}; make sampling.window, sampling.split.block or "
         "sampling.split.buffer smaller (or move sampling.split.edges), or use a larger site"
     )

@@ -97,10 +97,12 @@ def codes_of_file(path: str | Path, meaning: Meaning, place: str = "labels") -> 
     unlabelled.
 
     Raises:
-        HeadscarpError: as `counted_values`; a value has no meaning; the no-data value is the code of a class
-            too; values are 0 and 255 and the card does not say what 255 is.
+        HeadscarpError: the file is missing or unreadable; as `counted_values`; a value has no meaning; the
+            no-data value is the code of a class too; values are 0 and 255 and the card does not say what 255
+            is.
     """
-    present, nodata = counted_values(path), nodata_of(path)
+    with open_any_raster(path) as source:
+        present, nodata = counted_values(source), nodata_of(source)
     known = {None: UNMAPPED, UNMAPPED: UNMAPPED} | ({} if nodata is None else {nodata: UNMAPPED})
     if not meaning.of_values:
         if nodata in present and nodata in meaning.codes:
@@ -154,39 +156,37 @@ def listed(values: list[int]) -> str:
     return ", ".join(map(str, values[:LISTED])) + more
 
 
-def nodata_of(path: str | Path) -> int | None:
+def nodata_of(source: rasterio.DatasetReader) -> int | None:
     """The whole number that a raster declares as no data, if it is one that a class can have."""
-    with open_any_raster(path) as source:
-        nodata = source.nodata
+    nodata = source.nodata
     return int(nodata) if nodata is not None and abs(nodata) < FILL and nodata == round(nodata) else None
 
 
-def counted_values(path: str | Path) -> dict[Value, int]:
+def counted_values(source: rasterio.DatasetReader) -> dict[Value, int]:
     """Number of cells of every value of a label raster, values rising, None last; nothing is left out as no
     data.
 
     Raises:
-        HeadscarpError: the file is missing or unreadable; its bands differ; it holds broken numbers, or more
-            different ones than labels have.
+        HeadscarpError: its bands differ; it holds broken numbers, or more different ones than labels have.
     """
     counts: Counter[Value] = Counter()
-    with open_any_raster(path) as source:
-        for window in chunks(source.height, source.width):
-            cells = cells_of(source, window)
-            found, number = np.unique(cells.compressed(), return_counts=True)
-            if (broken := found[found != np.round(found)]).size:
-                raise HeadscarpError(
-                    f"{path} holds broken numbers (such as {broken[0]:g}), as a map of probabilities or a "
-                    f"smoothed mask does; make it one of 0 and 1, for example with "
-                    f'`gdal_calc.py -A {Path(path).name} --calc="A>=0.5" --type=Byte --outfile=mask.tif`'
-                )
-            counts.update(dict(zip(map(int, found), number.tolist(), strict=True)))
-            counts[None] += int(np.ma.count_masked(cells))
-            if len(counts) > MOST_VALUES:
-                raise HeadscarpError(
-                    f"{path} holds more than {MOST_VALUES} different values, too many for labels; give "
-                    f"landslides as polygons, or as a mask of 0 and 1"
-                )
+    for window in chunks(source.height, source.width):
+        cells = cells_of(source, window)
+        found, number = np.unique(cells.compressed(), return_counts=True)
+        if (broken := found[found != np.round(found)]).size:
+            name = Path(source.name).name
+            raise HeadscarpError(
+                f"{source.name} holds broken numbers (such as {broken[0]:g}), as a map of probabilities or a "
+                f"smoothed mask does; make it one of 0 and 1, for example with "
+                f'`gdal_calc.py -A {name} --calc="A>=0.5" --type=Byte --outfile=mask.tif`'
+            )
+        counts.update(dict(zip(map(int, found), number.tolist(), strict=True)))
+        counts[None] += int(np.ma.count_masked(cells))
+        if len(counts) > MOST_VALUES:
+            raise HeadscarpError(
+                f"{source.name} holds more than {MOST_VALUES} different values, too many for labels; give "
+                f"landslides as polygons, or as a mask of 0 and 1"
+            )
     empty = counts.pop(None)
     return dict(sorted(counts.items())) | ({None: empty} if empty else {})
 

@@ -82,6 +82,7 @@ def rasterise_labels(
     instances[~mapped] = 0
     if not (label == LANDSLIDE).any():
         where = f" in the mapped area of {area}" if area is not None else ""
+        where += " where an image has data" if covered is not None and not covered.all() else ""
         raise HeadscarpError(
             f"{landslides}: no cell of the site has a landslide{where} (cells "
             f"of {grid.resolution:g} m); check that they belong together"

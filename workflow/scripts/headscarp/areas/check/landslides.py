@@ -1,22 +1,19 @@
 """The inventory of a study area: number, areas, place and share of the landslides."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
 import shapely
 
-from headscarp.areas.check.files import Located, at_hand, polygons_of, vectors_of, wanted
+from headscarp.areas.check.files import Located, wanted
 from headscarp.areas.check.findings import ERROR, NOTE, OK, WARNING, Checked
 from headscarp.areas.slide_areas import power_law_tail
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.geo.grid import Grid
-from headscarp.geo.layer import CLASSES
-from headscarp.geo.rasters import align
-from headscarp.site.labels import connected_labels, rasterise_numbers
-from headscarp.site.layers import has_data
+from headscarp.site.label_rasters import meaning_of
+from headscarp.site.labels import Labels, align_labels, rasterise_labels, read_polygons
 
 
 def check_labels(
@@ -33,66 +30,45 @@ def check_labels(
         return
     file = labels.get("landslides", labels.get("classes"))
     place = wanted(checked, located, file, "is the inventory but")
-    if place is None:
+    area = wanted(checked, located, labels["area"], "is the mapped area but") if "area" in labels else None
+    if place is None or ("area" in labels and area is None):
         return
     try:
-        mapped = mapped_mask(labels, located, checked.view)
-        if "landslides" in labels:
-            slides_from_polygons(checked, file, vectors_of(place, checked.grid.crs), mapped)
-        else:
-            slides_from_raster(checked, file, place, labels, mapped)
+        brought = labels_on_view(checked, labels, place.path, area.path if area else None)
     except HeadscarpError as error:
         checked.tell(ERROR, "landslides", file, str(error))
         return
-    if checked.label is not None:
-        tell_share(checked, file)
-    if checked.areas is not None and len(checked.areas):
+    checked.label = brought.label
+    for note in brought.notes:
+        checked.tell(NOTE, "landslides", file, note.removeprefix(f"{place.path.name}: "))
+    if "landslides" in labels:
+        tell_polygons(checked, file, read_polygons(place.path, checked.grid, []).geometry.to_numpy())
+    else:
+        cell_m2 = abs(checked.view.transform.a * checked.view.transform.e)
+        checked.areas = np.bincount(brought.instances.ravel())[1:] * cell_m2
+        checked.landslides |= {"connected_parts": len(checked.areas)}
+    tell_share(checked, file, labels)
+    if len(checked.areas):
         tell_areas(checked, file)
 
 
-def mapped_mask(labels: Mapping[str, Any], located: Mapping[str, Located | str], view: Grid) -> np.ndarray:
-    """Cells (row, col) where landslides were looked for."""
-    place = at_hand(located, labels.get("area", ""))
-    if place is None:
-        return np.ones(view.shape, bool)
-    shapes = polygons_of(place, view.crs)
-    if not len(shapes):
-        raise HeadscarpError(
-            f"{place.path} holds no polygons of the mapped area; take another file or leave `area` out"
-        )
-    return rasterise_numbers(shapes, 1, view) == 1
+def labels_on_view(checked: Checked, labels: Mapping[str, Any], path: Path, area: Path | None) -> Labels:
+    """The labels as the pipeline makes them, on the view.
+
+    Raises:
+        HeadscarpError: as `rasterise_labels` and `align_labels`.
+    """
+    if "landslides" in labels:
+        return rasterise_labels(path, checked.view, area, checked.image_seen())
+    return align_labels(path, meaning_of(labels), checked.view, area, checked.image_seen())
 
 
-def slides_from_polygons(
-    checked: Checked, file: str, table: geopandas.GeoDataFrame, mapped: np.ndarray
-) -> None:
-    """Label and areas from polygons, and where these lie."""
-    shapes = table.geometry.to_numpy()
-    polygons = shapes[shapely.area(shapes) > 0]
-    if not len(polygons):
-        checked.tell(
-            ERROR,
-            "landslides",
-            file,
-            f"holds no polygons among its {len(table)} features; landslides are needed as areas",
-        )
-        return
+def tell_polygons(checked: Checked, file: str, polygons: np.ndarray) -> None:
+    """Areas of the polygons of an inventory on the grid, and where they lie."""
     on_grid = shapely.intersects(polygons, shapely.box(*checked.grid.bounds))
     checked.landslides |= {"polygons": len(polygons), "on_grid": int(on_grid.sum())}
-    if not on_grid.any():
-        bounds = ", ".join(f"{edge:.0f}" for edge in shapely.total_bounds(polygons))
-        checked.tell(
-            ERROR,
-            "landslides",
-            file,
-            f"none of its {len(polygons)} polygons is on the grid (they cover {bounds}); check its CRS",
-        )
-        return
     polygons = polygons[on_grid]
     checked.areas = shapely.area(polygons)
-    checked.label = np.where(
-        mapped, (rasterise_numbers(polygons, 1, checked.view) > 0).astype(np.uint8), np.uint8(UNMAPPED)
-    )
     union = shapely.area(shapely.union_all(polygons))
     overlap = max(0.0, 1 - union / checked.areas.sum())
     checked.landslides["overlap"] = round(float(overlap), 4)
@@ -103,8 +79,7 @@ def slides_from_polygons(
             file,
             f"{overlap:.1%} of the polygons' area is covered twice; are some drawn in two layers?",
         )
-    points = shapely.point_on_surface(polygons)
-    tell_outside(checked, file, points, len(on_grid))
+    tell_outside(checked, file, shapely.point_on_surface(polygons), len(on_grid))
 
 
 def tell_outside(checked: Checked, file: str, points: np.ndarray, total: int) -> None:
@@ -127,33 +102,8 @@ def tell_outside(checked: Checked, file: str, points: np.ndarray, total: int) ->
     checked.tell(WARNING if unseen > 0.05 * len(points) else OK, "landslides", file, text)
 
 
-def slides_from_raster(
-    checked: Checked, file: str, place: Located, labels: Mapping[str, Any], mapped: np.ndarray
-) -> None:
-    """Label and areas from a raster of codes."""
-    layer = align(place.path, 1, checked.view, CLASSES, minimum_cover=0.0)
-    known = {int(code) for code in labels["names"]}
-    codes = set(np.unique(layer.values[has_data(layer)]).tolist())
-    if codes - known:
-        checked.tell(
-            ERROR,
-            "landslides",
-            file,
-            f"holds the codes {sorted(codes - known)[:12]}, which `labels.names` does not name; add them",
-        )
-        return
-    checked.label = np.where(mapped & has_data(layer), layer.values, UNMAPPED).astype(np.uint8)
-    instances = connected_labels(checked.label, file, []).instances
-    cells = np.bincount(instances.ravel())[1:]
-    cell_m2 = abs(checked.view.transform.a * checked.view.transform.e)
-    checked.areas = cells * cell_m2
-    checked.landslides |= {"connected_parts": len(cells)}
-    if not len(cells):
-        checked.tell(ERROR, "landslides", file, f"no cell is a landslide (code {LANDSLIDE}); check the codes")
-
-
-def tell_share(checked: Checked, file: str) -> None:
-    """The share of mapped land that is landslide."""
+def tell_share(checked: Checked, file: str, labels: Mapping[str, Any]) -> None:
+    """The share of mapped land that is landslide; there must be landslides and background."""
     mapped, slide = checked.label != UNMAPPED, checked.label == LANDSLIDE
     if not mapped.any():
         checked.tell(
@@ -163,8 +113,29 @@ def tell_share(checked: Checked, file: str) -> None:
     share = float(slide.sum() / mapped.sum())
     checked.landslides |= {"share": round(share, 6), "mapped_share": round(float(mapped.mean()), 4)}
     text = f"{share:.2%} of the mapped land is landslide; {mapped.mean():.0%} of the grid is mapped"
-    level = ERROR if share == 0 else WARNING if share < 0.001 or share > 0.5 else OK
-    checked.tell(level, "landslides", file, text + ("; few cells to learn from" if 0 < share < 0.001 else ""))
+    level = ERROR if share in (0, 1) else WARNING if share < 0.001 or share > 0.5 else OK
+    if share in (0, 1):
+        text += f"; nothing can be learnt or scored: {remedy_of_share(share, labels)}"
+    elif share < 0.001:
+        text += "; few cells to learn from"
+    elif share > 0.5:
+        text += "; are landslides and background swapped?"
+    checked.tell(level, "landslides", file, text)
+
+
+def remedy_of_share(share: float, labels: Mapping[str, Any]) -> str:
+    """What to do where there is no landslide (share 0) or no background (1)."""
+    area = f"`labels.area` ({labels['area']})" if "area" in labels else "`labels.area`"
+    if share == 0:
+        return (
+            "say in `labels.values` which value landslides have" if "classes" in labels else f"check {area}"
+        )
+    searched = f"{area} must be all land that was searched for landslides, not these themselves"
+    return (
+        f"say in `labels.values` which value background has, or {searched}"
+        if "classes" in labels
+        else searched
+    )
 
 
 def tell_areas(checked: Checked, file: str) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.areas.guess.files import Found
+from headscarp.areas.guess.label_rasters import guess_labels
 from headscarp.areas.guess.names import AREA, LABEL
 from headscarp.areas.guess.rasters import Band
 from headscarp.areas.guess.vectors import VectorLayer, first_label
 from headscarp.areas.init.draft import NO_CRS, Draft, place, record_of_origin, warnings_of
+from headscarp.errors import HeadscarpError
 
 RAW_LINES = {
     "distance_to_rivers": "rivers.gpkg",
@@ -24,18 +26,15 @@ def add_vectors(draft: Draft, found: Found, folder: Path) -> None:
     area = next((one for one in found.vectors if one.role == AREA), None)
     if label:
         draft.labels = {"landslides": add_vector(draft, label, "landslides.gpkg", folder)}
-    elif rasters and rasters[0].codes:
-        draft.labels = label_raster(draft, rasters[0], folder)
-    draft.unused += [
-        f"{one.path.name}: landslides are taken from elsewhere" for one in (rasters if label else rasters[1:])
-    ]
+    for band in rasters:
+        if draft.labels:
+            draft.unused.append(f"{band.path.name}: landslides are taken from elsewhere")
+        else:
+            label_raster(draft, band, folder)
     if draft.labels:
         draft.labels["area"] = add_vector(draft, area, "mapped_area.gpkg", folder) if area else "outline.gpkg"
-        draft.why_labels = (
-            ""
-            if area
-            else "GUESS landslides are mapped in the whole outline; else give the polygons that were"
-        )
+        where = "GUESS landslides are mapped in the whole outline; else give the polygons that were"
+        draft.why_labels = "; ".join(text for text in (draft.why_labels, "" if area else where) if text)
     for one in found.vectors:
         if one.role in RAW_LINES and one.role not in {name for name, _, _ in draft.lines}:
             name = add_vector(draft, one, RAW_LINES[one.role], folder, {"margin_m": LINE_MARGIN_M[one.role]})
@@ -44,18 +43,21 @@ def add_vectors(draft: Draft, found: Found, folder: Path) -> None:
             draft.unused.append(f"{vector_name(one)}: {why_unused(one)}")
 
 
-def label_raster(draft: Draft, band: Band, folder: Path) -> dict[str, Any]:
-    """Labels from a raster of codes, of which 1 is landslides."""
-    origin = record_of_origin(place(band.path, folder), band.spec)
-    name = draft.add_file(
-        "landslides.tif",
-        origin,
-        "; ".join((f"landslides {band.why}; 1 must be landslides", *warnings_of(band))),
-    )
-    names = {0: "not a landslide", 1: "landslide"} | {
-        code: f"class {code}" for code in band.codes if code not in (0, 1, 255)
-    }
-    return {"classes": name, "names": names}
+def label_raster(draft: Draft, band: Band, folder: Path) -> None:
+    """Labels from a raster, or why it is not used."""
+    try:
+        guess = guess_labels(band.path, band.variable)
+    except HeadscarpError as error:
+        draft.unused.append(str(error))
+        return
+    origin = record_of_origin(place(band.path, folder), variable=band.variable)
+    comment = "; ".join((f"landslides {band.why}", *warnings_of(band)))
+    names = {"names": guess.names} if guess.names else {}
+    draft.labels = {
+        "classes": draft.add_file("landslides.tif", origin, comment),
+        "values": guess.values,
+    } | names
+    draft.why_labels = guess.why
 
 
 def add_vector(
