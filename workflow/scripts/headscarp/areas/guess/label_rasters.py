@@ -49,7 +49,9 @@ def guess_labels(path: Path, variable: str | None = None) -> Guess:
         background = background_of(pair, empty, counts)
         (slide,) = set(pair) - {background}
         if slide not in empty or (slide is not None and slide > 0):
-            values = {NAN if one is None else one: BACKGROUND if one == background else SLIDE for one in pair}
+            values = {
+                NAN if one is None else one: name for one, name in ((background, BACKGROUND), (slide, SLIDE))
+            }
             return Guess(values, {}, why_of(background, slide, empty, counts))
     if {0, LANDSLIDE} <= set(classes) and len(classes) <= MOST_CLASSES:
         names = {value: SLIDE_NAMES.get(value, f"class {value}") for value in classes}
@@ -67,7 +69,7 @@ def background_of(pair: list[Value], empty: list[Value], counts: Mapping[Value, 
 def why_of(background: Value, slide: Value, empty: list[Value], counts: Mapping[Value, int]) -> str:
     """What a reader of the card must know of a guess."""
     if background in empty or slide in empty:
-        odd, name = (background, BACKGROUND) if background in empty else (slide, SLIDE)
+        odd, name = (background, "background") if background in empty else (slide, SLIDE)
         why = f"GUESS {NAN if odd is None else odd} is {name} although the file says it is no data"
     elif background == 0:
         why = f"GUESS {slide} is {SLIDE}"
@@ -82,7 +84,11 @@ def why_of(background: Value, slide: Value, empty: list[Value], counts: Mapping[
 def reason(classes: list[int], has_empty: bool) -> str:
     """Why values tell nothing."""
     if len(classes) < 2:
-        lacking = "nothing is background" if any(classes) else "nothing is a landslide"
+        lacking = (
+            "background is to have a value, such as 0"
+            if any(classes)
+            else "landslides are to have one, such as 1"
+        )
         return (
             f"holds {' and '.join([*map(str, classes), *(['no data'] if has_empty else [])])} only; {lacking}"
         )
