@@ -227,13 +227,13 @@ def write_codes(path: str | Path, target: Path, codes: Mapping[Value, int]) -> N
     """Write a label raster as class codes, uint8, 255 unlabelled."""
     with open_raster(path) as source:
 
-        def read(window: Window) -> np.ndarray:
+        def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
             cells = cells_of(source, window)
             coded = np.full(cells.shape, codes.get(None, UNMAPPED), np.uint8)
             for value, code in codes.items():
                 if value is not None:
                     coded[(cells.data == float(value)) & ~cells.mask] = code
-            return coded[None]
+            return coded[None], coded[None] != UNMAPPED
 
         part = RasterPart(
             crs=source.crs,

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import rasterio
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import RasterioError
-
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
+from headscarp.geo.layer import open_raster
 from headscarp.site.label_rasters import NAN, SLIDE_NAMES, Value, counted_values, nodata_of
 
 BACKGROUND, SLIDE = SLIDE_NAMES[0], SLIDE_NAMES[LANDSLIDE]
@@ -27,19 +24,14 @@ class Guess:
     why: str
 
 
-def guess_labels(path: Path, variable: str | None = None) -> Guess:
-    """What the values of a label raster, or of a variable of a NetCDF file, probably mean, from all its
-    cells.
+def guess_labels(path: Path) -> Guess:
+    """What the values of an imported label raster probably mean, from all its cells.
 
     Raises:
-        HeadscarpError: as `counted_values`, the file is truncated, or the values tell nothing; the message
-            says why and what to do.
+        HeadscarpError: as `counted_values`, or the values tell nothing; the message says why and what to do.
     """
-    try:
-        with rasterio.open(f"netcdf:{path}:{variable}" if variable else path) as source:
-            counts, nodata = counted_values(source), nodata_of(source)
-    except (RasterioError, CPLE_BaseError) as error:
-        raise HeadscarpError(f"{path.name}: cannot be read ({error.__cause__ or error})") from None
+    with open_raster(path) as source:
+        counts, nodata = counted_values(source), nodata_of(source)
     empty = [value for value in counts if value in (None, nodata)]
     classes = [value for value in counts if value not in empty]
     if {0, LANDSLIDE, UNMAPPED} <= set(classes):
@@ -56,7 +48,7 @@ def guess_labels(path: Path, variable: str | None = None) -> Guess:
     if {0, LANDSLIDE} <= set(classes) and len(classes) <= MOST_CLASSES:
         names = {value: SLIDE_NAMES.get(value, f"class {value}") for value in classes}
         return Guess(dict(names), names, f"GUESS {LANDSLIDE} is {SLIDE}; name the other classes")
-    raise HeadscarpError(f"{path.name}: {reason(classes, bool(empty))}")
+    raise HeadscarpError(f"{path} {reason(classes, bool(empty))}")
 
 
 def background_of(pair: list[Value], empty: list[Value], counts: Mapping[Value, int]) -> Value:

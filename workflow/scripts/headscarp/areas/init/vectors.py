@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from headscarp.areas.guess.files import Found
@@ -11,6 +12,8 @@ from headscarp.areas.guess.rasters import Band
 from headscarp.areas.guess.vectors import VectorLayer, first_label
 from headscarp.areas.init.draft import NO_CRS, Draft, place, record_of_origin, warnings_of
 from headscarp.errors import HeadscarpError
+from headscarp.sources.rasters import import_raster
+from headscarp.sources.region import Region
 
 RAW_LINES = {
     "distance_to_rivers": "rivers.gpkg",
@@ -45,18 +48,19 @@ def add_vectors(draft: Draft, found: Found, folder: Path) -> None:
 
 def label_raster(draft: Draft, band: Band, folder: Path) -> None:
     """Labels from a raster, or why it is not used."""
-    try:
-        guess = guess_labels(band.path, band.variable)
-    except HeadscarpError as error:
-        draft.unused.append(str(error))
-        return
-    origin = record_of_origin(place(band.path, folder), variable=band.variable)
+    region = Region(draft.grid.crs, draft.grid.bounds)
+    with TemporaryDirectory() as scratch:
+        imported = Path(scratch) / "landslides.tif"
+        try:
+            import_raster(band.spec, [band.path], region, imported, Path(scratch))
+            guess = guess_labels(imported)
+        except HeadscarpError as error:
+            draft.unused.append(str(error).replace(str(imported), band.path.name))
+            return
+    origin = record_of_origin(place(band.path, folder), band.spec)
     comment = "; ".join((f"landslides {band.why}", *warnings_of(band)))
-    names = {"names": guess.names} if guess.names else {}
-    draft.labels = {
-        "classes": draft.add_file("landslides.tif", origin, comment),
-        "values": guess.values,
-    } | names
+    draft.labels = {"classes": draft.add_file("landslides.tif", origin, comment), "values": guess.values}
+    draft.labels |= {"names": guess.names} if guess.names else {}
     draft.why_labels = guess.why
 
 
