@@ -227,6 +227,19 @@ def test_unfit_input_is_told(maps, tmp_path):
     geopandas.read_file(truth["mar"]).drop(columns=SLIDE_NUMBER).to_file(truth["mar"])
     with pytest.raises(HeadscarpError, match="no column 'headscarp_slide'"):
         compared(tmp_path, maps, truth=truth)
+    numbers = {
+        "two": "1 of 2 values .* are no number of a slide",
+        None: "are no number of a slide",
+        0: "such as '0'",
+        1.5: "such as '1.5'",
+        1: "has the number 1 2 times",
+    }
+    for number, message in numbers.items():
+        columns = {SLIDE_NUMBER: [1, number] if number != "two" else ["1", "two"]}
+        shapes = [box(WEST, NORTH - 4, WEST + 4, NORTH), box(WEST + 8, NORTH - 4, WEST + 12, NORTH)]
+        geopandas.GeoDataFrame(columns, geometry=shapes, crs=CRS).to_file(truth["mar"])
+        with pytest.raises(HeadscarpError, match=rf"slides_mar\.gpkg: .*{message}"):
+            compared(tmp_path, maps, truth=truth)
     with pytest.raises(HeadscarpError, match="growth_share is -1"):
         ChangeRule(growth_share=-1)
     assert not (tmp_path / "change.json").exists()

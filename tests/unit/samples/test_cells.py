@@ -408,6 +408,22 @@ class TestBadInput:
             and not is_one_hot("rain_1", list(planes))
         )
 
+    def test_layer_without_background(self, cube, tmp_path):
+        with pytest.raises(
+            HeadscarpError, match=r"slides: every sampled cell is a landslide .* make `above` larger"
+        ):
+            build(cube, tmp_path / "out", source=LAYER | {"above": -1})
+
+    def test_an_area_that_is_the_inventory(self, cube, tmp_path):
+        slides = write_shapes(
+            tmp_path / "a.gpkg", [shapely.box(WEST + 900, NORTH - 1800, WEST + 1800, NORTH - 900)]
+        )
+        source = {"kind": "inventory", "inventory": slides, "area": slides}
+        with pytest.raises(
+            HeadscarpError, match=r"a\.gpkg: every sampled cell is a landslide .* searched for landslides"
+        ):
+            build(cube, tmp_path / "out", source=source)
+
     def test_layer_without_landslides(self, cube, tmp_path):
         with pytest.raises(
             HeadscarpError, match="slides: no cell of the site is a landslide; make `above` smaller"

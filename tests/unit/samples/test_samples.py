@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from headscarp.codes import TEST, TRAIN, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples import build
+from headscarp.samples.background import require_both_in_training
 from headscarp.samples.build import bootstrap_cells, build_samples, normalisation
 from headscarp.samples.spec import BlockSplit, SamplingSpec, StripSplit, SuperpixelSpec
 from headscarp.samples.splits import (
@@ -273,6 +274,40 @@ def test_smaller_blocks_where_slides_are_crowded():
         blocked_split(label, SamplingSpec(window=32, stride=16, split=BlockSplit(block=150)), 0)
 
 
+def test_regions_that_are_all_landslide_are_no_subsets():
+    """Land west of the middle is landslide throughout, so that strips leave a subset without background."""
+    label = np.zeros((128, 384), dtype=np.uint8)
+    label[:, :192] = 1
+    label[60, 192:] = 1
+    spec = SamplingSpec(window=32, stride=16, split=StripSplit(edges=(0.4, 0.7)))
+    with pytest.raises(HeadscarpError, match=r"no strips .* each a landslide, background and a window"):
+        blocked_split(label, spec, 0)
+    label[5, 5] = 0
+    assert {window.split for window in blocked_split(label, spec, 0).windows} == set(CODES)
+
+
+def test_training_windows_need_both():
+    label = np.zeros((64, 64), np.uint8)
+    label[:, :32] = 1
+    require_both_in_training(label, [Window(0, 16, 32, 0, "train"), Window(0, 0, 32, 0, "test")])
+    for col, lacking in ((32, "landslide"), (0, "background")):
+        windows = [Window(0, col, 32, 0, "train"), Window(0, 16, 32, 0, "test")]
+        with pytest.raises(HeadscarpError, match=f"the training windows hold no {lacking}"):
+            require_both_in_training(label, windows)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_what_the_inputs_show_needs_both(cube_folder, tmp_path, kept):
+    """Inputs without values at all landslides, or at all of the rest."""
+    label = np.load(cube_folder / "label.npy")
+    cube = np.load(cube_folder / "cube.npy")
+    cube[..., label != kept] = np.nan
+    np.save(cube_folder / "cube.npy", cube)
+    lacking = "landslide" if kept == 0 else "background"
+    with pytest.raises(HeadscarpError, match=rf"cube\.npy has no {lacking} pixel where all input groups"):
+        build_samples(cube_folder, tmp_path / "out", SamplingSpec(32, 16), "published", 0, GROUPS)
+
+
 def test_slides_in_one_corner_cannot_be_split():
     label = np.zeros((300, 300), dtype=np.uint8)
     label[:20, :20] = 1
@@ -486,10 +521,21 @@ def test_samples_of_test_windows_tell_what_overlaps(cube_folder, tmp_path):
     )
 
 
+def only_landslides(label):
+    return np.where(label == 1, 1, 255).astype(np.uint8)
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "message"),
     [
         (lambda label: label * 0, ("blocked", GROUPS), r"label\.npy holds no landslide"),
+        (
+            only_landslides,
+            ("blocked", GROUPS),
+            r"label\.npy holds landslides only and no background; the `area`",
+        ),
+        (only_landslides, ("published", GROUPS), r"label\.npy holds landslides only and no background"),
+        (lambda label: label * 0 + 255, ("published", GROUPS), r"label\.npy holds no landslide"),
         (lambda label: label, ("blocked", [["red", "swir"]]), "channel 'swir' does not exist"),
         (lambda label: label, ("blocks", GROUPS), "protocol 'blocks' does not exist; did you mean 'blocked'"),
     ],

@@ -323,13 +323,6 @@ class TestBuild:
             assert told[-1] == ("2" not in record["stages"][0]["shares"])
         assert any(told)
 
-    def test_one_class_cannot_be_balanced(self, tmp_path):
-        label, image = classes_scene()
-        folder = write_cube(tmp_path / "cube", np.ones_like(label), image)
-        with pytest.raises(HeadscarpError, match=r"holds landslides only and no background"):
-            build_samples(folder, tmp_path / "out", SPEC, "blocked", seed=2)
-        assert not (tmp_path / "out").exists()
-
     @pytest.mark.parametrize("protocol", ["published", "blocked"])
     def test_windows_larger_than_the_scene_are_told(self, cube_folder, tmp_path, protocol):
         spec = SamplingSpec.from_record({"window": 256, "superpixels": {}})

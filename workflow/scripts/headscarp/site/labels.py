@@ -121,7 +121,7 @@ def slide_numbers(slides: pd.DataFrame, path: str | Path) -> np.ndarray:
         first = given[~fit].iloc[0]
         raise HeadscarpError(
             f"{path}: {np.count_nonzero(~fit)} of {len(fit)} values of the column '{SLIDE_NUMBER}' are no "
-            f"number of a slide (such as {first!r}); give each slide a whole number from 1"
+            f"number of a slide (such as '{first}'); give each slide a whole number from 1"
         )
     values, times = np.unique(numbers, return_counts=True)
     if (times > 1).any():
