@@ -527,6 +527,9 @@ def test_slides_without_a_year_and_sites_of_one_date_are_refused(world, spec, tm
     slides.drop(columns="started").to_file(raw / "landslides.gpkg")
     with pytest.raises(HeadscarpError, match="no column 'started'"):
         draw(spec("series_maps", sites=[world["scene"] | {"raw": str(raw)}]))
+    slides.assign(started="last year").to_file(raw / "landslides.gpkg")
+    with pytest.raises(HeadscarpError, match=r"must have the year .* but has 'last year'"):
+        draw(spec("series_maps", sites=[world["scene"] | {"raw": str(raw)}]))
     slides.assign(started=2021).to_file(raw / "landslides.gpkg")
     with pytest.raises(HeadscarpError, match="no slide that started by 2020-09-22"):
         draw(spec("series_maps", sites=[world["scene"] | {"raw": str(raw)}]))

@@ -22,16 +22,16 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import open_any_raster, open_raster
 from headscarp.geo.rasters import require_cover, resample_classes
 from headscarp.sources.parts import RasterPart, chunks, write_part
+from headscarp.sources.validity import GREATEST, opaque
 from headscarp.vocabulary import require_known
 
 SLIDE_NAMES = {0: "not a landslide", LANDSLIDE: "landslide"}
 UNLABELLED = "unlabelled"
 NAN = "nan"  # the key of `values` for cells without a number
-FILL = 1e30  # no class has a number as large; floats that large are fill values, such as -3.4e38
 LISTED = 12  # values that a message lists
 MOST_VALUES = 10_000  # a raster of more different numbers is none of labels
 
-# A value of a label raster; None: no number (NaN, infinite, a fill value, or transparent).
+# A value of a label raster; None: no number (NaN, beyond GREATEST, or transparent).
 Value = int | None
 
 
@@ -159,7 +159,7 @@ def listed(values: list[int]) -> str:
 def nodata_of(source: rasterio.DatasetReader) -> int | None:
     """The whole number that a raster declares as no data, if it is one that a class can have."""
     nodata = source.nodata
-    return int(nodata) if nodata is not None and abs(nodata) < FILL and nodata == round(nodata) else None
+    return int(nodata) if nodata is not None and abs(nodata) < GREATEST and nodata == round(nodata) else None
 
 
 def counted_values(source: rasterio.DatasetReader) -> dict[Value, int]:
@@ -192,8 +192,8 @@ def counted_values(source: rasterio.DatasetReader) -> dict[Value, int]:
 
 
 def cells_of(source: rasterio.DatasetReader, window: Window) -> np.ma.MaskedArray:
-    """Cells (row, col) of a label raster, masked where there is no number: NaN, infinite, a fill value,
-    transparent, or outside the file's own mask.
+    """Cells (row, col) of a label raster, masked where there is no number: NaN, beyond GREATEST, transparent,
+    or outside the file's own mask.
 
     Raises:
         HeadscarpError: its bands differ, or are of complex numbers.
@@ -209,18 +209,13 @@ def cells_of(source: rasterio.DatasetReader, window: Window) -> np.ma.MaskedArra
         )
     empty = np.zeros(bands[0].shape, bool)
     if bands.dtype.kind == "f":
-        empty = ~(np.abs(bands[0]) < FILL)  # of NaN too
+        empty = ~(np.abs(bands[0]) < GREATEST)  # of NaN too
     if alpha:
-        empty |= transparent(source, alpha[0], window)
+        clear = source.read(alpha[0], window=window)
+        empty |= clear < opaque(clear.dtype) / 2
     elif MaskFlags.per_dataset in source.mask_flag_enums[0]:
         empty |= source.read_masks(1, window=window) == 0
     return np.ma.MaskedArray(bands[0], empty)
-
-
-def transparent(source: rasterio.DatasetReader, alpha: int, window: Window) -> np.ndarray:
-    """Where an alpha band is below half of its range, bool (row, col)."""
-    values = source.read(alpha, window=window)
-    return values < (np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1) / 2
 
 
 def write_codes(path: str | Path, target: Path, codes: Mapping[Value, int]) -> None:
