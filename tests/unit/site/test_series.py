@@ -3,6 +3,7 @@ sums done by hand."""
 
 import datetime
 import json
+import shutil
 import tracemalloc
 
 import numpy as np
@@ -529,14 +530,24 @@ def test_one_date_and_constant_dates():
 def test_what_is_never_clear_is_not_scored(site, tmp_path):
     folder, cube = site
     record, regions = sample(folder / "cube", tmp_path, "published")
-    assert (regions[NEVER] == 0).all() and (cube.label[NEVER] != 255).all()
+    # Without an image at any date land is unmapped, though the elevation model covers it.
+    assert (regions[NEVER] == 0).all() and (cube.label[NEVER] == 255).all()
     assert np.count_nonzero(regions == 0) == 24
+    # Cloudy at one date only (the last among them), and without a value at the clear date's corner: scored.
+    assert (regions[35:50, 12:58] > 0).all() and (regions[52:58, 70:80] > 0).all() and regions[0, 0] > 0
+
+
+def test_mapped_land_that_an_input_group_never_shows_is_not_scored(site, tmp_path):
+    shutil.copytree(site[0] / "cube", tmp_path / "cube")
+    label = np.load(tmp_path / "cube" / "label.npy")
+    label[NEVER] = 0
+    np.save(tmp_path / "cube" / "label.npy", label)
+    record, regions = sample(tmp_path / "cube", tmp_path / "samples", "published")
+    assert (regions[NEVER] == 0).all()
     assert (
         "24 mapped pixels lack all channels of an input group at all dates and are not scored"
         in record["notes"]
     )
-    # Cloudy at one date only (the last among them), and without a value at the clear date's corner: scored.
-    assert (regions[35:50, 12:58] > 0).all() and (regions[52:58, 70:80] > 0).all() and regions[0, 0] > 0
 
 
 def test_windows_stand_for_all_dates_of_their_place(site, tmp_path):
