@@ -52,8 +52,8 @@ class Grid:
 
 
 def grid_for(source: Grid, crs: str, resolution: float) -> Grid:
-    """The north-up grid in a metric CRS that covers the footprint of `source`, which may be rotated; its edges
-    are multiples of `resolution` (metres).
+    """The north-up grid in a metric CRS that covers the footprint of `source`, which may be rotated; its
+    edges are multiples of `resolution` (metres).
 
     Raises:
         HeadscarpError: `crs` is unknown, is not in metres or not true to scale here.
@@ -104,9 +104,9 @@ def require_metric_grid(grid: Grid, file: Any, place: str) -> None:
     if why := why_unfit(grid.crs, grid.transform, grid.shape, MOST_TURN):
         utm = utm_crs(*place_of(grid.crs, grid.transform, grid.width / 2, grid.height / 2))
         raise HeadscarpError(
-            f"{file}: its grid ({grid.crs}) is not of square north-up pixels in metres, true to scale ({why}), "
-            f"so it cannot be the site's; give {place}, grid the keys crs (a UTM zone, here {utm}) and "
-            "resolution_m"
+            f"{file}: its grid ({grid.crs}) is not of square north-up pixels in metres, true to scale "
+            f"({why}), so it cannot be the site's; give {place}, grid the keys crs (a UTM zone, here {utm}) "
+            "and resolution_m"
         )
 
 

@@ -75,10 +75,8 @@ def place_of(crs: str, transform: Affine, col: float, row: float) -> tuple[float
     """
     longitude, latitude = to_degrees(crs).transform(*(transform @ (col, row)))
     if not np.isfinite([longitude, latitude]).all():
-        raise HeadscarpError(
-            f"the CRS '{crs}' does not reach {', '.join(f'{value:.6g}' for value in transform @ (col, row))}; "
-            "give the file's true one"
-        )
+        x, y = transform @ (col, row)
+        raise HeadscarpError(f"the CRS '{crs}' does not reach x {x:.9g}, y {y:.9g}; give the file's true one")
     return longitude, latitude
 
 
@@ -134,7 +132,7 @@ def why_unfit(crs: str, transform: Affine, shape: tuple[int, int], most_turned: 
     elif abs(stretched - 1) > STRETCH:
         reasons.append(f"a metre on the ground is {stretched:.3g} m in its CRS here")
     if abs(steps.across / steps.down - 1) > STRETCH:
-        reasons.append(f"its cells are oblong ({steps.across:.4g} x {steps.down:.4g} m)")
+        reasons.append(f"its cells are oblong ({steps.across:.3g} x {steps.down:.3g} m)")
     if not reasons and abs(steps.turn) > most_turned:
         reasons.append(f"its north is {abs(steps.turn):.0f} degrees off true north")
     return " and ".join(reasons) or None

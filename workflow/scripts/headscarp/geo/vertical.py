@@ -8,53 +8,24 @@ from pyproj import CRS
 from headscarp.errors import HeadscarpError
 
 FOOT, SURVEY_FOOT = 0.3048, 1200 / 3937
-METRES = {
-    **dict.fromkeys(
-        ("m", "mtr", "mtrs", "metre", "metres", "meter", "meters", "metro", "metros", "metri"), 1.0
-    ),
-    **dict.fromkeys(("ft", "foot", "feet", "intft", "ftintl"), FOOT),
-    **dict.fromkeys(("usft", "ftus"), SURVEY_FOOT),
-    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
-    **dict.fromkeys(("dm", "decimetre", "decimetres", "decimeter", "decimeters"), 0.1),
-    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
-    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
+SPELLINGS = {
+    "m mtr mtrs metre metres meter meters metro metros metri": 1.0,
+    "ft foot feet intft ftintl": FOOT,
+    "usft ftus": SURVEY_FOOT,
+    "km kilometre kilometres kilometer kilometers": 1000.0,
+    "dm decimetre decimetres decimeter decimeters": 0.1,
+    "cm centimetre centimetres centimeter centimeters": 0.01,
+    "mm millimetre millimetres millimeter millimeters": 0.001,
 }
-SURVEY = {"us", "usa", "survey", "u"}
-# What stands beside a unit and does not change it
-BESIDE = {
-    *(
-        "above",
-        "over",
-        "mean",
-        "sea",
-        "level",
-        "asl",
-        "amsl",
-        "msl",
-        "masl",
-        "mamsl",
-        "the",
-        "of",
-        "in",
-        "and",
-    ),
-    *("unit", "units", "elevation", "elevations", "height", "heights", "altitude", "orthometric", "geoid"),
-    *("ellipsoid", "ellipsoidal", "vertical", "datum", "international", "intl", "int", "linear"),
-    *(
-        "navd88",
-        "navd",
-        "ngvd29",
-        "ngvd",
-        "egm96",
-        "egm2008",
-        "evrf2007",
-        "wgs84",
-        "grs80",
-        "nap",
-        "nn",
-        "nhn",
-    ),
-}
+METRES = {word: metres for words, metres in SPELLINGS.items() for word in words.split()}
+SURVEY = {"us", "usa", "survey"}
+# What stands beside a unit and does not change it.
+BESIDE_WORDS = (
+    "above over mean sea level asl amsl msl masl mamsl the of in and unit units elevation elevations height "
+    "heights altitude orthometric geoid ellipsoid ellipsoidal vertical datum international intl int linear "
+    "navd88 navd ngvd29 ngvd egm96 egm2008 evrf2007 wgs84 grs80 nap nn nhn"
+)
+BESIDE = set(BESIDE_WORDS.split())
 UNTOLD = {"", "unknown", "undefined", "none", "unspecified", "n/a", "-"}
 DIFFERENT = 1e-3  # share by which two units differ that are not one; both feet are one by this
 REMEDY = "give the right one as the key `units` of its entry in the card (m, ft, us-ft, km, dm, cm or mm)"
@@ -114,8 +85,8 @@ def height_unit(text: str | None, crs: CRS | str, place: str) -> HeightUnit:
         return HeightUnit(metres, text, told=True)
     if differ(metres, vertical.metres):
         raise HeadscarpError(
-            f"{place}: its elevations are in {text} by the band's unit but in {vertical.name} by the vertical "
-            f"part of its CRS; {REMEDY}"
+            f"{place}: its elevations are in {text} by the band's unit but in {vertical.name} by the "
+            f"vertical part of its CRS; {REMEDY}"
         )
     return vertical
 

@@ -1,5 +1,5 @@
-"""Elevation models as users have them, made ready for derivatives: in metres, north-up on a metric grid, their
-voids no data."""
+"""Elevation models as users have them, made ready for derivatives: in metres, north-up on a metric grid,
+their voids no data."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +23,11 @@ FULL = 255
 @dataclass(frozen=True)
 class ElevationModel(Layer):
     """Elevations in metres, with what was done to them (`changes`) and what may be wrong with them
-    (`doubts`), each a sentence."""
+    (`doubts`), each a sentence; `unit_m` is the metres in 1 of the file's numbers."""
 
     changes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    unit_m: float = 1.0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,15 +65,17 @@ def metric_dem(path: str | Path, resolution: float | None = None) -> ElevationMo
     utm = utm_crs(*place_of(grid.crs, transform, col, row))
     steps = steps_at(grid.crs, transform, col, row)
     target = grid_for(grid, utm, resolution or float(f"{max(steps.across, steps.down):.2g}"))
-    change = (
-        f"{name}: reprojected from {name_of(grid.crs)} to {utm}, cubic, cells of {target.resolution:g} m, "
-        f"because {why}"
+    values, grid = thinned(
+        values, grid, int(target.resolution / steps.across), int(target.resolution / steps.down)
     )
+    own = name_of(grid.crs)
+    how = f"resampled in {utm}" if own == utm else f"reprojected from {own} to {utm}"
+    change = f"{name}: {how}, cubic, to cells of {target.resolution:g} m, because {why}"
     return replace(
         model,
         values=warped(values, grid, target),
         grid=target,
-        source=f"{model.source} reprojected to {utm}, cubic",
+        source=f"{model.source} {how}, cubic",
         changes=(*model.changes, change),
     )
 
@@ -119,6 +122,7 @@ def elevation_model(path: str | Path) -> ElevationModel:
         "; ".join([origin, *how]),
         changes=unit_changes(unit, scale, offset, name),
         doubts=doubts,
+        unit_m=abs(scale * factor),
     )
 
 
@@ -179,6 +183,18 @@ def warped(values: np.ndarray, own: Grid, grid: Grid) -> np.ndarray:
     return np.clip(heights, np.nanmin(values), np.nanmax(values))
 
 
+def thinned(values: np.ndarray, grid: Grid, across: int, down: int) -> tuple[np.ndarray, Grid]:
+    """Means of blocks of `across` x `down` cells (1 or more), so that no cell is left out where another grid
+    is coarser; NaN where one has no data, cells that fill no block are left out."""
+    across, down = max(1, across), max(1, down)
+    height, width = values.shape[0] // down, values.shape[1] // across
+    if (across, down) == (1, 1) or not (height and width):
+        return values, grid
+    blocks = values[: height * down, : width * across].reshape(height, down, width, across)
+    means = blocks.mean(axis=(1, 3), dtype=np.float64).astype(np.float32)
+    return means, Grid(grid.crs, grid.transform @ Affine.scale(across, down), height, width)
+
+
 def on_grid(
     values: np.ndarray, transform: Affine, crs: str, grid: Grid, resampling: Resampling
 ) -> np.ndarray:
@@ -195,5 +211,9 @@ def on_grid(
         dst_crs=grid.crs,
         dst_nodata=nodata,
         resampling=resampling,
+        # Else GDAL takes a turned or narrower cell for a reason to widen its kernel, whose weights then shift
+        # heights by centimetres from cell to cell: as much as all of the curvature of a smooth slope.
+        XSCALE=1,
+        YSCALE=1,
     )
     return target

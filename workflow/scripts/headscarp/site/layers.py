@@ -483,7 +483,8 @@ def turn_notes(grid: Grid) -> list[str]:
     if abs(turn) <= TURN:
         return []
     return [
-        f"the grid's north ({grid.crs}) is {abs(turn):.0f} degrees off true north; aspects count from the grid's"
+        f"the grid's north ({grid.crs}) is {abs(turn):.0f} degrees off true north; "
+        "aspects count from the grid's"
     ]
 
 

@@ -49,9 +49,9 @@ def take_out_sentinels(stored: np.ndarray, heights: np.ndarray, place: str) -> l
     if others.any() and not (few and land):
         strange = heights[wrong & ~np.isin(stored, numbers[known])]
         raise HeadscarpError(
-            f"{place}: its elevations of {strange.min():.6g} to {strange.max():.6g} m are not on Earth, where "
-            f"land lies between {ELEVATION[0]:g} and {ELEVATION[1]:g}; if they are in another unit, {REMEDY}, "
-            "else take another file: this is another quantity, or its voids were mixed with their neighbours"
+            f"{place}: its elevations of {strange.min():.6g} to {strange.max():.6g} m are not on Earth, "
+            f"where land lies between {ELEVATION[0]:g} and {ELEVATION[1]:g}; if they are in another unit, "
+            f"{REMEDY}, else take another file: this is another quantity, or voids were mixed with ground"
         )
     heights[wrong] = np.nan
     return [told(int(count), number) for number, count in zip(numbers, counts, strict=True)]
@@ -144,7 +144,9 @@ def is_walled(
     patch = patches[window] == number
     rise = heights[window][ndimage.binary_dilation(patch, EIGHT) & ~patch].astype(np.float64) - height
     rise = rise[np.isfinite(rise)]
-    if rise.size < LEAST_CELLS:
+    cut = any(part.start == 0 or part.stop == length for part, length in zip(box, heights.shape, strict=True))
+    # A large cell in the corner of an enlarged model has three neighbours, all of which may well be higher
+    if rise.size < LEAST_CELLS or (cut and np.unique(rise).size < LEAST_CELLS):
         return False
     steep = STEEP * cell_m
     middle = np.median(rise)
