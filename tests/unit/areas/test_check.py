@@ -274,7 +274,7 @@ def test_what_the_pipeline_does_to_elevation_is_told(tmp_path, scene):
     assert told(checked, "note", "elevation", "in feet; times 0.3048 they are metres")
     assert told(checked, "note", "elevation", "do not run to the south")
     assert told(checked, "note", "elevation", "whole multiples of 0.3048 m")
-    np.testing.assert_allclose(checked.elevation, elevation, atol=0.16)
+    np.testing.assert_allclose(checked.elevation, elevation[5:-5, 5:-5], atol=0.16)
 
 
 def test_the_tail_of_a_power_law_is_found():

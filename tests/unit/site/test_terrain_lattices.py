@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import rasterio
+import shapely
+import xarray
 from affine import Affine
 from pyproj import CRS, Transformer
 from scipy import ndimage
@@ -17,7 +19,8 @@ from headscarp.site.elevation import metric_dem
 from headscarp.site.layers import build_layers
 from headscarp.site.patches import coarse_dem
 from headscarp.site.terrain import derive_terrain
-from tests.site_files import read_manifest, write_raster
+from headscarp.sources.imports import import_file
+from tests.site_files import read_manifest, write_raster, write_shapes
 
 HOME = "EPSG:32654"  # of the surface and of the site
 WEST, NORTH = 560_000.0, 4_740_000.0
@@ -223,7 +226,7 @@ def test_blocks_of_narrow_cells_are_averaged_not_skipped(tmp_path):
     transform, shape = lattice(HOME, 5, -20)
     noise = rng.normal(500, 2, shape).astype(np.float32)
     dem = metric_dem(write_raster(tmp_path / "dem.tif", noise, Grid(HOME, transform, *shape), HOME))
-    assert dem.grid.resolution == 20 and np.nanstd(dem.values) < 1.15
+    assert dem.grid.resolution == 20 and np.nanstd(dem.values) < 1.05
     assert np.nanmean(dem.values) == pytest.approx(500, abs=0.05)
 
 
@@ -470,6 +473,44 @@ def test_a_scale_of_the_file_is_applied(tmp_path):
     x, y = centres(dem.grid.transform, dem.grid.shape)
     assert np.abs(dem.values - 7 - elevation(x, y)).max() < 0.051
     assert "stored numbers x 0.1 + 7" in dem.changes[0]
+
+
+@pytest.mark.parametrize(
+    ("metres", "text", "crs", "key", "note"),
+    [
+        (0.3048, None, HOME, "ft", None),
+        (0.3048, "ft", HOME, "ft", None),
+        (0.3048, "m", HOME, "ft", "in ft, as the key `units` says; the file says m"),
+        (0.01, "furlong", HOME, "cm", "in cm, as the key `units` says; the file says furlong"),
+        (1, None, "EPSG:32654+6360", "m", "in m, as the key `units` says; the file says US survey foot"),
+        (US_FOOT, None, "EPSG:32654+6360", "us-ft", None),
+    ],
+)
+def test_the_unit_that_the_card_gives_wins(tmp_path, metres, text, crs, key, note):
+    path = in_units(tmp_path / "dem.tif", metres, text, crs)
+    write_shapes(tmp_path / "box.geojson", [shapely.box(*SITE.bounds)], crs=HOME)
+    import_file({}, tmp_path / "box.geojson", None, tmp_path / "outline.gpkg")
+    notes = import_file({"units": key}, path, tmp_path / "outline.gpkg", tmp_path / "raw.tif")
+    assert [note in one for one in notes[1:]] == ([True] if note else [])
+    dem = metric_dem(tmp_path / "raw.tif")
+    x, y = centres(dem.grid.transform, dem.grid.shape)
+    np.testing.assert_allclose(dem.values, elevation(x, y), atol=1e-3)
+
+
+def test_a_unit_of_a_netcdf_file_is_read_and_the_cards_wins(tmp_path):
+    _, grid = valley(40, 50.0)
+    x, y = centres(grid.transform, grid.shape)
+    values = (["y", "x"], (elevation(x, y) / 0.3048).astype(np.float32), {"units": "feet"})
+    xarray.Dataset({"z": values}, {"y": y[:, 0], "x": x[0]}).to_netcdf(tmp_path / "dem.nc", engine="h5netcdf")
+    write_shapes(tmp_path / "box.geojson", [shapely.box(*SITE.bounds)], crs=HOME)
+    import_file({}, tmp_path / "box.geojson", None, tmp_path / "outline.gpkg")
+    for spec, factor in (({}, 1), ({"units": "m"}, 1 / 0.3048)):
+        import_file(
+            {"crs": HOME} | spec, tmp_path / "dem.nc", tmp_path / "outline.gpkg", tmp_path / "raw.tif"
+        )
+        dem = metric_dem(tmp_path / "raw.tif")
+        here = elevation(*centres(dem.grid.transform, dem.grid.shape))
+        np.testing.assert_allclose(dem.values, here * factor, rtol=1e-5)
 
 
 # --- voids ---

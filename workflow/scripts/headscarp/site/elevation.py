@@ -11,7 +11,7 @@ from rasterio.warp import Resampling, reproject
 
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid, grid_for, utm_crs
-from headscarp.geo.lattice import horizontal, place_of, steps_at, upright, why_unfit
+from headscarp.geo.lattice import STRETCH, horizontal, place_of, steps_at, upright, why_unfit
 from headscarp.geo.layer import Layer, grid_of, open_raster
 from headscarp.geo.vertical import HeightUnit, height_unit
 from headscarp.site.voids import take_out_sentinels, take_out_walled
@@ -65,9 +65,9 @@ def metric_dem(path: str | Path, resolution: float | None = None) -> ElevationMo
     utm = utm_crs(*place_of(grid.crs, transform, col, row))
     steps = steps_at(grid.crs, transform, col, row)
     target = grid_for(grid, utm, resolution or float(f"{max(steps.across, steps.down):.2g}"))
-    values, grid = thinned(
-        values, grid, int(target.resolution / steps.across), int(target.resolution / steps.down)
-    )
+    # A cell of 10 m of a map is 10.004 m on the ground: two of them are one of 20 m all the same
+    several = [int((1 + STRETCH) * target.resolution / length) for length in (steps.across, steps.down)]
+    values, grid = thinned(values, grid, *several)
     own = name_of(grid.crs)
     how = f"resampled in {utm}" if own == utm else f"reprojected from {own} to {utm}"
     change = f"{name}: {how}, cubic, to cells of {target.resolution:g} m, because {why}"
