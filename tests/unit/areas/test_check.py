@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from affine import Affine
 from rasterio.warp import transform_bounds
 from scipy import ndimage
 
@@ -20,6 +21,7 @@ from headscarp.areas.check.findings import report
 from headscarp.areas.init.write import write_card
 from headscarp.areas.slide_areas import area_density, power_law_tail
 from headscarp.errors import HeadscarpError
+from headscarp.geo.grid import Grid
 from headscarp.site.labels import rasterise_numbers
 from tests.site_files import CRS, make_grid, write_raster, write_shapes
 
@@ -248,14 +250,31 @@ def test_an_elevation_model_that_was_enlarged_is_told(scene, factor):
 
 def test_elevation_that_is_none_is_an_error(tmp_path, scene):
     shapes, bands, elevation = scene
-    deep = elevation.copy()
-    deep[100:140, 100:140] = -32768
-    (checked,) = examine_card(write_area(tmp_path, (shapes, bands, deep)), tmp_path)
-    assert told(checked, "error", "elevation", "not on Earth")
+    (checked,) = examine_card(write_area(tmp_path, (shapes, bands, 100 * elevation)), tmp_path)
+    assert told(checked, "error", "dem.tif", "not on Earth", "key `units`")
     whole = np.round(elevation)
     write_raster(tmp_path / "dem.tif", whole, GRID)
     (checked,) = examine_card("hill", tmp_path)
     assert told(checked, "note", "elevation", "whole metres")
+
+
+def test_what_the_pipeline_does_to_elevation_is_told(tmp_path, scene):
+    shapes, bands, elevation = scene
+    holes = elevation.copy()
+    holes[100:140, 100:140] = -32768
+    name = write_area(tmp_path, (shapes, bands, holes))
+    (checked,) = examine_card(name, tmp_path)
+    assert told(checked, "warning", "elevation", "1600 cells of -32768 were taken for no data")
+    assert np.nanmin(checked.elevation) > 0 and np.isnan(checked.elevation).sum() == 1600
+    south_up = Grid(GRID.crs, GRID.transform @ Affine(1, 0, 0, 0, -1, GRID.height), *GRID.shape)
+    write_raster(tmp_path / "dem.tif", np.flipud(np.round(elevation / 0.3048)), south_up)
+    with rasterio.open(tmp_path / "dem.tif", "r+") as target:
+        target.set_band_unit(1, "feet")
+    (checked,) = examine_card(name, tmp_path)
+    assert told(checked, "note", "elevation", "in feet; times 0.3048 they are metres")
+    assert told(checked, "note", "elevation", "do not run to the south")
+    assert told(checked, "note", "elevation", "whole multiples of 0.3048 m")
+    np.testing.assert_allclose(checked.elevation, elevation[5:-5, 5:-5], atol=0.16)
 
 
 def test_the_tail_of_a_power_law_is_found():

@@ -172,10 +172,13 @@ def test_a_projected_model_stays_as_it_is(tmp_path):
     np.testing.assert_array_equal(dem.values, np.where(values < 0, np.nan, values))
 
 
-def test_a_model_in_feet_is_refused(tmp_path):
-    path = write_raster(tmp_path / "dem.tif", np.ones((5, 5), np.float32), crs="EPSG:2230")
-    with pytest.raises(HeadscarpError, match=r"dem\.tif is in US survey foot.*gdalwarp"):
-        terrain.metric_dem(path)
+def test_a_map_in_feet_comes_to_metres_and_its_heights_are_doubted(tmp_path):
+    grid = Grid("EPSG:2230", rasterio.transform.from_origin(6.3e6, 2.1e6, 30, 30), 40, 40)
+    path = write_raster(tmp_path / "dem.tif", np.full((40, 40), 9, np.float32), grid, "EPSG:2230")
+    dem = terrain.metric_dem(path)
+    assert dem.grid.crs == "EPSG:32611" and dem.grid.resolution == pytest.approx(9.1, abs=0.1)
+    (doubt,) = dem.doubts
+    assert "is in US survey foot, and nothing says in what its elevations are; metres are assumed" in doubt
 
 
 def test_derived_layers_carry_their_units_and_source(tmp_path):

@@ -8,11 +8,14 @@ from affine import Affine
 
 from headscarp.errors import HeadscarpError
 
+EDGE_STEPS = 22  # of an edge whose way into another CRS is bent
+
 
 @dataclass(frozen=True)
 class Grid:
-    """A north-up raster grid: CRS (e.g. "EPSG:32649"), affine transform (pixel -> CRS units), rows and
-    columns."""
+    """A raster grid: CRS (e.g. "EPSG:32649"), affine transform (pixel -> CRS units), rows and columns.
+
+    That of a site is north-up, of square cells in metres; a user's file may have any."""
 
     crs: str
     transform: Affine
@@ -25,15 +28,15 @@ class Grid:
 
     @property
     def resolution(self) -> float:
-        """Pixel size in CRS units (x direction)."""
-        return abs(self.transform.a)
+        """Pixel size in CRS units (along a row)."""
+        return math.hypot(self.transform.a, self.transform.d)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north in CRS units."""
-        west, north = self.transform @ (0, 0)
-        east, south = self.transform @ (self.width, self.height)
-        return west, south, east, north
+        """West, south, east, north in CRS units of the box that holds all cells."""
+        corners = [self.transform @ (col, row) for col in (0, self.width) for row in (0, self.height)]
+        x, y = zip(*corners, strict=True)
+        return min(x), min(y), max(x), max(y)
 
     def to_record(self) -> dict[str, Any]:
         return {
@@ -49,15 +52,19 @@ class Grid:
 
 
 def grid_for(source: Grid, crs: str, resolution: float) -> Grid:
-    """The north-up grid in a metric CRS that covers the footprint of `source`; its edges are multiples of
-    `resolution` (metres).
+    """The north-up grid in a metric CRS that covers the footprint of `source`, which may be rotated; its
+    edges are multiples of `resolution` (metres).
 
     Raises:
-        HeadscarpError: `crs` is unknown or is not in metres.
+        HeadscarpError: `crs` is unknown, is not in metres or not true to scale here.
     """
-    from rasterio.warp import transform_bounds  # here, so that those who only carry grids about need no GDAL
+    from rasterio.warp import transform  # here, so that those who only carry grids about need no GDAL
 
-    return covering(transform_bounds(source.crs, require_metric(crs), *source.bounds), crs, resolution)
+    share = [number / EDGE_STEPS for number in range(EDGE_STEPS + 1)]
+    ring = [(a, b) for a in share for b in (0, 1)] + [(a, b) for b in share for a in (0, 1)]
+    places = [source.transform @ (a * source.width, b * source.height) for a, b in ring]
+    x, y = transform(source.crs, require_metric(crs), *map(list, zip(*places, strict=True)))
+    return covering((min(x), min(y), max(x), max(y)), crs, resolution)
 
 
 def require_metric(crs: str) -> Any:
@@ -82,14 +89,47 @@ def require_metric(crs: str) -> Any:
     return target
 
 
+def require_metric_grid(grid: Grid, file: Any, place: str) -> None:
+    """Refuse the grid of a file as a site's, unless it is north-up, of square cells, in metres and true to
+    scale.
+
+    Args:
+        place: the site whose key `grid` names the file.
+
+    Raises:
+        HeadscarpError: it is not; the message says why, and the remedy.
+    """
+    from headscarp.geo.lattice import MOST_TURN, place_of, why_unfit
+
+    if why := why_unfit(grid.crs, grid.transform, grid.shape, MOST_TURN):
+        utm = utm_crs(*place_of(grid.crs, grid.transform, grid.width / 2, grid.height / 2))
+        raise HeadscarpError(
+            f"{file}: its grid ({grid.crs}) is not of square north-up pixels in metres, true to scale "
+            f"({why}), so it cannot be the site's; give {place}, grid the keys crs (a UTM zone, here {utm}) "
+            "and resolution_m"
+        )
+
+
 def covering(bounds: tuple[float, float, float, float], crs: str, resolution: float) -> Grid:
     """The smallest grid whose edges are multiples of `resolution` that covers bounds (west, south, east,
-    north)."""
+    north).
+
+    Raises:
+        HeadscarpError: the CRS does not reach there or is not true to scale there, such as Web Mercator.
+    """
+    from headscarp.geo.lattice import MOST_TURN, place_of, why_unfit
+
     west, south, east, north = bounds
     west, south = math.floor(west / resolution), math.floor(south / resolution)
     east, north = math.ceil(east / resolution), math.ceil(north / resolution)
     transform = Affine(resolution, 0.0, west * resolution, 0.0, -resolution, north * resolution)
-    return Grid(crs, transform, north - south, east - west)
+    grid = Grid(crs, transform, north - south, east - west)
+    if why := why_unfit(crs, transform, grid.shape, MOST_TURN):
+        utm = utm_crs(*place_of(crs, transform, grid.width / 2, grid.height / 2))
+        raise HeadscarpError(
+            f"the CRS '{crs}' cannot be that of the site's grid because {why}; use a UTM zone, here {utm}"
+        )
+    return grid
 
 
 def cropped(grid: Grid, bounds: tuple[float, float, float, float]) -> Grid | None:

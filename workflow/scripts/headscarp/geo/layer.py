@@ -1,10 +1,11 @@
 """One raster layer with everything that belongs to it, and its file: a Cloud-Optimised GeoTIFF."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import rasterio
@@ -41,15 +42,24 @@ class Layer:
     nodata: float = float("nan")
 
 
-def write_layer(path: str | Path, layer: Layer) -> None:
-    """Write a layer as a one-band COG with nodata, description, units and source, atomically.
+def write_layer(path: str | Path, layer: Layer, notes: Sequence[str] = ()) -> None:
+    """Write a layer as a one-band COG with nodata, description, units, source and notes (see `notes_of`),
+    atomically.
 
     Raises:
         DiskFullError: there is no room for it.
     """
     values = layer.values if layer.kind == CLASSES else layer.values.astype(np.float32)
     write_cog(
-        path, values[None], layer.grid, layer.nodata, [layer.name], layer.units, layer.source, layer.kind
+        path,
+        values[None],
+        layer.grid,
+        layer.nodata,
+        [layer.name],
+        layer.units,
+        layer.source,
+        layer.kind,
+        {"NOTES": "\n".join(notes)} if notes else {},
     )
 
 
@@ -62,8 +72,9 @@ def write_cog(
     units: str,
     source: str,
     kind: str = CONTINUOUS,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Write bands (band, row, col) of one kind and unit as a COG, atomically.
+    """Write bands (band, row, col) of one kind and unit as a COG, with further `tags`, atomically.
 
     GDAL works in memory and Python writes the bytes: GDAL's COG driver does not report a disk that fills
     while it writes.
@@ -88,7 +99,7 @@ def write_cog(
             for number, name in enumerate(names, start=1):
                 target.set_band_description(number, name)
                 target.set_band_unit(number, units)
-            target.update_tags(SOURCE=source, KIND=kind, UNITS=units)
+            target.update_tags(**tags, SOURCE=source, KIND=kind, UNITS=units)
         copy_raster(
             plain.name,
             cog.name,
@@ -160,6 +171,17 @@ def read_layer(path: str | Path) -> Layer:
         )
 
 
+def notes_of(path: str | Path) -> list[str]:
+    """The notes that `write_layer` left in a file."""
+    with open_raster(path) as source:
+        return source.tags().get("NOTES", "").splitlines()
+
+
 def grid_of(source: rasterio.DatasetReader) -> Grid:
-    """The grid of an open raster."""
-    return Grid(source.crs.to_string(), source.transform, source.height, source.width)
+    """The grid of an open raster, whichever way its rows run, without the vertical part of its CRS."""
+    crs = source.crs.to_string()
+    if source.crs.to_wkt().startswith("COMPD_CS"):
+        from headscarp.geo.lattice import horizontal  # here, since where maps are drawn pyproj may be missing
+
+        crs = rasterio.crs.CRS.from_user_input(horizontal(crs)).to_string()
+    return Grid(crs, source.transform, source.height, source.width)

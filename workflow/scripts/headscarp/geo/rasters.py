@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.warp import Resampling, calculate_default_transform, reproject
+from rasterio.warp import Resampling, reproject
 from rasterio.warp import transform as transform_points
 
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import ANGLE, CLASSES, FLAT, Layer, open_raster
+from headscarp.geo.lattice import north_of
+from headscarp.geo.layer import ANGLE, CLASSES, FLAT, Layer, grid_of, open_raster
 from headscarp.vocabulary import nearest
 
 MINIMUM_COVER = 0.5
@@ -20,6 +21,8 @@ PROBES = 64
 COARSER = 1.5
 # Metres in a degree of latitude, for the resolution of grids in degrees.
 DEGREE_M = 111_320.0
+# From the middle of a cell to those of its sides: west and east, north and south.
+HALF_STEPS = ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))
 # How a raster comes onto a grid that is not coarser; cubic is convolution (Keys 1981, a = -0.5), as GDAL has
 # it.
 BILINEAR, CUBIC = "bilinear", "cubic"
@@ -38,7 +41,8 @@ def align(
 
     Continuous values are resampled as asked and classes by the nearest cell; where the grid is coarser than
     the raster (1.5 times or more), by the area's mean and the commonest class. Angles go through sine and
-    cosine, so that 359 and 1 degree give 0. No-data cells carry no weight: their number never mixes into a
+    cosine, so that 359 and 1 degree give 0, and count from the grid's north as they did from that of the
+    raster's CRS. No-data cells carry no weight: their number never mixes into a
     neighbour's value. Cells that the raster does not cover are no data.
 
     Args:
@@ -106,7 +110,7 @@ def require_cover(source: rasterio.DatasetReader, grid: Grid, minimum: float) ->
         raise HeadscarpError(
             f"{source.name} covers {cover:.0%} of the site, {needed}check its CRS and "
             f"extent ({source.crs.to_string()}, "
-            f"{', '.join(f'{edge:.6g}' for edge in source.bounds)}); or take another raster"
+            f"{', '.join(f'{edge:.6g}' for edge in grid_of(source).bounds)}); or take another raster"
         )
 
 
@@ -143,11 +147,20 @@ def cover_of(source: rasterio.DatasetReader, grid: Grid) -> float:
 
 
 def cell_size(source: rasterio.DatasetReader, grid: Grid) -> float:
-    """Size of a raster's cells in units of a grid's CRS."""
-    transform, _, _ = calculate_default_transform(
-        source.crs, grid.crs, source.width, source.height, *source.bounds
-    )
-    return abs(transform.a)
+    """The longer side of a raster's cells, at the middle of a grid, in units of the grid's CRS: no detail is
+    finer in both directions."""
+    (x,), (y,) = transform_points(grid.crs, source.crs, *middle_of(grid))
+    col, row = ~source.transform @ (x, y)
+    ends = [source.transform @ (col + right, row + down) for right, down in HALF_STEPS]
+    x, y = transform_points(source.crs, grid.crs, *map(list, zip(*ends, strict=True)))
+    # To nine digits, so that a cell of 10 m is not a little more
+    return float(f"{max(np.hypot(x[1] - x[0], y[1] - y[0]), np.hypot(x[3] - x[2], y[3] - y[2])):.9g}")
+
+
+def middle_of(grid: Grid) -> tuple[list[float], list[float]]:
+    """Coordinates x and y of a grid's middle."""
+    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
+    return [x], [y]
 
 
 def is_coarser(grid: Grid, source: rasterio.DatasetReader) -> bool:
@@ -216,9 +229,11 @@ def resample_classes(source: rasterio.DatasetReader, index: int, grid: Grid) -> 
 
 
 def resample_angles(source: rasterio.DatasetReader, index: int, grid: Grid, resampling: str) -> np.ndarray:
-    """A band of angles (degrees clockwise from north, FLAT where level) on a grid, float32 (row, col), NaN =
-    no data."""
+    """A band of angles (degrees clockwise from the north of its CRS, FLAT where level) on a grid, from whose
+    north they count then, float32 (row, col), NaN = no data."""
     angles = source.read(index, masked=True).astype(np.float32).filled(np.nan)
+    if turn := turn_between(source, grid):
+        angles = np.where(angles == FLAT, angles, angles + np.float32(turn))
     east, north = components(angles)
     on_grid = []
     for part in (east, north):
@@ -239,6 +254,19 @@ def resample_angles(source: rasterio.DatasetReader, index: int, grid: Grid, resa
     turned = np.degrees(np.arctan2(east, north)) % 360
     turned[turned >= 360] = 0  # float32 rounds the remainder of a tiny negative angle up to 360
     return np.where(np.hypot(east, north) < 1e-6, np.float32(FLAT), turned).astype(np.float32)
+
+
+def turn_between(source: rasterio.DatasetReader, grid: Grid) -> float:
+    """Degrees that an angle from the north of a raster's CRS gains when it counts from a grid's north, at the
+    grid's middle: 0 in one CRS, up to some degrees between neighbouring zones."""
+    own = grid_of(source)
+    if own.crs == grid.crs:
+        return 0.0
+    (here_x,), (here_y,) = middle_of(grid)
+    (there_x,), (there_y,) = transform_points(grid.crs, source.crs, [here_x], [here_y])
+    return north_of(own.crs, there_x, there_y, own.resolution) - north_of(
+        grid.crs, here_x, here_y, grid.resolution
+    )
 
 
 def components(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

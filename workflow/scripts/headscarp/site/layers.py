@@ -1,6 +1,7 @@
 """All layers of a site on its grid: co-registered rasters, terrain, indices, distances to lines, labels."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
-from headscarp.geo.grid import Grid, cropped, grid_for, part_of
+from headscarp.geo.grid import Grid, cropped, grid_for, part_of, require_metric_grid
+from headscarp.geo.lattice import TURN, steps_at
 from headscarp.geo.layer import (
     ANGLE,
     CLASSES,
     CONTINUOUS,
     Layer,
     grid_of,
+    notes_of,
     open_raster,
     read_layer,
     write_layer,
@@ -150,7 +153,7 @@ def build_layers(
     grid = site_grid(record["grid"], raw)
     with atomic_path(out_folder) as path:
         path.mkdir()
-        folder = LayerFolder(path, grid, record.get("citation", ""))
+        folder = LayerFolder(path, grid, record.get("citation", ""), notes=turn_notes(grid))
         covered = add_rasters(folder, rasters, raw, dates)
         add_terrain(folder, record.get("terrain", []), terrain, record.get("terrain_resampling", BILINEAR))
         for name, inputs in record.get("indices", {}).items():
@@ -289,8 +292,12 @@ def grid_notes(raw: Path, files: dict[str | None, str]) -> list[str]:
 
 
 def same_grid(one: Grid, other: Grid) -> bool:
-    """Whether two grids have the same CRS, shape and (to a hundredth of a cell) bounds."""
-    near = all(abs(a - b) <= 0.01 * one.resolution for a, b in zip(one.bounds, other.bounds, strict=True))
+    """Whether two grids have the same CRS, shape and (to a hundredth of a cell) corners."""
+    corners = [(0, 0), (one.width, 0), (0, one.height)]
+    near = all(
+        math.dist(one.transform @ corner, other.transform @ corner) <= 0.01 * one.resolution
+        for corner in corners
+    )
     return one.crs == other.crs and one.shape == other.shape and near
 
 
@@ -301,8 +308,10 @@ def grid_text(grid: Grid) -> str:
     )
 
 
-def add_terrain(folder: LayerFolder, names: Iterable[str], terrain: Path, resampling: str = BILINEAR) -> None:
-    """Bring layers of a folder that `site.terrain.derive_terrain` wrote onto the grid."""
+def add_terrain(folder: LayerFolder, names: Sequence[str], terrain: Path, resampling: str = BILINEAR) -> None:
+    """Bring layers of a folder that `site.terrain.derive_terrain` wrote onto the grid, and its notes into the
+    folder."""
+    folder.notes += notes_of(terrain / "elevation.tif") if names else []
     for name in names:
         layer = align(
             terrain / f"{name}.tif",
@@ -466,7 +475,20 @@ def grid_like(record: dict[str, Any], raw: Path) -> Grid:
         grid = grid_of(source)
     if "crs" in record:
         grid = grid_for(grid, record["crs"], float(record["resolution_m"]))
+    else:
+        require_metric_grid(grid, raw / record["like"], "the site")
     return grid_within(grid, record, raw) if "within" in record else grid
+
+
+def turn_notes(grid: Grid) -> list[str]:
+    """A note where a grid's north is not true north."""
+    turn = steps_at(grid.crs, grid.transform, grid.width / 2, grid.height / 2).turn
+    if abs(turn) <= TURN:
+        return []
+    return [
+        f"the grid's north ({grid.crs}) is {abs(turn):.0f} degrees off true north; "
+        "aspects count from the grid's"
+    ]
 
 
 def grid_within(grid: Grid, record: dict[str, Any], raw: Path) -> Grid:

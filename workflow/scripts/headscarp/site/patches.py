@@ -2,6 +2,7 @@
 it."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from affine import Affine
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import CONTINUOUS, Layer, grid_of, open_raster
+from headscarp.geo.lattice import why_unfit
+from headscarp.geo.layer import CONTINUOUS, Layer, write_layer
 from headscarp.geo.rasters import align, components
 from headscarp.site.checks import check_record
+from headscarp.site.elevation import elevation_model
 from headscarp.site.layers import LayerFolder, add_labels
 from headscarp.site.terrain import HORN, ZEVENBERGEN, aspect, curvature, slope
 from headscarp.vocabulary import require_known
@@ -79,11 +82,11 @@ def build_patch_layers(record: dict[str, Any], raw_folder: str | Path, out_folde
     """
     check_record(record)
     raw, patches = Path(raw_folder), record["patches"]
-    dem, grid = coarse_dem(raw / record["dem"], patches["resolution_m"], patches["size"])
+    dem, grid, notes = coarse_dem(raw / record["dem"], patches["resolution_m"], patches["size"])
     table = read_patches(raw / patches["table"], patches, grid)
     with atomic_path(out_folder) as path:
         path.mkdir()
-        folder = LayerFolder(path, grid, record.get("citation", ""))
+        folder = LayerFolder(path, grid, record.get("citation", ""), notes=notes)
         layers = terrain_statistics(dem, grid) + tabled_values(table, patches, grid)
         kept = np.zeros(grid.shape, bool)
         kept[table["row"], table["col"]] = True
@@ -102,15 +105,19 @@ def build_patch_layers(record: dict[str, Any], raw_folder: str | Path, out_folde
         folder.write_manifest(record["name"], record["data"], [str(date) for date in record["dates"]])
 
 
-def coarse_dem(path: Path, resolution: float, size: int) -> tuple[Layer, Grid]:
-    """An elevation model with cells of `resolution` metres, and the grid of patches of `size` of its own
-    pixels, from the same corner."""
-    with open_raster(path) as source:
-        own, metres = grid_of(source), source.crs.is_projected and source.crs.linear_units_factor[1] == 1.0
-    if not metres:
+def coarse_dem(path: Path, resolution: float, size: int) -> tuple[Layer, Grid, list[str]]:
+    """An elevation model with cells of `resolution` metres, the grid of patches of `size` of its own pixels,
+    from the same corner, and notes on it.
+
+    Raises:
+        HeadscarpError: as `elevation_model`, its lattice is not metric, or `resolution` is unfit.
+    """
+    model = elevation_model(path)
+    own = model.grid
+    if why := why_unfit(own.crs, own.transform, own.shape):
         raise HeadscarpError(
-            f"the CRS of {path} is not in metres; reproject it "
-            "to one that is, for example with `gdalwarp -t_srs`"
+            f"{path} cannot be cut into patches because {why}; reproject it to "
+            "square cells in metres, for example with `gdalwarp -t_srs … -tr … …`, and its table with it"
         )
     if resolution < own.resolution or resolution * 2 > size * own.resolution:
         raise HeadscarpError(
@@ -118,7 +125,10 @@ def coarse_dem(path: Path, resolution: float, size: int) -> tuple[Layer, Grid]:
             f"{own.resolution:g}, the cells of {path}, and half of a patch"
         )
     cells, patches = (coarser(own, factor) for factor in (resolution / own.resolution, size))
-    return align(path, 1, cells, CONTINUOUS, minimum_cover=0.0), patches
+    with TemporaryDirectory() as temporary:
+        write_layer(Path(temporary) / "dem.tif", model)
+        dem = align(Path(temporary) / "dem.tif", 1, cells, CONTINUOUS, minimum_cover=0.0)
+    return dem, patches, list(model.notes)
 
 
 def coarser(grid: Grid, factor: float) -> Grid:

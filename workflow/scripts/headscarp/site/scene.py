@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from headscarp.codes import LAND_COVER, LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
-from headscarp.geo.grid import Grid
+from headscarp.geo.grid import Grid, require_metric_grid
 from headscarp.geo.layer import grid_of, open_raster
 from headscarp.geo.rasters import MINIMUM_COVER, band_of, cover_of
 from headscarp.geo.vectors import read_vectors
@@ -133,7 +133,7 @@ def check_rgb(path: Path, record: Mapping[str, Any], place: str) -> list[str]:
                 f"{listed} of {path.name}; give each its own as `band`"
             )
         if "crs" not in record["grid"] and record["grid"].get("like") == path.name:
-            require_metric_grid(source, place)
+            require_metric_grid(grid_of(source), path, place)
         alpha = alpha_of(source, set(bands.values()))
         if alpha:
             clear = float(np.mean(~is_opaque(thinned_band(source, alpha).data, source.dtypes[alpha - 1])))
@@ -142,18 +142,6 @@ def check_rgb(path: Path, record: Mapping[str, Any], place: str) -> list[str]:
                 f"({clear:.1%}) are no data (name it among the site's rasters if it is a band of the image)"
             )
         return notes + check_scale(source, entries, place)
-
-
-def require_metric_grid(source: rasterio.DatasetReader, place: str) -> None:
-    """The image's own grid can be the site's where it is north-up, in metres and of square pixels."""
-    step = source.transform
-    square = step.b == step.d == 0 and step.a > 0 > step.e and abs(step.a + step.e) <= 0.01 * step.a
-    if not source.crs.is_projected or source.crs.linear_units_factor[1] != 1.0 or not square:
-        raise HeadscarpError(
-            f"{source.name}: its grid ({source.crs.to_string()}) is not of square "
-            f"north-up pixels in metres, so it cannot be the site's; give {place}, "
-            "grid the keys crs (a UTM zone, for example) and resolution_m"
-        )
 
 
 def entries_of_file(rasters: Mapping[str, Mapping[str, Any]], file: str) -> dict[str, Mapping[str, Any]]:

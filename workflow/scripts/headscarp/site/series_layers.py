@@ -1,7 +1,7 @@
 """Layers of a site whose images lie in files that hold many dates each."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -240,7 +240,7 @@ def add_static(folder: LayerFolder, name: str, entry: dict[str, Any], series: Ra
     )
 
 
-def derive_from_elevation(folder: LayerFolder, names: Iterable[str], elevation: dict[str, Any]) -> None:
+def derive_from_elevation(folder: LayerFolder, names: Sequence[str], elevation: dict[str, Any]) -> None:
     """Add derivatives of the folder's layer `elevation`, from whole cells of about its `resolution_m` over
     the site."""
     grid, own = folder.grid, resolution_m(folder.grid)

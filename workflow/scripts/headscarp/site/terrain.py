@@ -11,14 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import richdem
-from rasterio.warp import transform as transform_points
 from scipy import ndimage
 
-from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
-from headscarp.geo.grid import Grid, grid_for, utm_crs
-from headscarp.geo.layer import ANGLE, CONTINUOUS, FLAT, Layer, grid_of, open_raster, write_layer
-from headscarp.geo.rasters import align
+from headscarp.geo.grid import Grid
+from headscarp.geo.layer import ANGLE, CONTINUOUS, FLAT, Layer, write_layer
+from headscarp.site.elevation import metric_dem
 from headscarp.site.terrain_names import parse_windowed
 
 NODATA = -9999.0
@@ -33,22 +31,26 @@ WEISS = (
 TARBOTON = "D-infinity, Tarboton 1997, doi 10.1029/96WR03137, depressions filled and flats resolved"
 
 
-def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: Iterable[str] = ()) -> None:
+def derive_terrain(
+    dem_path: str | Path, out_folder: str | Path, over_windows: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Write elevation and its derivatives as COGs into `out_folder`, which appears whole or not at all.
 
     Files: elevation, slope, aspect, curvature, plan_curvature, profile_curvature, flow_accumulation, twi,
-    relief, roughness (`.tif`), on the model's own grid, or on that of its UTM zone where its CRS is
-    geographic. `over_windows` names further ones, such as `tpi_9`.
+    relief, roughness (`.tif`), on the model's own grid where it is metric, else on that of its UTM zone, see
+    `metric_dem`. `over_windows` names further ones, such as `tpi_9`.
+
+    Returns:
+        What was done to the model and what may be wrong with it; `notes_of` elevation.tif gives it again.
 
     Raises:
-        HeadscarpError: the model is missing, truncated, empty or without CRS, a window is unfit, or the disk
-            is full.
+        HeadscarpError: as `metric_dem`, a window is unfit, or the disk is full.
     """
     windows = {name: parse_windowed(name) for name in over_windows}
     dem = metric_dem(dem_path)
     with atomic_path(out_folder) as folder:
         folder.mkdir()
-        write_layer(folder / "elevation.tif", dem)
+        write_layer(folder / "elevation.tif", dem, dem.notes)
         for name, (derive, units, method) in DERIVATIVES.items():
             values = derive(dem.values, dem.grid)
             kind = ANGLE if name == "aspect" else CONTINUOUS
@@ -64,38 +66,7 @@ def derive_terrain(dem_path: str | Path, out_folder: str | Path, over_windows: I
                 folder / f"{name}.tif",
                 Layer(name, derive(dem.values, dem.grid, cells), dem.grid, units, source),
             )
-
-
-def metric_dem(path: str | Path, resolution: float | None = None) -> Layer:
-    """An elevation model (band 1, metres) on a grid in metres.
-
-    A model in a geographic CRS goes to its UTM zone, bilinear, with cells as long as its own are from north
-    to south (so that none of its detail is lost that it has in both directions), or of `resolution` metres. A
-    projected one stays as it is.
-
-    Raises:
-        HeadscarpError: the file is missing, truncated, without CRS or without data, or its CRS is projected
-            but not in metres.
-    """
-    with open_raster(path) as source:
-        grid, crs = grid_of(source), source.crs
-    if crs.is_geographic:
-        west, south, east, north = grid.bounds
-        x, y = (west + east) / 2, (south + north) / 2
-        (longitude,), (latitude,) = transform_points(crs, "EPSG:4326", [x], [y])
-        utm = utm_crs(longitude, latitude)
-        if resolution is None:
-            _, (top, bottom) = transform_points(crs, utm, [x, x], [y, y + abs(grid.transform.e)])
-            resolution = float(f"{abs(bottom - top):.2g}")
-        grid = grid_for(grid, utm, resolution)
-    elif crs.linear_units_factor[1] != 1.0:
-        raise HeadscarpError(
-            f"the CRS of {path} is in {crs.linear_units}; reproject "
-            "it to one in metres, for example with `gdalwarp -t_srs`"
-        )
-    dem = align(path, 1, grid, CONTINUOUS, minimum_cover=0.0)
-    how = f"{dem.source} reprojected to {grid.crs}, bilinear" if crs.is_geographic else dem.source
-    return Layer("elevation", dem.values, grid, "m", how)
+    return dem.notes
 
 
 def slope(dem: np.ndarray, grid: Grid) -> np.ndarray:

@@ -16,6 +16,7 @@ from rasterio.windows import Window
 
 from headscarp.errors import HeadscarpError
 from headscarp.geo.layer import open_any_raster
+from headscarp.sources.heights import with_unit
 from headscarp.sources.netcdf import NETCDF, read_netcdf
 from headscarp.sources.originals import RASTER_FILES, crs_of_file, unpacked_file
 from headscarp.sources.parts import RasterPart, glances, write_part
@@ -71,13 +72,15 @@ def open_part(
         part, share, told = read_netcdf(
             files[0], spec.get("variable"), spec.get("time"), spec.get("crs"), region
         )
-        yield replace(part, tags={"SOURCE": listed}), share, lambda: told
+        part, of_unit = with_unit(part, spec.get("units"), listed)
+        yield replace(part, tags={"SOURCE": listed}), share, lambda: told + of_unit
         return
     refuse_keys(spec, ("variable", "time"), paths[0], f"is for NetCDF files ({', '.join(NETCDF)})")
     with ExitStack() as stack:
         sources = [stack.enter_context(open_any_raster(file)) for file in files]
         part, share, notes = part_of_tiles(sources, spec, paths, region)
-        yield replace(part, tags={"SOURCE": listed} | part.tags), share, notes
+        part, of_unit = with_unit(part, spec.get("units"), listed)
+        yield replace(part, tags={"SOURCE": listed} | part.tags), share, lambda: notes() + of_unit
 
 
 def refuse_keys(spec: Mapping[str, Any], keys: Sequence[str], path: Path, why: str) -> None:

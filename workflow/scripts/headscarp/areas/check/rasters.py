@@ -10,7 +10,7 @@ from headscarp.areas.check.files import Located, at_hand, wanted
 from headscarp.areas.check.findings import ERROR, NOTE, OK, WARNING, Checked
 from headscarp.areas.check.values import judge_classes, judge_values
 from headscarp.errors import HeadscarpError
-from headscarp.geo.layer import CLASSES, CONTINUOUS, Layer, open_raster
+from headscarp.geo.layer import CLASSES, CONTINUOUS, Layer, grid_of, open_raster
 from headscarp.geo.rasters import MINIMUM_COVER, cell_size, cover_of
 from headscarp.site.layer_names import OPTICAL_UNITS
 from headscarp.site.layers import has_data, raster_layer
@@ -77,7 +77,7 @@ def tell_file(checked: Checked, file: str, place: Located, values: np.ndarray) -
         return
     with open_raster(place.path) as source:
         size, cover = cell_size(source, checked.grid), cover_of(source, checked.grid)
-        crs, dtype = source.crs.to_string(), source.dtypes[0]
+        crs, dtype = grid_of(source).crs, source.dtypes[0]
     resolution = float(f"{size:.4g}")
     checked.files[file] = {
         "path": place.origin,

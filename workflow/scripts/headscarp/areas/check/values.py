@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from headscarp.areas.check.findings import ERROR, OK, WARNING, Checked
+from headscarp.site.voids import ELEVATION
 
 REFLECTANCE = (-0.05, 1.6)
-ELEVATION = (-500.0, 9000.0)
 SCALES = {
     1e-4: "1.0e-4 (reflectance times 10000)",
     1 / 255: "0.00392157 (bytes)",
