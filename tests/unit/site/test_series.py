@@ -529,7 +529,7 @@ def test_one_date_and_constant_dates():
 
 def test_what_is_never_clear_is_not_scored(site, tmp_path):
     folder, cube = site
-    record, regions = sample(folder / "cube", tmp_path, "published")
+    _, regions = sample(folder / "cube", tmp_path, "published")
     # Without an image at any date land is unmapped, though the elevation model covers it.
     assert (regions[NEVER] == 0).all() and (cube.label[NEVER] == 255).all()
     assert np.count_nonzero(regions == 0) == 24
