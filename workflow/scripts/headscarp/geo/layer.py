@@ -181,7 +181,7 @@ def grid_of(source: rasterio.DatasetReader) -> Grid:
     """The grid of an open raster, whichever way its rows run, without the vertical part of its CRS."""
     crs = source.crs.to_string()
     if source.crs.to_wkt().startswith("COMPD_CS"):
-        from headscarp.geo.lattice import horizontal  # here, since where maps are drawn pyproj may be missing
+        from headscarp.geo.lattice import horizontal  # here, since hardly any raster has one
 
         crs = rasterio.crs.CRS.from_user_input(horizontal(crs)).to_string()
     return Grid(crs, source.transform, source.height, source.width)
