@@ -180,8 +180,11 @@ def test_files_beside_the_area_or_without_crs_are_errors(tmp_path, scene):
     write_raster(tmp_path / "after.tif", scene[1], GRID, names=["blue", "green", "red"], crs=None)
     (checked,) = examine_card(name, tmp_path)
     assert told(checked, "error", "after.tif", "has no CRS") and "error" in report(checked)
+    name = write_area(tmp_path / "c", scene)
     far = [shapely.affinity.translate(shape, 90_000) for shape in scene[0]]
-    (checked,) = examine_card(write_area(tmp_path / "c", scene, far), tmp_path / "c")
+    (tmp_path / "c" / "landslides.gpkg").unlink()
+    write_shapes(tmp_path / "c" / "landslides.gpkg", far)
+    (checked,) = examine_card(name, tmp_path / "c")
     assert told(checked, "error", "landslides.gpkg", "touches the site") and checked.alignment is None
 
 

@@ -11,7 +11,8 @@ import shapely
 from rasterio.warp import transform_bounds
 
 from headscarp.__main__ import main
-from headscarp.areas.guess.names import date_in, optical_in, role_in, role_of_vectors, time_in, words
+from headscarp.areas.guess.names import date_in, optical_in, role_in, role_of_vectors, time_in
+from headscarp.areas.guess.words import words
 from headscarp.areas.init.draft import PLACEHOLDER
 from headscarp.areas.init.write import snakefile_option, write_card, write_config
 from headscarp.errors import HeadscarpError
@@ -56,7 +57,7 @@ def card_of(tmp_path, outline):
     schema."""
 
     def write(*files, **options):
-        path = write_card(outline, files, folder=tmp_path, **options)
+        path, _ = write_card(outline, files, folder=tmp_path, **options)
         record = read_yaml(path)
         validate("card", record, "card")
         config = {"scale": "tiny", "protocols": ["published", "blocked"]}
@@ -174,7 +175,7 @@ def test_the_grid_is_in_the_utm_zone_of_the_outline_whatever_its_crs(tmp_path, c
         else shapely.box(108.9, -30.81, 108.92, -30.8)
     )
     geopandas.GeoDataFrame(geometry=[place], crs=4326).to_crs(crs).to_file(tmp_path / "valley.shp")
-    path = write_card(tmp_path / "valley.shp", event="2020-02-29", folder=tmp_path, resolution=20)
+    path, _ = write_card(tmp_path / "valley.shp", event="2020-02-29", folder=tmp_path, resolution=20)
     grid = read_yaml(path)["sites"]["valley"]["layers"]["grid"]
     assert grid == {
         "around": "outline.gpkg",
@@ -332,7 +333,7 @@ def test_bad_calls_say_what_to_do(tmp_path, outline, options, message):
 
 def test_outlines_without_polygons_or_crs_are_refused(tmp_path):
     write_shapes(tmp_path / "line.geojson", [shapely.LineString([(WEST, NORTH), (WEST + 10, NORTH)])])
-    with pytest.raises(HeadscarpError, match="no polygons"):
+    with pytest.raises(HeadscarpError, match="holds no area"):
         write_card(tmp_path / "line.geojson", event="2018-09-06", folder=tmp_path)
     write_shapes(tmp_path / "bare.shp", [BOX], crs=None)
     with pytest.raises(HeadscarpError, match="no CRS"):
@@ -349,7 +350,7 @@ def test_the_split_suits_the_size(tmp_path):
         record = read_yaml(
             write_card(
                 tmp_path / "a.gpkg", [tmp_path / "slides.gpkg"], f"a{cells}", "2018-09-06", folder=tmp_path
-            )
+            )[0]
         )
         kinds.append((record["sampling"]["window"], record["sampling"]["split"]["kind"]))
     assert kinds == [(16, "strips"), (64, "strips"), (64, "blocks")]
@@ -361,7 +362,9 @@ def test_real_iburi(real_data, tmp_path):
         bounds = transform_bounds(source.crs, "EPSG:4326", *source.bounds)
     write_shapes(tmp_path / "iburi.geojson", [shapely.box(*bounds)], crs="EPSG:4326")
     record = read_yaml(
-        write_card(tmp_path / "iburi.geojson", sorted(folder.iterdir()), event="2018-09-06", folder=tmp_path)
+        write_card(tmp_path / "iburi.geojson", sorted(folder.iterdir()), event="2018-09-06", folder=tmp_path)[
+            0
+        ]
     )
     site = record["sites"]["iburi"]
     assert site["layers"]["grid"]["crs"] == "EPSG:32654"

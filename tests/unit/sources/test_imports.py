@@ -283,9 +283,11 @@ def test_outline_is_one_polygon(tmp_path):
         (shapely.box(5e5, 47e5, 6e5, 48e5), "EPSG:4326", ["no degrees", "`crs`"]),
         (OUTLINE, "EPSG:32654", ["seem to be degrees", "UTM zone 54N"]),
         (
-            shapely.MultiPolygon([shapely.box(179, 0, 180, 1), shapely.box(-180, 0, -179, 1)]),
+            shapely.MultiPolygon(
+                [shapely.box(-80, 0, -70, 1), shapely.box(100, 0, 105, 1), shapely.box(15, 0, 16, 1)]
+            ),
             "EPSG:4326",
-            ["meridian of 180"],
+            ["more than half the Earth"],
         ),
         (shapely.LineString(OUTLINE.exterior), "EPSG:4326", ["holds no area (LineString only)"]),
         (shapely.Point(141, 42), "EPSG:4326", ["holds no area (Point only)"]),

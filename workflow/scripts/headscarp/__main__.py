@@ -20,9 +20,9 @@ Printed digits tell the rounding, so write 0.90 where 0.90 is printed."""
 INIT = """\
 Write a card for a study area, areas/NAME.yaml, from an outline and any number of files: images, elevation
 models, other rasters, inventories of landslides and lines, in any CRS. Nothing is asked: what each file
-is, its bands, dates and scales are guessed from names and values, and every guess is a comment in the
-card. Without an image, Sentinel-2 before and after the event is named to be fetched. No card is
-overwritten."""
+is, its bands, dates and scales are guessed from names and values; every guess is told, and a comment in
+the card. A layer of a file of several is named as QGIS does: 'project.gpkg|layername=slides'. Without an
+image, Sentinel-2 before and after the event is named to be fetched. No card is overwritten."""
 CHECK = """\
 Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of
 values, alignment of the landslides with the image, areas of the landslides, split. Writes check.json and
@@ -78,11 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def init(chosen: argparse.Namespace) -> int:
     """Write the card of an area and say what to do next."""
+    from headscarp.areas.init.summary import summary
     from headscarp.areas.init.write import snakefile_option, write_card, write_config
 
-    card = write_card(
+    card, draft = write_card(
         chosen.outline, chosen.files, chosen.name, chosen.event, chosen.resolution, chosen.dates
     )
+    print("\n".join(summary(draft)))
     print(f"wrote {card}: read its comments, they say what was guessed")
     if config := write_config(card.stem):
         print(f"wrote {config}: which card plain `snakemake` runs, and at which scale")

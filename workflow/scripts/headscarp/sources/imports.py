@@ -14,9 +14,10 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from headscarp.errors import HeadscarpError
 from headscarp.sources.given import COMPANIONS
+from headscarp.sources.outlines import import_outline
 from headscarp.sources.rasters import import_raster
 from headscarp.sources.region import region_around
-from headscarp.sources.vectors import import_outline, import_vectors
+from headscarp.sources.vectors import import_vectors
 from headscarp.vocabulary import check_keys, require_known
 
 ORIGIN_KEYS = ("path", "dataset", "url", "sha256", "licence")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from affine import Affine
 from pyproj import CRS, Proj, Transformer
 from pyproj.exceptions import CRSError, ProjError
@@ -69,7 +70,7 @@ def region_around(outline: str | Path, margin_m: float) -> Region:
         raise HeadscarpError(
             f"{outline} holds no outline; draw the study area as a polygon and save it there"
         )
-    west, south, east, north = table.to_crs(DEGREES).total_bounds
+    west, south, east, north = shapely.total_bounds(unwrapped(table.to_crs(DEGREES).geometry.to_numpy()))
     crs = utm_crs((west + east) / 2, (south + north) / 2)
     scale = (
         Proj(crs)
@@ -79,6 +80,17 @@ def region_around(outline: str | Path, margin_m: float) -> Region:
     reach = margin_m * float(np.max(scale))
     left, bottom, right, top = (float(edge) for edge in table.to_crs(crs).total_bounds)
     return Region(crs, (left - reach, bottom - reach, right + reach, top + reach))
+
+
+def unwrapped(degrees: np.ndarray) -> np.ndarray:
+    """Geometries in degrees, those about the meridian of 180 degrees with longitudes that go on beyond it
+    (179 to 181) and do not break off there (179 to 180, -180 to -179)."""
+    west, _, east, _ = shapely.total_bounds(degrees)
+    if not east - west > 180:
+        return degrees
+    return shapely.transform(
+        degrees, lambda places: places + np.where(places[:, :1] < 0, [[360.0, 0.0]], [[0.0, 0.0]])
+    )
 
 
 def bounds_between(crs: Any, other: Any, bounds: Bounds) -> Bounds:

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 from tqdm import tqdm
 
-from headscarp.areas.check.findings import ERROR, NOTE, Checked, Finding
+from headscarp.areas.check.findings import ERROR, NOTE, WARNING, Checked, Finding
 from headscarp.errors import HeadscarpError
 from headscarp.geo.vectors import read_vectors, repaired
 from headscarp.plan.read_sites import OUTLINE, origins_of
@@ -84,7 +84,10 @@ def import_own_file(
         found.located[file] = UNFIT
         return
     found.located[file] = Located(scratch / file, ", ".join(map(str, paths)))
-    found.findings += [Finding(NOTE, "files", file, note) for note in notes[1:]]
+    found.findings += [
+        Finding(WARNING if "WARNING" in note else NOTE, "files", file, note.replace("WARNING ", ""))
+        for note in notes[1:]
+    ]
 
 
 def origin_text(origin: Mapping[str, Any]) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from headscarp.areas.guess.rasters import Band, bands_of
-from headscarp.areas.guess.vectors import VectorLayer, openstreetmap, vector_layers
+from headscarp.areas.guess.vectors import VectorLayer, layer_named, openstreetmap, reason_of, vector_layers
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
-from headscarp.sources.originals import RASTER_FILES
+from headscarp.geo.vectors import UNREADABLE
+from headscarp.sources.originals import GEODATABASE, RASTER_FILES
 
 RESERVED = {
     ".dbf",
@@ -41,9 +42,10 @@ VECTORS = {
     ".zip",
     ".pbf",
     ".gpx",
-    ".parquet",
+    GEODATABASE,
+    *UNREADABLE,
 }
-OSM = ".osm.pbf"
+OSM = (".osm.pbf", ".osm")
 
 
 @dataclass
@@ -55,29 +57,35 @@ class Found:
     unused: list[str] = field(default_factory=list)
 
 
-def look_at(paths: Sequence[Path], grid: Grid) -> Found:
+def look_at(given: Sequence[Path], grid: Grid) -> Found:
     """Look at every file; side files of others (such as .dbf) are passed over.
+
+    Args:
+        given: files, those of vectors with a layer or without (see `layer_named`).
 
     Raises:
         HeadscarpError: a file does not exist.
     """
     found = Found()
-    used = [path for path in paths if path.suffix.lower() not in RESERVED]
-    for path in paths:
+    named = [layer_named(one) for one in given]
+    used = [path for path, _ in named if path.suffix.lower() not in RESERVED]
+    for path, _ in named:
         if not path.exists():
             raise HeadscarpError(f"{path} does not exist; check the path")
-    for path in used:
+    for path, layer in named:
+        if path not in used:
+            continue
         try:
             if path.name.lower().endswith(OSM):
                 found.vectors += openstreetmap(path)
-            elif path.suffix.lower() in VECTORS and not is_zip_of_rasters(path):
-                found.vectors += vector_layers(path)
+            elif layer or (path.suffix.lower() in VECTORS and not is_zip_of_rasters(path)):
+                found.vectors += vector_layers(path, grid, layer)
             elif path.is_dir():
                 raise HeadscarpError(f"{path} is a folder; give the files in it, for example {path}/*.tif")
             else:
                 found.bands += bands_of(path, grid, telling_folder(path, used))
         except HeadscarpError as error:
-            found.unused.append(f"{path.name}: {str(error).removeprefix(str(path)).lstrip(' :,')}")
+            found.unused.append(f"{path.name}: {reason_of(error, path)}")
     return found
 
 

@@ -1,7 +1,9 @@
 """What names of files, bands and layers say of them."""
 
 import re
-from collections.abc import Iterable
+
+from headscarp.areas.guess.slide_names import names_mapped_area, names_slides, without_slides
+from headscarp.areas.guess.words import has_word, words
 
 OPTICAL = (
     "coastal",
@@ -66,9 +68,7 @@ ROLES = {
     "hillshade": ("hillshade", "shade"),
     "ndvi": ("ndvi",),
     "mndwi": ("mndwi", "ndwi"),
-    LABEL: ("label", "labels", "landslide", "landslides", "inventory", "groundtruth", "scars"),
     MASK: ("scl", "cloud", "clouds", "cloudmask", "qa", "udm", "udm2"),
-    AREA: ("aoi", "footprint"),
     DEM: (
         "dem",
         "dsm",
@@ -94,6 +94,28 @@ ROLES = {
     "pga": ("pga", "shaking"),
 }
 DERIVED = ("slope", "aspect", "curvature", "twi", "hillshade")
+# What names a mask of landslides besides the words for them, and what names the image that they are in.
+TRUTH = ("label", "labels", "gt", "groundtruth", "truth")
+IMAGES = (
+    "image",
+    "images",
+    "img",
+    "ortho",
+    "orthophoto",
+    "orthomosaic",
+    "mosaic",
+    "photo",
+    "rgb",
+    "rgbn",
+    "uav",
+    "drone",
+    "satellite",
+    "sentinel",
+    "landsat",
+    "planet",
+    "planetscope",
+    "worldview",
+)
 UNITS = {
     "ndvi": "1",
     "mndwi": "1",
@@ -107,29 +129,6 @@ UNITS = {
 PRE = ("pre", "before", "prior", "avant", "antes", "prima", "vorher")
 POST = ("post", "after", "apres", "despues", "dopo", "nachher")
 JAPANESE = {"pre": ("発災前", "災害前", "事前"), "post": ("発災後", "災害後", "事後")}
-SLIDES = (
-    "landslide",
-    "landslides",
-    "slide",
-    "slides",
-    "inventory",
-    "scar",
-    "scars",
-    "scarp",
-    "frana",
-    "frane",
-    "deslizamiento",
-    "deslizamientos",
-    "rutschung",
-    "rutschungen",
-    "glissement",
-    "glissements",
-    "地すべり",
-    "地滑り",
-    "崩壊",
-    "土砂",
-)
-MAPPED = ("mapped", "interpreted", "aoi", "extent", "footprint", "判読", "対象範囲")
 LINES = {
     "distance_to_rivers": (
         "river",
@@ -157,20 +156,6 @@ LINES = {
         "道路",
     ),
 }
-
-
-def words(text: str) -> list[str]:
-    """The words of a file's or a band's name, lower case: `postEvent_B04` gives post, event, b04;
-    `download.B2` download, b2."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    return [word for word in re.split(r"[\W_]+", parted.lower()) if word]
-
-
-def has_word(text: str, known: Iterable[str]) -> bool:
-    """Whether a name has one of the words, digits behind it or not; words in other scripts may stand
-    anywhere."""
-    found = {re.sub(r"\d+$", "", word) or word for word in words(text)} | set(words(text))
-    return any(word in found if word.isascii() else word in text for word in known)
 
 
 def date_in(text: str) -> str | None:
@@ -214,15 +199,23 @@ def optical_in(text: str, sensor: str) -> str | None:
 
 def role_in(text: str) -> str | None:
     """The role of a raster that is no spectral band, from a name."""
-    return next((role for role, known in ROLES.items() if has_word(text, known)), None)
+    other = without_slides(text)  # in which slope failures say nothing of slope
+    for role, known in ROLES.items():
+        if has_word(other, known):
+            return role
+    if names_mapped_area(text):
+        return AREA
+    if has_word(text, TRUTH) or (names_slides(text) and not has_word(text, IMAGES)):
+        return LABEL
+    return None
 
 
 def role_of_vectors(text: str, geometry: str) -> tuple[str | None, str]:
     """What a layer of vectors is taken for, and why."""
     if geometry == "Polygon":
-        if has_word(text, MAPPED):
+        if names_mapped_area(text):
             return AREA, "polygons, by name"
-        if has_word(text, SLIDES):
+        if names_slides(text) or has_word(text, TRUTH):
             return LABEL, "polygons, by name"
     if geometry in ("LineString", "Polygon"):
         for role, known in LINES.items():

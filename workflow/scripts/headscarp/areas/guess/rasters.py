@@ -20,8 +20,8 @@ from headscarp.areas.guess.names import (
     optical_in,
     role_in,
     time_in,
-    words,
 )
+from headscarp.areas.guess.words import words
 from headscarp.errors import HeadscarpError, NoCrsError
 from headscarp.geo.grid import Grid
 from headscarp.sources.netcdf import NETCDF, variables_of

@@ -9,8 +9,9 @@ import yaml
 from headscarp.areas.guess.files import Found
 from headscarp.areas.guess.names import DEM, LABEL, date_in
 from headscarp.areas.guess.rasters import Band
-from headscarp.areas.init.draft import PLACEHOLDER, Draft, Entry, place
+from headscarp.areas.init.draft import PLACEHOLDER, Draft, Entry, place, record_of_origin
 from headscarp.areas.init.images import add_fetched_images, add_images
+from headscarp.areas.init.outline import Outline
 from headscarp.areas.init.rasters import add_elevation, add_fetched_cover, add_other_rasters
 from headscarp.areas.init.study import (
     TERRAIN,
@@ -28,19 +29,21 @@ from headscarp.templating import fill
 
 
 def drafted(
-    name: str, outline: Path, grid: Grid, found: Found, event: str | None, dates: list[str], folder: Path
+    name: str, outline: Outline, found: Found, event: str | None, dates: list[str], folder: Path
 ) -> Draft:
     images = [band for band in found.bands if band.is_optical]
-    dates, why_dates = dates_of(images, event, dates, outline, found.unused)
+    dates, why_dates = dates_of(images, event, dates, outline.path, found.unused)
     draft = Draft(
         name=name,
-        outline=place(outline, folder),
-        grid=grid,
+        grid=outline.grid,
         dates=dates,
         why_dates=why_dates,
         unused=list(found.unused),
+        outline_notes=outline.notes,
     )
-    draft.files.append(("outline.gpkg", {"path": draft.outline}, "the study area; the grid lies around it"))
+    origin = record_of_origin(place(outline.path, folder), {"layer": outline.layer})
+    comment = "; ".join(("the study area; the grid lies around it", *outline.notes[1:]))
+    draft.files.append(("outline.gpkg", origin, comment))
     if images:
         add_images(draft, images, folder)
     else:

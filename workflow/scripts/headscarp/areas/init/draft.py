@@ -10,7 +10,6 @@ from headscarp.areas.guess.rasters import Band
 from headscarp.geo.grid import Grid
 
 PLACEHOLDER = "1900-01-01"  # the date of a card whose files tell none; `headscarp check` warns of it
-NO_CRS = 'WARNING no CRS: find out which it is and add `crs: "EPSG:…"` to this entry'
 
 
 Entry = tuple[str, Any, str]  # name, value and comment
@@ -21,7 +20,6 @@ class Draft:
     """What a card will say: entries in the order in which they are written."""
 
     name: str
-    outline: str
     grid: Grid
     dates: list[str]
     why_dates: str
@@ -32,6 +30,7 @@ class Draft:
     why_labels: str = ""
     cover: bool = False
     unused: list[str] = field(default_factory=list)
+    outline_notes: list[str] = field(default_factory=list)
 
     @property
     def optical(self) -> list[str]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from headscarp.areas.guess.names import AREA, DERIVED, LAND_COVER, MASK, UNITS
 from headscarp.areas.guess.rasters import Band
+from headscarp.areas.guess.slide_names import instead_of_slides
 from headscarp.areas.init.draft import Draft, place, record_of_origin, warnings_of
 from headscarp.areas.init.images import time_of
+from headscarp.areas.init.tiles import tiles_of
 
 DEM_MARGIN_M = 1000  # so that slopes and contributing areas at the edge of the grid know what lies beyond
 # ESA WorldCover, product user manual v2.0 (2022), table 3.
@@ -27,7 +29,8 @@ MOST_CLASSES = 64
 
 
 def add_elevation(draft: Draft, models: Sequence[Band], folder: Path) -> None:
-    """The user's elevation model, the one that covers most, or Copernicus'."""
+    """The user's elevation model, the one that covers most with the tiles that go on beside it, or
+    Copernicus'."""
     if not models:
         draft.add_file(
             "dem.tif",
@@ -36,12 +39,19 @@ def add_elevation(draft: Draft, models: Sequence[Band], folder: Path) -> None:
         )
         return
     best = max(models, key=lambda band: (band.cover or 0, -models.index(band)))
+    likely = [band.path for band in models if band.spec == best.spec and band is not best]
+    tiles = tiles_of([best.path, *likely], best.spec, draft.grid)
     origin = record_of_origin(place(best.path, folder), best.spec) | {"margin_m": DEM_MARGIN_M}
-    draft.add_file("dem.tif", origin, "; ".join((f"elevation model {best.why}", *warnings_of(best))))
+    told = warnings_of(best)
+    if len(tiles) > 1:
+        origin["path"] = [place(path, folder) for path in tiles]
+        told = [f"GUESS {len(tiles)} tiles of one model, joined", *best.notes]
+    draft.add_file("dem.tif", origin, "; ".join((f"elevation model {best.why}", *told)))
     draft.unused += [
-        f"{band.path.name}: another elevation model is taken ({best.path.name})"
+        f"{band.path.name}: another elevation model is taken ({best.path.name}, {best.cover:.0%} of it; "
+        f"this one has {band.cover:.0%} and is no tile beside it)"
         for band in models
-        if band is not best
+        if band.path not in tiles
     ]
 
 
@@ -53,7 +63,9 @@ def add_other_rasters(draft: Draft, bands: Sequence[Band], folder: Path) -> None
         time = time_of(band, draft.dates[-1], bands)[0]
         layer = f"{time}_{band.role}" if time and band.role else band.role
         if band.role is None:
-            why = band.why or "neither name nor values tell what it is"
+            instead = instead_of_slides(band.path.stem)
+            about = f"its name speaks of {instead}, which is no inventory" if instead else ""
+            why = about or band.why or "neither name nor values tell what it is"
             draft.unused.append(f"{place_of_band}: {why}; add it to files and rasters if it is of use")
         elif band.role in DERIVED:
             draft.unused.append(f"{place_of_band}: {band.role} is derived from the elevation model")
@@ -82,10 +94,12 @@ def add_raster(draft: Draft, band: Band, layer: str, folder: Path) -> None:
     }
     entry |= {"band": band.number} if band.count > 1 else {}
     if is_class:
-        known = WORLD_COVER if set(band.codes) <= WORLD_COVER.keys() | {0} else {}
+        # Codes of rocks and soils may be 10, 20, 30 too.
+        is_cover = band.role == LAND_COVER and set(band.codes) <= WORLD_COVER.keys() | {0}
+        known = WORLD_COVER if is_cover else {}
         names = {code: known.get(code, f"class {code}") for code in band.codes if code or not known}
         note = (
-            "codes of ESA WorldCover"
+            "GUESS the codes are those of ESA WorldCover"
             if known
             else "GUESS codes as found at a glance; name them, and add those that are missing"
         )

@@ -9,8 +9,9 @@ from headscarp.areas.guess.files import Found
 from headscarp.areas.guess.label_rasters import guess_labels
 from headscarp.areas.guess.names import AREA, LABEL
 from headscarp.areas.guess.rasters import Band
+from headscarp.areas.guess.slide_names import instead_of_slides, names_slides
 from headscarp.areas.guess.vectors import VectorLayer, first_label
-from headscarp.areas.init.draft import NO_CRS, Draft, place, record_of_origin, warnings_of
+from headscarp.areas.init.draft import Draft, place, record_of_origin, warnings_of
 from headscarp.errors import HeadscarpError
 from headscarp.sources.rasters import import_raster
 from headscarp.sources.region import Region
@@ -21,29 +22,44 @@ RAW_LINES = {
     "distance_to_roads": "roads.gpkg",
 }
 LINE_MARGIN_M = {"distance_to_rivers": 5000, "distance_to_faults": 20000, "distance_to_roads": 5000}
+KIND_WORDS = {"Point": "points", "LineString": "lines", "Polygon": "polygons"}
 
 
 def add_vectors(draft: Draft, found: Found, folder: Path) -> None:
     """Inventory, mapped area and lines."""
-    label, rasters = first_label(found.vectors), [band for band in found.bands if band.role == LABEL]
-    area = next((one for one in found.vectors if one.role == AREA), None)
+    placed = [one for one in found.vectors if one.on_site]
+    label = first_label(placed, draft.dates[-1])
+    rasters = [band for band in found.bands if band.role == LABEL]
+    area = next((one for one in placed if one.role == AREA), None)
+    taken = {}
     if label:
-        draft.labels = {"landslides": add_vector(draft, label, "landslides.gpkg", folder)}
+        others = sum(one.role == LABEL for one in placed) - 1
+        guess = f"GUESS of {others + 1} candidates the one of the event's year, else the plainest"
+        note = guess if others else ""
+        draft.labels = {"landslides": add_vector(draft, label, "landslides.gpkg", folder, note=note)}
+        taken[LABEL] = label
+    used = label.name if label else ""
     for band in rasters:
         if draft.labels:
-            draft.unused.append(f"{band.path.name}: landslides are taken from elsewhere")
+            draft.unused.append(f"{band.path.name}: landslides are taken from {used}")
         else:
             label_raster(draft, band, folder)
+            used = band.path.name
     if draft.labels:
         draft.labels["area"] = add_vector(draft, area, "mapped_area.gpkg", folder) if area else "outline.gpkg"
         where = "GUESS landslides are mapped in the whole outline; else give the polygons that were"
         draft.why_labels = "; ".join(text for text in (draft.why_labels, "" if area else where) if text)
+        taken |= {AREA: area} if area else {}
     for one in found.vectors:
-        if one.role in RAW_LINES and one.role not in {name for name, _, _ in draft.lines}:
+        if one.role in RAW_LINES and not one.problem and one.role not in taken:
             name = add_vector(draft, one, RAW_LINES[one.role], folder, {"margin_m": LINE_MARGIN_M[one.role]})
             draft.lines.append((one.role, name, ""))
-        elif one is not label and one is not (area if draft.labels else None):
-            draft.unused.append(f"{vector_name(one)}: {why_unused(one)}")
+            taken[one.role] = one
+    draft.unused += [
+        f"{one.name}: {why_unused(one, taken)}"
+        for one in found.vectors
+        if not any(one is other for other in taken.values())
+    ]
 
 
 def label_raster(draft: Draft, band: Band, folder: Path) -> None:
@@ -65,29 +81,40 @@ def label_raster(draft: Draft, band: Band, folder: Path) -> None:
 
 
 def add_vector(
-    draft: Draft, one: VectorLayer, wanted: str, folder: Path, further: Mapping[str, Any] = {}
+    draft: Draft,
+    one: VectorLayer,
+    wanted: str,
+    folder: Path,
+    further: Mapping[str, Any] = {},
+    note: str = "",
 ) -> str:
-    count = f"{one.count} " if one.count else ""
-    comment = f"{count}{one.why}" + ("" if one.crs else f"; {NO_CRS}")
-    origin = record_of_origin(place(one.path, folder), {"layer": one.layer, "where": one.where})
-    return draft.add_file(
-        wanted,
-        origin | dict(further),
-        comment,
-    )
+    """Add a layer as a raw file; returns its name."""
+    count = "" if one.on_site is None else f"{one.on_site} of {one.count} on the site: "
+    origin = record_of_origin(place(one.path, folder), one.spec) | dict(further)
+    return draft.add_file(wanted, origin, "; ".join(filter(None, (f"{count}{one.why}", note, *one.notes))))
 
 
-def vector_name(one: VectorLayer) -> str:
-    return one.path.name + (f", layer {one.layer}" if one.layer else "")
+def why_unused(one: VectorLayer, taken: Mapping[str, VectorLayer]) -> str:
+    """Why a vector layer has no place in the card.
 
-
-def why_unused(one: VectorLayer) -> str:
-    """Why a vector layer has no place in the card."""
-    if one.geometry == "Point":
-        return f"{one.count} points; landslides are needed as polygons"
+    Args:
+        taken: the layers that have one, by their roles.
+    """
+    if one.problem:
+        return one.problem
+    kind = KIND_WORDS[one.geometry]
+    instead = instead_of_slides(one.own_name) or instead_of_slides(one.path.stem)
+    if instead and not one.role:
+        return f"its name speaks of {instead}, which is no inventory"
+    if one.geometry != "Polygon" and (names_slides(one.own_name) or names_slides(one.path.stem)):
+        return f"{one.count} {kind}; landslides are needed as polygons"
+    if one.role in (LABEL, AREA) and not one.on_site:
+        return f"none of its {one.count} {kind} is on the site; it covers {one.covers}"
     if one.role == LABEL:
-        return "polygons that may be landslides; another layer is taken as the inventory"
+        other = taken[LABEL].name
+        return f"{one.on_site} polygons on the site that may be landslides; {other} is taken as the inventory"
+    if one.role == AREA and AREA not in taken:
+        return "the area in which landslides were mapped, but none of the files is their inventory"
     if one.role:
-        return "another file is taken"
-    kind = {"LineString": "lines", "Polygon": "polygons"}.get(one.geometry, one.geometry)
+        return f"{taken[one.role].name} is taken for that"
     return f"{one.count} {kind} whose name tells no use (landslides, mapped area, rivers, faults, roads)"

@@ -6,17 +6,14 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import shapely
 
 from headscarp.areas.guess.files import look_at
+from headscarp.areas.guess.vectors import layer_named
 from headscarp.areas.init.card import card_text, drafted
+from headscarp.areas.init.draft import Draft
+from headscarp.areas.init.outline import read_outline
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
-from headscarp.geo.grid import utm_crs
-from headscarp.geo.outline import grid_around
-from headscarp.geo.vectors import read_vectors
 
 AREAS = Path("areas")
 
@@ -29,11 +26,12 @@ def write_card(
     resolution: float = 10,
     dates: Sequence[str] = (),
     folder: str | Path = ".",
-) -> Path:
-    """Write `areas/<name>.yaml` below `folder`, the working folder, and return its path.
+) -> tuple[Path, Draft]:
+    """Write `areas/<name>.yaml` below `folder`, the working folder; returns its path and what it says.
 
     Args:
-        outline: vector file with the polygons of the study area, any CRS.
+        outline: vector file with the polygons of the study area, any CRS; with a layer as QGIS writes it
+            (`project.gpkg|layername=study_area`) where it has several, as each of the files.
         files: rasters and vectors, any CRS; side files such as .dbf are passed over.
         name: of the area; that of the outline's file unless given.
         event: ISO date of the landslides; parts images into before and after, and sets the windows of what is
@@ -46,8 +44,8 @@ def write_card(
         HeadscarpError: the outline or a file is missing, the outline has no polygons or no CRS, a date, the
             name or the resolution is unfit, the card exists already, or there is neither an image nor a date.
     """
-    outline, folder = Path(outline), Path(folder)
-    name = name or name_of(outline)
+    folder = Path(folder)
+    name = name or name_of(layer_named(outline)[0])
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise HeadscarpError(
             f"--name '{name}' cannot name an area: use lower-case letters, digits and _, a letter first"
@@ -64,13 +62,12 @@ def write_card(
         raise HeadscarpError(
             f"{target} exists already and stays as it is; edit it, remove it, or give another --name"
         )
-    shape = outline_of(outline)
-    grid = grid_around(outline, utm_crs(shape.centroid.x, shape.centroid.y), resolution)
-    found = look_at([Path(one) for one in files], grid)
-    draft = drafted(name, outline, grid, found, event, dates, folder)
+    read = read_outline(outline, resolution)
+    found = look_at([Path(one) for one in files], read.grid)
+    draft = drafted(name, read, found, event, dates, folder)
     with atomic_path(target) as temporary:
         temporary.write_text(card_text(draft), encoding="utf-8")
-    return target
+    return target, draft
 
 
 def write_config(name: str, folder: str | Path = ".") -> Path | None:
@@ -110,17 +107,3 @@ def iso(text: str, what: str) -> str:
         return datetime.date.fromisoformat(str(text)).isoformat()
     except ValueError:
         raise HeadscarpError(f"{what} '{text}' is no date; write it as 2018-09-06") from None
-
-
-def outline_of(path: Path) -> Any:
-    """The polygons of an outline in degrees, as one geometry.
-
-    Raises:
-        HeadscarpError: the file is missing, unreadable, without CRS or without polygons.
-    """
-    geometry = shapely.make_valid(
-        shapely.unary_union(shapely.make_valid(read_vectors(path, "EPSG:4326").geometry.to_numpy()))
-    )
-    if not geometry.area > 0:
-        raise HeadscarpError(f"{path} holds no polygons; draw the outline of the study area as a polygon")
-    return geometry
