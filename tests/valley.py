@@ -56,7 +56,7 @@ def slides():
     """Sixteen landslides, about 40 x 70 m, in rows over the outline."""
     return [
         shapely.box(
-            WEST + 60 + 145 * col, NORTH - 60 - 145 * row - 70, WEST + 100 + 145 * col, NORTH - 60 - 145 * row
+            WEST + 60 + 140 * col, NORTH - 60 - 140 * row - 70, WEST + 100 + 140 * col, NORTH - 60 - 140 * row
         )
         for row in range(4)
         for col in range(4)

@@ -1,18 +1,23 @@
 """The catalogue of bad inputs: a sound area in which one thing is changed, and what must come of it, a right
 value or one sentence that says what to do. A trace is never right, and so is a silent wrong value."""
 
+import sqlite3
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
+from pyproj import Transformer
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from rasterio.warp import Resampling, calculate_default_transform, reproject
+from scipy import ndimage
 
 from tests import valley as v
 
@@ -503,6 +508,254 @@ CRSS = [
 ]
 
 
+def slides(shapes=None, name="landslides.gpkg", **options):
+    """Another inventory."""
+
+    def make(folder):
+        (folder / "landslides.gpkg").unlink()
+        v.put_shapes(folder / name, v.slides() if shapes is None else shapes(), **options)
+
+    return make
+
+
+def with_style_table(folder):
+    """An inventory whose layer has a name of its own, beside a table in which QGIS keeps styles."""
+    slides(layer="export")(folder)
+    with sqlite3.connect(folder / "landslides.gpkg") as base:
+        base.execute("CREATE TABLE layer_styles (id INTEGER PRIMARY KEY, f_table_name TEXT)")
+        base.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier) "
+            "VALUES ('layer_styles', 'attributes', 'layer_styles')"
+        )
+
+
+def in_degrees(shapes):
+    return list(geopandas.GeoSeries(shapes, crs=v.CRS).to_crs("EPSG:4326"))
+
+
+def mask(values, **options):
+    """An inventory as a raster: what `values` makes of the truth."""
+
+    def make(folder):
+        (folder / "landslides.gpkg").unlink()
+        v.put(folder / "landslides.tif", values(v.truth()), **options)
+
+    return make
+
+
+def model(values=v.dem, **options):
+    """Another elevation model."""
+    return lambda folder: v.put(folder / "dem.tif", values(), **({"nodata": -9999} | options))
+
+
+def with_hole(value, dtype="float32"):
+    """An elevation model with a hole of one value that nothing declares."""
+
+    def make(folder):
+        heights = v.dem().astype(dtype)
+        heights[45:55, 45:58] = value
+        v.put(folder / "dem.tif", heights)
+
+    return make
+
+
+def has_slopes():
+    """Slopes are those of the surface."""
+
+    def look(folder, said):
+        _, transform = v.label(folder)
+        found = v.layer(folder, "slope")
+        x, y = v.cells(transform, found.shape)
+        east, north = (
+            (v.elevation(x + 1, y) - v.elevation(x - 1, y)) / 2,
+            (v.elevation(x, y + 1) - v.elevation(x, y - 1)) / 2,
+        )
+        off = np.abs(found - np.degrees(np.arctan(np.hypot(east, north))))
+        assert np.nanmedian(off) < 0.3 and np.nanmax(off[3:-3, 3:-3]) < 3, said
+
+    return look
+
+
+MASK = ("before.tif", "after.tif", "dem.tif", "landslides.tif")
+LABELLED = (has_label(), says("10.94%"))
+VECTORS = [
+    Member("vector", "a table of styles beside the inventory", with_style_table, LABELLED),
+    Member("vector", "a column instance from 0 on", slides(instance=range(16)), LABELLED),
+    Member("vector", "a column instance of text", slides(instance=[f"L{n}" for n in range(16)]), LABELLED),
+    Member("vector", "a column instance that is empty", slides(instance=[None] * 16), LABELLED),
+    Member(
+        "vector", "an inventory in degrees", slides(lambda: in_degrees(v.slides()), crs="EPSG:4326"), LABELLED
+    ),
+    Member(
+        "vector",
+        "the mapped area and slides in one name",
+        slides(name="mapped_landslides.gpkg"),
+        LABELLED,
+        files=("before.tif", "after.tif", "dem.tif", "mapped_landslides.gpkg"),
+    ),
+    Member(
+        "vector",
+        "landslides as lines",
+        slides(lambda: [shapely.LineString(one.exterior.coords) for one in v.slides()]),
+        (says("landslides.gpkg", "polygons"),),
+    ),
+    Member(
+        "vector",
+        "landslides as points",
+        slides(lambda: [one.centroid for one in v.slides()]),
+        (says("landslides.gpkg", "polygons"),),
+    ),
+    Member(
+        "vector",
+        "landslides elsewhere",
+        slides(lambda: [shapely.affinity.translate(one, 90_000) for one in v.slides()]),
+        (says("landslides.gpkg", "on the site"),),
+    ),
+    Member("vector", "an inventory of nothing", slides(list), (says("landslides.gpkg"),)),
+    Member(
+        "vector",
+        "a truncated inventory",
+        cut("landslides.gpkg", 0.4),
+        (says("landslides.gpkg", "cannot be read"),),
+    ),
+    Member(
+        "vector",
+        "a page for an inventory",
+        overwrite("landslides.gpkg", PAGE),
+        (says("landslides.gpkg", "is a web page"),),
+    ),
+    Member(
+        "vector",
+        "a page for an outline",
+        overwrite("outline.geojson", PAGE),
+        (says("outline.geojson", "is a web page"),),
+    ),
+    Member(
+        "vector",
+        "a track for an outline",
+        lambda folder: v.put_shapes(folder / "outline.geojson", [v.BOX.exterior]),
+        (says("outline.geojson", "polygon"),),
+    ),
+    Member(
+        "vector",
+        "an outline of metres that says degrees",
+        lambda folder: v.put_shapes(folder / "outline.geojson", [v.BOX], crs="EPSG:4326"),
+        (says("outline.geojson", "degrees"),),
+    ),
+    Member(
+        "vector",
+        "an outline whose degrees are swapped",
+        lambda folder: v.put_shapes(
+            folder / "outline.geojson",
+            [shapely.transform(one, lambda xy: xy[:, ::-1]) for one in in_degrees([v.BOX])],
+            crs="EPSG:4326",
+        ),
+        (says("outline.geojson", "swapped"),),
+    ),
+    Member(
+        "vector",
+        "a stray polygon far away",
+        lambda folder: v.put_shapes(
+            folder / "outline.geojson", [v.BOX, shapely.affinity.translate(v.BOX, 40_000, 60_000)]
+        ),
+        (says("WARNING", "outline.geojson", "km away"),),
+    ),
+    Member(
+        "vector",
+        "a bow tie among the slides",
+        slides(
+            lambda: [
+                *v.slides()[:15],
+                shapely.Polygon(
+                    [
+                        (v.WEST + 500, v.NORTH - 500),
+                        (v.WEST + 540, v.NORTH - 560),
+                        (v.WEST + 540, v.NORTH - 500),
+                        (v.WEST + 500, v.NORTH - 560),
+                    ]
+                ),
+            ]
+        ),
+        (says("invalid", "repaired"),),
+    ),
+]
+LABELS = [
+    Member("labels", "0 and 255", mask(lambda truth: truth * 255), LABELLED, files=MASK),
+    Member("labels", "0 and 1, no data 0", mask(lambda truth: truth, nodata=0), LABELLED, files=MASK),
+    Member(
+        "labels", "0 and 255, no data 255", mask(lambda truth: truth * 255, nodata=255), LABELLED, files=MASK
+    ),
+    Member(
+        "labels",
+        "numbers with a point",
+        mask(lambda truth: truth.astype("float32"), nodata=-3.4e38),
+        LABELLED,
+        files=MASK,
+    ),
+    Member(
+        "labels",
+        "probabilities",
+        mask(lambda truth: truth * np.float32(0.7) + np.float32(0.1)),
+        (says("landslides.tif"),),
+        files=MASK,
+    ),
+    Member(
+        "labels",
+        "a number a slide",
+        mask(lambda truth: ndimage.label(truth)[0].astype("uint16")),
+        (says("landslides.tif"),),
+        files=MASK,
+    ),
+    Member("labels", "nothing but landslides", mask(np.ones_like), (says("landslides.tif"),), files=MASK),
+]
+MODELS = [
+    Member(
+        "elevation",
+        "feet that the band tells",
+        model(lambda: v.dem() / 0.3048, units="ft"),
+        (has_slopes(), says("times 0.3048")),
+    ),
+    Member(
+        "elevation",
+        "feet that the CRS tells",
+        model(lambda: v.dem() / np.float32(0.3048006), crs="EPSG:32654+6360"),
+        (has_slopes(),),
+    ),
+    Member("elevation", "a unit nobody knows", model(units="furlong"), (says("furlong", "units"),)),
+    Member("elevation", "centimetres that nothing tells", model(lambda: v.dem() * 100), (says("units"),)),
+    Member("elevation", "holes of -32768", with_hole(-32768, "int16"), (says("-32768"),)),
+    Member("elevation", "holes of 0", with_hole(0), (says("warning", "0"), has_slopes())),
+    Member("elevation", "holes of 3.4e38", with_hole(3.4028235e38), (says("values beyond"),)),
+    Member("elevation", "Web Mercator", lambda folder: model_in(folder, "EPSG:3857"), (has_slopes(),)),
+    Member("elevation", "degrees", lambda folder: model_in(folder, "EPSG:4326"), (has_slopes(),)),
+    Member(
+        "elevation",
+        "two tiles",
+        lambda folder: two_tiles(folder),
+        (has_slopes(), card_says("dem_west.tif", "dem_east.tif")),
+        files=("before.tif", "after.tif", "dem_west.tif", "dem_east.tif", "landslides.gpkg"),
+    ),
+]
+
+
+def model_in(folder, crs):
+    """The elevation model on a lattice of another CRS, exact."""
+    to, back = (Transformer.from_crs(*pair, always_xy=True) for pair in ((v.CRS, crs), (crs, v.CRS)))
+    west, south, east, north = to.transform_bounds(v.WEST - 300, v.NORTH - 940, v.WEST + 940, v.NORTH + 300)
+    step = (north - south) / 120
+    shape = (120, int((east - west) / step) + 1)
+    transform = from_origin(west, north, step, step)
+    x, y = back.transform(*v.cells(transform, shape))
+    v.put(folder / "dem.tif", v.elevation(x, y).astype("float32"), transform, crs)
+
+
+def two_tiles(folder):
+    """The model in two tiles that meet in the area."""
+    heights, half = v.dem(), v.SIDE // 2
+    v.put(folder / "dem_west.tif", heights[:, :half], nodata=-9999)
+    v.put(folder / "dem_east.tif", heights[:, half:], v.shifted(v.TRANSFORM, half), nodata=-9999)
+
+
 RED = "post_red: {file: after.tif, band: 3, units: reflectance, scale: 0.0001}"
 DATES = [
     Member(
@@ -722,9 +975,12 @@ def mirrored(folder):
     v.put(folder / "after.tif", v.numbers()[:, :, ::-1], east_left, names=v.BANDS, nodata=0)
 
 
+CATALOGUE = [*RASTERS, *CRSS, *VECTORS, *LABELS, *MODELS, *DATES, *CARDS, *VALUES, *ARCHIVES]
+
+
 @pytest.mark.parametrize(
     "member",
-    [*RASTERS, *CRSS, *DATES, *CARDS, *VALUES, *ARCHIVES],
+    CATALOGUE,
     ids=lambda member: f"{member.kind}: {member.name}",
 )
 def test_catalogue(member, tmp_path):
