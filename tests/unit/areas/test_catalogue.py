@@ -477,6 +477,13 @@ RASTERS = [
         (says("images", "is a folder"),),
         files=(*v.FILES, "images"),
     ),
+    Member(
+        "raster",
+        "an image in two tiles",
+        lambda folder: image_tiles(folder),
+        (card_says("post_west.tif", "post_east.tif", "GUESS"), *PLACED),
+        files=("before.tif", "post_west.tif", "post_east.tif", "dem.tif", "landslides.gpkg"),
+    ),
     Member("raster", "rows from south to north", lambda folder: flipped(folder), PLACED),
     Member("raster", "columns from east to west", lambda folder: mirrored(folder), PLACED),
     Member("raster", "turned by 30 degrees", rotated(30), PLACED),
@@ -961,6 +968,14 @@ def with_value(values, value):
     """The western half of an image without data."""
     values[:, :, : v.SIDE // 2] = value
     return values
+
+
+def image_tiles(folder):
+    """The image in two tiles that meet in the area."""
+    values, half = v.numbers(), v.SIDE // 2
+    v.put(folder / "post_west.tif", values[..., :half], names=v.BANDS, nodata=0)
+    east = v.shifted(v.TRANSFORM, half)
+    v.put(folder / "post_east.tif", values[..., half:], east, names=v.BANDS, nodata=0)
 
 
 def flipped(folder):

@@ -79,7 +79,7 @@ def dates_of(
         return [PLACEHOLDER], "PLACEHOLDER no file tells a date; put that of the landslides (or give --event)"
     raise HeadscarpError(
         "neither an image nor a date is given, so nothing says which images to fetch; give the date of "
-        "the landslides as --event 2018-09-06" + "".join(f"\nnot used: {reason}" for reason in unused)
+        "the landslides as --event 2018-09-06" + "".join(f"; not used: {reason}" for reason in unused)
     )
 
 

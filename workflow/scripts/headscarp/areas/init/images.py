@@ -3,9 +3,11 @@
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from headscarp.areas.guess.rasters import Band, scale_of
 from headscarp.areas.init.draft import PLACEHOLDER, Draft, place, record_of_origin, warnings_of
+from headscarp.areas.init.tiles import tiles_of
 from headscarp.errors import HeadscarpError
 
 BEFORE_DAYS, AFTER_DAYS, AROUND_DAYS = 120, 60, 15
@@ -18,10 +20,14 @@ def add_images(draft: Draft, images: Sequence[Band], folder: Path) -> None:
     date."""
     series = len(draft.dates) > 1
     refuse_twins(images)
+    tiles = image_tiles(draft, images)
+    joined = {path for paths in tiles.values() for path in paths[1:]}
     dated: dict[str, dict[str, str]] = {}
     raw: dict[tuple[Path, str | None, str], str] = {}
     taken: dict[str, str] = {}
     for band in images:
+        if band.path in joined:
+            continue
         time, why_time = time_of(band, draft.dates[-1], images)
         if series and band.date not in draft.dates:
             seen = f"its date {band.date} is none of --dates" if band.date else "its name tells no date"
@@ -41,8 +47,11 @@ def add_images(draft: Draft, images: Sequence[Band], folder: Path) -> None:
             wanted = f"{stem}_{band.role}.tif" if band.count == 1 and band.variable is None else f"{stem}.tif"
             if band.variable:
                 wanted = f"{stem}_{band.role}.tif"
-            origin = record_of_origin(place(band.path, folder), band.spec)
-            raw[key] = draft.add_file(wanted, origin, "; ".join(filter(None, (why_time, *warnings_of(band)))))
+            origin, told = record_of_origin(place(band.path, folder), band.spec), warnings_of(band)
+            if band.path in tiles:
+                origin["path"] = [place(path, folder) for path in tiles[band.path]]
+                told = [f"GUESS {len(tiles[band.path])} tiles of one image, joined", *band.notes]
+            raw[key] = draft.add_file(wanted, origin, "; ".join(filter(None, (why_time, *told))))
         scale, why_scale = scale_of(band)
         entry = {"file": raw[key]} | ({"band": band.number} if band.count > 1 else {})
         entry |= {"units": "brightness" if band.dtype == "uint8" else "reflectance"}
@@ -53,6 +62,20 @@ def add_images(draft: Draft, images: Sequence[Band], folder: Path) -> None:
             if len(dated[layer]) > 1:
                 continue
         draft.rasters.append((layer, entry, f"{band.role} {band.why}; {why_scale}"))
+
+
+def image_tiles(draft: Draft, images: Sequence[Band]) -> dict[Path, list[Path]]:
+    """Images that go on in other files: {first file: all files, itself the first}."""
+    alike: dict[Any, list[Path]] = {}
+    for band in images:
+        kind = (band.time, band.date, band.role, band.number, band.count, band.dtype, str(band.spec))
+        alike.setdefault(kind, []).append(band.path)
+    found, specs = {}, {band.path: band.spec for band in images}
+    for paths in alike.values():
+        if len(paths) > 1 and paths[0] not in found:
+            tiles = tiles_of(paths, specs[paths[0]], draft.grid)
+            found |= {tiles[0]: tiles} if len(tiles) > 1 else {}
+    return found
 
 
 def refuse_twins(images: Sequence[Band]) -> None:
