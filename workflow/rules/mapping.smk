@@ -25,6 +25,7 @@ rule map_scene:
         mem_mb=3000,
     params:
         mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
+        trained_on=lambda wildcards: plan.samples.side_of_windows(wildcards.card, wildcards.site),
     message:
         "Mapping {wildcards.place} with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

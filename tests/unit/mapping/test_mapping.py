@@ -93,6 +93,23 @@ def whole_map(model: nn.Module, cube: NormalisedCube, **options) -> np.ndarray:
 
 
 class TestTiling:
+    @pytest.mark.parametrize(
+        ("trained_on", "expected"),
+        [
+            (64, (64, 0)),  # gao2021's
+            (32, (64, 0)),
+            (100, (128, 16)),
+            (128, (128, 16)),
+            (256, (256, 32)),
+            (512, (512, 32)),
+        ],
+    )
+    def test_windows_are_those_of_training(self, trained_on, expected):
+        tiling = Tiling.like_training(trained_on)
+        assert (tiling.window, tiling.margin) == expected
+        size, origins = tiling.origins(3000)
+        assert size <= tiling.window and origins[0] == 0 and origins[-1] + size >= 3000
+
     @given(st.integers(1, 900), st.integers(1, 8), st.integers(0, 40), st.integers(1, 40))
     @settings(max_examples=150, deadline=None)
     def test_windows_cover_and_weights_add_up(self, length, multiple, margin, fade):

@@ -13,10 +13,10 @@ from headscarp.errors import HeadscarpError
 from headscarp.networks.neighbourhoods import neighbourhoods
 
 
-def small(factors: int, windows: list[int], seed: int = 0) -> torch.nn.Module:
+def small(factors: int, windows: list[int], seed: int = 0, pooling: bool = False) -> torch.nn.Module:
     """A narrow network whose batch norms are not those of the start."""
     torch.manual_seed(seed)
-    model = networks.build("cnn3d", factors, width=0.0625, windows=windows)
+    model = networks.build("cnn3d", factors, width=0.0625, windows=windows, pooling=pooling)
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm3d):
             torch.nn.init.normal_(layer.running_mean, std=0.3)
@@ -37,8 +37,19 @@ def small(factors: int, windows: list[int], seed: int = 0) -> torch.nn.Module:
 @pytest.mark.parametrize(
     ("factors", "depths"), [(14, [14, 12, 10, 10, 8, 6, 4, 4]), (5, [5, 3, 1, 1, 1, 1, 1, 1]), (1, [1] * 8)]
 )
-def test_sides_and_depths(window, sides, factors, depths):
-    model, shapes = small(factors, [window]), [(factors, window, window)]
+def test_sides_and_depths_with_pooling(window, sides, factors, depths):
+    check_shapes(small(factors, [window], pooling=True), factors, window, depths, sides)
+
+
+@pytest.mark.parametrize("window", [12, 17, 22])
+@pytest.mark.parametrize(("factors", "depths"), [(14, [14, 12, 10, 8, 6, 4]), (5, [5, 3, 1, 1, 1, 1])])
+def test_sides_and_depths(window, factors, depths):
+    check_shapes(small(factors, [window]), factors, window, depths, range(window, window - 11, -2))
+
+
+def check_shapes(model, factors, window, depths, sides):
+    """What each layer gives (factors, rows, cols), the fully connected one a single cell."""
+    shapes = [(factors, window, window)]
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm3d | torch.nn.MaxPool3d):
             layer.register_forward_hook(lambda _layer, _inputs, maps: shapes.append(tuple(maps.shape[2:])))
@@ -48,13 +59,21 @@ def test_sides_and_depths(window, sides, factors, depths):
 
 
 def test_parameters_by_hand():
+    normalised = [(1, 64, 27), (64, 64, 27), (64, 128, 27), (128, 128, 27), (128, 128, 27)]
+    total = sum(inputs * outputs * taps + 4 * outputs for inputs, outputs, taps in normalised)
+    total += 128 * 64 * 4 * 2 * 2 + 4 * 64 + 64 * 2 + 2  # of 14 factors 4 are left, of 12 cells 2
+    assert networks.describe("cnn3d", 14)["parameters"] == total
+
+
+def test_parameters_of_the_pooled_form_by_hand():
     # at the end 2 x 2 cells: kernels 3 x 1 x 1
     normalised = [(1, 64, 27), (64, 64, 27), (64, 128, 27), (128, 128, 3), (128, 128, 3)]
     total = sum(inputs * outputs * taps + 4 * outputs for inputs, outputs, taps in normalised)
     total += 128 * 64 * 4 + 4 * 64 + 64 * 2 + 2  # of 14 factors 4 are left
-    assert networks.describe("cnn3d", 14)["parameters"] == total
+    assert networks.describe("cnn3d", 14, pooling=True)["parameters"] == total
     # two more input channels
-    assert networks.describe("cnn3d", 14, windows=[12, 17, 22])["parameters"] == total + 2 * 64 * 27
+    wider = networks.describe("cnn3d", 14, windows=[12, 17, 22], pooling=True)
+    assert wider["parameters"] == total + 2 * 64 * 27
 
 
 def by_hand(model: torch.nn.Module, volume: np.ndarray) -> np.ndarray:
@@ -78,6 +97,8 @@ def by_hand(model: torch.nn.Module, volume: np.ndarray) -> np.ndarray:
         return maps
 
     def pool(maps):
+        if not model.pooling:
+            return maps
         rows, cols = (side // 2 * 2 for side in maps.shape[2:])
         return maps[:, :, :rows, :cols].reshape(*maps.shape[:2], rows // 2, 2, cols // 2, 2).max((3, 5))
 
@@ -86,9 +107,10 @@ def by_hand(model: torch.nn.Module, volume: np.ndarray) -> np.ndarray:
     return last.weight.detach().numpy()[:, :, 0, 0, 0] @ neurons + last.bias.detach().numpy()
 
 
+@pytest.mark.parametrize("pooling", [False, True])
 @pytest.mark.parametrize("windows", [[12], [17], [22], [24], [12, 17, 22]])
-def test_forward_is_its_definition(windows):
-    model = small(6, windows).double()
+def test_forward_is_its_definition(windows, pooling):
+    model = small(6, windows, pooling=pooling).double()
     volume = np.random.default_rng(0).random((len(windows), 6, min(windows), min(windows)))
     with torch.no_grad():
         found = model(torch.from_numpy(volume)[None])[0].numpy()
@@ -97,12 +119,33 @@ def test_forward_is_its_definition(windows):
 
 @pytest.mark.parametrize(("window", "seen"), [(12, 12), (17, 16), (22, 20)])
 def test_pooling_drops_the_last_rows_and_columns_of_odd_sides(window, seen):
-    model = small(14, [window])
+    model = small(14, [window], pooling=True)
     volumes = torch.rand(32, 1, 14, window, window, requires_grad=True)
     model(volumes)[:, 1].sum().backward()
     touched = volumes.grad.abs().sum((0, 1, 2))
     assert (touched[seen:] == 0).all() and (touched[:, seen:] == 0).all()
     assert touched[:seen, :seen].sum(0).min() > 0 and touched[:seen, :seen].sum(1).min() > 0
+
+
+def test_the_middle_of_a_window_is_not_lost():
+    """Which of two neighbouring cells bears the mark is learnt, as labels of single cells ask for."""
+    generator = torch.Generator().manual_seed(0)
+    volumes = torch.rand(256, 1, 3, 12, 12, generator=generator)
+    labels = torch.arange(256) % 2
+    rows = 6 - labels  # the cell itself, or the one above it
+    volumes[torch.arange(256), 0, 1, rows, 6] = 3.0
+    torch.manual_seed(0)
+    model = networks.build("cnn3d", 3, width=0.0625).train()
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for step in range(60):
+        batch = slice(64 * (step % 3), 64 * (step % 3) + 64)
+        loss = functional.cross_entropy(model(volumes[batch]), labels[batch])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        right = model.eval()(volumes[192:]).argmax(1) == labels[192:]
+    assert right.float().mean() > 0.9
 
 
 def test_a_batch_is_learnt_by_heart():

@@ -56,6 +56,15 @@ def answers(model: nn.Module, windows: torch.Tensor) -> tuple[torch.Tensor, ...]
     return answer if isinstance(answer, tuple) else (answer,)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_starts_where_landslides_are_rare(name, monkeypatch):
+    windows = torch.rand(2, 5, 64, 64)
+    begun = small(name).eval()
+    monkeypatch.setattr(networks, "LOGIT_OF_RARE", 0.0)
+    with torch.no_grad():
+        torch.testing.assert_close(begun(windows), small(name).eval()(windows) - 2.0, atol=1e-4, rtol=1e-4)
+
+
 def test_names_are_those_of_the_papers():
     canonical = {
         "fcn8s_vgg16",

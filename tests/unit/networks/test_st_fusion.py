@@ -240,11 +240,6 @@ def test_parts_of_a_batch_add_up_to_the_whole():
         )
 
 
-def test_logits_start_where_landslides_are_rare():
-    for form in FORMS:
-        assert torch.equal(small(form, classes=3).classify.bias.detach(), torch.full((3,), -2.0)), form
-
-
 def toy(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Patches of 8 x 8 pixels, three kinds alike at the last date: a slide (a step that later decays), always
     bright, slowly brighter."""

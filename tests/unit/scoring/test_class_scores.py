@@ -156,12 +156,12 @@ def test_paired_difference_of_class_scores():
         [random_class_cells(1, 0.8), random_class_cells(2, 0.8)],
     )
     assert all(
-        found == {"difference": 0, "interval": [0, 0]} for found in paired_difference(base, base, 0).values()
+        (found.size, found.interval) == (0, [0, 0]) for found in paired_difference(base, base, 0).values()
     )
     gain = paired_difference(better, base, 0)["landslide_f1"]
-    assert gain["interval"][0] > 0.02 < gain["difference"] < gain["interval"][1]
+    assert gain.size > 0.02 and gain.interval[0] < gain.size < gain.interval[1]
     point = [np.mean([flat_metrics(run.confusion.sum(0))["oa"] for run in runs]) for runs in (better, base)]
-    assert paired_difference(better, base, 0)["oa"]["difference"] == pytest.approx(point[0] - point[1])
+    assert paired_difference(better, base, 0)["oa"].size == pytest.approx(point[0] - point[1])
     with pytest.raises(HeadscarpError, match="different cells"):
         paired_difference(base, [random_class_cells(1, cells=20)] * 2, 0)
 

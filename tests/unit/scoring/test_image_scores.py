@@ -202,10 +202,10 @@ def test_paired_runs_need_the_same_windows():
         for one in (parts, parts | {"probability": scene(0)["probability"] ** 2})
     )
     effect = paired_difference([first], [second], seed=0)["image_f1"]
-    assert effect["difference"] == pytest.approx(
+    assert effect.size == pytest.approx(
         float(np.nanmean(first.scores[:, 0]) - np.nanmean(second.scores[:, 0]))
     )
-    assert effect["interval"][0] < effect["difference"] < effect["interval"][1]
+    assert effect.interval[0] < effect.size < effect.interval[1]
     other = ImageScores.from_arrays(score(parts | {"windows": parts["windows"][5:]})[1])
     with pytest.raises(HeadscarpError, match="different cells"):
         paired_difference([first], [other], seed=0)

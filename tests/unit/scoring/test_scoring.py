@@ -221,12 +221,11 @@ def test_paired_difference():
     better = [with_other_probabilities(run, seed + 10, 3.0) for seed, run in enumerate(base)]
     same = paired_difference(base, base, 0)
     assert set(same) == set(METRICS)
-    assert all(finding == {"difference": 0, "interval": [0, 0]} for finding in same.values())
+    assert all((found.size, found.interval) == (0, [0, 0]) for found in same.values())
     gain, loss = paired_difference(better, base, 0)["f1"], paired_difference(base, better, 0)["f1"]
-    assert 0 < gain["interval"][0] < gain["difference"] < gain["interval"][1]
-    assert loss["difference"] == pytest.approx(-gain["difference"]) and loss["interval"] == pytest.approx(
-        [-v for v in gain["interval"][::-1]]
-    )
+    assert 0 < gain.interval[0] < gain.size < gain.interval[1]
+    assert loss.size == pytest.approx(-gain.size)
+    assert loss.interval == pytest.approx([-bound for bound in gain.interval[::-1]])
 
 
 def test_only_like_can_be_paired():

@@ -21,7 +21,7 @@ from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import RunFiles
 from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json
-from headscarp.scoring.claims import VERDICTS, judge
+from headscarp.scoring.claims import FEWEST_SEEDS, VERDICTS, judge
 from headscarp.scoring.classes import read_cell_confusions
 from headscarp.scoring.pixel import to_python
 
@@ -48,7 +48,7 @@ COLUMNS = [
 # what a test's record tells its lines
 TOLD = ("card", "claim", "text", "place", "metric", "site", "trained_on", "data", "first", "second")
 NUMBERS = ["effect", "ci_low", "ci_high", "published_effect"]
-ONE_SEED = "one seed: the chance of training is not in the interval"
+FEW_SEEDS = f"fewer than {FEWEST_SEEDS} seeds: inconclusive, whatever the interval"
 UNDEFINED = "the score is undefined for one of the two"
 
 # --- the tests
@@ -85,14 +85,14 @@ def test_records(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         )
         refuse_inconsistent([*first, *second])
         found, why = difference_of(test, first, second)
-        notes = [test["note"], why and f"no interval: {why}", ONE_SEED if len(first) == 1 else ""]
+        notes = [test["note"], why and f"no interval: {why}", FEW_SEEDS if len(first) < FEWEST_SEEDS else ""]
         yield {key: test[key] for key in TOLD} | {
             "protocol": protocol,
             "effect": found.size,
             "ci_low": found.low,
             "ci_high": found.high,
             "n_seeds": len(first),
-            "verdict": judge(found.low, found.high),
+            "verdict": judge(found.low, found.high, len(first), test["at_least"], test["within"]),
             "published_effect": test["published_effect"],
             "note": "; ".join(filter(None, notes)),
         }

@@ -1,5 +1,6 @@
 """Differences of scores between two rows, with 95 % intervals."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,10 @@ from headscarp.vocabulary import require_known
 
 
 class Difference(NamedTuple):
-    """Mean difference over seeds of a metric, first - second, and its 95 % interval, None where undefined."""
+    """Mean difference over seeds of a metric, first - second, and its 95 % interval, None where undefined.
+
+    With one seed the interval is of blocks alone and says nothing of the chance of training.
+    """
 
     size: float | None
     low: float | None
@@ -39,7 +43,7 @@ def effects(
     cells: Mapping[tuple[str, str], Sequence[ScoredCells]],
     metrics: Sequence[str],
 ) -> Iterator[Effect]:
-    """Effects of a pair of rows under each protocol, by bootstrap over the same blocks and seeds.
+    """Effects of a pair of rows under each protocol, on the same blocks and seeds.
 
     Args:
         cells: counts of the runs of each (protocol, row), in the order of seeds.
@@ -57,8 +61,8 @@ def effects(
 def differences(
     first: Sequence[ScoredCells], second: Sequence[ScoredCells], metrics: Sequence[str], place: str
 ) -> dict[str, Difference]:
-    """The difference of each metric between two groups of runs, by bootstrap over the same blocks and seeds;
-    `place` begins an error.
+    """The difference of each metric between two groups of runs, on the same blocks and seeds; `place` begins
+    an error.
 
     Raises:
         HeadscarpError: a metric does not exist, or the runs cannot be paired.
@@ -66,7 +70,7 @@ def differences(
     measured = paired_difference(first, second, BOOTSTRAP_SEED)
     found = {metric: measured[require_known(metric, measured, f"{place}: metric")] for metric in metrics}
     return {
-        metric: Difference(one["difference"], *(one["interval"] or (None, None)))
+        metric: Difference(one.size if math.isfinite(one.size) else None, *(one.interval or (None, None)))
         for metric, one in found.items()
     }
 

@@ -18,13 +18,18 @@ from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import WIDTH, look, new_figure
 from headscarp.exhibits.panels.legend import swatches
-from headscarp.scoring.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from headscarp.scoring.claims import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED
 
 ROW, SENTENCE, HEAD = 0.17, 0.16, 0.34  # inches: a test, a line of a claim's sentence, the name of a paper
 TOP, BOTTOM = 0.75, 0.5  # inches: legend and upper axis, lower axis
 LEFT, RIGHT = 2.95, 1.8  # inches: comparisons, sites
 WRAP = 132  # characters of a claim's sentence in a line
-LOOKS = {SUPPORTED: ("^", "#009E73"), CONTRADICTED: ("v", "#D55E00"), INCONCLUSIVE: ("o", "#777777")}
+LOOKS = {
+    SUPPORTED: ("^", "#009E73"),
+    CONTRADICTED: ("v", "#D55E00"),
+    EQUIVALENT: ("s", "#0072B2"),
+    INCONCLUSIVE: ("o", "#777777"),
+}
 OFFSETS = {"published": 0.038, "blocked": -0.038}  # inches above the middle of a row
 REAL = "#EAF2F8"
 

@@ -1,12 +1,12 @@
 """Landslide susceptibility of every cell of a map from the 3D-CNN, which sees one window of factors per cell.
 
 Neighbouring windows share nearly all their cells and, with valid convolutions, nearly all their sums. So the
-map itself goes through the network once, strip by strip. Pooling with stride 2 would leave answers at every
-second row and column only; instead the maps are pooled from each of the corners (0, 0), (0, 1), (1, 0), (1,
-1), and what follows runs on the four fragments, side by side in the batch. That is stride-1 pooling followed
-by convolutions with dilated taps (2 cells apart after the first pooling, 4 after the second), without gaps in
-memory. Giusti, A. et al. (2013). Fast image scanning with deep max-pooling convolutional neural networks.
-ICIP 2013, 4034-4038. doi:10.1109/ICIP.2013.6738831
+map itself goes through the network once, strip by strip. In the form that pools, stride 2 would leave answers
+at every second row and column only; instead the maps are pooled from each of the corners (0, 0), (0, 1), (1,
+0), (1, 1), and what follows runs on the four fragments, side by side in the batch. That is stride-1 pooling
+followed by convolutions with dilated taps (2 cells apart after the first pooling, 4 after the second),
+without gaps in memory. Giusti, A. et al. (2013). Fast image scanning with deep max-pooling convolutional
+neural networks. ICIP 2013, 4034-4038. doi:10.1109/ICIP.2013.6738831
 
 Several windows cannot share like this. A window of 17 cells resampled to 12 has its taps 17/12 cells apart,
 each at another fraction of a cell: a tap of one window lies where no tap of any other window lies. The first
@@ -88,15 +88,21 @@ def map_convolved(model: CNN3D, factors: Tensor) -> Tensor:
     """The same as `map_window_by_window`, for a model of one window: all positions share the convolutions."""
     (window,) = model.windows
     tall, wide = (side - window + 1 for side in factors.shape[1:])
-    below, half = -tall % PERIOD, PERIOD * -(-wide // (2 * PERIOD))
+    period = PERIOD if model.pooling else 1
+    below, half = -tall % period, period * -(-wide // (2 * period))
     padded = functional.pad(factors, (0, 2 * half - wide, 0, below))
     # A left and a right half, because PyTorch leaves a lone input of few channels to a convolution that is
     # ten times slower on CPUs.
     halves = padded.unfold(2, half + window - 1, half).movedim(2, 0)
-    maps = pool_fragments(model.first(halves[:, None]))
-    maps = pool_fragments(model.second(maps))
-    logits = join_fragments(join_fragments(model.head(maps).squeeze(2)))
+    pool, join = (pool_fragments, join_fragments) if model.pooling else (nothing, nothing)
+    maps = pool(model.second(pool(model.first(halves[:, None]))))
+    logits = join(join(model.head(maps).squeeze(2)))
     return torch.cat(list(logits.softmax(1)[:, 1]), dim=1)[:tall, :wide]
+
+
+def nothing(maps: Tensor) -> Tensor:
+    """What a form that does not pool does in its place."""
+    return maps
 
 
 def pool_fragments(maps: Tensor) -> Tensor:

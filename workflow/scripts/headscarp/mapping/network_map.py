@@ -18,6 +18,7 @@ from headscarp.training.devices import choose_device, choose_precision, device_n
 from headscarp.training.weights import load_network
 from headscarp.training.windows import open_normalised, with_dates_of_cube
 
+PIXELS_AT_ONCE = 512 * 512  # of windows that go through a network together
 EVEN = 0.5  # a landslide is as likely as not
 
 
@@ -30,7 +31,6 @@ def map_run(
     threads: int = 1,
     date: int = -1,
     tiling: Tiling | None = None,
-    batch: int = 1,
     statistics: str | Path | None = None,
 ) -> None:
     """Write `probability.tif`, `classes.tif` and `map.json` of a trained run into `out_folder`.
@@ -65,6 +65,8 @@ def map_run(
         spec.get("dates"),
     )
     precision = choose_precision(spec["recipe"]["precision"], torch_device)
+    tiling = tiling or Tiling()
+    batch = max(1, PIXELS_AT_ONCE // tiling.pixels)
     strips = predict_strips(model, cube, torch_device, precision, date, tiling, batch)
     network = spec["network"]["name"]
     began = time.perf_counter()

@@ -43,6 +43,23 @@ class Tiling:
                 f"and larger than two margins and the fade together ({self.overlap})"
             )
 
+    @classmethod
+    def like_training(cls, window: int) -> "Tiling":
+        """Windows of the size that a network was trained on, or the next one that fits.
+
+        Larger ones would be cheaper, but they are not what was learned: taps of atrous convolutions that saw
+        nothing but padding in training never had a gradient and fire in a larger window, pooled context
+        widens, and zeros beyond the edge, which deep layers learn to expect, are gone. The same weights lose
+        a fifth of their score (RAE-D, DeepLab v3+) to a half (SegNet, PSPNet).
+        """
+        side = max(2 * ALIGNMENT, round_up_to_alignment(window))
+        margin = next(most for most in (32, 16, 0) if 2 * most + cls.fade < side / 2 + 1)
+        return cls(side, margin)
+
+    @property
+    def pixels(self) -> int:
+        return self.window * self.window
+
     @property
     def overlap(self) -> int:
         """Pixels that neighbouring windows share, at least; a multiple of the alignment."""

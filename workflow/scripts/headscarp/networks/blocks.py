@@ -8,8 +8,6 @@ from torch.nn import functional
 
 from headscarp.networks.initialise import he_
 
-LOGIT_OF_RARE = -2.0  # probability 0.12
-
 
 class SegmentationNetwork(nn.Module):
     """A network for windows of any size: (N, bands, H, W) -> logits (N, classes, H, W).
@@ -135,13 +133,8 @@ class LogitNorm(nn.BatchNorm2d):
     have.
 
     It fixes the logits' mean and spread, which then only move with its own two numbers per class, by one
-    learning rate a step. So the mean starts where landslides are rare, at -2 (probability 0.12), not at 0
-    (0.5): the idea of Lin et al. 2017, doi:10.1109/ICCV.2017.324, section 3.3.
+    learning rate a step.
     """
-
-    def __init__(self, classes: int):
-        super().__init__(classes)
-        nn.init.constant_(self.bias, LOGIT_OF_RARE)
 
 
 def enlarge(factor: int) -> nn.Upsample:

@@ -26,36 +26,42 @@ class CNN3D(nn.Module):
     a softmax.
 
     The scales are the input channels of a volume factors x row x col with s = min(windows), `windows` being
-    the sides in cells that the scales have on the map. Two 3x3x3 convolutions, 1x2x2 max-pool, three 3x3x3
-    convolutions, 1x2x2 max-pool, fully connected 64, fully connected 2. Convolutions are valid (no padding),
-    so that an answer depends on its own window only and a whole map can be convolved at once
-    (`mapping.dense`). Batch norm (instead of a bias) and ReLU follow all layers but the last: without it the
-    units of the fully connected one die at the paper's learning rate of 0.01.
+    the sides in cells that the scales have on the map. Two 3x3x3 convolutions, three more, fully connected 64
+    over all places that are left, fully connected 2. Convolutions are valid (no padding), so that an answer
+    depends on its own window only and a whole map can be convolved at once (`mapping.dense`). Batch norm
+    (instead of a bias) and ReLU follow all layers but the last: without it the units of the fully connected
+    one die at high learning rates.
+
+    With `pooling` a 1x2x2 max-pool follows each stack, as in Fig. 7. It is off by default: valid
+    convolutions and two poolings shrink a window of 12 cells to a single one before the fully connected
+    layer, and where the middle of the window lies is lost, though labels are of single cells. On the same
+    cells, recipe and steps the pooled form ranks far worse (CHANGELOG).
 
     Where an axis is too short for another valid kernel of 3, the kernel is 1 along it: rows and columns keep
-    two cells for each pooling to come, factors at least one. Sides of windows: 12-10-8 pool 4-2-2-2 pool 1;
-    17-15-13 pool 6-4-2-2 pool 1; 22-20-18 pool 9-7-5-3 pool 1. Pooling an odd side drops its last row and
-    column: of 17 the sixteen first rows and columns are seen, of 22 the first twenty. Fourteen factors become
-    12-10, 8-6-4.
+    two cells for each pooling to come, factors at least one. Sides of windows without pooling: 12-10-8-6-4-2;
+    17 ends at 7, 22 at 12. With it: 12-10-8 pool 4-2-2-2 pool 1; 17-15-13 pool 6-4-2-2 pool 1; 22-20-18 pool
+    9-7-5-3 pool 1, and pooling an odd side drops its last row and column: of 17 the sixteen first rows and
+    columns are seen, of 22 the first twenty. Fourteen factors become 12-10, 8-6-4.
 
     Raises:
         HeadscarpError: a window that is smaller than 4 cells.
     """
 
-    def __init__(self, factors: int, width: float, windows: Sequence[int]):
+    def __init__(self, factors: int, width: float, windows: Sequence[int], pooling: bool = False):
         super().__init__()
         if not windows or min(windows) < LEAST_WINDOW:
             raise HeadscarpError(
                 f'network "cnn3d": windows {list(windows)} do not fit; name at least one window, each '
-                f"of {LEAST_WINDOW} cells or more (it is pooled {len(STACKS)} times)"
+                f"of {LEAST_WINDOW} cells or more"
             )
-        self.windows = tuple(windows)
+        self.windows, self.pooling = tuple(windows), pooling
         side, depth, channels = min(windows), factors, len(windows)
         stacks = []
         for level, widths in enumerate(STACKS):
             layers = []
             for outputs in (scaled(maps, width) for maps in widths):
-                across = 3 if side - 2 >= POOL ** (len(STACKS) - level) else 1
+                kept = POOL ** (len(STACKS) - level) if pooling else 1
+                across = 3 if side - 2 >= kept else 1
                 along = 3 if depth >= 3 else 1
                 layers += [
                     _convolution(channels, outputs, (along, across, across), bias=False),
@@ -64,9 +70,9 @@ class CNN3D(nn.Module):
                 ]
                 side, depth, channels = side - across + 1, depth - along + 1, outputs
             stacks.append(nn.Sequential(*layers))
-            side //= POOL
+            side = side // POOL if pooling else side
         self.first, self.second = stacks
-        self.pool = nn.MaxPool3d((1, POOL, POOL))
+        self.pool = nn.MaxPool3d((1, POOL, POOL)) if pooling else nn.Identity()
         neurons = max(8, scaled(NEURONS, width))
         # Fully connected layers as convolutions over all that is left of a window: the same sums, on a map of
         # any size.
@@ -89,9 +95,11 @@ def _convolution(inputs: int, outputs: int, kernel: tuple[int, int, int], *, bia
 
 
 @register("cnn3d")
-def build_cnn3d(in_channels: int, classes: int, width: float, windows: Sequence[int] = (12,)) -> CNN3D:
+def build_cnn3d(
+    in_channels: int, classes: int, width: float, windows: Sequence[int] = (12,), pooling: bool = False
+) -> CNN3D:
     """zhang2024's form: `in_channels` factors, `windows` of 12, 17 or 22 cells, or all three (the paper's
-    multi-scale model).
+    multi-scale model); `pooling` as in its Fig. 7.
 
     `classes` is 1 (landslide) or 2 (landslide and the rest): the model has the paper's two outputs either
     way. Raises `HeadscarpError` for more classes or a small window.
@@ -101,4 +109,4 @@ def build_cnn3d(in_channels: int, classes: int, width: float, windows: Sequence[
             f'network "cnn3d" tells landslides from the rest and has no more than {OUTPUTS} classes, '
             f"not {classes}"
         )
-    return CNN3D(in_channels, width, windows)
+    return CNN3D(in_channels, width, windows, pooling)

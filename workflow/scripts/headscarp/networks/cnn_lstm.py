@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from headscarp.errors import HeadscarpError
 from headscarp.networks import register
-from headscarp.networks.blocks import LOGIT_OF_RARE, SegmentationNetwork, convolution, enlarge, scaled
+from headscarp.networks.blocks import SegmentationNetwork, convolution, enlarge, scaled
 
 # maps of the two 3-D convolutions, each followed by a spatial pooling by two; the paper prints no widths
 CONVOLVED = (32, 64)
@@ -124,11 +124,8 @@ class CNNLSTM(SegmentationNetwork):
 
 
 def logistic_regression(inputs: int, classes: int) -> nn.Conv2d:
-    """Per pixel, as a 1x1 convolution with He weights; it starts where landslides are rare, see
-    `blocks.LogitNorm`."""
-    layer = convolution(inputs, classes, 1)
-    nn.init.constant_(layer.bias, LOGIT_OF_RARE)
-    return layer
+    """Per pixel, as a 1x1 convolution with He weights."""
+    return convolution(inputs, classes, 1)
 
 
 def require_series(name: str, in_channels: int, dates: int) -> None:

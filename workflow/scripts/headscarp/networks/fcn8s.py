@@ -53,7 +53,8 @@ class FCN8sAlexNet(SegmentationNetwork):
 
 
 class FCN8sVGG16(SegmentationNetwork):
-    """The original FCN-8s: VGG-16 without batch norm, scores of three depths added.
+    """The original FCN-8s: VGG-16, scores of three depths added; without batch norm, or (`norm`) with it
+    after every convolution but those of the scores, as xia2021's section 3.3 has all its networks.
 
     Five stages of 3x3 convolutions and 2x2 pools give pool3 (N, 256, H/8, W/8), pool4 (N, 512, H/16, W/16),
     pool5 (N, 512, H/32, W/32); fc6 7x7 and fc7 1x1 (N, 4096, H/32, W/32) with dropout 0.5; 1x1 scores (N,
@@ -65,23 +66,22 @@ class FCN8sVGG16(SegmentationNetwork):
     size_multiple = 32
     stages = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
-    def __init__(self, in_channels: int, classes: int, width: float):
+    def __init__(self, in_channels: int, classes: int, width: float, norm: bool = False):
         super().__init__()
         channels = in_channels
         encoder, pooled = [], []
         for widths in self.stages:
             widths = [scaled(outputs, width) for outputs in widths]
-            encoder.append(_rectified(*pairwise([channels, *widths])).append(nn.MaxPool2d(2)))
+            stage = [_rectified(*pair, 3, norm) for pair in pairwise([channels, *widths])]
+            encoder.append(nn.Sequential(*stage, nn.MaxPool2d(2)))
             channels = widths[-1]
             pooled.append(channels)
         self.encoder = nn.ModuleList(encoder)
         w4096 = scaled(4096, width)
         self.fc = nn.Sequential(
-            convolution(channels, w4096, 7),
-            nn.ReLU(inplace=True),
+            _rectified(channels, w4096, 7, norm),
             nn.Dropout(0.5),
-            convolution(w4096, w4096, 1),
-            nn.ReLU(inplace=True),
+            _rectified(w4096, w4096, 1, norm),
             nn.Dropout(0.5),
         )
         self.score_fc, self.score4, self.score3 = (
@@ -103,10 +103,10 @@ class FCN8sVGG16(SegmentationNetwork):
         return _enlarged(scores, 8)
 
 
-def _rectified(*pairs: tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(
-        *(layer for pair in pairs for layer in (convolution(*pair, 3), nn.ReLU(inplace=True)))
-    )
+def _rectified(inputs: int, outputs: int, kernel: int, norm: bool) -> nn.Sequential:
+    if norm:
+        return conv_norm_relu(inputs, outputs, kernel)
+    return nn.Sequential(convolution(inputs, outputs, kernel), nn.ReLU(inplace=True))
 
 
 def _enlarged(maps: Tensor, factor: int) -> Tensor:
@@ -120,6 +120,6 @@ def build_fcn8s(in_channels: int, classes: int, width: float) -> FCN8sAlexNet:
 
 
 @register("fcn8s_vgg16")
-def build_fcn8s_vgg16(in_channels: int, classes: int, width: float) -> FCN8sVGG16:
-    """The original form (134 million parameters)."""
-    return FCN8sVGG16(in_channels, classes, width)
+def build_fcn8s_vgg16(in_channels: int, classes: int, width: float, norm: bool = False) -> FCN8sVGG16:
+    """The original form (134 million parameters); `norm`: with batch norm, as xia2021 trained it."""
+    return FCN8sVGG16(in_channels, classes, width, norm)

@@ -55,6 +55,8 @@ def resolve_claim(card: str, name: str, record: dict) -> Claim:
         text=record["text"],
         place=record["place"],
         metric=record["metric"],
+        at_least=record.get("at_least", 0.0),
+        within=record.get("within"),
         tests=tuple(tests),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 from headscarp.plan.model import Run
 from headscarp.plan.paths import CELL_FILES, SAMPLE_FILES
 from headscarp.plan.selection import Selection
+from headscarp.samples.spec import SamplingSpec
 from headscarp.yaml_files import merge
 
 
@@ -18,6 +19,10 @@ class Samples:
     def windows(self, card: str, site: str) -> dict[str, Any]:
         """How windows are drawn on a site: the card's way, with the site's changes."""
         return merge(self.plan.cards[card].sampling, self.plan.cards[card].sites[site].sampling)
+
+    def side_of_windows(self, card: str, site: str) -> int:
+        """Side in pixels of the windows that networks of a site are trained on."""
+        return SamplingSpec.from_record(self.windows(card, site)).window
 
     def files(self, site: str) -> tuple[str, ...]:
         """Names of the files with the samples of a site."""

@@ -62,11 +62,17 @@ class ClaimTest:
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """A sentence of a paper that says what is better than what on `metric`, where it stands, and the
-    comparisons that test it."""
+    comparisons that test it.
+
+    `at_least` is the size that the sentence claims, a fraction; `within` the margin of a sentence that calls
+    both equal, None for others.
+    """
 
     card: str
     name: str
     text: str
     place: str
     metric: str
+    at_least: float
+    within: float | None
     tests: tuple[ClaimTest, ...]

@@ -1,20 +1,21 @@
 """Block bootstrap of all pixel metrics from counts in spatial cells, such as histograms of probability.
 
 Neighbouring pixels are not independent, so squares of one window are drawn with replacement, not pixels
-(block bootstrap, Künsch 1989); with several seeds the seeds are drawn too. Everything is a product of weights
-and histograms, so a thousand draws take a moment.
+(block bootstrap, Künsch 1989); what differs between seeds is joined to that in `chance`. Everything is a
+product of weights and histograms, so a thousand draws take a moment.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from headscarp.arrays import read_arrays
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
+from headscarp.scoring.chance import Estimate, estimate
 from headscarp.scoring.pixel import (
     BINS,
     CALIBRATION_BINS,
@@ -23,7 +24,6 @@ from headscarp.scoring.pixel import (
     probability_bins,
     ranking_metrics,
     ratio,
-    to_python,
 )
 
 DRAWS = 1000
@@ -100,32 +100,40 @@ def histogram_metrics(positive: np.ndarray, negative: np.ndarray, threshold: flo
 
 
 def intervals(runs: Sequence[ScoredCells], seed: int, draws: int = DRAWS) -> dict[str, list[float] | None]:
-    """95 % percentile interval [low, high] of every metric, averaged over runs that differ in their seed
-    only.
+    """95 % interval [low, high] of every metric, averaged over runs that differ in their seed only.
 
-    Each draw takes cells with replacement, the same for all runs, and runs with replacement. None where most
-    draws leave the metric undefined, and with a single cell.
+    Of one run it is the percentile interval over drawn cells, the same for all metrics; of several it is that
+    of `chance.estimate`, which knows of the chance of training too, within what the metric can be. None where
+    most draws leave the metric undefined, and with a single cell.
 
     Raises:
         HeadscarpError: the runs are not of the same cells.
     """
     require_same_cells(runs)
+    drawn, points = drawn_metrics(runs, seed, draws), metrics_by_run(runs)
+    if len(runs) == 1:
+        return {name: percentile_interval(values, runs) for name, values in drawn.items()}
     return {
-        name: percentile_interval(values, runs) for name, values in drawn_metrics(runs, seed, draws).items()
+        name: within_range(estimate(points[name], values, blocks_of(runs)).interval, points[name])
+        for name, values in drawn.items()
     }
+
+
+def within_range(interval: list[float] | None, points: np.ndarray) -> list[float] | None:
+    """An interval cut at 1 and at 0 (at -1 where a score is negative), beyond which no metric goes."""
+    if interval is None:
+        return None
+    least = -1.0 if (points < 0).any() else 0.0
+    return [max(least, interval[0]), min(1.0, interval[1])]
 
 
 def paired_difference(
     first: Sequence[ScoredCells], second: Sequence[ScoredCells], seed: int, draws: int = DRAWS
-) -> dict[str, dict[str, Any]]:
-    """Mean difference, first - second, of every metric between two experiments, with its 95 % interval by
-    paired bootstrap.
+) -> dict[str, Estimate]:
+    """Mean difference, first - second, of every metric between two experiments, and its chance.
 
     Run k of one experiment is paired with run k of the other (same seed), and both see the same draws of
-    cells and runs.
-
-    Returns:
-        {metric: {"difference": value, "interval": [low, high]}}, with None where undefined.
+    cells.
 
     Raises:
         HeadscarpError: different cells, or different numbers of runs.
@@ -136,13 +144,25 @@ def paired_difference(
             "seeds cannot be paired; run both with the same seeds"
         )
     require_same_cells([*first, *second])
-    points = [mean_metrics(runs) for runs in (first, second)]
+    points = [metrics_by_run(runs) for runs in (first, second)]
     drawn = [drawn_metrics(runs, seed, draws) for runs in (first, second)]
-    differences = to_python({name: value - points[1][name] for name, value in points[0].items()})
     return {
-        name: {"difference": value, "interval": percentile_interval(drawn[0][name] - drawn[1][name], first)}
-        for name, value in differences.items()
+        name: estimate(points[0][name] - points[1][name], drawn[0][name] - drawn[1][name], blocks_of(first))
+        for name in points[0]
     }
+
+
+def blocks_of(runs: Sequence[ScoredCells]) -> int:
+    """How many cells a score rests on: of two classes those that have the rarer one, of more all with any
+    pixel."""
+    held = runs[0].per_cell > 0
+    return int(held.sum(axis=0).min() if held.shape[1] <= 2 else held.any(axis=1).sum())
+
+
+def metrics_by_run(runs: Sequence[ScoredCells]) -> dict[str, np.ndarray]:
+    """Every metric (runs,) on all cells; NaN where undefined."""
+    each = [run.metrics(np.ones(len(run.per_cell))) for run in runs]
+    return {name: np.array([float(metrics[name]) for metrics in each]) for name in each[0]}
 
 
 def require_same_cells(runs: Sequence[ScoredCells]) -> None:
@@ -153,29 +173,16 @@ def require_same_cells(runs: Sequence[ScoredCells]) -> None:
         )
 
 
-def mean_metrics(runs: Sequence[ScoredCells]) -> dict[str, np.ndarray]:
-    """Mean over runs of every metric; NaN where it is undefined in one."""
-    each = [run.metrics(np.ones(len(run.per_cell))) for run in runs]
-    return {name: np.mean([metrics[name] for metrics in each]) for name in each[0]}
-
-
 def drawn_metrics(runs: Sequence[ScoredCells], seed: int, draws: int) -> dict[str, np.ndarray]:
-    """Every metric (draws,), averaged over the drawn runs, on the drawn cells; equal seeds and sizes give
-    equal draws."""
+    """Every metric (draws,), averaged over runs, on drawn cells; equal seeds and sizes give equal draws."""
     rng = np.random.default_rng(seed)
-    n_cells, n_runs = len(runs[0].per_cell), len(runs)
+    n_cells = len(runs[0].per_cell)
     chunks = []
     for first in range(0, draws, DRAWS_AT_ONCE):
         n = min(DRAWS_AT_ONCE, draws - first)
-        cell_weights = rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=n).astype(np.float64)
-        run_weights = rng.multinomial(n_runs, np.full(n_runs, 1 / n_runs), size=n)
-        total: dict[str, np.ndarray] = {}
-        for index, run in enumerate(runs):
-            weight = run_weights[:, index]
-            for name, values in run.metrics(cell_weights).items():
-                # A run that was not drawn must not make the mean undefined.
-                total[name] = total.get(name, 0) + np.where(weight > 0, weight * values, 0) / n_runs
-        chunks.append(total)
+        weights = rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=n).astype(np.float64)
+        each = [run.metrics(weights) for run in runs]
+        chunks.append({name: np.mean([metrics[name] for metrics in each], axis=0) for name in each[0]})
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 

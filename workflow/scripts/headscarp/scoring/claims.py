@@ -8,21 +8,44 @@ from headscarp.errors import HeadscarpError
 from headscarp.vocabulary import require_known
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
-VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE)
+EQUIVALENT = "no difference"
+VERDICTS = (SUPPORTED, CONTRADICTED, EQUIVALENT, INCONCLUSIVE)
+# Seeds from which a difference is judged: of two equal networks, two seeds each, a tenth would be told apart
+# (tests/unit/scoring/test_chance.py simulates it).
+FEWEST_SEEDS = 3
+# A difference within which two scores are called equal where a claim does not say it.
+EQUAL = 0.01
 # How many of a printed unit make 1; units of tables without one are fractions.
 UNIT_FACTORS = {"": 1.0, "fraction": 1.0, "percent": 100.0, "percentage points": 100.0}
 
 
-def judge(low: float | None, high: float | None) -> str:
-    """The verdict on the claim that a difference is above 0, from its interval; None: there is no interval.
+def judge(
+    low: float | None, high: float | None, seeds: int, at_least: float = 0.0, within: float | None = None
+) -> str:
+    """The verdict on a claim from the 95 % interval of a difference; None: there is no interval.
 
-    Supported where the whole interval lies above 0, contradicted where it lies below, else inconclusive.
+    A claim that the first is better is supported where the whole interval lies above the size that it claims,
+    contradicted where it lies below, and there is no difference where it lies within EQUAL of 0 (two
+    one-sided tests: Schuirmann 1987, doi 10.1007/BF01068419, at the stricter level of the 95 % interval). A
+    claim of equality is supported where the interval lies within its margin, contradicted where it lies
+    beyond. Anything else is inconclusive, and so is anything from fewer than FEWEST_SEEDS seeds: nobody
+    knows how far training by itself moves a score.
+
+    Args:
+        at_least: the size that is claimed, a fraction. within: the margin of a claim of equality; None: the
+            claim is that the first is better.
     """
-    if low is None or high is None:
+    if low is None or high is None or seeds < FEWEST_SEEDS:
         return INCONCLUSIVE
-    if low > 0:
+    if within is not None:
+        if -within < low and high < within:
+            return SUPPORTED
+        return CONTRADICTED if low > within or high < -within else INCONCLUSIVE
+    if low > at_least:
         return SUPPORTED
-    return CONTRADICTED if high < 0 else INCONCLUSIVE
+    if low > -EQUAL and high < EQUAL:
+        return EQUIVALENT if at_least < EQUAL else CONTRADICTED
+    return CONTRADICTED if high < at_least else INCONCLUSIVE
 
 
 def printed_effect(

@@ -1,11 +1,9 @@
-"""Which of several networks differ: paired bootstrap of every pair over blocks and seeds, with Holm's
+"""Which of several networks differ: every pair by the chance of blocks and seeds together, with Holm's
 correction for the number of pairs.
 
-Two-sided p-values invert the bootstrap's percentile interval: Davison, A. C. & Hinkley, D. V. (1997).
-Bootstrap methods and their application. Cambridge University Press, section 4.4. Holm, S. (1979).
-Scandinavian Journal of Statistics 6, 65-70. Mean ranks, joined where networks are not told apart: Demsar, J.
-(2006). Journal of Machine Learning Research 7, 1-30, whose critical difference takes data sets as
-independent; seeds on one block are not, so that ranks are bootstrapped here as scores are.
+Holm, S. (1979). Scandinavian Journal of Statistics 6, 65-70. Mean ranks, joined where networks are not told
+apart: Demsar, J. (2006). Journal of Machine Learning Research 7, 1-30, whose critical difference takes data
+sets as independent; seeds on one block are not, so that ranks are estimated here as scores are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +14,11 @@ import numpy as np
 from scipy.stats import rankdata
 from statsmodels.stats.multitest import multipletests
 
-from headscarp.scoring.bootstrap import CellHistograms, drawn_metrics, require_same_cells
+from headscarp.scoring.bootstrap import CellHistograms, paired_difference, require_same_cells
+from headscarp.scoring.chance import LEVEL, Estimate, estimate
 from headscarp.scoring.pixel import BINS, ratio
 
-DRAWS = 10_000  # the least p-value, 2 / (draws + 1), must survive a correction for more than a hundred pairs
-LEVEL = 0.05
+DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -48,19 +46,19 @@ class CellOutcomes:
         return {"f1": ratio(2 * tp, 2 * tp + fp + fn)}
 
 
-def drawn_f1(
-    runs: Mapping[str, Sequence[CellHistograms]], seed: int, draws: int = DRAWS
-) -> dict[str, np.ndarray]:
-    """F1 (draws,) of each experiment, mean over its drawn seeds; a draw takes the same blocks and seeds for
-    all.
+def f1_differences(
+    runs: Mapping[str, Sequence[CellHistograms]], seed: int
+) -> dict[tuple[str, str], Estimate]:
+    """{(first, second): difference in F1, first - second} of every pair of experiments, mean over seeds.
 
     Raises:
         HeadscarpError: the runs were scored on different cells.
     """
     require_same_cells([run for group in runs.values() for run in group])
+    outcomes = {name: [CellOutcomes.of(run) for run in group] for name, group in runs.items()}
     return {
-        name: drawn_metrics([CellOutcomes.of(run) for run in group], seed, draws)["f1"]
-        for name, group in runs.items()
+        (first, second): paired_difference(outcomes[first], outcomes[second], seed)["f1"]
+        for first, second in combinations(runs, 2)
     }
 
 
@@ -82,32 +80,38 @@ def f1_by_block(outcomes: CellOutcomes) -> np.ndarray:
     return 2 * tp / (2 * tp + fp + fn)
 
 
-def drawn_ranks(ranks: np.ndarray, seed: int, draws: int = DRAWS) -> np.ndarray:
-    """Mean ranks (draws, experiment) of ranks (block, seed, experiment), blocks and seeds drawn with
+def mean_ranks(ranks: np.ndarray, seed: int) -> list[Estimate]:
+    """Mean rank of each experiment over blocks and seeds, of ranks (block, seed, experiment)."""
+    drawn = ranks_of_drawn_blocks(ranks, seed)
+    return [
+        estimate(ranks[..., one].mean(axis=0), drawn[:, one], len(ranks)) for one in range(ranks.shape[2])
+    ]
+
+
+def rank_differences(ranks: np.ndarray, names: Sequence[str], seed: int) -> dict[tuple[str, str], Estimate]:
+    """{(first, second): difference of mean ranks, first - second} of every pair of experiments."""
+    drawn, by_seed = ranks_of_drawn_blocks(ranks, seed), ranks.mean(axis=0)
+    return {
+        (names[first], names[second]): estimate(
+            by_seed[:, first] - by_seed[:, second], drawn[:, first] - drawn[:, second], len(ranks)
+        )
+        for first, second in combinations(range(len(names)), 2)
+    }
+
+
+def ranks_of_drawn_blocks(ranks: np.ndarray, seed: int) -> np.ndarray:
+    """Mean ranks (draws, experiment) over seeds of ranks (block, seed, experiment), blocks drawn with
     replacement."""
-    rng = np.random.default_rng(seed)
-    shares = [rng.multinomial(n, np.full(n, 1 / n), size=draws) / n for n in ranks.shape[:2]]
-    return np.einsum("db,ds,bse->de", *shares, ranks, optimize=True)
-
-
-def bootstrap_p(differences: np.ndarray) -> float | None:
-    """Two-sided p-value of no difference, from drawn differences (draws,); None where most draws leave them
-    undefined."""
-    defined = differences[~np.isnan(differences)]
-    if 2 * len(defined) < len(differences):
-        return None
-    beyond = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
-    return min(1.0, 2 * (1 + beyond) / (1 + len(defined)))
+    blocks = len(ranks)
+    shares = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=DRAWS) / blocks
+    return shares @ ranks.mean(axis=1)
 
 
 def pair_p_values(
-    drawn: Mapping[str, np.ndarray],
+    differences: Mapping[tuple[str, str], Estimate],
 ) -> dict[tuple[str, str], tuple[float | None, float | None]]:
-    """{(first, second): (p, p corrected by Holm for all pairs)} of every pair of drawn scores {name:
-    (draws,)}; None where undefined."""
-    p_values = {
-        (first, second): bootstrap_p(drawn[first] - drawn[second]) for first, second in combinations(drawn, 2)
-    }
+    """{(first, second): (p, p corrected by Holm for all pairs)} of every pair; None where undefined."""
+    p_values = {pair: found.p_value for pair, found in differences.items()}
     defined = {pair: p for pair, p in p_values.items() if p is not None}
     corrected = (
         dict(zip(defined, map(float, multipletests(list(defined.values()), method="holm")[1]), strict=True))

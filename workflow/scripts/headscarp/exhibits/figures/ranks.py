@@ -15,20 +15,25 @@ from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.runs import groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import VERSUS, frame_of, record
-from headscarp.scoring.bootstrap import PERCENTILES
 
 BAR_GAP = 0.035  # of the width of the axes, between bars that join networks
 
 
 def ranks(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Mean rank by F1 of each row over blocks with landslides and seeds, with 95 % intervals, best on top;
-    bars join rows of which no pair differs in mean rank (paired bootstrap over blocks and seeds, Holm's
-    correction, 5 % level).
+    bars join rows of which no pair differs in mean rank (chance of blocks and seeds together, Holm's
+    correction, 5 % level); with one seed none is told from another.
 
     Numbers: `mean_rank` of each row, `p_holm` of each pair `a_vs_b`.
     """
     # statsmodels takes a second to import and only this figure needs it.
-    from headscarp.scoring.pairs import block_ranks, drawn_ranks, not_told_apart, pair_p_values
+    from headscarp.scoring.pairs import (
+        block_ranks,
+        mean_ranks,
+        not_told_apart,
+        pair_p_values,
+        rank_differences,
+    )
 
     groups = {(protocol, row): group for row, protocol, group in groups_of(spec, scored_runs(spec))}
     figure = new_figure(len(spec.protocols) * (0.55 + 0.2 * len(spec.rows)) + 0.45)
@@ -36,13 +41,14 @@ def ranks(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     lines: list[dict[str, Any]] = []
     for axes, protocol in zip(panels, spec.protocols, strict=True):
         found = block_ranks({row: [one.cells() for one in groups[protocol, row]] for row in spec.rows})
-        drawn = drawn_ranks(found, BOOTSTRAP_SEED)
-        means = found.mean(axis=(0, 1))
-        bounds = np.percentile(drawn, PERCENTILES, axis=0)
-        p_values = pair_p_values(dict(zip(spec.rows, drawn.T, strict=True)))
-        order = [spec.rows[index] for index in np.argsort(means, kind="stable")]
-        mean = dict(zip(spec.rows, means, strict=True))
-        bound = dict(zip(spec.rows, bounds.T, strict=True))
+        means = mean_ranks(found, BOOTSTRAP_SEED)
+        p_values = pair_p_values(rank_differences(found, spec.rows, BOOTSTRAP_SEED))
+        order = [spec.rows[index] for index in np.argsort([one.size for one in means], kind="stable")]
+        mean = {row: one.size for row, one in zip(spec.rows, means, strict=True)}
+        bound = {
+            row: np.clip(one.interval or [one.size] * 2, 1, len(spec.rows))
+            for row, one in zip(spec.rows, means, strict=True)
+        }
         draw_ranks(axes, spec, order, mean, bound, not_told_apart(order, p_values))
         blocks, seeds = found.shape[:2]
         axes.set_title(f"{protocol}: {blocks} blocks with landslides, {seeds} seed{'s' if seeds > 1 else ''}")

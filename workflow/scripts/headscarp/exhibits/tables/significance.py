@@ -11,7 +11,8 @@ from headscarp.exhibits.averages import BOOTSTRAP_SEED, CROWDED, fits, mean_of
 from headscarp.exhibits.runs import Scored, groups_of, scored_runs, stored_arrays
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import VERSUS, frame_of, record, text_record
-from headscarp.scoring.bootstrap import percentile_interval
+from headscarp.scoring.chance import LEVEL
+from headscarp.scoring.claims import FEWEST_SEEDS
 from headscarp.vocabulary import require_known
 
 
@@ -44,39 +45,37 @@ def mcnemar(spec: ExhibitSpec) -> pd.DataFrame:
 
 
 BETTER, WORSE, OPEN = "better", "worse", "not told apart"
-ONE_SEED = "one seed: the interval and the p-value are over blocks alone"
-CORRECTED = "p by {draws:,} draws of blocks and seeds, corrected by Holm for {pairs} pairs"
+FEW_SEEDS = (
+    f"fewer than {FEWEST_SEEDS} seeds: no p-value, for nobody knows how far training by itself moves a score"
+)
+CORRECTED = "p of the chance of blocks and seeds together (t), corrected by Holm for {pairs} pairs"
 
 
 def pairwise(spec: ExhibitSpec) -> pd.DataFrame:
-    """Difference in F1 of every pair of rows, first - second, with its 95 % interval by paired bootstrap over
-    blocks and seeds; rows `a_vs_b`.
+    """Difference in F1 of every pair of rows, first - second, with its 95 % interval over blocks and seeds;
+    rows `a_vs_b`.
 
-    Metrics: f1_difference, p_bootstrap, p_holm (corrected for all pairs of the table) and verdict: `better`
+    Metrics: f1_difference, p_value, p_holm (corrected for all pairs of the table) and verdict: `better`
     or `worse` where p_holm is below 0.05, else `not told apart`. An interval is of its pair alone: it may
     leave out 0 where the verdict does not.
     """
     # statsmodels takes a second to import and no other table of this module needs it.
-    from headscarp.scoring.pairs import DRAWS, drawn_f1, pair_p_values
+    from headscarp.scoring.pairs import f1_differences, pair_p_values
 
     groups = {(protocol, row): group for row, protocol, group in groups_of(spec, scored_runs(spec))}
     lines: list[dict[str, Any]] = []
     for protocol in spec.protocols:
         runs = {row: groups[protocol, row] for row in spec.rows}
         fine = {row: [one.cells() for one in group] for row, group in runs.items() if is_fine(group)}
-        drawn = drawn_f1(fine, BOOTSTRAP_SEED) if len(fine) > 1 else {}
-        p_values = pair_p_values(drawn)
-        note = CORRECTED.format(draws=DRAWS, pairs=len(p_values))
+        found = f1_differences(fine, BOOTSTRAP_SEED) if len(fine) > 1 else {}
+        p_values = pair_p_values(found)
+        note = CORRECTED.format(pairs=len(p_values))
         for first, second in combinations(spec.rows, 2):
             exact = [
                 mean_of([one.scores["metrics"]["f1"] for one in runs[row]])["value"]
                 for row in (first, second)
             ]
-            bounds = (
-                percentile_interval(drawn[first] - drawn[second], fine[first])
-                if {first, second} <= drawn.keys()
-                else None
-            )
+            bounds = found[first, second].interval if (first, second) in found else None
             p, corrected = p_values.get((first, second), (None, None)) if bounds else (None, None)
             lines += pair_records(
                 spec, protocol, (first, second), exact, bounds, p, corrected, note, len(runs[first])
@@ -108,11 +107,11 @@ def pair_records(
     low, high = bounds or (None, None)
     if bounds is None:
         note = f"no interval under {protocol}: too few blocks or landslides, or {CROWDED}"
-    elif seeds == 1:
-        note = f"{note}; {ONE_SEED}"
+    elif seeds < FEWEST_SEEDS:
+        note = f"{note}; {FEW_SEEDS}"
     same = {"protocol": protocol, "data": spec.only_site().data, "n_seeds": seeds, "published": None}
     yield record(spec, row, "f1_difference", difference, ci_low=low, ci_high=high, note=note, **same)
-    yield record(spec, row, "p_bootstrap", p, **same)
+    yield record(spec, row, "p_value", p, **same)
     yield record(spec, row, "p_holm", corrected, **same)
     del same["published"], same["n_seeds"]
     yield text_record(spec, row, "verdict", verdict(difference, corrected), **same)
@@ -120,8 +119,6 @@ def pair_records(
 
 def verdict(difference: float | None, p: float | None) -> str:
     """What a corrected p-value says of the first of two rows."""
-    from headscarp.scoring.pairs import LEVEL
-
     if difference is None or p is None or p >= LEVEL:
         return OPEN
     return BETTER if difference > 0 else WORSE
