@@ -34,8 +34,7 @@ class CNN3D(nn.Module):
 
     With `pooling` a 1x2x2 max-pool follows each stack, as in Fig. 7. It is off by default: valid
     convolutions and two poolings shrink a window of 12 cells to a single one before the fully connected
-    layer, and where the middle of the window lies is lost, though labels are of single cells. On the same
-    cells, recipe and steps the pooled form ranks far worse (CHANGELOG).
+    layer, and where the middle of the window lies is lost, though labels are of single cells.
 
     Where an axis is too short for another valid kernel of 3, the kernel is 1 along it: rows and columns keep
     two cells for each pooling to come, factors at least one. Sides of windows without pooling: 12-10-8-6-4-2;
