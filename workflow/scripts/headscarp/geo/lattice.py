@@ -22,9 +22,8 @@ STRETCH = 0.01
 # zone of UTM.
 TURN = 5.0
 MOST_TURN = 45.0  # from here on no direction of a map can be called north
-SHIFT = (
-    0.01  # share of a cell by which a rotation may move the farthest cell of a lattice that counts as none
-)
+# Share of a cell by which a rotation may move the farthest cell of a lattice and yet count as none.
+SHIFT = 0.01
 
 
 @dataclass(frozen=True)
