@@ -75,16 +75,18 @@ def explained_layers(model: SegmentationNetwork, bands: int, classes: int) -> di
     """Names of the two layers of a network that are explained, by one rule for all networks.
 
     `decoder`: the module that finishes last of those that make more than the logits, that is another number
-    of maps than there are classes (a two-step head counts as logits). `encoder`: of the modules that make the
-    smallest maps, the one that makes most, the last of equals. In a network without decoder both see the
-    coarse maps.
+    of maps than there are classes (a two-step head counts as logits). `encoder`: the module that hands its
+    features up, which is the last of those that make the smallest maps, whole and not a layer inside it, or
+    what the network names (`hands_up`), where decoders have maps as small. In a network without decoder both
+    see the coarse maps.
     """
     side = 4 * model.size_multiple
     outputs = module_outputs(model, torch.zeros(1, bands, side, side, device=next(model.parameters()).device))
     maps = [output for output in outputs if output.maps != classes]
     smallest = min(output.height for output in maps)
-    encoder = max((output.maps, index) for index, output in enumerate(maps) if output.height == smallest)[1]
-    return {"decoder": maps[-1].name, "encoder": maps[encoder].name}
+    coarse = [output.name for output in maps if output.height == smallest]
+    whole = [name for name in coarse if not any(name.startswith(f"{other}.") for other in coarse)]
+    return {"decoder": maps[-1].name, "encoder": model.hands_up or whole[-1]}
 
 
 def grad_cam(model: nn.Module, layer: str, window: Tensor, pixels: Tensor, logit: int) -> np.ndarray:

@@ -35,6 +35,7 @@ class AttentionUNet(SegmentationNetwork):
     def __init__(self, in_channels: int, classes: int, widths: list[int]):
         super().__init__()
         self.size_multiple = 2 ** (len(widths) - 1)
+        self.hands_up = f"down.{len(widths) - 1}"
         self.down = nn.ModuleList(
             double_conv_norm_relu(inputs, outputs) for inputs, outputs in pairwise([in_channels, *widths])
         )

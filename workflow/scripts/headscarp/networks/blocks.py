@@ -21,6 +21,8 @@ class SegmentationNetwork(nn.Module):
     """
 
     size_multiple: int
+    # The module that hands the encoder's features up, where others make maps as small after it.
+    hands_up: str | None = None
 
     def forward(self, windows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         height, width = windows.shape[-2:]

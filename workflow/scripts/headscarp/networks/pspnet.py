@@ -26,6 +26,7 @@ class PSPNet(SegmentationNetwork):
     loss weight of 0.4: in training mode the network gives (logits, auxiliary logits), else the logits.
     """
 
+    hands_up = "pyramid"
     size_multiple = 16
     auxiliary_weight = 0.4
 

@@ -27,6 +27,7 @@ class SegNet(SegmentationNetwork):
     """
 
     size_multiple = 32
+    hands_up = f"encoder.{len(ENCODER) - 1}"
 
     def __init__(self, in_channels: int, classes: int, width: float):
         super().__init__()
