@@ -164,14 +164,14 @@ def test_one_comparison_across_papers_is_made_of_all_networks(finished, real_dat
 
 def test_every_claim_has_a_verdict_under_its_protocols(finished):
     claims = pd.read_csv(finished / "results/tables/claims.csv")
-    assert set(claims["verdict"]) <= {"supported", "contradicted", "inconclusive"}
+    # One or two seeds at scale tiny: the chance of training is not known, so nothing is judged.
+    assert (claims["n_seeds"] < 3).all() and set(claims["verdict"]) == {"inconclusive"}
     papers = {"gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"}
     assert set(claims["card"]) == papers and (claims.groupby("card")["claim"].nunique() >= 4).all()
     twin = claims[claims["data"] == "twin"]
     assert set(twin["protocol"]) == {"published", "blocked"}
-    judged = claims.dropna(subset=["ci_low", "ci_high"])
-    assert ((judged["ci_low"] > 0) == (judged["verdict"] == "supported")).all()
-    assert ((judged["ci_high"] < 0) == (judged["verdict"] == "contradicted")).all()
+    told = claims.dropna(subset=["ci_low", "ci_high"])
+    assert len(told) and told["note"].str.contains("fewer than 3 seeds").all()
     assert (finished / "results/figures/claims.png").exists()
 
 

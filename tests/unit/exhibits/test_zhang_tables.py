@@ -336,7 +336,7 @@ def test_hyperparameters_are_those_of_the_run(world, tmp_path, real_data):
     notes = {line.metric: line.note for line in frame.itertuples() if line.note}
     assert notes == {
         "convolution_kernel": "text 3,3,3; published 3,3",
-        "pooling": "text 1,2,2; published 2,2",
+        "pooling": "text none; published 2,2",
         "loss": "text binary cross-entropy; published binary cross-entropy",
         "optimizer": "text adam; published adam",
         "activation": "text relu; published relu",

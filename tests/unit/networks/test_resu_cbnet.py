@@ -139,7 +139,7 @@ def test_one_batch_is_learnt_by_heart(residual, attention):
     truth = (smooth > smooth.mean()).float()
     model = small(residual=residual, attention=attention).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(60):
+    for _ in range(80):
         loss = functional.binary_cross_entropy_with_logits(model(windows), truth)
         optimiser.zero_grad()
         loss.backward()
