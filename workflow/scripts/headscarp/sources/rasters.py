@@ -35,7 +35,9 @@ def import_raster(
         write_part(part, target)
         told = notes()
     if share < WHOLE:
-        told.append(f"{listed} covers {share:.1%} of the outline's box with its margin")
+        margin = float(spec.get("margin_m", 0))
+        what = f" with the margin of {margin:g} m round it; it may end in that" if margin else ""
+        told.append(f"{listed} covers {share:.1%} of the outline's box{what}")
     return [
         f"{listed}: {part.height} x {part.width} cells of {len(part.names)} bands round the outline",
         *told,
