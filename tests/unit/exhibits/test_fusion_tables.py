@@ -31,7 +31,7 @@ LABELS = {
     "st_fusion": "CNN-LSTM + DCNN-DBN",
     "again": "Another name",
 }
-PROTOCOLS, SEEDS = ("published", "blocked"), (0, 1)
+PROTOCOLS, SEEDS = ("published", "blocked"), (0, 1, 2)
 
 
 def invent(row: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +151,7 @@ def test_pooled_scores_and_scores_per_image_stand_beside_the_published_ones(worl
         assert (
             line["published"] == 0.8352
             and line["ci_low"] < line["value"] < line["ci_high"]
-            and line["n_seeds"] == 2
+            and line["n_seeds"] == 3
         )
         assert f"per image under {protocol}: mean over 48 test windows" in line["note"]
     assert one(frame, "segnet_last", "image_auc", "blocked")["published"] == 0.7139
@@ -219,7 +219,7 @@ def test_effects_equal_a_direct_paired_bootstrap(world, tmp_path):
     rng, drawn = np.random.default_rng(5), {"f1": [], "average_precision": []}
     for _ in range(120):
         pixels = np.concatenate([members[index] for index in rng.integers(0, 12, 12)])
-        seeds = rng.integers(0, 2, 2)
+        seeds = rng.integers(0, 3, 3)
         for metric, of in (
             ("f1", lambda p, at=pixels: sk.f1_score(truth[at], p[at] >= 0.5)),
             ("average_precision", lambda p, at=pixels: sk.average_precision_score(truth[at], p[at])),
@@ -233,7 +233,7 @@ def test_effects_equal_a_direct_paired_bootstrap(world, tmp_path):
             np.mean([scores["metrics"][metric] for scores in scores_of(world, row, "published")])
             for row in ("st_fusion", "no_temporal")
         ]
-        assert line["value"] == pytest.approx(exact[0] - exact[1]) and line["n_seeds"] == 2
+        assert line["value"] == pytest.approx(exact[0] - exact[1]) and line["n_seeds"] == 3
         low, high = np.percentile(differences, [2.5, 97.5])
         assert [line["ci_low"], line["ci_high"]] == pytest.approx([low, high], abs=0.3 * (high - low))
     assert one(frame, "st_fusion_vs_no_temporal", "f1", "blocked")["note"] == "what the CNN-LSTM adds"
@@ -247,15 +247,13 @@ def test_effects_equal_a_direct_paired_bootstrap(world, tmp_path):
 
 def test_verdicts_follow_the_interval(world):
     frame = function_of("ablation_effects")(spec_of(world, "ablation_effects", options={"pairs": PAIRS}))
-    words = {
-        "st_fusion_vs_no_temporal": "better",
-        "segnet_last_vs_st_fusion": "worse",
-        "again_vs_st_fusion": "not settled",
-    }
+    words = {"st_fusion_vs_no_temporal": ["better"], "segnet_last_vs_st_fusion": ["worse"]}
+    words |= {"again_vs_st_fusion": ["not settled", "no difference"]}
     for protocol in PROTOCOLS:
-        for row, word in words.items():
+        for row, expected in words.items():
             for metric in ("f1", "average_precision"):
-                assert one(frame, row, f"{metric}_verdict", protocol)["note"] == f"text {word}", (row, metric)
+                word = one(frame, row, f"{metric}_verdict", protocol)["note"].removeprefix("text ")
+                assert word in expected, (row, metric)
                 line = one(frame, row, metric, protocol)
                 assert (line["ci_low"] > 0, line["ci_high"] < 0) == (word == "better", word == "worse")
 
@@ -341,7 +339,7 @@ def test_the_proposed_row_is_the_one_that_cannot_be(world, tmp_path, real_data):
 def test_means_over_images_that_cannot_be_pooled_are_called_so(world, tmp_path):
     scores = scores_of(world, "st_fusion", "published")
     runs = []
-    for seed, (run, found) in enumerate(zip(rows_of(world, "st_fusion")[:2], scores, strict=True)):
+    for seed, (run, found) in enumerate(zip(rows_of(world, "st_fusion")[:2], scores[:2], strict=True)):
         found["metrics"] |= {"image_f1": 0.8352, "image_miou": 0.8624 if seed else 0.8}
         write_json(tmp_path / str(seed) / "scores.json", found)
         runs.append(run | {"folder": str(tmp_path / str(seed)), "maps": str(tmp_path / str(seed))})

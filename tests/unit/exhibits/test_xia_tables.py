@@ -283,7 +283,8 @@ def test_paired_effect_has_a_sign(world, tmp_path):
         for row, skill in SKILL.items()
     }
     assert effect["value"] == pytest.approx(accuracy["fstf_net"] - accuracy["rae_d"])
-    assert 0 < effect["ci_low"] < effect["value"] < effect["ci_high"] and effect["note"] == ""
+    assert 0 < effect["ci_low"] < effect["value"] < effect["ci_high"]
+    assert "fewer than 3 seeds" in effect["note"]
     assert one(frame, "fstf_net_vs_rae_d", "landslide_f1", "published")["ci_low"] > 0
     none = one(frame, "rae_d_vs_rae_d", "landslide_f1", "blocked")
     assert none["value"] == none["ci_low"] == 0 and "not settled" in none["note"]

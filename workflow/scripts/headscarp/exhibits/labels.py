@@ -75,7 +75,6 @@ METRIC_LABELS = {
     "image_miou": "mIoU per image",
     "image_auc": "AUC per image",
     "image_f1_with_empty": "F1 per image (empty = 1)",
-    "p_bootstrap": "p (bootstrap)",
     "p_holm": "p (Holm)",
     "training_memory_mib": "Training memory (MiB)",
     "p_value": "p (corrected)",

@@ -44,7 +44,7 @@ def roc(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         axes.set(xlim=(-0.01, 1), ylim=(0, 1.01), xlabel="False-positive rate", aspect="equal", anchor="N")
         below(axes, "AUC [95 % interval]")
     panels[0].set_ylabel("True-positive rate")
-    sign(figure, spec, "Dashed: a map of chance. Intervals by bootstrap over blocks and seeds.")
+    sign(figure, spec, "Dashed: a map of chance. Intervals over blocks and seeds.")
     return figure, frame_of(lines)
 
 

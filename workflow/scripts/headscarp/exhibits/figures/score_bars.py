@@ -54,7 +54,7 @@ def score_bars(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             Line2D([], [], color=PRINTED, ls="", marker="D", ms=4, mfc="white", label="Printed in the paper")
         )
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    sign(figure, spec, "Mean of seeds; whiskers: 95 % bootstrap over blocks and seeds.")
+    sign(figure, spec, "Mean of seeds; whiskers: 95 % interval over blocks and seeds.")
     return figure, frame_of(lines)
 
 

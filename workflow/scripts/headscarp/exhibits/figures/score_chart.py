@@ -48,7 +48,7 @@ def score_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             for axes in row:
                 axes.axhline(len(bases) - 1.5, color=palette.MUTED, lw=0.6)
     figure.legend(handles=dot_handles("average_precision" in metrics), loc="outside upper center", ncols=3)
-    sign(figure, spec, "Mean of seeds; bars: 95 % bootstrap over blocks and seeds.")
+    sign(figure, spec, "Mean of seeds; bars: 95 % interval over blocks and seeds.")
     return figure, frame
 
 

@@ -13,6 +13,7 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
 from headscarp.scoring.bootstrap import intervals, require_same_cells
+from headscarp.scoring.claims import FEWEST_SEEDS
 from headscarp.scoring.classes import CellConfusions, absence_notes, read_cell_confusions
 from headscarp.scoring.metric_names import EXTRACTION
 from headscarp.scoring.pixel import to_python
@@ -156,8 +157,8 @@ def fine_tuning(spec: ExhibitSpec) -> pd.DataFrame:
 
 
 def paired_effect(spec: ExhibitSpec) -> pd.DataFrame:
-    """Difference of scores between two rows with its 95 % interval, by bootstrap over the same blocks and
-    seeds; rows `a_vs_b`.
+    """Difference of scores between two rows with its 95 % interval over the same blocks and seeds; rows
+    `a_vs_b`.
 
     Options: `pairs` (list of [row, row that it is compared with]), `metrics` (names of
     `scoring.classes.flat_metrics`, default landslide_f1 and oa).
@@ -172,14 +173,16 @@ def paired_effect(spec: ExhibitSpec) -> pd.DataFrame:
             same = {
                 "protocol": effect.protocol,
                 "data": data_of(runs),
-                "note": effect_note(low, high),
+                "note": effect_note(low, high, len(runs)),
             }
             lines.append(record(spec, effect.row, effect.metric, **same, **value))
     return frame_of(lines)
 
 
-def effect_note(low: float | None, high: float | None) -> str:
+def effect_note(low: float | None, high: float | None, seeds: int) -> str:
     """What an interval says of the sign of an effect."""
     if low is None or high is None:
         return "no interval: too few blocks"
+    if seeds < FEWEST_SEEDS:
+        return f"fewer than {FEWEST_SEEDS} seeds: the sign of the effect is not settled"
     return "" if low > 0 or high < 0 else "the interval holds 0: the sign of the effect is not settled"

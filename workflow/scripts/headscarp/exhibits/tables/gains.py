@@ -1,4 +1,4 @@
-"""Tables of what parts of a network and inputs gain, by paired bootstrap."""
+"""Tables of what parts of a network and inputs gain."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,18 +12,20 @@ from headscarp.exhibits.regions import PAPER_NAMES, PERCENT, in_paper_names
 from headscarp.exhibits.runs import groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record, text_record
+from headscarp.scoring.claims import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED, judge
 
 COMPARED = ("f1", "average_precision")
 BETTER, WORSE, OPEN = "better", "worse", "not settled"
+WORDS = {SUPPORTED: BETTER, CONTRADICTED: WORSE, EQUIVALENT: EQUIVALENT, INCONCLUSIVE: OPEN}
 
 
 def ablation_effects(spec: ExhibitSpec) -> pd.DataFrame:
     """What parts of a network or of its inputs do: differences between two rows, first - second, with a 95 %
-    interval by paired bootstrap over blocks and seeds, and a word; rows `a_vs_b`.
+    interval over blocks and seeds, and a word; rows `a_vs_b`.
 
-    Metrics: f1 and average_precision, each with its verdict: `better` or `worse` where the interval lies on
-    one side of 0, else `not settled`. Options: `pairs`, a list of {rows: [row, row that it is compared with],
-    label: what the pair tells}.
+    Metrics: f1 and average_precision, each with its verdict: `better`, `worse`, `no difference` or `not
+    settled`, as `scoring.claims.judge` says of a claim that states no size. Options: `pairs`, a list of
+    {rows: [row, row that it is compared with], label: what the pair tells}.
     """
     lines: list[dict[str, Any]] = []
     for pair, *measured in measured_effects(spec, COMPARED):
@@ -33,7 +35,7 @@ def ablation_effects(spec: ExhibitSpec) -> pd.DataFrame:
 
 def score_gains(spec: ExhibitSpec) -> pd.DataFrame:
     """PA, CPA, F1, mIoU and average precision of each row in percent, then the gain of one row over another
-    in percentage points, with a 95 % interval by paired bootstrap over blocks and seeds; rows `a_vs_b`.
+    in percentage points, with a 95 % interval over blocks and seeds; rows `a_vs_b`.
 
     Options: `pairs`, a list of {rows: [row, row that it is compared with], label: what the pair tells,
     published: row of the published table that holds its gains (optional), whose metrics are `pa_gain` and so
@@ -81,11 +83,6 @@ def effect_records(
     same = {"protocol": effect.protocol, "data": spec.only_site().data}
     measured = {"ci_low": low, "ci_high": high, "n_seeds": len(exact[0]), "note": note}
     yield record(spec, effect.row, effect.metric, difference, published=None, **measured, **same)
-    yield text_record(spec, effect.row, f"{effect.metric}_verdict", verdict(low, high), **same)
-
-
-def verdict(low: float | None, high: float | None) -> str:
-    """What an interval says of the first of two rows."""
-    if low is not None and low > 0:
-        return BETTER
-    return WORSE if high is not None and high < 0 else OPEN
+    yield text_record(
+        spec, effect.row, f"{effect.metric}_verdict", WORDS[judge(low, high, len(exact[0]))], **same
+    )
