@@ -24,6 +24,7 @@ from headscarp.areas.guess.names import (
 from headscarp.areas.guess.words import words
 from headscarp.errors import HeadscarpError, NoCrsError
 from headscarp.geo.grid import Grid
+from headscarp.site.voids import ELEVATION
 from headscarp.sources.netcdf import NETCDF, variables_of
 from headscarp.sources.parts import RasterPart
 from headscarp.sources.rasters import open_part
@@ -38,7 +39,7 @@ COLOURS = {
     ColorInterp.nir: "nir",
 }
 VOID = 5
-ELEVATIONS, MOSTLY = (-500, 9000), 0.5  # metres, and the share of cells that must be so high
+MOSTLY = 0.5  # share of cells that must be as high as land is
 LEAST_VOID = 0.001  # share of such cells from which they are told
 
 
@@ -60,7 +61,6 @@ class Band:
     high: float
     codes: tuple[int, ...]
     cover: float
-    lattice: tuple[Any, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -176,13 +176,6 @@ def band_of_part(
         high=high,
         codes=tuple(int(code) for code in codes[:65]),
         cover=share,
-        lattice=(
-            part.crs,
-            part.dtype,
-            len(part.names),
-            tuple(part.transform)[:2],
-            tuple(part.transform)[3:5],
-        ),
         notes=tuple(notes),
     )
 
@@ -245,14 +238,20 @@ def role_of_single(path: Path, values: np.ndarray, dtype: str) -> tuple[str | No
         return role, "by the file's name"
     known = values[np.isfinite(values)]
     if is_elevation(known, dtype):
-        return DEM, f"GUESS by its values ({known.min():.0f} to {known.max():.0f}, as metres of elevation)"
+        land = known[on_land(known)]
+        return DEM, f"GUESS by its values ({land.min():.0f} to {land.max():.0f}, as metres of elevation)"
     return None, ""
+
+
+def on_land(values: np.ndarray) -> np.ndarray:
+    """Where values are as high as land is, in metres; others stand for no data."""
+    return (values >= ELEVATION[0]) & (values <= ELEVATION[1])
 
 
 def is_elevation(values: np.ndarray, dtype: str) -> bool:
     """Whether values can be metres of elevation: more than bytes and reflectances hold, and no more than
     Earth's relief (but for a few values that stand for no data)."""
-    inside = values[(values >= ELEVATIONS[0]) & (values <= ELEVATIONS[1])]
+    inside = values[on_land(values)]
     if dtype == "uint8" or inside.size < max(1, MOSTLY * values.size):
         return False
     return bool(np.ptp(inside) >= 20 and len(np.unique(inside[:100_000])) > 20)
