@@ -20,12 +20,18 @@ wildcard_constraints:
     sampler="gp|random",
     protocol="published|blocked",
     seed=r"\d+",
+    fold=r"\d+",
 
 
 def get_run(wildcards):
     """The run that a file belongs to."""
     names = ("card", "site", "experiment", "protocol", "seed")
     return Run(**{name: wildcards[name] for name in names})
+
+
+def get_samples(wildcards):
+    """The samples of a run: of the fold that its seed tests."""
+    return plan.samples.of_run(wildcards.card, wildcards.site, wildcards.protocol, int(wildcards.seed))
 
 
 def get_gpus(wildcards):

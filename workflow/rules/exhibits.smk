@@ -125,7 +125,7 @@ rule judge_claims:
 
 rule audit_papers:
     input:
-        [f"{sample['folder']}/samples.json" for sample in plan.audit.samples],
+        [f"{sample['folder']}/samples.json" for sample in plan.audit.windows],
         module=str(LIBRARY / "headscarp" / "exhibits" / "audit.py"),
     output:
         csv="results/tables/audit.csv",

@@ -4,7 +4,7 @@
 rule map_scene:
     input:
         cube=CUBE_OF_PLACE,
-        samples=SAMPLE,
+        samples=get_samples,
         model=rules.train_network.output.model,
         record=rules.train_network.output.record,
     output:
@@ -35,7 +35,7 @@ rule map_scene:
 rule map_forest:
     input:
         cube=CUBE,
-        samples=SAMPLE,
+        samples=get_samples,
     output:
         probability=HOME + "/probability.tif",
         classes=HOME + "/classes.tif",
@@ -144,7 +144,7 @@ rule compare_dates:
 rule map_susceptibility:
     input:
         cube=CUBE,
-        samples=CELL,
+        samples=get_samples,
         model=rules.train_susceptibility.output.model,
         record=rules.train_susceptibility.output.record,
     output:
@@ -171,7 +171,7 @@ rule map_susceptibility:
 rule fit_cell_model:
     input:
         cube=CUBE,
-        samples=CELL,
+        samples=get_samples,
     output:
         susceptibility=HOME + "/susceptibility.tif",
         record=HOME + "/map.json",
@@ -200,7 +200,7 @@ rule fit_cell_model:
 rule explain_run:
     input:
         cube=CUBE,
-        samples=SAMPLE,
+        samples=get_samples,
         model=rules.train_network.output.model,
         record=rules.train_network.output.record,
     output:

@@ -8,9 +8,9 @@ rule sample_windows:
     output:
         SAMPLE,
     log:
-        log_of("samples", "sample_windows", "{site}/{card}/{protocol}"),
+        log_of("samples", "sample_windows", "{site}/{card}/{protocol}/fold{fold}"),
     benchmark:
-        timing_of("samples", "sample_windows", "{site}/{card}/{protocol}")
+        timing_of("samples", "sample_windows", "{site}/{card}/{protocol}/fold{fold}")
     conda:
         "../../envs/geo.yaml"
     params:
@@ -18,7 +18,7 @@ rule sample_windows:
         groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=False, site=wildcards.site),
         seed=lambda wildcards: plan.sites[wildcards.site].seed,
     message:
-        "Choosing {wildcards.protocol} windows of {wildcards.site} for {wildcards.card}"
+        "Choosing {wildcards.protocol} windows of {wildcards.site} for {wildcards.card}, fold {wildcards.fold}"
     script:
         "../scripts/sample_windows.py"
 
@@ -30,9 +30,9 @@ rule sample_cells:
     output:
         CELL,
     log:
-        log_of("samples", "sample_cells", "{site}/{card}/{protocol}"),
+        log_of("samples", "sample_cells", "{site}/{card}/{protocol}/fold{fold}"),
     benchmark:
-        timing_of("samples", "sample_cells", "{site}/{card}/{protocol}")
+        timing_of("samples", "sample_cells", "{site}/{card}/{protocol}/fold{fold}")
     conda:
         "../../envs/geo.yaml"
     params:
@@ -40,6 +40,6 @@ rule sample_cells:
         groups=lambda wildcards: plan.cards[wildcards.card].groups(of_cells=True, site=wildcards.site),
         seed=lambda wildcards: plan.sites[wildcards.site].seed,
     message:
-        "Choosing {wildcards.protocol} cells of {wildcards.site} for {wildcards.card}"
+        "Choosing {wildcards.protocol} cells of {wildcards.site} for {wildcards.card}, fold {wildcards.fold}"
     script:
         "../scripts/sample_cells.py"

@@ -15,7 +15,7 @@ def get_home_scores(wildcards):
 rule score_run:
     input:
         cube=CUBE_OF_PLACE,
-        samples=SAMPLE,
+        samples=get_samples,
         probability=PLACE + "/probability.tif",
         classes=get_classes,
         home=get_home_scores,
@@ -39,7 +39,7 @@ rule score_run:
 rule score_susceptibility:
     input:
         cube=CUBE,
-        samples=CELL,
+        samples=get_samples,
         susceptibility=HOME + "/susceptibility.tif",
     output:
         scores=HOME + "/scores.json",

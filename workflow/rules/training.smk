@@ -14,9 +14,9 @@ rule search_hyperparameters:
         trials=SEARCH + "/trials.csv",
         best=SEARCH + "/best.json",
     log:
-        log_of("training", "search_hyperparameters", "{card}/{search}/{protocol}/{sampler}"),
+        log_of("training", "search_hyperparameters", "{card}/{search}/{protocol}/fold{fold}/{sampler}"),
     benchmark:
-        timing_of("training", "search_hyperparameters", "{card}/{search}/{protocol}/{sampler}")
+        timing_of("training", "search_hyperparameters", "{card}/{search}/{protocol}/fold{fold}/{sampler}")
     conda:
         "../../envs/torch.yaml"
     threads: plan.threads
@@ -26,7 +26,7 @@ rule search_hyperparameters:
     params:
         record=lambda wildcards: plan.runs.search_record(wildcards.card, wildcards.search, wildcards.sampler),
     message:
-        "Searching hyper-parameters {wildcards.search} of {wildcards.card} ({wildcards.protocol}, {wildcards.sampler})"
+        "Searching hyper-parameters {wildcards.search} of {wildcards.card} ({wildcards.protocol}, fold {wildcards.fold}, {wildcards.sampler})"
     script:
         "../scripts/search_hyperparameters.py"
 
@@ -40,9 +40,9 @@ def get_start(wildcards):
 rule train_network:
     input:
         cube=CUBE,
-        samples=SAMPLE,
+        samples=get_samples,
         best=lambda wildcards: plan.runs.best_of_search(
-            wildcards.card, wildcards.experiment, wildcards.protocol
+            wildcards.card, wildcards.experiment, wildcards.protocol, wildcards.seed
         ),
         start=get_start,
         statistics=lambda wildcards: plan.runs.statistics(
@@ -77,7 +77,7 @@ rule train_network:
 rule train_susceptibility:
     input:
         cube=CUBE,
-        samples=CELL,
+        samples=get_samples,
     output:
         model=RUN + "/model.safetensors",
         history=RUN + "/history.csv",

@@ -15,4 +15,5 @@ if "snakemake" in globals():
             snakemake.wildcards.protocol,
             snakemake.params.seed,
             snakemake.params.groups,
+            int(snakemake.wildcards.fold),
         )

@@ -49,9 +49,10 @@ def score(
         windows = read_windows(samples_folder / "windows.csv")
     data = read_json(cube_folder / "cube.json")["data"]
     threshold = read_json(home)["threshold"] if home else None
+    fold = 0 if home else read_json(samples_folder / "samples.json")["fold"]
     places = label, instances, regions, blocks
     scores, counts = score_run(
-        layer.values, *places, layer.grid.resolution**2, protocol, data, seed, threshold, windows
+        layer.values, *places, layer.grid.resolution**2, protocol, data, seed, threshold, windows, fold
     )
     if classes:
         of_classes, confusions, notes = score_classes(read_layer(classes).values, *places)

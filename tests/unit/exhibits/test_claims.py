@@ -19,9 +19,9 @@ from headscarp.plan.checks import FLAT_METRICS, PIXEL_METRICS, check_claim
 from headscarp.plan.paths import CLAIM_FIGURES, CLAIM_TABLES
 from headscarp.plan.plan import load_plan
 from headscarp.plan.read_shown import resolve_claim
-from headscarp.scoring.bootstrap import cell_histograms
 from headscarp.scoring.claims import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED, printed_effect
 from headscarp.scoring.classes import flat_metrics
+from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.metric_names import METRICS
 from headscarp.scoring.pixel import pixel_metrics
 from tests.conftest import REPOSITORY
@@ -101,13 +101,14 @@ def store(folder, scene, skill, seed, protocol="blocked", data="twin"):
     truth, cell = scene
     noise = np.random.default_rng(seed).normal(size=truth.size)
     probability = 1 / (1 + np.exp(-(np.where(truth, skill, -skill) + noise)))
-    positive, negative = cell_histograms(probability, truth, cell)
     folder.mkdir(parents=True)
-    np.savez(folder / "counts.npz", positive=positive, negative=negative)
+    np.savez(folder / "counts.npz", **CellHistograms.of(probability, truth, cell, 0.5).arrays())
     share = {"n_pixels": truth.size, "landslide_share": float(truth.mean())}
     metrics = pixel_metrics(probability, truth, 0.5)
     (folder / "scores.json").write_text(
-        json.dumps({"threshold": 0.5, "protocol": protocol, "data": data, "metrics": metrics} | share)
+        json.dumps(
+            {"threshold": 0.5, "fold": 0, "protocol": protocol, "data": data, "metrics": metrics} | share
+        )
     )
     return probability >= 0.5
 

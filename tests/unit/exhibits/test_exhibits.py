@@ -34,6 +34,7 @@ from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
+from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.score import score_run
 from tests.conftest import checks_of
 from tests.world import grid_of, layer_of, one, pixels_of, run_record, smooth, spec_of, write_site_layers
@@ -581,14 +582,10 @@ def test_calibration_of_an_honest_map_lies_on_the_diagonal(of_runs, tmp_path):
     rng = np.random.default_rng(0)
     probability = rng.random(200_000)
     truth = rng.random(probability.size) < probability
-    bins = np.minimum((probability * 256).astype(int), 255)
-    np.savez(
-        tmp_path / "counts.npz",
-        positive=np.bincount(bins[truth], minlength=256)[None],
-        negative=np.bincount(bins[~truth], minlength=256)[None],
-    )
+    cells = CellHistograms.of(probability, truth, np.zeros(truth.size, int), 0.5)
+    np.savez(tmp_path / "counts.npz", **cells.arrays())
     run = dataclasses.replace(of_runs("reliability").runs[0], maps=tmp_path)
-    frame = calibration_bins([Scored(run, {"threshold": 0.5})])
+    frame = calibration_bins([Scored(run, {"fold": 0})])
     assert frame["pixels"].sum() == probability.size
     assert np.abs(frame["mapped"] - frame["observed"]).max() < 0.02
 

@@ -258,34 +258,10 @@ def test_verdicts_follow_the_interval(world):
                 assert (line["ci_low"] > 0, line["ci_high"] < 0) == (word == "better", word == "worse")
 
 
-def test_effects_that_histograms_cannot_tell_have_no_interval(world, tmp_path):
-    runs = []
-    for run in rows_of(world, "st_fusion", "no_temporal"):
-        folder = tmp_path / run["row"] / run["protocol"] / str(run["seed"])
-        scores = json.loads((Path(run["folder"]) / "scores.json").read_text())
-        scores["metrics"]["average_precision"] /= 2
-        write_json(folder / "scores.json", scores)
-        (folder / "counts.npz").write_bytes((Path(run["folder"]) / "counts.npz").read_bytes())
-        runs.append(run | {"folder": str(folder), "maps": str(folder)})
-    frame = function_of("ablation_effects")(
-        spec_of(world, "ablation_effects", runs=runs, options={"pairs": PAIRS[:1]})
-    )
-    line = one(frame, "st_fusion_vs_no_temporal", "average_precision", "blocked")
-    assert np.isnan(line["ci_low"]) and "crowd in too few" in line["note"] and line["value"] > 0
-    assert (
-        one(frame, "st_fusion_vs_no_temporal", "average_precision_verdict", "blocked")["note"]
-        == "text not settled"
-    )
-    assert one(frame, "st_fusion_vs_no_temporal", "f1_verdict", "blocked")["note"] == "text better"
+def test_an_effect_of_a_row_that_does_not_exist_is_refused(world):
+    pairs = [{"rows": ["st_fuson", "no_temporal"], "label": ""}]
     with pytest.raises(HeadscarpError, match=r"pairs: row 'st_fuson' .*st_fusion"):
-        function_of("ablation_effects")(
-            spec_of(
-                world,
-                "ablation_effects",
-                runs=runs,
-                options={"pairs": [{"rows": ["st_fuson", "no_temporal"], "label": ""}]},
-            )
-        )
+        function_of("ablation_effects")(spec_of(world, "ablation_effects", options={"pairs": pairs}))
 
 
 # --- audit

@@ -15,8 +15,8 @@ from headscarp.exhibits.figures.ranks import lanes_of
 from headscarp.exhibits.kinds import function_of
 from headscarp.exhibits.panels.figure import draw
 from headscarp.plan.plan import load_plan
-from headscarp.scoring.bootstrap import CellHistograms, cell_histograms, histogram_metrics
 from headscarp.scoring.chance import Estimate
+from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.pairs import (
     CellOutcomes,
     block_ranks,
@@ -152,8 +152,7 @@ def made_run(skill, seed, blocks=30, pixels=400):
     rng = np.random.default_rng([seed, int(100 * skill)])
     probability = np.clip(0.3 + 0.4 * skill * truth + 0.25 * rng.normal(size=truth.shape), 0, 0.999)
     cell = np.repeat(np.arange(blocks), pixels)
-    positive, negative = cell_histograms(probability.ravel(), truth.ravel(), cell)
-    return truth, probability, CellHistograms(positive, negative, 0.5)
+    return truth, probability, CellHistograms.of(probability.ravel(), truth.ravel(), cell, 0.5)
 
 
 def test_outcomes_give_the_f1_of_scikit_learn():
@@ -161,14 +160,14 @@ def test_outcomes_give_the_f1_of_scikit_learn():
     outcomes = CellOutcomes.of(cells)
     expected = f1_score(truth.ravel(), probability.ravel() >= 0.5)
     assert outcomes.metrics(np.ones(30))["f1"] == pytest.approx(expected)
-    odd = CellHistograms(cells.positive, cells.negative, 0.123)
-    coarse = histogram_metrics(odd.positive.sum(0), odd.negative.sum(0), odd.threshold)["f1"]
-    assert CellOutcomes.of(odd).metrics(np.ones(30))["f1"] == pytest.approx(coarse)
+    odd = CellHistograms.of(probability.ravel(), truth.ravel(), np.repeat(np.arange(30), 400), 0.123)
+    expected = f1_score(truth.ravel(), probability.ravel() >= 0.123)
+    assert CellOutcomes.of(odd).metrics(np.ones(30))["f1"] == pytest.approx(expected)
 
 
 def test_holm_multiplies_the_least_p_value_by_the_number_of_pairs():
     differences = {
-        pair: Estimate(size, 1.0, 10.0, 3) for pair, size in (("ab", 3.0), ("ac", 0.2), ("bc", -2.8))
+        pair: Estimate(size, 1.0, 0.0, 11, 3) for pair, size in (("ab", 3.0), ("ac", 0.2), ("bc", -2.8))
     }
     found = pair_p_values(differences)
     raw = sorted(p for p, _ in found.values())
@@ -227,15 +226,15 @@ def world(tmp_path):
             folder = tmp_path / row / str(seed)
             folder.mkdir(parents=True)
             _, _, cells = made_run(skill, seed + (10 if row == "unet" else 0))
-            found = histogram_metrics(cells.positive.sum(0), cells.negative.sum(0), 0.5)
+            found = cells.metrics(np.ones(len(cells.positive)))
             scores = {
                 "metrics": {name: float(value) for name, value in found.items()},
                 "threshold": 0.5,
                 "protocol": "blocked",
             }
-            scores |= {"data": "twin", "n_pixels": 12000, "landslide_share": 0.2}
+            scores |= {"data": "twin", "fold": 0, "n_pixels": 12000, "landslide_share": 0.2}
             (folder / "scores.json").write_text(json.dumps(scores))
-            np.savez(folder / "counts.npz", positive=cells.positive, negative=cells.negative)
+            np.savez(folder / "counts.npz", **cells.arrays())
             (folder / "map.json").write_text(
                 json.dumps({"seconds": 2.0 + seed, "pixels": 500_000, "device": "cpu (1 thread)"})
             )

@@ -39,7 +39,7 @@ from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import ANGLE, CLASSES, Layer, write_cog, write_layer
 from headscarp.mapping.polygons import polygonise, write_polygons
-from headscarp.scoring.bootstrap import cell_histograms
+from headscarp.scoring.histograms import CellHistograms
 from tests.world import grid_of, layer_of, one, run_record, smooth, write_site_layers
 
 pytestmark = pytest.mark.slow
@@ -240,10 +240,11 @@ def invent_cell_run(run: Path, site: dict, protocol: str, skill: float, seed: in
     with np.load(Path(site["samples"][protocol]) / "cells.npz") as cells:
         fold = (cells["split"][1] == 3).astype(int)
         probability, truth = np.stack(bands)[fold, cells["row"], cells["col"]], cells["label"] == 1
-        positive, negative = cell_histograms(probability, truth, cells["block"])
-    np.savez(run / "counts.npz", positive=positive, negative=negative)
+        counts = CellHistograms.of(probability, truth, cells["block"], 0.5)
+    np.savez(run / "counts.npz", **counts.arrays())
     scores = {
         "threshold": 0.5,
+        "fold": 0,
         "protocol": protocol,
         "data": "twin",
         "n_pixels": int(truth.size),
@@ -764,7 +765,8 @@ def test_empty_history_is_named(tmp_path):
 
 
 def test_run_without_landslides_has_no_roc(spec, tmp_path):
-    np.savez(tmp_path / "counts.npz", positive=np.zeros((3, 256), int), negative=np.ones((3, 256), int))
-    group = [Scored(dataclasses.replace(spec("roc").runs[0], maps=tmp_path), {"threshold": 0.5})]
+    none = CellHistograms.of(np.linspace(0, 1, 9), np.zeros(9, bool), np.arange(9) // 3, 0.5)
+    np.savez(tmp_path / "counts.npz", **none.arrays())
+    group = [Scored(dataclasses.replace(spec("roc").runs[0], maps=tmp_path), {"fold": 0})]
     with pytest.raises(HeadscarpError, match="so there is no ROC curve"):
         roc_points(group)

@@ -81,7 +81,7 @@ def invent_cells(label: np.ndarray, protocol: str) -> Cells:
     split = np.array([np.where(row % 2 == fold, 3, np.where(row % 4 < 2, 1, 2)) for fold in (0, 1)], np.uint8)
     found = label[row, col]
     truth = np.where(col % 7 == 0, 1 - found, found).astype(np.uint8)
-    record = {"protocol": protocol, "data": "twin"}
+    record = {"protocol": protocol, "data": "twin", "fold": 0}
     return Cells(row, col, found, truth, (row // 10 * 100 + col // 10).astype(np.int32), split, record)
 
 
@@ -376,6 +376,13 @@ def test_mcnemar_compares_the_first_seeds_on_the_same_cells(world, tmp_path, rea
             (abs(b - c) - 1) ** 2 / (b + c)
         )
         assert 0 < one(frame, "multi_vs_small", "p_block", protocol)["value"] <= 1
+        for found in (first, second):
+            cut = np.sort(found["probability"])[-int(found["label"].sum())]
+            found["right"] = (found["probability"] >= cut) == found["label"]
+        b, c = np.sum(first["right"] & ~second["right"]), np.sum(second["right"] & ~first["right"])
+        assert one(frame, "multi_vs_small", "chi2_matched", protocol)["value"] == pytest.approx(
+            (abs(b - c) - 1) ** 2 / (b + c)
+        )
     line = one(frame, "multi_vs_small", "chi2", "published")
     assert line["published"] == 60.22 and line["note"] == "the paper prints p < 1e-05"
     assert one(frame, "multi_vs_gbdt_lr", "p_value", "published")["published"] == 0.00042

@@ -93,10 +93,23 @@ def test_the_inventory_of_the_same_protocol_labels_the_cells(root):
 
 def test_a_tuned_experiment_waits_for_the_search_of_its_protocol(root):
     plan = load_plan(CONFIG, root)
-    assert plan.runs.best_of_search("zhang2024", "focal_50", "published") == [
-        "results/searches/zhang2024/focal/published/gp/best.json"
-    ]
-    assert plan.runs.best_of_search("zhang2024", "small", "published") == []
+    for protocol, fold in (("published", 0), ("blocked", 1)):
+        assert plan.runs.best_of_search("zhang2024", "focal_50", protocol, "4") == [
+            f"results/searches/zhang2024/focal/{protocol}/fold{fold}/gp/best.json"
+        ]
+    assert plan.runs.best_of_search("zhang2024", "small", "published", "0") == []
+
+
+def test_folds_of_the_ground_rotate_with_the_seed_under_blocked(root):
+    samples = load_plan(CONFIG, root).samples
+    places = {("gao2021", "jiuzhaigou"): 3, ("zhang2024", "zhangjiajie_90m"): 3, ("iburi2018", "iburi"): 1}
+    places |= {("ecuador", "ecuador"): 1}  # cross-validated within each run
+    for (card, site), folds in places.items():
+        tested = [samples.fold(card, site, "blocked", seed) for seed in range(6)]
+        assert tested == [seed % folds for seed in range(6)]
+        assert {samples.fold(card, site, "published", seed) for seed in range(6)} == {0}
+    folder = "results/sites/jiuzhaigou/samples/gao2021/blocked/fold2"
+    assert samples.of_run("gao2021", "jiuzhaigou", "blocked", 5)[0] == f"{folder}/windows.csv"
 
 
 def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
 from headscarp.codes import TEST, TRAIN, VALIDATION
@@ -227,15 +228,44 @@ def test_blocked_subsets_stay_apart(seed, height, width, unmapped, split):
     assert not (result.regions[label == 255]).any()
 
 
-def test_blocks_follow_the_fractions_of_the_mapped_area():
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_folds_share_the_mapped_area_and_its_landslides(folds):
     label = scene((616, 976), unmapped=60)
-    for seed in range(3):
-        regions = blocked_split(label, SamplingSpec(), seed).regions
+    for fold in range(folds):
+        spec = SamplingSpec(split=BlockSplit(folds=folds))
+        regions = blocked_split(label, spec, 0, fold=fold).regions
         area = np.bincount(regions[label != 255], minlength=4) / (label != 255).sum()
         slides = np.bincount(regions[label == 1], minlength=4) / (label == 1).sum()
         # The test region is whole; the buffers cost the other two a part of theirs.
-        assert area[TEST] == pytest.approx(0.2, abs=0.08) and slides[TEST] == pytest.approx(0.2, abs=0.08)
-        assert area[TRAIN] > 0.4 and area[VALIDATION] > 0.08 and area[0] < 0.25
+        assert area[TEST] == pytest.approx(1 / folds, abs=0.08)
+        assert slides[TEST] == pytest.approx(1 / folds, abs=0.08)
+        assert area[TRAIN] > 0.45 * (1 - 1 / folds) and area[VALIDATION] > 0.08 and area[0] < 0.25
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), folds=st.integers(2, 4), unmapped=st.sampled_from([0, 25]))
+def test_folds_together_test_all_ground_once(seed, folds, unmapped):
+    label = scene((300, 330), seed, unmapped=unmapped)
+    spec = SamplingSpec(window=32, stride=16, split=BlockSplit(folds=folds))
+    regions = [blocked_split(label, spec, seed, fold=fold).regions for fold in range(folds)]
+    tested = np.sum([of == TEST for of in regions], axis=0)
+    assert np.array_equal(tested, (label != 255).astype(int))
+
+
+def test_blocks_balance_the_number_of_landslides():
+    """One slide as large as all small ones together would balance the area with all of these elsewhere."""
+    label = np.zeros((480, 480), np.uint8)
+    label[20:60, 20:60] = 1
+    rng = np.random.default_rng(0)
+    for row, col in rng.integers(8, 470, (90, 2)):
+        label[row : row + 4, col : col + 4] = 1
+    numbers = [
+        ndimage.label(
+            (blocked_split(label, SamplingSpec(window=32), 0, fold=fold).regions == TEST) & (label == 1)
+        )[1]
+        for fold in range(3)
+    ]
+    assert min(numbers) > 15
 
 
 def test_blocked_split_depends_on_the_seed_alone():
@@ -370,7 +400,9 @@ def test_guard_is_quick_on_a_hundred_thousand_windows():
             {"evaluate": "test_window"},
             "sampling, evaluate: 'test_window' does not exist; did you mean 'test_windows'",
         ),
-        ({"split": {"fractions": [0.5, 0.2, 0.2]}}, "sum to 1"),
+        ({"split": {"kind": "patches", "fractions": [0.5, 0.2, 0.2]}}, "sum to 1"),
+        ({"split": {"folds": 1}}, "split, folds: 1 will not do"),
+        ({"split": {"fractions": [0.6, 0.2, 0.2]}}, "split: unknown key 'fractions'"),
         ({"split": {"kind": "strips", "edges": [0.7, 0.5]}}, "ascending"),
         (
             {"split": {"kind": "strips", "subsets": ["train", "test"]}},

@@ -311,14 +311,14 @@ class TestBuild:
         notes = json.loads((tmp_path / "published" / "samples.json").read_text())["notes"]
         assert any("the bound of 4 was not reached" in note for note in notes)
         label[label == 2] = 3
-        for col in (20, 120, 220):  # a class that the training region of some seed lacks
+        for col in (20, 120, 220):  # a class that the training region of some fold lacks
             label[20:30, col : col + 10] = 1
         label[20:25, 10:15] = 2
         np.save(cube_folder / "label.npy", label)
         told = []
-        for seed in range(6):
-            build_samples(cube_folder, tmp_path / str(seed), spec, "blocked", seed=seed)
-            record = json.loads((tmp_path / str(seed) / "samples.json").read_text())
+        for fold in range(3):
+            build_samples(cube_folder, tmp_path / str(fold), spec, "blocked", seed=2, fold=fold)
+            record = json.loads((tmp_path / str(fold) / "samples.json").read_text())
             told.append(any("no pixel of class 2" in note for note in record["notes"]))
             assert told[-1] == ("2" not in record["stages"][0]["shares"])
         assert any(told)

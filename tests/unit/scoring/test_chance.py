@@ -1,6 +1,8 @@
 """Chance of blocks and seeds: of two equal networks few are told apart, at any share of either chance, and
 unequal ones are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -30,7 +32,13 @@ def trained(rng, seeds, of_seed, of_block, of_both, more=0.0):
     return [run(0.0) for _ in range(seeds)], [run(more) for _ in range(seeds)]
 
 
-def verdicts(seeds, setting, more=0.0, studies=300):
+def trained_on_folds(rng, seeds, of_seed, of_block, of_both, more=0.0):
+    """The same, but each seed tests blocks of its own: the folds rotate."""
+    pairs = [trained(rng, 1, of_seed, of_block, of_both, more) for _ in range(seeds)]
+    return tuple([replace(pair[of][0], fold=fold) for fold, pair in enumerate(pairs)] for of in (0, 1))
+
+
+def verdicts(seeds, setting, more=0.0, studies=300, trained=trained):
     """The verdicts on the claim that the second network is better, of many studies."""
     rng = np.random.default_rng(seeds)
     found = []
@@ -43,8 +51,9 @@ def verdicts(seeds, setting, more=0.0, studies=300):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("seeds", [3, 5])
-def test_of_equal_networks_at_most_seven_percent_are_told_apart(seeds, setting):
-    found = verdicts(seeds, setting)
+@pytest.mark.parametrize("trained", [trained, trained_on_folds])
+def test_of_equal_networks_at_most_seven_percent_are_told_apart(seeds, setting, trained):
+    found = verdicts(seeds, setting, trained=trained)
     assert np.mean([one in (SUPPORTED, CONTRADICTED) for one in found]) <= 0.07
 
 
@@ -57,6 +66,8 @@ def test_one_or_two_seeds_tell_nothing(seeds):
 def test_a_better_network_is_found():
     assert np.mean([one == SUPPORTED for one in verdicts(5, "ground", more=1.0, studies=60)]) > 0.9
     assert np.mean([one == CONTRADICTED for one in verdicts(5, "ground", more=-1.0, studies=60)]) > 0.9
+    on_folds = verdicts(3, "ground", more=1.0, studies=60, trained=trained_on_folds)
+    assert np.mean([one == SUPPORTED for one in on_folds]) > 0.9
 
 
 def test_seeds_alone_give_the_interval_of_student():

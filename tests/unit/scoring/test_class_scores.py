@@ -22,7 +22,7 @@ from headscarp.mapping.network_map import write_map_rasters
 from headscarp.mapping.raster import class_raster
 from headscarp.samples.windows import write_windows
 from headscarp.scoring.audit.implied import audit_row
-from headscarp.scoring.bootstrap import CellHistograms, intervals, paired_difference
+from headscarp.scoring.bootstrap import intervals, paired_difference
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import (
     CellConfusions,
@@ -34,6 +34,7 @@ from headscarp.scoring.classes import (
     read_cell_confusions,
 )
 from headscarp.scoring.extraction import extraction_metrics, object_extraction
+from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.score import score_classes, score_run, write_scores
 
 CODES = range(6)
@@ -135,10 +136,10 @@ def test_intervals_are_those_of_the_binary_bootstrap():
     """A map of two classes gives the draws and metrics of histograms of a probability of 0 and 1."""
     several = random_class_cells(classes=2)
     confusion = several.confusion
-    positive, negative = np.zeros((2, 30, 256), np.int32)
-    positive[:, 0], positive[:, 255] = confusion[:, 1, 0], confusion[:, 1, 1]
-    negative[:, 0], negative[:, 255] = confusion[:, 0, 0], confusion[:, 0, 1]
-    ours, binary = intervals([several], 3), intervals([CellHistograms(positive, negative, 0.5)], 3)
+    two = CellHistograms(
+        confusion[:, 1, :2], confusion[:, 0, :2], np.array([0.0, 1.0]), np.array([False, True])
+    )
+    ours, binary = intervals([several], 3), intervals([two], 3)
     same = {
         "landslide_precision": "precision",
         "landslide_recall": "recall",
@@ -303,7 +304,7 @@ def on_disk(folder):
     }.items():
         np.save(folder / f"{name}.npy", array)
     write_json(folder / "cube" / "cube.json", {"data": "twin"})
-    write_json(folder / "samples" / "samples.json", {"window": 16})
+    write_json(folder / "samples" / "samples.json", {"window": 16, "fold": 0})
     write_windows(folder / "samples" / "windows.csv", [])
     strips = np.zeros((6, *GRID.shape), np.float32)
     strips[:, classes == 255] = np.nan

@@ -152,7 +152,7 @@ def test_pooled_scores_do_not_change_with_windows():
     assert set(scores) - set(plain) == {"images"}
     assert all(np.array_equal(cells[name], plain_cells[name]) for name in plain_cells) and set(
         plain_cells
-    ) == {"positive", "negative"}
+    ) == {"positive", "negative", "centres", "mapped"}
 
 
 def test_a_run_without_test_windows_or_landslides_has_no_scores_per_image():
@@ -262,7 +262,7 @@ def test_the_rule_reads_the_windows_of_the_samples(tmp_path):
     ):
         np.save(tmp_path / where / f"{name}.npy", parts[name])
     write_json(tmp_path / "cube" / "cube.json", {"data": "twin"})
-    write_json(folder / "samples.json", {"window": SIZE})
+    write_json(folder / "samples.json", {"window": SIZE, "fold": 0})
     write_windows(folder / "windows.csv", parts["windows"])
     write_map_rasters(tmp_path, [(0, parts["probability"][None])], grid, "test")
     files = str(tmp_path / "probability.tif"), None, tmp_path / "cube", folder

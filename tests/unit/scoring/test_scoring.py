@@ -3,6 +3,7 @@ by hand."""
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,16 +17,17 @@ from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import write_cog
 from headscarp.samples.cell_table import Cells as SampledCells
-from headscarp.scoring.bootstrap import (
-    CellHistograms,
-    cell_histograms,
-    histogram_metrics,
-    intervals,
-    paired_difference,
-    read_cell_histograms,
-)
+from headscarp.scoring.bootstrap import intervals, paired_difference, pooled_metrics, repeats_of
+from headscarp.scoring.histograms import CellHistograms, read_cell_histograms
 from headscarp.scoring.metric_names import CONFUSION_METRICS, METRICS
-from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
+from headscarp.scoring.objects import (
+    object_scores,
+    pooled_objects,
+    predicted_objects,
+    quarter_edges,
+    reference_slides,
+    size_recall,
+)
 from headscarp.scoring.pixel import best_threshold, pixel_metrics, to_python
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
@@ -116,45 +118,86 @@ def test_best_threshold_has_the_highest_f1(seed, n):
     if not truth.any():
         assert best_threshold(probability, truth) is None
         return
-    predictions = {k: probability >= k / 256 for k in range(1, 256)}
-    f1 = {
-        k: 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum())
-        for k, predicted in predictions.items()
-    }
-    chosen = round(best_threshold(probability, truth) * 256)
-    assert f1[chosen] == pytest.approx(max(f1.values()))
-    assert abs(chosen - 128) == min(
-        abs(k - 128) for k, value in f1.items() if np.isclose(value, max(f1.values()), rtol=1e-12)
-    )
+    levels = np.unique(probability).astype(np.float64)
+    midway = np.append(levels[:1], (levels[1:] + levels[:-1]) / 2)
+    f1 = np.array([sk.f1_score(truth, probability >= level) for level in levels])
+    found = best_threshold(probability, truth)
+    assert sk.f1_score(truth, probability >= found) == pytest.approx(f1.max())
+    best = midway[np.isclose(f1, f1.max(), rtol=1e-12)]
+    assert abs(found - 0.5) == pytest.approx(np.abs(best - 0.5).min(), abs=1e-6)
 
 
 def test_histograms_keep_every_pixel_in_its_cell():
     probability = np.array([0, 0.499, 0.5, 1, 1], dtype=np.float32)
     truth = np.array([0, 1, 1, 0, 1], dtype=bool)
-    positive, negative = cell_histograms(probability, truth, np.array([9, 4, 4, 4, 9]))
-    assert positive.shape == (2, 256) and positive.dtype == negative.dtype == np.int32
-    assert np.argwhere(positive).tolist() == [[0, 127], [0, 128], [1, 255]]
-    assert np.argwhere(negative).tolist() == [[0, 255], [1, 0]]
+    cells = CellHistograms.of(probability, truth, np.array([9, 4, 4, 4, 9]), 0.5)
+    assert cells.centres == pytest.approx([0, 0.499, 0.5, 1])
+    assert cells.mapped.tolist() == [False, False, True, True]
+    assert cells.positive.tolist() == [[0, 1, 1, 0], [0, 0, 0, 1]]
+    assert cells.negative.tolist() == [[0, 0, 0, 1], [1, 0, 0, 0]]
 
 
-def test_metrics_from_histograms_are_near_the_exact_ones():
-    probability, truth = simulated(20_000)
-    positive, negative = cell_histograms(probability, truth, np.zeros(len(truth), dtype=int))
-    for threshold in (0.5, 77 / 256):
+CROWDS = {
+    "spread": lambda logit: 1 / (1 + np.exp(-logit)),
+    "near 0": lambda logit: 0.02 / (1 + np.exp(-logit)),
+    "near 1": lambda logit: 1 - 0.01 / (1 + np.exp(logit)),
+    "about 0.48": lambda logit: 0.48 + 1e-3 * np.tanh(logit),
+    "few levels": lambda logit: np.round(1 / (1 + np.exp(-logit)), 1),
+    "one level": lambda logit: np.full_like(logit, 0.3),
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+@pytest.mark.parametrize("share", [0.3, 0.01])
+def test_metrics_of_histograms_are_those_of_the_pixels_wherever_probabilities_crowd(crowd, share):
+    rng = np.random.default_rng(0)
+    truth = rng.random(40_000) < share
+    probability = CROWDS[crowd](rng.normal(size=truth.size) + 2 * truth - 1).astype(np.float32)
+    for threshold in (0.5, best_threshold(probability, truth)):
         exact = pixel_metrics(probability, truth, threshold)
-        binned = to_python(histogram_metrics(positive[0], negative[0], threshold))
+        cells = CellHistograms.of(probability, truth, np.arange(truth.size) % 7, threshold)
+        binned = to_python(cells.metrics(np.ones(7)))
         for name in CONFUSION_METRICS:
             assert binned[name] == pytest.approx(exact[name], abs=1e-12), name
-        assert binned["average_precision"] == pytest.approx(exact["average_precision"], abs=0.003)
-        for name in ("auc", "brier", "ece"):
+        for name in ("average_precision", "auc", "brier", "ece"):
             assert binned[name] == pytest.approx(exact[name], abs=0.004), name
+
+
+@pytest.mark.parametrize("crowd", ["near 0", "about 0.48", "spread", "few levels"])
+def test_folds_pooled_are_scored_as_their_pixels_together(crowd):
+    rng = np.random.default_rng(1)
+    parts, runs = [], []
+    for fold, share in enumerate((0.02, 0.1, 0.05)):
+        truth = rng.random(8000) < share
+        probability = CROWDS[crowd](rng.normal(size=truth.size) + 2 * truth - fold).astype(np.float32)
+        threshold = best_threshold(probability, truth)
+        parts.append((probability, truth, probability >= threshold))
+        runs.append(CellHistograms.of(probability, truth, np.arange(truth.size) // 400, threshold, fold))
+    probability, truth, mapped = (np.concatenate(of) for of in zip(*parts, strict=True))
+    pooled = pooled_metrics(runs)
+    assert pooled["f1"] == pytest.approx(sk.f1_score(truth, mapped))
+    assert pooled["average_precision"] == pytest.approx(
+        sk.average_precision_score(truth, probability), abs=0.005
+    )
+    assert pooled["auc"] == pytest.approx(sk.roc_auc_score(truth, probability), abs=0.005)
+    (whole,) = repeats_of(runs)
+    assert len(whole.per_cell) == 60 and whole.per_cell.sum(axis=0).tolist() == [truth.sum(), (~truth).sum()]
+    assert intervals(runs, 0)["f1"][0] < pooled["f1"] < intervals(runs, 0)["f1"][1]
+
+
+def test_repeats_test_all_folds_equally_often():
+    runs = [replace(random_cells(seed), fold=seed % 3) for seed in range(6)]
+    assert [len(one.parts) for one in repeats_of(runs)] == [3, 3]
+    assert len(repeats_of([random_cells(0)] * 4)) == 4
+    with pytest.raises(
+        HeadscarpError, match=r"the folds 0, 1, 2, 0 of the ground.*as many as there are folds"
+    ):
+        repeats_of(runs[:4])
 
 
 def random_cells(seed, n_cells=60, pixels=40, threshold=0.5, sharpness=2.0):
     probability, truth = simulated(n_cells * pixels, seed, sharpness=sharpness)
-    return CellHistograms(
-        *cell_histograms(probability, truth, np.repeat(np.arange(n_cells), pixels)), threshold
-    )
+    return CellHistograms.of(probability, truth, np.repeat(np.arange(n_cells), pixels), threshold)
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
@@ -173,7 +216,7 @@ def test_intervals_are_seeded_contain_the_estimate_and_shrink_with_cells():
     few, many = random_cells(1, n_cells=30), random_cells(1, n_cells=480)
     assert intervals([few], 7) == intervals([few], 7) != intervals([few], 8)
     for cells in (few, many):
-        estimate = histogram_metrics(cells.positive.sum(0), cells.negative.sum(0), 0.5)
+        estimate = cells.metrics(np.ones(len(cells.positive)))
         assert all(
             low <= estimate[name] <= high
             for name, (low, high) in intervals([cells], 0).items()
@@ -186,23 +229,18 @@ def test_intervals_are_seeded_contain_the_estimate_and_shrink_with_cells():
 def test_one_cell_or_an_undefined_metric_has_no_interval():
     assert set(intervals([random_cells(0, n_cells=1)], 0).values()) == {None}
     cells = random_cells(0)
-    nothing_found = intervals([CellHistograms(cells.positive, cells.negative, 1.0)], 0)
+    nothing_found = intervals([replace(cells, mapped=np.zeros_like(cells.mapped))], 0)
     assert nothing_found["precision"] is None and nothing_found["recall"] == [0, 0]
 
 
 def with_other_probabilities(cells, seed, sharpness):
     """The same pixels in the same cells, mapped by another network."""
     rng = np.random.default_rng(seed)
-    histograms = []
-    for counts, sign in ((cells.positive, 0.5), (cells.negative, -0.5)):
-        cell = np.repeat(np.arange(len(counts)), counts.sum(axis=1))
-        probability = 1 / (1 + np.exp(-(sharpness * sign + rng.normal(size=len(cell)))))
-        histograms.append(
-            cell_histograms(
-                np.append(probability, 0), np.append(np.ones(len(cell), bool), False), np.append(cell, 0)
-            )[0]
-        )
-    return CellHistograms(*histograms, cells.threshold)
+    numbers = np.arange(len(cells.positive))
+    cell = np.concatenate([np.repeat(numbers, of.sum(axis=1)) for of in (cells.positive, cells.negative)])
+    truth = np.arange(cell.size) < cells.positive.sum()
+    probability = 1 / (1 + np.exp(-(sharpness * np.where(truth, 0.5, -0.5) + rng.normal(size=cell.size))))
+    return CellHistograms.of(probability, truth, cell, 0.5)
 
 
 def test_seeds_that_differ_widen_the_interval():
@@ -284,13 +322,29 @@ def test_slides_mostly_outside_the_scored_area_do_not_count():
 def test_recall_by_size():
     areas = np.array([100.0, 200, 300, 400, 500, 600, 700, 800])
     detected = np.array([0, 0, 0, 1, 1, 1, 1, 1], dtype=bool)
-    quarters = size_recall(areas, detected)
+    quarters = size_recall(areas, detected, np.quantile(areas, [0, 0.25, 0.5, 0.75, 1]))
     assert [record["slides"] for record in quarters] == [2, 2, 2, 2]
     assert [record["recall"] for record in quarters] == [0, 0.5, 1, 1]
     fixed = size_recall(areas, detected, [0, 250, 900, 1000])
     assert [(record["slides"], record["recall"]) for record in fixed] == [(2, 0), (6, 5 / 6), (0, None)]
-    assert size_recall(areas[:0], detected[:0]) == []
-    assert size_recall(np.array([5.0, 5.0]), np.array([True, False]))[0]["recall"] == 0.5
+    assert size_recall(areas[:0], detected[:0], []) == []
+    assert size_recall(np.array([5.0, 5.0]), np.array([True, False]), [5.0])[0]["recall"] == 0.5
+
+
+def test_quarters_are_those_of_all_slides_whatever_part_is_scored():
+    instances = np.repeat(np.arange(9), np.arange(9) * 2)[None]
+    assert (
+        quarter_edges(instances, 2.0).tolist()
+        == np.quantile(np.arange(1, 9) * 4, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    )
+    assert quarter_edges(np.zeros((3, 3), int), 2.0).size == 0
+
+
+def test_slides_of_folds_are_counted_together():
+    first = object_scores(np.array([True, False, False]), np.array([True]))
+    second = object_scores(np.array([True]), np.array([True, False, False]))
+    pooled = pooled_objects([first, second])
+    assert (pooled["slides"], pooled["recall"], pooled["precision"], pooled["f1"]) == (4, 0.5, 0.5, 0.5)
 
 
 @pytest.fixture
@@ -325,7 +379,7 @@ def test_blocked_run_is_scored_on_the_test_region_at_the_validation_threshold(ma
     assert scores["metrics"] == pixel_metrics(mapped["probability"][test], truth, scores["threshold"])
     assert scores["n_pixels"] == test.sum() and scores["landslide_share"] == pytest.approx(truth.mean())
     assert (
-        cells["positive"].shape == (8, 256)
+        len(cells["positive"]) == 8
         and cells["positive"].sum() == truth.sum()
         and cells["negative"].sum() == (~truth).sum()
     )
@@ -335,7 +389,7 @@ def test_blocked_run_is_scored_on_the_test_region_at_the_validation_threshold(ma
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
     assert (
         np.array_equal(read_cell_histograms(tmp_path).positive, cells["positive"])
-        and read_cell_histograms(tmp_path).threshold == scores["threshold"]
+        and read_cell_histograms(tmp_path).fold == scores["fold"] == 0
     )
 
 
@@ -398,7 +452,7 @@ def sampled(protocol="blocked", folds=2, share=0.3, shape=(40, 50)):
         truth,
         block,
         split,
-        {"protocol": protocol, "data": "real"},
+        {"protocol": protocol, "data": "real", "fold": 0},
     )
 
 
@@ -432,7 +486,7 @@ def test_each_test_cell_is_scored_by_the_model_of_its_fold():
     assert scores["truth"]["average_precision"] == pytest.approx(
         sk.average_precision_score(truth[known], probability[known])
     )
-    assert histograms["positive"].shape == (20, 256) and histograms["positive"].sum() == label.sum()
+    assert len(histograms["positive"]) == 20 and histograms["positive"].sum() == label.sum()
     keys = list(zip(*(predictions[key].tolist() for key in ("fold", "row", "col")), strict=True))
     assert keys == sorted(keys) and len(set(keys)) == cells.row.size
     where = tuple(predictions[key] for key in ("fold", "row", "col"))
@@ -480,7 +534,8 @@ def test_blocked_threshold_comes_from_the_validation_cells_of_all_folds(tmp_path
     assert scores["threshold"] == best_threshold(*pooled) != 0.5
     write_cell_scores(tmp_path, scores, histograms, predictions)
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
-    assert read_cell_histograms(tmp_path).threshold == scores["threshold"]
+    found = read_cell_histograms(tmp_path)
+    assert float(found.metrics(np.ones(len(found.positive)))["f1"]) == pytest.approx(scores["metrics"]["f1"])
     with np.load(tmp_path / "predictions.npz") as stored:
         assert np.array_equal(stored["predicted"], predictions["predicted"])
 

@@ -1,4 +1,4 @@
-"""Scores averaged over seeds, with 95 % intervals."""
+"""Scores over seeds and folds, with 95 % intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,43 +8,42 @@ import numpy as np
 from headscarp.exhibits.runs import Scored, groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import record
-from headscarp.scoring.bootstrap import histogram_metrics, intervals
+from headscarp.scoring.bootstrap import intervals, pooled_metrics
 from headscarp.scoring.metric_names import IMAGE_METRICS
+from headscarp.scoring.pixel import to_python
 
 BOOTSTRAP_SEED = 0
-RESOLUTION = 0.01  # largest difference of a score from histograms to the exact one
-CROWDED = "probabilities crowd in too few of the bootstrap's 256 bins"
+FOLDS = (
+    "the seeds test folds of the ground in turn: the first number pools them, mean and standard deviation of "
+    "the folds stand behind"
+)
 
 
 def aggregate(spec: ExhibitSpec, metrics: Sequence[str], scale: float = 1.0) -> list[dict[str, Any]]:
-    """Tidy records of pixel metrics: mean and sd over seeds, and a 95 % interval by bootstrap over blocks and
-    seeds.
+    """Tidy records of pixel metrics: mean and sd over seeds, folds of the ground pooled, and a 95 % interval
+    of the chance of blocks and seeds.
 
     Values are `scale` times the fractions of scores.json. A metric that is undefined for a seed is left out
     of the mean, with a note. Those of `images.IMAGE_METRICS` say in a note what they average over.
     """
     lines = []
     for row, protocol, group in groups_of(spec, scored_runs(spec)):
-        bounds, found = bootstrapped(group, metrics)
-        lines += [aggregated(spec, row, metric, protocol, group, bounds, found, scale) for metric in metrics]
+        bounds, pooled = bootstrapped(group, metrics)
+        lines += [aggregated(spec, row, metric, protocol, group, bounds, pooled, scale) for metric in metrics]
     return lines
 
 
 def bootstrapped(
     group: Sequence[Scored], metrics: Sequence[str]
-) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """Intervals of the metrics of a row's runs, and the metrics of each run that they belong to."""
+) -> tuple[dict[str, Any], dict[str, float | None]]:
+    """Intervals of the metrics of a row's runs, and the metrics with the folds of the runs pooled."""
     cells = [one.cells() for one in group]
-    bounds = intervals(cells, BOOTSTRAP_SEED)
-    found = [
-        histogram_metrics(one.positive.sum(axis=0), one.negative.sum(axis=0), one.threshold) for one in cells
-    ]
+    bounds, pooled = intervals(cells, BOOTSTRAP_SEED), pooled_metrics(cells)
     if not set(IMAGE_METRICS).isdisjoint(metrics) and all("images" in one.scores for one in group):
         images = [one.images() for one in group]
         bounds |= intervals(images, BOOTSTRAP_SEED)
-        whole = [one.metrics(np.ones(len(one.per_cell))) for one in images]
-        found = [coarse | one for coarse, one in zip(found, whole, strict=True)]
-    return bounds, found
+        pooled |= pooled_metrics(images)
+    return bounds, to_python(pooled)
 
 
 def aggregated(
@@ -54,19 +53,17 @@ def aggregated(
     protocol: str,
     group: Sequence[Scored],
     bounds: Mapping[str, Any],
-    found: Sequence[Mapping[str, float]],
+    pooled: Mapping[str, float | None],
     scale: float,
 ) -> dict[str, Any]:
     """The tidy record of a metric of a row's runs, with what `bootstrapped` gives of them."""
     exact = [one.scores["metrics"].get(metric) for one in group]
-    value = mean_of(exact, scale)
+    value = over_folds(exact, pooled.get(metric), [one.fold for one in group], scale)
     notes = [image_note(group[0].scores, protocol)] if metric in IMAGE_METRICS else []
+    notes += [FOLDS] if "fold_mean" in value else []
     notes += undefined_notes(value["n_seeds"], len(group), protocol)
     if value["value"] is not None and bounds.get(metric):
-        if fits([coarse[metric] for coarse in found], exact):
-            value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
-        else:
-            notes.append(f"no interval under {protocol}: {CROWDED}")
+        value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
     same = {"protocol": protocol, "data": spec.only_site().data, "note": "; ".join(notes)}
     return record(spec, row, metric, **same, **value)
 
@@ -74,12 +71,6 @@ def aggregated(
 def undefined_notes(defined: int, seeds: int, protocol: str) -> list[str]:
     """A note where a score is undefined for some seeds."""
     return [f"undefined for {seeds - defined} of {seeds} seeds under {protocol}"] if defined < seeds else []
-
-
-def fits(coarse: Sequence[float], exact: Sequence[float | None]) -> bool:
-    """Whether scores of runs from histograms are near the exact ones, so that a bootstrap of the histograms
-    stands for them."""
-    return all(one is None or abs(near - one) <= RESOLUTION for near, one in zip(coarse, exact, strict=True))
 
 
 def image_note(scores: Mapping[str, Any], protocol: str) -> str:
@@ -104,3 +95,14 @@ def mean_of(values: Sequence[float | None], scale: float = 1.0) -> dict[str, Any
         "sd": float(defined.std(ddof=1)) if defined.size > 1 else None,
         "n_seeds": int(defined.size),
     }
+
+
+def over_folds(
+    values: Sequence[float | None], pooled: float | None, folds: Sequence[int], scale: float = 1.0
+) -> dict[str, Any]:
+    """`mean_of` the values of runs; where their seeds test different folds of the ground the value is the
+    pooled one, and `fold_mean` the mean of the folds."""
+    found = mean_of(values, scale)
+    if len(set(folds)) == 1 or pooled is None:
+        return found
+    return found | {"value": pooled * scale, "fold_mean": found["value"]}

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.effects import Difference, differences, from_exact_scores
+from headscarp.exhibits.effects import Difference, differences, exact_difference
 from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.runs import Scored, refuse_inconsistent
 from headscarp.exhibits.sections import Section, write_pages
@@ -23,7 +22,6 @@ from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json
 from headscarp.scoring.claims import FEWEST_SEEDS, VERDICTS, judge
 from headscarp.scoring.classes import read_cell_confusions
-from headscarp.scoring.pixel import to_python
 
 COLUMNS = [
     "card",
@@ -49,7 +47,6 @@ COLUMNS = [
 TOLD = ("card", "claim", "text", "place", "metric", "site", "trained_on", "data", "first", "second")
 NUMBERS = ["effect", "ci_low", "ci_high", "published_effect"]
 FEW_SEEDS = f"fewer than {FEWEST_SEEDS} seeds: inconclusive, whatever the interval"
-UNDEFINED = "the score is undefined for one of the two"
 
 # --- the tests
 
@@ -84,8 +81,8 @@ def test_records(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             for row, of_row in zip((test["first"], test["second"]), folders, strict=True)
         )
         refuse_inconsistent([*first, *second])
-        found, why = difference_of(test, first, second)
-        notes = [test["note"], why and f"no interval: {why}", FEW_SEEDS if len(first) < FEWEST_SEEDS else ""]
+        found = difference_of(test, first, second)
+        notes = [test["note"], found.why_no_interval, FEW_SEEDS if len(first) < FEWEST_SEEDS else ""]
         yield {key: test[key] for key in TOLD} | {
             "protocol": protocol,
             "effect": found.size,
@@ -118,22 +115,14 @@ def scored(test: Mapping[str, Any], row: str, protocol: str, folder: str) -> Sco
     return one
 
 
-def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> tuple[Difference, str]:
-    """The difference of a test's metric between two groups of runs, and why it has no interval ('' where it
-    has one)."""
+def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> Difference:
+    """The difference of a test's metric between two groups of runs."""
     metric, place = test["metric"], f"card {test['card']}, claim {test['claim']}"
     if test["of_classes"]:
         cells = [[read_cell_confusions(one.run.maps) for one in side] for side in sides]
-    else:
-        cells = [[one.cells() for one in side] for side in sides]
-    found = differences(*cells, [metric], place)[metric]
-    coarse = [[float(one.metrics(np.ones(len(one.per_cell)))[metric]) for one in side] for side in cells]
-    if test["of_classes"]:  # scores of confusion matrices are exact
-        exact = [list(to_python(dict(enumerate(side))).values()) for side in coarse]
-    else:
-        exact = [[one.scores["metrics"][metric] for one in side] for side in sides]
-    difference, why = from_exact_scores(found, exact, coarse)
-    return difference, UNDEFINED if difference.size is None else why
+        return differences(*cells, [metric], place)[metric]
+    cells = [[one.cells() for one in side] for side in sides]
+    return exact_difference(differences(*cells, [metric], place)[metric], metric, sides)
 
 
 # --- what people read

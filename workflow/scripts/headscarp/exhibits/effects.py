@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from headscarp.exhibits.averages import BOOTSTRAP_SEED, CROWDED, fits, mean_of
+from headscarp.exhibits.averages import BOOTSTRAP_SEED, mean_of
+from headscarp.exhibits.runs import Scored
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import VERSUS
 from headscarp.scoring.bootstrap import ScoredCells, paired_difference
@@ -20,6 +21,13 @@ class Difference(NamedTuple):
     size: float | None
     low: float | None
     high: float | None
+
+    @property
+    def why_no_interval(self) -> str:
+        """A sentence where there is no interval, else ''."""
+        if self.size is None:
+            return "no interval: the score is undefined for one of the two"
+        return "no interval: too few blocks or landslides" if self.low is None else ""
 
 
 class Effect(NamedTuple):
@@ -75,20 +83,10 @@ def differences(
     }
 
 
-def from_exact_scores(
-    found: Difference, exact: Sequence[Sequence[float | None]], coarse: Sequence[Sequence[float]]
-) -> tuple[Difference, str]:
-    """A difference measured on the scores of scores.json, and why it has no interval ('' where it has one).
-
-    Its interval is of histograms, and given only where these are fine enough to stand for the scores.
-
-    Args:
-        exact: scores of both groups by seed. coarse: the same from histograms.
-    """
-    first, second = (mean_of(values)["value"] for values in exact)
-    size = None if first is None or second is None else first - second
-    fine = all(map(fits, coarse, exact))
-    low, high = (found.low, found.high) if fine else (None, None)
-    return Difference(
-        size, low, high
-    ), "" if low is not None else "too few blocks or landslides" if fine else CROWDED
+def exact_difference(found: Difference, metric: str, sides: Sequence[Sequence[Scored]]) -> Difference:
+    """A difference measured on the scores of scores.json in place of histograms, which are near them; on the
+    histograms where folds of the ground are pooled, of which no file holds the scores."""
+    if len({one.fold for side in sides for one in side}) > 1:
+        return found
+    first, second = (mean_of([one.scores["metrics"][metric] for one in side])["value"] for side in sides)
+    return found._replace(size=None if first is None or second is None else first - second)

@@ -54,16 +54,18 @@ def digits_for(values: Iterable[float]) -> int:
 
 
 def cell_text(line: Any, digits: int) -> str:
-    """'value ± sd [low, high]' of one tidy line; its text where it has one, else an en dash where there is no
-    value."""
+    """'value ± sd [low, high]' of one tidy line, with folds 'value [low, high]; folds mean ± sd'; its text
+    where it has one, else an en dash where there is no value."""
     if not math.isfinite(line.value):
         return line.note.removeprefix(TEXT).split(PRINTED_TEXT)[0] if line.note.startswith(TEXT) else "–"
     text = number_text(line.value, digits)
-    if math.isfinite(line.sd):
-        text += f" ± {line.sd:,.{digits}f}"
-    if math.isfinite(line.ci_low):
-        text += f" [{line.ci_low:,.{digits}f}, {line.ci_high:,.{digits}f}]"
-    return text
+    spread = f" ± {line.sd:,.{digits}f}" if math.isfinite(line.sd) else ""
+    interval = (
+        f" [{line.ci_low:,.{digits}f}, {line.ci_high:,.{digits}f}]" if math.isfinite(line.ci_low) else ""
+    )
+    if math.isfinite(line.fold_mean):
+        return f"{text}{interval}; folds {number_text(line.fold_mean, digits)}{spread}"
+    return text + spread + interval
 
 
 def number_text(value: float, digits: int) -> str:

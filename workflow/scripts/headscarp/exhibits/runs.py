@@ -11,7 +11,7 @@ from headscarp.arrays import read_arrays
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.files import read_json
-from headscarp.scoring.bootstrap import CellHistograms
+from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.images import ImageScores
 
 
@@ -22,14 +22,18 @@ class Scored:
     run: RunFiles
     scores: dict[str, Any]
 
+    @property
+    def fold(self) -> int:
+        """Which of the folds that rotate with the seed it was scored on."""
+        return self.scores["fold"]
+
     def cells(self) -> CellHistograms:
-        """Histograms of probability (cells, 256) of the evaluated region."""
-        stored = self.stored()
-        return CellHistograms(stored["positive"], stored["negative"], self.scores["threshold"])
+        """Histograms of probability of the evaluated region."""
+        return CellHistograms.from_arrays(self.stored(), self.fold)
 
     def images(self) -> ImageScores:
         """Scores of the test windows of a run that was scored by windows, too."""
-        return ImageScores.from_arrays(self.stored())
+        return ImageScores.from_arrays(self.stored(), self.fold)
 
     def stored(self) -> dict[str, np.ndarray]:
         """Arrays of counts.npz; raises a `HeadscarpError` where it does not exist or is damaged."""
@@ -69,18 +73,20 @@ def scored_runs(spec: ExhibitSpec) -> list[Scored]:
 
 
 def refuse_inconsistent(runs: Sequence[Scored]) -> None:
-    """Runs of one protocol must be scored on the same pixels; under `published`, at the same threshold
-    too."""
-    for one in runs[1:]:
+    """Runs of one protocol must be scored on the same pixels, those of their fold; under `published`, at the
+    same threshold too."""
+    first = {one.fold: one for one in reversed(runs)}
+    for one in runs:
+        same = first[one.fold]
         for key in (
             "n_pixels",
             "landslide_share",
             *(["threshold"] if one.run.protocol == "published" else []),
         ):
-            if one.scores[key] != runs[0].scores[key]:
+            if one.scores[key] != same.scores[key]:
                 raise HeadscarpError(
-                    f"runs cannot be compared: {key} is {runs[0].scores[key]} in "
-                    f"{runs[0].run.maps / 'scores.json'} "
+                    f"runs cannot be compared: {key} is {same.scores[key]} in "
+                    f"{same.run.maps / 'scores.json'} "
                     f"but {one.scores[key]} in {one.run.maps / 'scores.json'}; delete both and score "
                     f"them again on the same samples"
                 )

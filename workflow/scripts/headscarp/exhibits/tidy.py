@@ -16,6 +16,7 @@ COLUMNS = [
     "metric",
     "protocol",
     "value",
+    "fold_mean",
     "sd",
     "ci_low",
     "ci_high",
@@ -25,7 +26,7 @@ COLUMNS = [
     "data",
     "note",
 ]
-NUMBERS = ["value", "sd", "ci_low", "ci_high", "published", "difference"]
+NUMBERS = ["value", "fold_mean", "sd", "ci_low", "ci_high", "published", "difference"]
 SIMULATED = "simulated site (twin)"
 UNIT = "unit "  # how a note begins that states a row's unit: shown behind the row's name
 TEXT = "text "  # how a note begins that stands for a value which is text: shown in its cell

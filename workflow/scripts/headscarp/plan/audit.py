@@ -7,6 +7,7 @@ from typing import Any
 from headscarp.errors import HeadscarpError
 from headscarp.plan.model import Card
 from headscarp.plan.paths import AUDIT_TABLES
+from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.scoring.audit.findings import OVERLAP_ITEM
 from headscarp.scoring.audit.registry import require_printed
@@ -17,6 +18,7 @@ class Audit:
     """The audit of the selected cards."""
 
     plan: Selection
+    samples: Samples
 
     @property
     def targets(self) -> list[str]:
@@ -29,8 +31,9 @@ class Audit:
         return [card for card in map(self.plan.cards.get, self.plan.selected) if card.audit]
 
     @property
-    def samples(self) -> list[dict[str, str]]:
-        """Windows of the selected cards, by site and protocol, whose overlap the audit tells."""
+    def windows(self) -> list[dict[str, str]]:
+        """Windows of the selected cards, by site and protocol, whose overlap the audit tells, of the first
+        seed."""
         found = []
         for card in self.plan.selected:
             exhibits = [one for one in self.plan.cards[card].exhibits.values() if one.reads.runs and one.rows]
@@ -42,7 +45,7 @@ class Audit:
                     "card": card,
                     "site": site,
                     "protocol": protocol,
-                    "folder": self.plan.sites[site].samples(card, protocol),
+                    "folder": self.samples.folder(card, site, protocol, self.plan.cards[card].seeds[0]),
                 }
                 for site, protocol in dict.fromkeys(places)
                 if not self.plan.is_cell_site(site)
@@ -53,7 +56,7 @@ class Audit:
     def record(self) -> dict[str, Any]:
         """All that `exhibits.audit.audit_of_cards` takes."""
         audits = [{"card": card.name, "published": card.published} | card.audit for card in self.cards]
-        return {"audits": audits, "samples": self.samples}
+        return {"audits": audits, "samples": self.windows}
 
 
 def check_audits(cards: Mapping[str, Card], selected: Collection[str]) -> None:

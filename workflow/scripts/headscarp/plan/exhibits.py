@@ -5,7 +5,7 @@ from typing import Any
 
 from headscarp.exhibits.kinds import AUDIT
 from headscarp.plan.checks import require_exhibit
-from headscarp.plan.model import Card, Run, Site
+from headscarp.plan.model import Card, Run
 from headscarp.plan.paths import CUBE_FILES, below
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
@@ -91,19 +91,23 @@ class Exhibits:
         if "cube" in parts:
             files += below(f"{site.folder}/cube", CUBE_FILES)
         if "samples" in parts:
-            for folder in samples_of(exhibit, site).values():
-                files += below(folder, self.samples.files(name))
+            seed = self.plan.cards[exhibit.card].seeds[0]
+            for protocol in exhibit.protocols:
+                files += self.samples.of_run(exhibit.card, name, protocol, seed)
         return files
 
     def _site_record(self, exhibit: Exhibit, name: str) -> dict[str, Any]:
-        site = self.plan.sites[name]
+        site, seed = self.plan.sites[name], self.plan.cards[exhibit.card].seeds[0]
         return {
             "name": name,
             "title": site.title,
             "folder": site.folder,
             "raw": site.raw_folder,
             "data": site.data,
-            "samples": samples_of(exhibit, site),
+            "samples": {
+                protocol: self.samples.folder(exhibit.card, name, protocol, seed)
+                for protocol in exhibit.protocols
+            },
         }
 
     def _run_record(self, card: Card, run: Run, place: str | None) -> dict[str, Any]:
@@ -121,7 +125,11 @@ class Exhibits:
         searches = [self.plan.cards[exhibit.card].searches[name] for name in exhibit.searches]
         return [
             {"name": search.name, "label": search.label, "protocol": protocol, "sampler": sampler}
-            | {"folder": search.folder(protocol, sampler)}
+            | {
+                "folder": search.folder(
+                    protocol, self.samples.first_fold(exhibit.card, search.site, protocol), sampler
+                )
+            }
             for search in searches
             for protocol in exhibit.protocols
             for sampler in search.samplers
@@ -139,11 +147,6 @@ class Exhibits:
 def place_shown(exhibit: Exhibit) -> str | None:
     """The target site, where an exhibit shows what runs made of it in place of their own sites."""
     return exhibit.target if exhibit.options.get("elsewhere") else None
-
-
-def samples_of(exhibit: Exhibit, site: Site) -> dict[str, str]:
-    """Folders of the samples of a site by protocol."""
-    return {protocol: site.samples(exhibit.card, protocol) for protocol in exhibit.protocols}
 
 
 def described(card: Card, experiment: str, site: str) -> dict[str, Any]:

@@ -57,9 +57,9 @@ class Site:
         """Its raw files; of a set of patches the folder of what was unpacked."""
         return [self.raw_folder] if self.patch_set else [f"{self.raw_folder}/{name}" for name in self.files]
 
-    def samples(self, card: str, protocol: str) -> str:
-        """Folder of what a card draws from it."""
-        return SAMPLES.format(site=self.name, card=card, protocol=protocol)
+    def samples(self, card: str, protocol: str, fold: int) -> str:
+        """Folder of what a card draws from it to test a fold."""
+        return SAMPLES.format(site=self.name, card=card, protocol=protocol, fold=fold)
 
     @property
     def windowed_terrain(self) -> list[str]:
@@ -128,12 +128,12 @@ class Search:
     samplers: tuple[str, ...]
     record: dict[str, Any]
 
-    def folder(self, protocol: str, sampler: str) -> str:
-        return SEARCH.format(card=self.card, search=self.name, protocol=protocol, sampler=sampler)
+    def folder(self, protocol: str, fold: int, sampler: str) -> str:
+        return SEARCH.format(card=self.card, search=self.name, protocol=protocol, fold=fold, sampler=sampler)
 
-    def best(self, protocol: str) -> str:
-        """What the first sampler found."""
-        return f"{self.folder(protocol, self.samplers[0])}/best.json"
+    def best(self, protocol: str, fold: int) -> str:
+        """What the first sampler found on the samples of a fold."""
+        return f"{self.folder(protocol, fold, self.samplers[0])}/best.json"
 
 
 @dataclass(frozen=True, kw_only=True)

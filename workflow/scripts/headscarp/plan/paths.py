@@ -1,8 +1,9 @@
 """Where everything lies: patterns of the paths below results/ with Snakemake's wildcards, and the names of
 files. The rules and the plan take every path from here.
 
-A run is one training. What it makes of one place, its own site (home) or another, lies in one folder inside
-its own.
+Samples and searches are of one fold: where folds of the ground rotate with the seed, a run takes that of
+its seed. A run is one training. What it makes of one place, its own site (home) or another, lies in one
+folder inside its own.
 """
 
 from collections.abc import Iterable
@@ -11,8 +12,8 @@ SITES = "results/sites"
 DOWNLOADS = "results/downloads"
 
 SITE = SITES + "/{site}"
-SAMPLES = SITE + "/samples/{card}/{protocol}"
-SEARCH = "results/searches/{card}/{search}/{protocol}/{sampler}"
+SAMPLES = SITE + "/samples/{card}/{protocol}/fold{fold}"
+SEARCH = "results/searches/{card}/{search}/{protocol}/fold{fold}/{sampler}"
 RUN_KEYS = "{card}/{site}/{experiment}/{protocol}/seed{seed}"
 PLACE_KEYS = RUN_KEYS + "/{place}"
 RUN = "results/runs/" + RUN_KEYS

@@ -65,7 +65,7 @@ class Plan(Selection):
 
     @cached_property
     def runs(self) -> Runs:
-        return Runs(self)
+        return Runs(self, self.samples)
 
     @cached_property
     def maps(self) -> Maps:
@@ -81,7 +81,7 @@ class Plan(Selection):
 
     @cached_property
     def audit(self) -> Audit:
-        return Audit(self)
+        return Audit(self, self.samples)
 
     @cached_property
     def provenance(self) -> Provenance:

@@ -5,6 +5,7 @@ from typing import Any
 
 from headscarp.plan.model import Experiment, Run
 from headscarp.plan.read_experiments import dates_read
+from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 
 
@@ -13,6 +14,7 @@ class Runs:
     """The experiments and searches of all cards."""
 
     plan: Selection
+    samples: Samples
 
     def names_of_experiments(self, *methods: str) -> list[str]:
         """Experiments of all cards that are run by one of `methods` (by any where none is named)."""
@@ -46,10 +48,14 @@ class Runs:
         """All that a search needs to know."""
         return self.plan.cards[card].searches[name].record | {"sampler": sampler}
 
-    def best_of_search(self, card: str, experiment: str, protocol: str) -> list[str]:
-        """The file of the search that tunes an experiment, if one does."""
-        search = self.experiment(card, experiment).tuned_by
-        return [self.plan.cards[card].searches[search].best(protocol)] if search else []
+    def best_of_search(self, card: str, experiment: str, protocol: str, seed: str) -> list[str]:
+        """The file of the search that tunes an experiment, if one does, on the ground that the seed trains
+        on."""
+        name = self.experiment(card, experiment).tuned_by
+        if not name:
+            return []
+        search = self.plan.cards[card].searches[name]
+        return [search.best(protocol, self.samples.fold(card, search.site, protocol, int(seed)))]
 
     def start(self, card: str, experiment: str, protocol: str, seed: str) -> Run | None:
         """The run of the same protocol and seed whose weights an experiment starts from."""
@@ -62,7 +68,7 @@ class Runs:
         start = self.start(card, experiment, protocol, seed)
         if start is None or self.experiment(card, experiment).statistics == "own":
             return []
-        return [f"{self.plan.sites[start.site].samples(card, protocol)}/samples.json"]
+        return [f"{self.samples.folder(card, start.site, protocol, int(seed))}/samples.json"]
 
     def dated_maps(self, run: Run) -> list[str]:
         """Class maps of a run at each date of its card's comparison, each date being a place."""

@@ -1,12 +1,12 @@
 """What the rules ask of samples: how windows are drawn, and what labels cells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from headscarp.plan.model import Run
-from headscarp.plan.paths import CELL_FILES, SAMPLE_FILES
+from headscarp.plan.paths import CELL_FILES, SAMPLE_FILES, below
 from headscarp.plan.selection import Selection
-from headscarp.samples.spec import SamplingSpec
+from headscarp.samples.spec import CellsSpec, SamplingSpec
 from headscarp.yaml_files import merge
 
 
@@ -15,6 +15,7 @@ class Samples:
     """The windows and cells of all cards."""
 
     plan: Selection
+    _known: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
 
     def windows(self, card: str, site: str) -> dict[str, Any]:
         """How windows are drawn on a site: the card's way, with the site's changes."""
@@ -24,9 +25,31 @@ class Samples:
         """Side in pixels of the windows that networks of a site are trained on."""
         return SamplingSpec.from_record(self.windows(card, site)).window
 
-    def files(self, site: str) -> tuple[str, ...]:
-        """Names of the files with the samples of a site."""
-        return CELL_FILES if self.plan.is_cell_site(site) else SAMPLE_FILES
+    def fold(self, card: str, site: str, protocol: str, seed: int) -> int:
+        """The fold of a site that a run with a seed tests: under `blocked` folds rotate with the seed."""
+        return seed % self._folds(card, site) if protocol == "blocked" else 0
+
+    def _folds(self, card: str, site: str) -> int:
+        """How many folds of a site rotate; kept, since every job of a run asks."""
+        if (card, site) not in self._known:
+            if self.plan.is_cell_site(site):
+                self._known[card, site] = CellsSpec.from_record(self.plan.card_of(site).cells[site]).rotating
+            else:
+                self._known[card, site] = SamplingSpec.from_record(self.windows(card, site)).folds
+        return self._known[card, site]
+
+    def first_fold(self, card: str, site: str, protocol: str) -> int:
+        """The fold that a card's first seed tests, which maps and single runs show."""
+        return self.fold(card, site, protocol, self.plan.cards[card].seeds[0])
+
+    def folder(self, card: str, site: str, protocol: str, seed: int) -> str:
+        """Folder of the samples of a run."""
+        return self.plan.sites[site].samples(card, protocol, self.fold(card, site, protocol, seed))
+
+    def of_run(self, card: str, site: str, protocol: str, seed: int) -> list[str]:
+        """The files with the samples of a run."""
+        names = CELL_FILES if self.plan.is_cell_site(site) else SAMPLE_FILES
+        return below(self.folder(card, site, protocol, seed), names)
 
     def inventory_run(self, card: str, protocol: str) -> Run:
         """The run whose landslides label the cells of a card: the first seed of its inventory's

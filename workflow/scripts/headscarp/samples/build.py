@@ -43,6 +43,7 @@ def build_samples(
     protocol: str,
     seed: int,
     groups: Sequence[Sequence[str]] = (),
+    fold: int = 0,
 ) -> None:
     """Write windows.csv, regions.npy, blocks.npy and samples.json of a cube under a protocol (`published` or
     `blocked`).
@@ -53,6 +54,8 @@ def build_samples(
     for normalisation come from the training region under `blocked` and from all scored pixels under
     `published` (Gao et al. 2021 standardise the whole image). Where training windows are those of
     superpixels, samples.json tells their `stages` (see `SuperpixelSampler.balanced`).
+
+    Of spatial blocks under `blocked` the fold `fold` is tested; the folds together test all ground once.
 
     The cube of a set of patches (its header has `patches`) is split by whole patches (see
     `patch_split.patch_split`), of which each is a bootstrap cell.
@@ -83,7 +86,12 @@ def build_samples(
         notes = [note]
     else:
         split = SPLITTERS[protocol](
-            label, spec, seed, date=len(cube) - 1, sampler=sampler, **({"scenes": scenes} if blocked else {})
+            label,
+            spec,
+            seed,
+            date=len(cube) - 1,
+            sampler=sampler,
+            **({"scenes": scenes, "fold": fold} if blocked else {}),
         )
         notes = [] if blocked else [EVALUATION_NOTES[spec.evaluate]]
     require_both_in_training(label, split.windows)
@@ -95,6 +103,8 @@ def build_samples(
     record = {
         "protocol": protocol,
         "seed": seed,
+        "fold": fold,
+        "folds": spec.folds if blocked else 1,
         "window": spec.window,
         "stride": spec.stride,
         "buffer": spec.buffer if blocked and all(patch.crs for patch in patches) else None,

@@ -6,7 +6,7 @@ the map and has no NaN in any channel of any input group are sampled, so that al
 windows, are scored on the same cells.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,11 @@ from headscarp.arrays import write_arrays
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
+from headscarp.samples.blocks import DEFAULT_BLOCKS, block_assignments, clear_buffer, dilated, rotations
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.cell_labels import label_cells
 from headscarp.samples.cell_table import SUBSETS
 from headscarp.samples.spec import CellsSpec
-from headscarp.samples.splits import (
-    DEFAULT_BLOCKS,
-    block_assignments,
-    clear_buffer,
-    dilated,
-)
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 
@@ -40,6 +35,7 @@ def build_cells(
     protocol: str,
     seed: int,
     groups: Sequence[Sequence[str]],
+    fold: int = 0,
 ) -> None:
     """Write cells.npz and cells.json of a cube under a protocol: `published` (random split) or `blocked`
     (spatial blocks).
@@ -52,6 +48,7 @@ def build_cells(
             area: polygons}, the last two if there are any; {kind: points, points: table, label, x, y:
             columns}; or {kind: layer, channel: name, above: value}.
         groups: lists of channel names, together all that any experiment reads.
+        fold: of those that rotate with the seed, the one that is tested under `blocked`.
 
     Raises:
         HeadscarpError: an unknown protocol, channel or source; a window larger than the map; no cell that can
@@ -66,7 +63,7 @@ def build_cells(
         labels.label, whole_windows(cube, channels, spec.largest_window, Path(cube_folder)), notes
     )
 
-    regions = SPLITTERS[protocol](label, spec, np.random.default_rng(seed))
+    regions = SPLITTERS[protocol](label, spec, seed, fold)
     if protocol == "blocked":
         refuse_overlap(regions, spec.largest_window)
         learnt = regions == TRAIN
@@ -90,6 +87,7 @@ def build_cells(
             "seed": seed,
             "windows": list(spec.windows),
             "folds": spec.folds,
+            "fold": fold,
             "kind": "blocks" if protocol == "blocked" else "random",
             "buffer": spec.separation if protocol == "blocked" else None,
             "normalisation": normalisation * (spec.folds // len(normalisation)),
@@ -175,13 +173,14 @@ def without_partial_windows(label: np.ndarray, whole: np.ndarray, notes: list[st
 # Splits
 
 
-def random_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+def random_regions(label: np.ndarray, spec: CellsSpec, seed: int, fold: int = 0) -> np.ndarray:
     """Regions (fold, row, col) uint8 of a random split, or of as many shuffled folds; a tenth of the training
     cells validates.
 
     Raises:
         HeadscarpError: the training or the test cells of a fold hold no landslide, or nothing else.
     """
+    rng = np.random.default_rng(seed)
     cells = np.flatnonzero(label != UNMAPPED)
     order = rng.permutation(len(cells))
     fold_of = np.empty(len(cells), int)
@@ -201,39 +200,54 @@ def random_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator)
     return regions
 
 
-def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+def blocked_regions(label: np.ndarray, spec: CellsSpec, seed: int, fold: int) -> np.ndarray:
     """Regions (fold, row, col) uint8 of spatial blocks; largest windows of cells of different subsets never
     intersect.
 
-    Blocks are dealt to train, validation and test, or to as many folds, by the balanced search of
-    `splits.block_assignments`; fold k is tested with fold k, validated with the next one and trained with the
-    others. Training cells near test or validation cells, and validation cells near test cells, are unused.
+    Of a hold-out it is the one that tests fold `fold` of `spec.rotating` (see `blocks.rotations`). In a
+    cross-validation fold k is tested with fold k, validated with the next one and trained with the others.
+    Training cells near test or validation cells, and validation cells near test cells, are unused.
 
     Raises:
         HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best
             ones is named.
     """
     sides = [spec.block] if spec.block else [windows * spec.largest_window for windows in DEFAULT_BLOCKS]
-    fractions = spec.fractions if spec.folds == 1 else (1 / spec.folds,) * spec.folds
-    first_problem = "there are too few blocks with landslides to deal them out"
-    for number, dealt in enumerate(block_assignments(label, sides, fractions, spec.separation, rng)):
-        dealt[label == UNMAPPED] = UNUSED
-        subsets = (
-            [dealt]
-            if spec.folds == 1
-            else [subsets_of_fold(dealt, fold, spec.folds) for fold in range(spec.folds)]
-        )
-        regions = np.stack([clear_buffer(subset, spec.separation) for subset in subsets])
-        problem = missing_class(label, regions, SPLITS)
-        if problem is None:
-            return regions
-        if number == 0:
-            first_problem = problem
+    first_problem = None
+    for candidates in candidate_folds(label, spec, sides, seed):
+        chosen = []
+        for subsets in candidates:
+            regions = [clear_buffer(one, spec.separation) for one in subsets]
+            problems = [missing_class(label, one[None], SPLITS) for one in regions]
+            sound = [one for one, problem in zip(regions, problems, strict=True) if problem is None]
+            if not sound:
+                where = f"fold {len(chosen) + 1} of {len(candidates)}"
+                first_problem = first_problem or (problems[0] or "").replace("fold 1 of 1", where)
+                break
+            chosen.append(sound[0])
+        else:
+            return np.stack(chosen if spec.folds > 1 else [chosen[fold]])
     raise HeadscarpError(
-        f"{first_problem} (spatial blocks of {' or '.join(map(str, sides))} cells, "
-        f"{spec.separation} cells between subsets); change cells.block, make cells.windows "
-        "or cells.buffer smaller, use fewer cells.folds or a larger site"
+        f"{first_problem or 'there are too few blocks with landslides to deal them out'} (spatial blocks "
+        f"of {' or '.join(map(str, sides))} cells, {spec.separation} cells between subsets); change "
+        "cells.block, make cells.windows or cells.buffer smaller, use fewer cells.folds or a larger site"
     )
+
+
+def candidate_folds(
+    label: np.ndarray, spec: CellsSpec, sides: Sequence[int], seed: int
+) -> Iterator[list[Iterable[np.ndarray]]]:
+    """Ways to deal the cells, the best first: of each fold the subsets (row, col) before the buffer that it
+    may have; unused where nothing is sampled."""
+    unsampled = label == UNMAPPED
+    if spec.folds == 1:
+        for folds in rotations(label, sides, spec.rotating, spec.validation, spec.separation, seed):
+            yield [(np.where(unsampled, UNUSED, one) for one in subsets) for subsets in folds]
+        return
+    shares = (1 / spec.folds,) * spec.folds
+    for dealt in block_assignments(label, sides, shares, spec.separation, np.random.default_rng(seed)):
+        dealt[unsampled] = UNUSED
+        yield [[subsets_of_fold(dealt, fold, spec.folds)] for fold in range(spec.folds)]
 
 
 def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:

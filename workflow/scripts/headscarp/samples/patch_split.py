@@ -13,17 +13,9 @@ from affine import Affine
 
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
+from headscarp.samples.blocks import ASSIGNMENTS, MOST_TRIED, imbalance, random_assignment
 from headscarp.samples.spec import SamplingSpec
-from headscarp.samples.splits import (
-    ASSIGNMENTS,
-    MOST_TRIED,
-    Sampler,
-    Split,
-    draw_windows,
-    imbalance,
-    random_assignment,
-    windows_at,
-)
+from headscarp.samples.splits import Sampler, Split, draw_windows, windows_at
 from headscarp.samples.windows import Window, close_pairs, counts_in_windows, grid_corners
 from headscarp.vocabulary import require_known
 

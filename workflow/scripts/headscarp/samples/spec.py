@@ -13,22 +13,22 @@ from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
 
 AREA, TEST_WINDOWS = "area", "test_windows"
+ROTATING_FOLDS = 3  # as many as scales have seeds, so that these together test all ground once
 
 
 @dataclass(frozen=True)
 class BlockSplit:
-    """Spatial blocks of about `block` pixels to train, validation and test by `fractions` of the scored area.
+    """Spatial blocks of about `block` pixels, dealt to `folds` that are tested in turn: by seed s fold s
+    modulo `folds`. The share `validation` of the ground that a fold does not test validates, the rest trains.
 
     The default block is three windows, so that one between two buffers still holds a window; two or one where
     the scene is too small or its slides too crowded for that.
     """
 
     block: int | None = None
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    folds: int = ROTATING_FOLDS
+    validation: float = 0.25
     buffer: int | None = None
-
-    def __post_init__(self) -> None:
-        require_whole(self.fractions, "sampling, split, fractions")
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,11 @@ class SamplingSpec:
         return next(name for name, kind in SPLIT_KINDS.items() if isinstance(self.split, kind))
 
     @property
+    def folds(self) -> int:
+        """How many folds rotate with the seed under `blocked`; 1 where all seeds test the same ground."""
+        return self.split.folds if isinstance(self.split, BlockSplit) else 1
+
+    @property
     def buffer(self) -> int:
         """Pixels kept free between windows of different subsets; half a window unless given."""
         return self.window // 2 if self.split.buffer is None else self.split.buffer
@@ -174,8 +179,9 @@ class CellsSpec:
         n//2 + n - 1, columns likewise.
         label_share: share of a cell that landslides must cover.
         test_fraction: of the cells, in a random hold-out (zhang2024, stage 1: 80 % and 20 %).
-        fractions: train, validation and test in a hold-out of spatial blocks.
-        folds: 1 is one hold-out; k from 3 on is cross-validation, each cell tested once.
+        validation: share of the training ground that validates in a hold-out of spatial blocks.
+        folds: 1 is a hold-out, of which under `blocked` the spatial fold rotates with the seed (`rotating`);
+            k from 3 on is cross-validation within each run, every cell tested once.
         block: side of a spatial block; None is three of the largest window, or two or one where the map is
         too small for that.
         buffer: cells this near to another subset are left out; None is the least that keeps their largest
@@ -188,19 +194,23 @@ class CellsSpec:
     windows: tuple[int, ...] = (12, 17, 22)
     label_share: float = 0.1
     test_fraction: float = 0.2
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    validation: float = 0.25
     folds: int = 1
     block: int | None = None
     buffer: int | None = None
 
     def __post_init__(self) -> None:
-        require_whole(self.fractions, "cells, fractions")
         least = self.largest_window - 1
         if self.buffer is not None and self.buffer < least:
             raise HeadscarpError(
                 f"cells, buffer: {self.buffer} will not do; it must be null or at least {least} cells, which "
                 f"keep windows of {self.largest_window} apart"
             )
+
+    @property
+    def rotating(self) -> int:
+        """How many spatial folds rotate with the seed under `blocked`; 1 where a run tests all folds."""
+        return ROTATING_FOLDS if self.folds == 1 else 1
 
     @property
     def largest_window(self) -> int:

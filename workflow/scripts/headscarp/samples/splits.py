@@ -11,6 +11,7 @@ import numpy as np
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples.background import is_background
+from headscarp.samples.blocks import DEFAULT_BLOCKS, clear_buffer, rotations, subsets_around
 from headscarp.samples.spec import TEST_WINDOWS, SamplingSpec, StripSplit
 from headscarp.samples.windows import (
     Window,
@@ -18,19 +19,12 @@ from headscarp.samples.windows import (
     counts_in_windows,
     footprint,
     grid_corners,
-    integral_image,
     possible_corners,
     require_room,
     squares,
     starts,
 )
 from headscarp.vocabulary import require_known
-
-ASSIGNMENTS = 600  # random assignments of blocks that the seeded search compares
-MOST_TRIED = 60  # of these, how many are tried with buffer and windows before giving up
-DEFAULT_BLOCKS = (3, 2, 1)  # sides in windows, tried in this order
-FEW_BLOCKS = 6  # fewer than this are no choice, and smaller ones are tried
-BORDER_COST = 0.5  # weight of the share of the area that lies near a border between subsets
 
 
 @dataclass(frozen=True)
@@ -140,6 +134,7 @@ def blocked_split(
     date: int = 0,
     sampler: Sampler | None = None,
     scenes: Sequence[Mapping[str, Any]] = (),
+    fold: int = 0,
 ) -> Split:
     """Spatial subsets: windows lie wholly inside their own subset and stay at least `spec.buffer` pixels from
     those of other subsets.
@@ -147,44 +142,70 @@ def blocked_split(
     The buffer is taken from the training side (towards validation and test) and from the validation side
     (towards test), so that the test region stays whole. Windows of test tile its region at a stride of one
     window; regions are 0 where the label is 255. A `sampler` draws the training windows, if given; `scenes`
-    are those of a collage (see `site.collage.join_scenes`).
+    are those of a collage (see `site.collage.join_scenes`). Of spatial blocks the folds
+    0 to `spec.folds` - 1 together test all ground once.
 
     Raises:
-        HeadscarpError: no split gives every subset landslides, background and windows, or the scene to test
-            on does not exist or has no landslide.
+        HeadscarpError: no split gives every subset of every fold landslides, background and windows, or the
+            scene to test on does not exist or has no landslide.
     """
-    rng = np.random.default_rng(seed)
-    for subsets in candidate_subsets(label, spec, rng, scenes):
-        regions = clear_buffer(subsets, spec.buffer)
-        windows, stages = windows_of_regions(regions, label, spec, rng, date, sampler)
-        landslides, background = (
-            np.bincount(regions[of], minlength=4)[TRAIN:] for of in (label == LANDSLIDE, is_background(label))
-        )
-        if landslides.all() and background.all() and {window.split for window in windows} == set(SPLITS):
+    for candidates in candidate_folds(label, spec, seed, scenes):
+        found = [first_sound(subsets, label, spec) for subsets in candidates]
+        if all(regions is not None for regions in found):
+            regions = found[fold]
+            windows, stages = windows_of_regions(
+                regions, label, spec, np.random.default_rng([seed, fold]), date, sampler
+            )
             refuse_close_subsets(windows, spec.buffer, "blocked")
             regions[label == UNMAPPED] = UNUSED
             return Split(windows, regions, stages)
+    rotating = spec.folds > 1
     raise HeadscarpError(
         f"no {spec.kind} of the scene of {label.shape[0]} x {label.shape[1]} pixels give "
-        f"train, validation and test each a landslide, background and a window of {spec.window} pixels "
-        f"beside a buffer of {spec.buffer}; make sampling.window, sampling.split.block or "
-        "sampling.split.buffer smaller (or move sampling.split.edges), or use a larger site"
+        f"train, validation and test{' of each fold' if rotating else ''} each a landslide, background and "
+        f"a window of {spec.window} pixels beside a buffer of {spec.buffer}; "
+        f"{'use fewer sampling.split.folds, ' if rotating else ''}make sampling.window, sampling.split.block "
+        "or sampling.split.buffer smaller (or move sampling.split.edges), or use a larger site"
     )
 
 
-def candidate_subsets(
-    label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, scenes: Sequence[Mapping[str, Any]]
-) -> Iterable[np.ndarray]:
-    """Subsets (row, col) of every pixel before the buffer, by the spec's kind of split, the best first."""
+def candidate_folds(
+    label: np.ndarray, spec: SamplingSpec, seed: int, scenes: Sequence[Mapping[str, Any]]
+) -> Iterable[Sequence[Iterable[np.ndarray]]]:
+    """By the spec's kind of split, ways to part the ground, the best first: of each fold the subsets (row,
+    col) before the buffer that it may have, the best first."""
     if spec.kind == "strips":
-        return [strip_subsets(label.shape, spec.split)]
+        return [[[strip_subsets(label.shape, spec.split)]]]
     if spec.kind == "scenes":
-        return scene_subsets(label, spec, rng, scenes)
-    return block_assignments(label, sides_of_blocks(spec), spec.split.fractions, spec.buffer, rng)
+        return [[scene_subsets(label, spec, seed, scenes)]]
+    return rotations(label, sides_of_blocks(spec), spec.folds, spec.split.validation, spec.buffer, seed)
+
+
+def first_sound(candidates: Iterable[np.ndarray], label: np.ndarray, spec: SamplingSpec) -> np.ndarray | None:
+    """Regions (row, col), buffer cleared, of the first subsets of which each has landslides, background and a
+    window; None without any."""
+    for subsets in candidates:
+        regions = clear_buffer(subsets, spec.buffer)
+        landslides, background = (
+            np.bincount(regions[of], minlength=4)[TRAIN:] for of in (label == LANDSLIDE, is_background(label))
+        )
+        if landslides.all() and background.all() and has_windows(regions, label, spec):
+            return regions
+    return None
+
+
+def has_windows(regions: np.ndarray, label: np.ndarray, spec: SamplingSpec) -> bool:
+    """Whether each subset of the regions gives a window of the grid; of seeded ones, one with a landslide."""
+    for code in (TRAIN, VALIDATION, TEST):
+        corners = corners_inside(regions == code, spec.window, spec.window)
+        counted = label == LANDSLIDE if spec.seeded_on_landslides and code != TEST else label != UNMAPPED
+        if not (counts_in_windows(counted, corners, spec.window) > 0).any():
+            return False
+    return True
 
 
 def scene_subsets(
-    label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, scenes: Sequence[Mapping[str, Any]]
+    label: np.ndarray, spec: SamplingSpec, seed: int, scenes: Sequence[Mapping[str, Any]]
 ) -> Iterator[np.ndarray]:
     """Subsets of a collage: one scene is the test, whole; the others train but for the scene or the blocks
     that validate.
@@ -216,18 +237,16 @@ def scene_subsets(
         codes = {split.test: TEST, split.validation: VALIDATION}
         yield paint_scenes(label.shape, slices, {name: codes.get(name, TRAIN) for name in slices})
         return
-    others = np.full_like(label, UNMAPPED)
-    for name, part in slices.items():
-        if name != split.test:
-            others[part] = label[part]
-    for blocks in block_assignments(
-        others, sides_of_blocks(spec), (1 - split.validation, split.validation), spec.buffer, rng
-    ):
-        yield paint_scenes(
-            label.shape,
-            slices,
-            {name: TEST if name == split.test else blocks[part] for name, part in slices.items()},
-        )
+    tested, mapped = np.zeros(label.shape, bool), np.full_like(label, UNMAPPED)
+    tested[slices[split.test]] = True
+    for part in slices.values():
+        mapped[part] = label[part]
+    for subsets in subsets_around(mapped, tested, sides_of_blocks(spec), split.validation, spec.buffer, seed):
+        yield paint_scenes(label.shape, slices, {name: subsets[part] for name, part in slices.items()})
+
+
+def sides_of_blocks(spec: SamplingSpec) -> list[int]:
+    return [spec.split.block] if spec.split.block else [windows * spec.window for windows in DEFAULT_BLOCKS]
 
 
 def slices_of_scene(scene: Mapping[str, Any]) -> tuple[slice, slice]:
@@ -251,125 +270,6 @@ def strip_subsets(shape: tuple[int, int], split: StripSplit) -> np.ndarray:
     codes = np.array([TRAIN + SPLITS.index(subset) for subset in split.subsets], np.uint8)
     along = codes[np.digitize((np.arange(shape[axis]) + 0.5) / shape[axis], split.edges)]
     return np.broadcast_to(along[None, :] if axis else along[:, None], shape).copy()
-
-
-def sides_of_blocks(spec: SamplingSpec) -> list[int]:
-    return [spec.split.block] if spec.split.block else [windows * spec.window for windows in DEFAULT_BLOCKS]
-
-
-def block_assignments(
-    label: np.ndarray, sides: Sequence[int], fractions: Sequence[float], buffer: int, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Yield subsets 1 … len(fractions) (row, col) of every pixel: of several hundred random assignments of
-    blocks the best, best first.
-
-    Blocks have each of `sides` in turn; where there is a choice, a side of which the scene holds few blocks
-    is passed over. An assignment costs the summed differences of the subsets' shares of scored area and of
-    landslide area from the fractions, and the share of area near borders, which the buffer would take.
-    Half-random sweeps across the scene supply contiguous assignments.
-    """
-    for block in sides:
-        rows, cols = block_lines(label != UNMAPPED, block)
-        area = sums_of_blocks(label != UNMAPPED, rows, cols)
-        if np.count_nonzero(area) < FEW_BLOCKS and len(sides) > 1:
-            continue
-        slides = sums_of_blocks(label == LANDSLIDE, rows, cols)
-        shares = np.stack([area.ravel() / max(area.sum(), 1), slides.ravel() / max(slides.sum(), 1)])
-        centres = np.stack(np.unravel_index(np.arange(area.size), area.shape), axis=1) / np.array(area.shape)
-        assignments = np.stack(
-            [random_assignment(centres, shares[0], fractions, rng) for _ in range(ASSIGNMENTS)]
-        )
-        costs = np.array([assignment_cost(a, area, shares, fractions, buffer / block) for a in assignments])
-        for index in np.argsort(costs, kind="stable")[:MOST_TRIED]:
-            if np.isfinite(costs[index]):
-                blocks = np.where(area > 0, assignments[index].reshape(area.shape), UNUSED).astype(np.uint8)
-                yield np.repeat(np.repeat(blocks, np.diff(rows), axis=0), np.diff(cols), axis=1)
-
-
-def block_lines(scored: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column edges of blocks that divide the extent of the scored pixels evenly; the outer blocks
-    reach the scene's border."""
-    edges = []
-    for axis in (0, 1):
-        inside = np.flatnonzero(scored.any(axis=1 - axis))
-        first, end = (inside[0], inside[-1] + 1) if len(inside) else (0, scored.shape[axis])
-        # At least two thirds of the block asked for, i.e. two windows at the default, remain of every block.
-        lines = np.linspace(first, end, max(1, round((end - first) / block)) + 1).round().astype(int)
-        lines[0], lines[-1] = 0, scored.shape[axis]
-        edges.append(lines)
-    return edges[0], edges[1]
-
-
-def sums_of_blocks(mask: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Number of true pixels in every block between the row and column edges."""
-    return np.diff(np.diff(integral_image(mask)[np.ix_(rows, cols)], axis=0), axis=1)
-
-
-def random_assignment(
-    centres: np.ndarray, area: np.ndarray, fractions: Sequence[float], rng: np.random.Generator
-) -> np.ndarray:
-    """Subset 1 … len(fractions) of every block: a sweep in a random direction, disturbed by random noise, cut
-    at the fractions of area."""
-    direction = rng.normal(size=2)
-    place = centres @ (direction / np.linalg.norm(direction)) + rng.choice(
-        [0.0, 0.1, 0.3, 1.0]
-    ) * rng.uniform(size=len(centres))
-    order = np.argsort(place, kind="stable")
-    subsets = rng.permutation(len(fractions))
-    cuts = np.cumsum(np.asarray(fractions)[subsets])[:-1]
-    middle = np.cumsum(area[order]) - area[order] / 2
-    assignment = np.empty(len(centres), dtype=np.uint8)
-    assignment[order] = subsets[np.searchsorted(cuts, middle)] + TRAIN
-    return assignment
-
-
-def assignment_cost(
-    assignment: np.ndarray, area: np.ndarray, shares: np.ndarray, fractions: Sequence[float], buffer: float
-) -> float:
-    """Imbalance of scored and landslide area plus the area lost to buffers (in blocks); infinite where a
-    subset holds no landslide."""
-    uneven = imbalance(assignment, shares, fractions)
-    if not np.isfinite(uneven):
-        return np.inf
-    blocks = assignment.reshape(area.shape)
-    below = np.minimum(area[1:], area[:-1])[blocks[1:] != blocks[:-1]].sum()
-    beside = np.minimum(area[:, 1:], area[:, :-1])[blocks[:, 1:] != blocks[:, :-1]].sum()
-    lost = (below + beside) / area.sum() * buffer
-    return float(uneven + BORDER_COST * lost)
-
-
-def imbalance(assignment: np.ndarray, shares: np.ndarray, fractions: Sequence[float]) -> float:
-    """Summed differences of the subsets' `shares` (scored and landslide area, block) from the fractions;
-    infinite where one has none."""
-    achieved = np.stack(
-        [np.bincount(assignment, weights=share, minlength=len(fractions) + 1)[1:] for share in shares]
-    )
-    return np.abs(achieved - np.asarray(fractions)).sum() if achieved.all() else np.inf
-
-
-def clear_buffer(subsets: np.ndarray, buffer: int) -> np.ndarray:
-    """Regions (row, col): the subsets, with 0 within `buffer` pixels of test, and of validation on the
-    training side."""
-    regions = subsets.copy()
-    regions[(subsets == VALIDATION) & dilated(subsets == TEST, buffer)] = UNUSED
-    regions[(subsets == TRAIN) & dilated(subsets > TRAIN, buffer)] = UNUSED
-    return regions
-
-
-def dilated(mask: np.ndarray, by: int, ahead: int | None = None) -> np.ndarray:
-    """Pixels with a true one among the `by` pixels before and the `ahead` (`by` unless given) after them,
-    along rows and columns."""
-    ahead = by if ahead is None else ahead
-    for axis in (0, 1):
-        length = mask.shape[axis]
-        sums = np.concatenate(
-            [np.zeros_like(mask.take([0], axis), dtype=np.int32), np.cumsum(mask, axis=axis, dtype=np.int32)],
-            axis=axis,
-        )
-        end = np.minimum(np.arange(length) + ahead + 1, length)
-        begin = np.maximum(np.arange(length) - by, 0)
-        mask = sums.take(end, axis) > sums.take(begin, axis)
-    return mask
 
 
 def windows_of_regions(

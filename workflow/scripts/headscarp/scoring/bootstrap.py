@@ -3,37 +3,31 @@
 Neighbouring pixels are not independent, so squares of one window are drawn with replacement, not pixels
 (block bootstrap, Künsch 1989); what differs between seeds is joined to that in `chance`. Everything is a
 product of weights and histograms, so a thousand draws take a moment.
+
+Where the seeds of an experiment test folds of the ground in turn, the folds are pooled: every piece of ground
+counts once, by the run that did not learn from it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
-from headscarp.arrays import read_arrays
 from headscarp.errors import HeadscarpError
-from headscarp.files import read_json
 from headscarp.scoring.chance import Estimate, estimate
-from headscarp.scoring.pixel import (
-    BINS,
-    CALIBRATION_BINS,
-    Confusion,
-    confusion_metrics,
-    probability_bins,
-    ranking_metrics,
-    ratio,
-)
 
 DRAWS = 1000
 DRAWS_AT_ONCE = 200  # bounds the memory of the weights
 PERCENTILES = (2.5, 97.5)
-CENTRES = (np.arange(BINS) + 0.5) / BINS
 
 
 class ScoredCells(Protocol):
-    """One run's counts of pixels in spatial cells, and the metrics that any weighting of the cells gives."""
+    """One run's counts of pixels in spatial cells, and the metrics that any weighting of the cells gives.
+
+    `fold` is which of the folds that rotate with the seed it tests, 0 where there is one.
+    """
+
+    fold: int
 
     @property
     def per_cell(self) -> np.ndarray:
@@ -42,65 +36,37 @@ class ScoredCells(Protocol):
     def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Every metric (...) with weights (..., cells) of the cells; NaN where undefined."""
 
-
-@dataclass(frozen=True)
-class CellHistograms:
-    """One run: pixels (cells, 256) of landslide and background by bin of probability in each cell, and the
-    run's threshold 0..1."""
-
-    positive: np.ndarray
-    negative: np.ndarray
-    threshold: float
-
-    @property
-    def per_cell(self) -> np.ndarray:
-        """Landslide and background pixels (cells, 2), which are the same for every run on the same cells."""
-        return np.stack([self.positive.sum(axis=1), self.negative.sum(axis=1)], axis=1)
-
-    def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """All pixel metrics (...) with weights (..., cells) of the cells; NaN where undefined."""
-        return histogram_metrics(weights @ self.positive, weights @ self.negative, self.threshold)
+    @classmethod
+    def pooled(cls, parts: Sequence[Self]) -> "ScoredCells":
+        """The cells of all parts, one behind the other, scored together."""
 
 
-def cell_histograms(
-    probability: np.ndarray, truth: np.ndarray, cell: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Histograms (cells, 256) int32 of the probability of landslide and of background pixels, in ascending
-    order of cell id.
+def repeats_of(runs: Sequence[ScoredCells]) -> list[ScoredCells]:
+    """The runs of an experiment as repeats of it, in each of which the folds of the ground are pooled; where
+    there is one fold every run is a repeat.
 
-    Args:
-        probability, truth, cell: flat arrays of the scored pixels; truth is boolean, cell an id.
+    Raises:
+        HeadscarpError: the repeats do not test the same folds.
     """
-    ids, index = np.unique(cell, return_inverse=True)
-    flat = index * BINS + probability_bins(probability)
-    histograms = (np.bincount(flat[chosen], minlength=len(ids) * BINS) for chosen in (truth, ~truth))
-    positive, negative = (histogram.reshape(len(ids), BINS).astype(np.int32) for histogram in histograms)
-    return positive, negative
-
-
-def histogram_metrics(positive: np.ndarray, negative: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-    """All pixel metrics from histograms (..., 256); NaN where undefined.
-
-    Confusion metrics are exact when the threshold is a multiple of 1/256. Ranking metrics take the 256 bins
-    as thresholds; Brier score and ECE take every pixel at the centre of its bin (errors of the order of
-    1/512).
-    """
-    tp = np.cumsum(positive[..., ::-1], axis=-1)
-    fp = np.cumsum(negative[..., ::-1], axis=-1)
-    at = BINS - 1 - min(int(np.ceil(threshold * BINS)), BINS - 1)
-    positives, negatives = tp[..., -1], fp[..., -1]
-    counts = Confusion(tp[..., at], fp[..., at], positives - tp[..., at], negatives - fp[..., at])
-    metrics = confusion_metrics(counts) | ranking_metrics(tp, fp)
-    n = positives + negatives
-    metrics["brier"] = ratio(positive @ (1 - CENTRES) ** 2 + negative @ CENTRES**2, n)
-    surplus = (positive + negative) * CENTRES - positive
-    first = np.searchsorted(CENTRES, np.arange(CALIBRATION_BINS) / CALIBRATION_BINS)
-    metrics["ece"] = ratio(np.abs(np.add.reduceat(surplus, first, axis=-1)).sum(axis=-1), n)
-    return metrics
+    repeats: list[dict[int, ScoredCells]] = []
+    for run in runs:
+        lacking = next((folds for folds in repeats if run.fold not in folds), None)
+        if lacking is None:
+            repeats.append(lacking := {})
+        lacking[run.fold] = run
+    tested = [sorted(folds) for folds in repeats]
+    if any(folds != tested[0] for folds in tested):
+        raise HeadscarpError(
+            f"the seeds of an experiment test the folds {', '.join(str(run.fold) for run in runs)} of the "
+            "ground, so that some ground would count more often; give `seeds` as many as there are folds, or "
+            "a multiple of that"
+        )
+    of_folds = [[folds[fold] for fold in tested[0]] for folds in repeats]
+    return [parts[0] if len(parts) == 1 else type(parts[0]).pooled(parts) for parts in of_folds]
 
 
 def intervals(runs: Sequence[ScoredCells], seed: int, draws: int = DRAWS) -> dict[str, list[float] | None]:
-    """95 % interval [low, high] of every metric, averaged over runs that differ in their seed only.
+    """95 % interval [low, high] of every metric, averaged over repeats that differ in their seeds only.
 
     Of one run it is the percentile interval over drawn cells, the same for all metrics; of several it is that
     of `chance.estimate`, which knows of the chance of training too, within what the metric can be. None where
@@ -109,12 +75,16 @@ def intervals(runs: Sequence[ScoredCells], seed: int, draws: int = DRAWS) -> dic
     Raises:
         HeadscarpError: the runs are not of the same cells.
     """
-    require_same_cells(runs)
-    drawn, points = drawn_metrics(runs, seed, draws), metrics_by_run(runs)
+    repeats = repeats_of(runs)
+    require_same_cells(repeats)
+    drawn = drawn_metrics(repeats, seed, draws)
     if len(runs) == 1:
-        return {name: percentile_interval(values, runs) for name, values in drawn.items()}
+        return {name: percentile_interval(values, repeats) for name, values in drawn.items()}
+    points, sizes = metrics_by_run(runs), pooled_metrics(runs)
     return {
-        name: within_range(estimate(points[name], values, blocks_of(runs)).interval, points[name])
+        name: within_range(
+            estimate(points[name], values, blocks_of(repeats), sizes[name]).interval, points[name]
+        )
         for name, values in drawn.items()
     }
 
@@ -132,8 +102,8 @@ def paired_difference(
 ) -> dict[str, Estimate]:
     """Mean difference, first - second, of every metric between two experiments, and its chance.
 
-    Run k of one experiment is paired with run k of the other (same seed), and both see the same draws of
-    cells.
+    Run k of one experiment is paired with run k of the other (same seed, same fold), and both see the same
+    draws of cells.
 
     Raises:
         HeadscarpError: different cells, or different numbers of runs.
@@ -143,11 +113,17 @@ def paired_difference(
             f"experiments of {len(first)} and {len(second)} "
             "seeds cannot be paired; run both with the same seeds"
         )
-    require_same_cells([*first, *second])
-    points = [metrics_by_run(runs) for runs in (first, second)]
-    drawn = [drawn_metrics(runs, seed, draws) for runs in (first, second)]
+    repeats = [repeats_of(runs) for runs in (first, second)]
+    require_same_cells([*repeats[0], *repeats[1]])
+    points, sizes = ([of(runs) for runs in (first, second)] for of in (metrics_by_run, pooled_metrics))
+    drawn = [drawn_metrics(of, seed, draws) for of in repeats]
     return {
-        name: estimate(points[0][name] - points[1][name], drawn[0][name] - drawn[1][name], blocks_of(first))
+        name: estimate(
+            points[0][name] - points[1][name],
+            drawn[0][name] - drawn[1][name],
+            blocks_of(repeats[0]),
+            sizes[0][name] - sizes[1][name],
+        )
         for name in points[0]
     }
 
@@ -160,9 +136,14 @@ def blocks_of(runs: Sequence[ScoredCells]) -> int:
 
 
 def metrics_by_run(runs: Sequence[ScoredCells]) -> dict[str, np.ndarray]:
-    """Every metric (runs,) on all cells; NaN where undefined."""
+    """Every metric (runs,) of each run on all of its own cells; NaN where undefined."""
     each = [run.metrics(np.ones(len(run.per_cell))) for run in runs]
     return {name: np.array([float(metrics[name]) for metrics in each]) for name in each[0]}
+
+
+def pooled_metrics(runs: Sequence[ScoredCells]) -> dict[str, float]:
+    """Every metric with the folds of the runs pooled, a mean over repeats; NaN where undefined."""
+    return {name: float(values.mean()) for name, values in metrics_by_run(repeats_of(runs)).items()}
 
 
 def require_same_cells(runs: Sequence[ScoredCells]) -> None:
@@ -193,14 +174,3 @@ def percentile_interval(values: np.ndarray, runs: Sequence[ScoredCells]) -> list
     if 2 * len(defined) < len(values) or len(runs[0].per_cell) < 2:
         return None
     return [float(bound) for bound in np.percentile(defined, PERCENTILES)]
-
-
-def read_cell_histograms(folder: str | Path) -> CellHistograms:
-    """Histograms and threshold of a scored map, from its counts.npz and scores.json.
-
-    Raises:
-        HeadscarpError: one of them is missing or damaged.
-    """
-    threshold = read_json(Path(folder) / "scores.json")["threshold"]
-    arrays = read_arrays(Path(folder) / "counts.npz")
-    return CellHistograms(arrays["positive"], arrays["negative"], threshold)

@@ -7,6 +7,7 @@ the truth lacks has no part in the means. A class that the truth has and the map
 and recall 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from headscarp.arrays import read_arrays
 from headscarp.codes import LAND_COVER_KEYS, LANDSLIDE
 from headscarp.errors import HeadscarpError
+from headscarp.files import read_json
 from headscarp.scoring.extraction import extraction_metrics
 from headscarp.scoring.metric_names import CLASS_METRICS, OVERALL_METRICS
 from headscarp.scoring.pixel import ratio, to_python
@@ -100,6 +102,11 @@ class CellConfusions:
     `bootstrap.ScoredCells`."""
 
     confusion: np.ndarray
+    fold: int = 0
+
+    @classmethod
+    def pooled(cls, parts: Sequence["CellConfusions"]) -> "CellConfusions":
+        return cls(np.concatenate([part.confusion for part in parts]))
 
     @property
     def per_cell(self) -> np.ndarray:
@@ -144,4 +151,4 @@ def read_cell_confusions(folder: str | Path) -> CellConfusions:
     counts = read_arrays(path)
     if "confusion" not in counts:
         raise HeadscarpError(f"{path} tells no classes apart; take a run of several classes")
-    return CellConfusions(counts["confusion"])
+    return CellConfusions(counts["confusion"], read_json(Path(folder) / "scores.json")["fold"])

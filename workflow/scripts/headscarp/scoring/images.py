@@ -36,6 +36,18 @@ class ImageScores:
     scores: np.ndarray
     pixels: np.ndarray
     cell: np.ndarray
+    fold: int = 0
+
+    @classmethod
+    def pooled(cls, parts: Sequence["ImageScores"]) -> "ImageScores":
+        scores, pixels = (
+            np.concatenate([getattr(part, of) for part in parts]) for of in ("scores", "pixels")
+        )
+        # Cells of different folds are different ones, whatever their numbers.
+        cells = np.concatenate(
+            [np.stack([np.full_like(part.cell, n), part.cell]) for n, part in enumerate(parts)], 1
+        )
+        return cls(scores, pixels, np.unique(cells, axis=1, return_inverse=True)[1].ravel())
 
     @property
     def per_cell(self) -> np.ndarray:
@@ -62,9 +74,9 @@ class ImageScores:
         return {"image_scores": self.scores, "image_pixels": self.pixels, "image_cell": self.cell}
 
     @classmethod
-    def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> "ImageScores":
+    def from_arrays(cls, stored: Mapping[str, np.ndarray], fold: int = 0) -> "ImageScores":
         """The windows of a counts.npz that keeps them."""
-        return cls(*(stored[name] for name in ("image_scores", "image_pixels", "image_cell")))
+        return cls(*(stored[name] for name in ("image_scores", "image_pixels", "image_cell")), fold)
 
 
 def image_scores(

@@ -1,7 +1,7 @@
 """Detection of whole landslides: which slides a map finds, which of its objects are real, and how that
 depends on size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -59,36 +59,47 @@ def predicted_objects(
 def object_scores(detected: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
     """Object recall (1 - omission error), object precision (1 - commission error) and their harmonic mean,
     with the counts."""
-    recall, precision = ratio(detected.sum(), detected.size), ratio(true.sum(), true.size)
-    scores = to_python(
-        {"precision": precision, "recall": recall, "f1": ratio(2 * precision * recall, precision + recall)}
-    )
-    return {
-        **scores,
+    counts = {
         "slides": int(detected.size),
         "detected": int(detected.sum()),
         "objects": int(true.size),
         "true": int(true.sum()),
     }
+    return object_rates(counts) | counts
+
+
+def object_rates(counts: Mapping[str, int]) -> dict[str, float | None]:
+    """Precision, recall and F1 of counts of `slides`, those `detected`, `objects` and the `true` of them."""
+    recall, precision = ratio(counts["detected"], counts["slides"]), ratio(counts["true"], counts["objects"])
+    return to_python(
+        {"precision": precision, "recall": recall, "f1": ratio(2 * precision * recall, precision + recall)}
+    )
+
+
+def pooled_objects(of_folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The scores of whole slides of several folds of the ground together."""
+    counts = {key: sum(one[key] for one in of_folds) for key in ("slides", "detected", "objects", "true")}
+    return object_rates(counts) | counts
+
+
+def quarter_edges(instances: np.ndarray, pixel_area: float) -> np.ndarray:
+    """Edges (m2) that part all slides of a site, as in `reference_slides`, into quarters by area; none
+    without a slide."""
+    areas = np.bincount(instances.ravel())[1:]
+    areas = areas[areas > 0] * pixel_area
+    return np.unique(np.quantile(areas, [0, 0.25, 0.5, 0.75, 1])) if areas.size else areas
 
 
 def size_recall(
-    areas_m2: np.ndarray, detected: np.ndarray, edges_m2: Sequence[float] | None = None
+    areas_m2: np.ndarray, detected: np.ndarray, edges_m2: Sequence[float] | np.ndarray
 ) -> list[dict[str, Any]]:
-    """Object recall in classes of area (m2): between `edges_m2`, or in quarters of the slides by area.
+    """Object recall in classes of area (m2) between `edges_m2`.
 
     Returns:
         One record {low_m2, high_m2, slides, detected, recall} per class; a class holds low <= area < high,
-        the last one high too.
-        Slides outside given edges are in no class; recall is None in an empty class.
+        the last one high too. Slides outside the edges are in no class; recall is None in an empty class.
     """
-    if not areas_m2.size:
-        return []
-    edges = (
-        np.unique(np.quantile(areas_m2, [0, 0.25, 0.5, 0.75, 1]))
-        if edges_m2 is None
-        else np.asarray(edges_m2, float)
-    )
+    edges = np.asarray(edges_m2, float)
     if len(edges) == 1:
         edges = np.repeat(edges, 2)
     records = []

@@ -14,9 +14,10 @@ import numpy as np
 from scipy.stats import rankdata
 from statsmodels.stats.multitest import multipletests
 
-from headscarp.scoring.bootstrap import CellHistograms, paired_difference, require_same_cells
+from headscarp.scoring.bootstrap import paired_difference, repeats_of, require_same_cells
 from headscarp.scoring.chance import LEVEL, Estimate, estimate
-from headscarp.scoring.pixel import BINS, ratio
+from headscarp.scoring.histograms import CellHistograms
+from headscarp.scoring.pixel import ratio
 
 DRAWS = 1000
 
@@ -28,12 +29,16 @@ class CellOutcomes:
     tp: np.ndarray
     fp: np.ndarray
     fn: np.ndarray
+    fold: int = 0
 
     @classmethod
     def of(cls, cells: CellHistograms) -> "CellOutcomes":
-        first = min(int(np.ceil(cells.threshold * BINS)), BINS - 1)
-        tp = cells.positive[:, first:].sum(axis=1)
-        return cls(tp, cells.negative[:, first:].sum(axis=1), cells.positive.sum(axis=1) - tp)
+        tp, fp = (counts[:, cells.mapped].sum(axis=1) for counts in (cells.positive, cells.negative))
+        return cls(tp, fp, cells.positive.sum(axis=1) - tp, cells.fold)
+
+    @classmethod
+    def pooled(cls, parts: Sequence["CellOutcomes"]) -> "CellOutcomes":
+        return cls(*(np.concatenate([getattr(part, of) for part in parts]) for of in ("tp", "fp", "fn")))
 
     @property
     def per_cell(self) -> np.ndarray:
@@ -54,7 +59,6 @@ def f1_differences(
     Raises:
         HeadscarpError: the runs were scored on different cells.
     """
-    require_same_cells([run for group in runs.values() for run in group])
     outcomes = {name: [CellOutcomes.of(run) for run in group] for name, group in runs.items()}
     return {
         (first, second): paired_difference(outcomes[first], outcomes[second], seed)["f1"]
@@ -63,14 +67,15 @@ def f1_differences(
 
 
 def block_ranks(runs: Mapping[str, Sequence[CellHistograms]]) -> np.ndarray:
-    """Rank by F1 (block, seed, experiment) of each experiment, 1 the best and means where equal, in every
-    block with landslides.
+    """Rank by F1 (block, repeat, experiment) of each experiment, 1 the best and means where equal, in every
+    block with landslides; see `bootstrap.repeats_of`.
 
     Raises:
         HeadscarpError: the runs were scored on different cells.
     """
-    require_same_cells([run for group in runs.values() for run in group])
-    scores = [[f1_by_block(CellOutcomes.of(run)) for run in group] for group in runs.values()]
+    repeats = [repeats_of([CellOutcomes.of(run) for run in group]) for group in runs.values()]
+    require_same_cells([repeat for group in repeats for repeat in group])
+    scores = [[f1_by_block(repeat) for repeat in group] for group in repeats]
     return rankdata(-np.array(scores), axis=0).transpose(2, 1, 0)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from headscarp.scoring.metric_names import MACRO_METRICS
 
-BINS = 256
 CALIBRATION_BINS = 15
 
 
@@ -128,20 +127,14 @@ def to_python(metrics: dict[str, np.ndarray]) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else float(value) for name, value in metrics.items()}
 
 
-def probability_bins(probability: np.ndarray) -> np.ndarray:
-    """Bin 0..255 of each probability; bin b begins at b / 256, so that a threshold of b / 256 separates bins
-    exactly."""
-    return np.minimum((probability * np.float32(BINS)).astype(np.int64), BINS - 1)
-
-
 def best_threshold(probability: np.ndarray, truth: np.ndarray) -> float | None:
-    """The threshold k / 256 (k = 1..255) of highest F1 on flat arrays; of equally good ones the nearest to
-    0.5; None without landslides."""
+    """The threshold of highest F1 on flat arrays, midway between two probabilities that occur; of equally
+    good ones the nearest to 0.5; None without landslides."""
     if not truth.any():
         return None
-    bins = probability_bins(probability)
-    tp = np.cumsum(np.bincount(bins[truth], minlength=BINS)[::-1])[::-1]
-    predicted = np.cumsum(np.bincount(bins, minlength=BINS)[::-1])[::-1]
-    f1 = 2 * tp / (predicted + np.count_nonzero(truth))
-    best = 1 + np.flatnonzero(f1[1:] == f1[1:].max())
-    return float(best[np.argmin(np.abs(best - BINS // 2))]) / BINS
+    tp, fp = ranking_counts(probability, truth)
+    levels = np.unique(probability)[::-1].astype(np.float64)
+    midway = np.append((levels[:-1] + levels[1:]) / 2, levels[-1])
+    f1 = 2 * tp / (tp + fp + np.count_nonzero(truth))
+    best = midway[f1 == f1.max()]
+    return float(np.float32(best[np.argmin(np.abs(best - 0.5))]))

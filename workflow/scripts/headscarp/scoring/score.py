@@ -12,13 +12,20 @@ from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.samples.windows import Window
-from headscarp.scoring.bootstrap import CellHistograms, cell_histograms, intervals
+from headscarp.scoring.bootstrap import intervals
 from headscarp.scoring.boundary import boundary_scores
 from headscarp.scoring.classes import absence_notes, cell_confusions, classes_record, landslide_outcomes
 from headscarp.scoring.extraction import extraction_metrics, object_extraction
+from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.images import image_scores, images_record
 from headscarp.scoring.metric_names import METRICS
-from headscarp.scoring.objects import object_scores, predicted_objects, reference_slides, size_recall
+from headscarp.scoring.objects import (
+    object_scores,
+    predicted_objects,
+    quarter_edges,
+    reference_slides,
+    size_recall,
+)
 from headscarp.scoring.pixel import best_threshold, pixel_metrics, to_python
 
 PUBLISHED_THRESHOLD = 0.5
@@ -38,6 +45,7 @@ def score_run(
     seed: int,
     threshold: float | None = None,
     windows: Sequence[Window] = (),
+    fold: int = 0,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Score a probability map (row, col) 0..1 on the evaluated region of its samples.
 
@@ -52,12 +60,13 @@ def score_run(
         pixel_area: m2 of a pixel. data: twin or real. seed: of the bootstrap.
         threshold: taken instead of the protocol's own, of a run that was tuned on another site.
         windows: of the samples; those of the test are scored one by one as well.
+        fold: which of the folds that rotate with the seed the samples test.
 
     Returns:
         scores: the record of scores.json; metrics are fractions, None where undefined. With test windows
             `metrics` and `intervals` hold those of `images.IMAGE_METRICS`, and `images` counts windows.
-        counts: `positive` and `negative` (cells, 256) int32 of the evaluated region by cell of the bootstrap,
-        and what `images.ImageScores` keeps of the test windows.
+        counts: what `histograms.CellHistograms` keeps of the evaluated region by cell of the bootstrap, and
+            `images.ImageScores` of the test windows.
 
     Raises:
         HeadscarpError: shapes differ, nothing to score, or pixels to be scored have no probability.
@@ -79,7 +88,7 @@ def score_run(
         tuning = (regions == VALIDATION) & (label != UNMAPPED)
         validation = probability_in(probability, tuning, "validation"), label[tuning] == LANDSLIDE
         threshold, notes = tuned_threshold(*validation, "validation region has")
-    scores, counts = score_pixels(values, truth, blocks[scored], threshold, protocol, data, seed)
+    scores, counts = score_pixels(values, truth, blocks[scored], threshold, protocol, data, seed, fold)
     if truth.any():
         objects, sizes = score_objects(probability >= threshold, label, instances, scored, pixel_area)
         images = image_scores(probability, label, scored, windows, threshold)
@@ -150,31 +159,33 @@ def score_pixels(
     protocol: str,
     data: str,
     seed: int,
+    fold: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What every scores.json and counts.npz hold, from flat arrays of the scored pixels; all metrics are None
     without landslides.
 
     Args:
         probability: 0..1. truth: boolean. cell: id of the bootstrap cell of each pixel. seed: of the
-            bootstrap.
+            bootstrap. fold: of those that rotate with the seed.
     """
-    positive, negative = cell_histograms(probability, truth, cell)
+    cells = CellHistograms.of(probability, truth, cell, threshold, fold)
     metrics = bounds = dict.fromkeys(METRICS)
     if truth.any():
         metrics, bounds = (
             pixel_metrics(probability, truth, threshold),
-            intervals([CellHistograms(positive, negative, threshold)], seed),
+            intervals([cells], seed),
         )
     scores = {
         "threshold": threshold,
         "protocol": protocol,
         "data": data,
+        "fold": fold,
         "n_pixels": int(truth.size),
         "landslide_share": float(truth.mean()),
         "metrics": metrics,
         "intervals": bounds,
     }
-    return scores, {"positive": positive, "negative": negative}
+    return scores, cells.arrays()
 
 
 def require_same_shape(**arrays: np.ndarray) -> None:
@@ -206,11 +217,13 @@ def probability_in(probability: np.ndarray, mask: np.ndarray, region: str) -> np
 def score_objects(
     prediction: np.ndarray, label: np.ndarray, instances: np.ndarray, scored: np.ndarray, pixel_area: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Object scores with the rule they follow, and recall by size of slide."""
+    """Object scores with the rule they follow, and recall by size of slide in quarters of the site's slides,
+    whatever part of it is scored."""
     areas, detected = reference_slides(prediction, instances, scored, OBJECT_OVERLAP)
     true = predicted_objects(prediction, label == LANDSLIDE, scored, OBJECT_OVERLAP, OBJECT_MINIMUM_PIXELS)
     rule = {"overlap": OBJECT_OVERLAP, "minimum_pixels": OBJECT_MINIMUM_PIXELS}
-    return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected)
+    edges = quarter_edges(instances, pixel_area)
+    return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected, edges)
 
 
 def write_scores(folder: str | Path, scores: dict[str, Any], counts: dict[str, np.ndarray]) -> None:

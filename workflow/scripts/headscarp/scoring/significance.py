@@ -49,6 +49,19 @@ def compare_predictions(first: Mapping[str, np.ndarray], second: Mapping[str, np
     }
 
 
+def at_matched_rate(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The predictions of a predictions.npz with as many cells called landslides as there are, those of
+    highest probability.
+
+    Two models then differ by what they rank high and not by how many cells their thresholds let through,
+    which one chosen for F1 on validation cells makes differ too.
+    """
+    slides = int((table["label"] == LANDSLIDE).sum())
+    predicted = np.zeros(len(table["label"]), np.uint8)
+    predicted[np.argsort(-table["probability"], kind="stable")[:slides]] = 1
+    return {**table, "predicted": predicted}
+
+
 def require_same_test_cells(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> None:
     for key in SAME_CELLS:
         if not np.array_equal(first[key], second[key]):

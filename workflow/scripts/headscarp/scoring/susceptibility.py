@@ -35,7 +35,7 @@ def score_cells(
         scores: the record of scores.json. Metrics are fractions, None where undefined; `n_pixels` counts test
             cells; `truth` holds {auc, average_precision} against the true landslides, which the labels may
             miss, or None where no truth is known.
-        histograms: `positive` and `negative` (blocks, 256) int32 of the test cells.
+        histograms: what `histograms.CellHistograms` keeps of the test cells by block.
         predictions: row, col, label, truth, block, fold, probability (float32), predicted (uint8) of the test
         cells by fold, row, column.
 
@@ -54,7 +54,14 @@ def score_cells(
             tuning["probability"], tuning["label"] == LANDSLIDE, "validation cells have"
         )
     scores, histograms = score_pixels(
-        probability, label, tested["block"], threshold, cells.record["protocol"], cells.record["data"], seed
+        probability,
+        label,
+        tested["block"],
+        threshold,
+        cells.record["protocol"],
+        cells.record["data"],
+        seed,
+        cells.record["fold"],
     )
     notes += empty_folds(tested, len(susceptibility))
     scores |= {

@@ -70,7 +70,7 @@ def sampling_of(grid: Grid) -> tuple[dict[str, Any], str]:
     window = next((size for size in (64, 32) if shortest >= 6 * size), 16)
     axis = "x" if grid.width >= grid.height else "y"
     many = (shortest // window) * (longest // window) >= 100
-    split: dict[str, Any] = {"kind": "blocks", "fractions": [0.6, 0.2, 0.2]}
+    split: dict[str, Any] = {"kind": "blocks"}
     if not many:
         split = {
             "kind": "strips",

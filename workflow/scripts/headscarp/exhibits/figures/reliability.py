@@ -13,12 +13,14 @@ from headscarp.exhibits.panels.figure import new_figure, sign
 from headscarp.exhibits.runs import Scored, groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record
+from headscarp.scoring.histograms import CellHistograms
+from headscarp.scoring.pixel import CALIBRATION_BINS
 
-RELIABILITY_BINS = 16
+RELIABILITY_BINS = CALIBRATION_BINS  # those of the expected calibration error, which no histogram straddles
 
 
 def reliability(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Observed landslide share against mapped probability in 16 bins, seeds pooled, over the distribution of
+    """Observed landslide share against mapped probability in 15 bins, seeds pooled, over the distribution of
     probabilities."""
     figure = new_figure(4.3)
     panels = figure.subplots(2, len(spec.protocols), squeeze=False, sharex=True, height_ratios=[3, 1])
@@ -61,14 +63,12 @@ def bin_records(
 def calibration_bins(group: Sequence[Scored]) -> pd.DataFrame:
     """Pixels, mean mapped probability and observed landslide share in equal bins of probability, pooled over
     runs and cells."""
-    cells = [one.cells() for one in group]
-    positive, negative = (
-        np.sum([getattr(of, kind).sum(axis=0) for of in cells], axis=0) for kind in ("positive", "negative")
-    )
-    centres = (np.arange(positive.size) + 0.5) / positive.size
+    pooled = CellHistograms.pooled([one.cells() for one in group])
+    positive, negative, *_ = pooled.counts(np.ones(len(pooled.per_cell)))
+    within = np.minimum((pooled.centres * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
     binned = [
-        part.reshape(RELIABILITY_BINS, -1).sum(axis=1)
-        for part in (positive + negative, (positive + negative) * centres, positive)
+        np.bincount(within, weights=part, minlength=RELIABILITY_BINS)
+        for part in (positive + negative, (positive + negative) * pooled.centres, positive)
     ]
     pixels, summed, slides = binned
     with np.errstate(invalid="ignore"):

@@ -15,6 +15,7 @@ from headscarp.exhibits.panels.figure import sign
 from headscarp.exhibits.runs import Scored, groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record
+from headscarp.scoring.histograms import CellHistograms
 
 FALSE_POSITIVE_RATES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
@@ -49,16 +50,14 @@ def roc(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
 
 def roc_points(group: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
-    """False- and true-positive rates, ascending from (0, 0) to (1, 1), at the bins of probability; blocks and
-    seeds pooled.
+    """False- and true-positive rates, ascending from (0, 0) to (1, 1), at the bins of probability; blocks,
+    folds and seeds pooled.
 
     Raises:
         HeadscarpError: the evaluated cells are all landslides or all not.
     """
-    cells = [one.cells() for one in group]
-    positive, negative = (
-        np.sum([getattr(of, kind).sum(axis=0) for of in cells], axis=0) for kind in ("positive", "negative")
-    )
+    pooled = CellHistograms.pooled([one.cells() for one in group])
+    positive, negative, *_ = pooled.counts(np.ones(len(pooled.per_cell)))
     if not positive.sum() or not negative.sum():
         raise HeadscarpError(
             f"{group[0].run.maps / 'counts.npz'} holds landslides only or none, so there is no ROC curve; "

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headscarp.exhibits.averages import BOOTSTRAP_SEED, mean_of, undefined_notes
+from headscarp.exhibits.averages import BOOTSTRAP_SEED, mean_of, over_folds, undefined_notes
 from headscarp.exhibits.effects import effects
 from headscarp.exhibits.runs import runs_by_row
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
-from headscarp.scoring.bootstrap import intervals, require_same_cells
+from headscarp.scoring.bootstrap import intervals, pooled_metrics, repeats_of, require_same_cells
 from headscarp.scoring.claims import FEWEST_SEEDS
 from headscarp.scoring.classes import CellConfusions, absence_notes, read_cell_confusions
 from headscarp.scoring.metric_names import EXTRACTION
@@ -63,7 +63,8 @@ def cells_by_group(spec: ExhibitSpec) -> dict[tuple[str, str], list[CellConfusio
         for protocol, row, runs in runs_by_row(spec)
     }
     for protocol in spec.protocols:
-        require_same_cells([one for (of, _), group in cells.items() if of == protocol for one in group])
+        groups = [group for (of, _), group in cells.items() if of == protocol]
+        require_same_cells([one for group in groups for one in repeats_of(group)])
     return cells
 
 
@@ -73,12 +74,13 @@ def score_records(spec: ExhibitSpec, metrics: Mapping[str, str]) -> Iterator[dic
     cells = cells_by_group(spec)
     for protocol, row, runs in runs_by_row(spec):
         group = cells[protocol, row]
-        bounds = intervals(group, BOOTSTRAP_SEED)
+        bounds, pooled = intervals(group, BOOTSTRAP_SEED), to_python(pooled_metrics(group))
+        folds = [one.fold for one in group]
         each = [to_python(one.metrics(np.ones(len(one.confusion)))) for one in group]
         same = {"protocol": protocol, "data": data_of(runs)}
-        absent = absence_notes(group[0].confusion.sum(axis=0))
+        absent = absence_notes(np.sum([one.confusion.sum(axis=0) for one in group], axis=0))
         for column, metric in metrics.items():
-            value = mean_of([one[metric] for one in each])
+            value = over_folds([one[metric] for one in each], pooled[metric], folds)
             value["ci_low"], value["ci_high"] = bounds[metric] or (None, None)
             notes = (
                 absent

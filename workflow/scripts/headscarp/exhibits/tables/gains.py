@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from headscarp.exhibits.averages import aggregate
-from headscarp.exhibits.effects import Effect, effects, from_exact_scores
+from headscarp.exhibits.effects import Effect, effects, exact_difference
 from headscarp.exhibits.regions import PAPER_NAMES, PERCENT, in_paper_names
 from headscarp.exhibits.runs import groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
@@ -56,33 +55,25 @@ def score_gains(spec: ExhibitSpec) -> pd.DataFrame:
 
 def measured_effects(
     spec: ExhibitSpec, metrics: Sequence[str]
-) -> Iterator[tuple[dict[str, Any], Effect, Sequence[Sequence[float | None]], Sequence[Sequence[float]]]]:
-    """Each of the option `pairs` with its effect on a metric under a protocol, and the scores of the runs of
-    both rows by seed, exact and from histograms."""
+) -> Iterator[tuple[dict[str, Any], Effect, int]]:
+    """Each of the option `pairs` with its effect on a metric under a protocol, and the number of seeds."""
     runs = {(protocol, row): group for row, protocol, group in groups_of(spec, scored_runs(spec))}
     cells = {key: [one.cells() for one in group] for key, group in runs.items()}
-    coarse = {key: [one.metrics(np.ones(len(one.per_cell))) for one in group] for key, group in cells.items()}
     for pair in spec.options["pairs"]:
         for effect in effects(spec, pair["rows"], cells, metrics):
-            keys = [(effect.protocol, row) for row in (effect.first, effect.second)]
-            exact = [[one.scores["metrics"][effect.metric] for one in runs[key]] for key in keys]
-            yield pair, effect, exact, [[one[effect.metric] for one in coarse[key]] for key in keys]
+            sides = [runs[effect.protocol, row] for row in (effect.first, effect.second)]
+            found = exact_difference(effect.found, effect.metric, sides)
+            yield pair, effect._replace(found=found), len(sides[0])
 
 
-def effect_records(
-    spec: ExhibitSpec,
-    effect: Effect,
-    exact: Sequence[Sequence[float | None]],
-    near: Sequence[Sequence[float]],
-    label: str,
-) -> Iterator[dict[str, Any]]:
-    """Tidy records of an effect: its size from the exact scores of both rows' runs, and its interval and
-    verdict, which need scores from histograms that are `near` them."""
-    (difference, low, high), why = from_exact_scores(effect.found, exact, near)
-    note = "; ".join(filter(None, [label, why and f"no interval under {effect.protocol}: {why}"]))
+def effect_records(spec: ExhibitSpec, effect: Effect, seeds: int, label: str) -> Iterator[dict[str, Any]]:
+    """Tidy records of an effect: its size with its interval, and its verdict."""
+    found = effect.found
+    why = found.why_no_interval
+    note = "; ".join(filter(None, [label, why and f"{why} under {effect.protocol}"]))
     same = {"protocol": effect.protocol, "data": spec.only_site().data}
-    measured = {"ci_low": low, "ci_high": high, "n_seeds": len(exact[0]), "note": note}
-    yield record(spec, effect.row, effect.metric, difference, published=None, **measured, **same)
+    measured = {"ci_low": found.low, "ci_high": found.high, "n_seeds": seeds, "note": note}
+    yield record(spec, effect.row, effect.metric, found.size, published=None, **measured, **same)
     yield text_record(
-        spec, effect.row, f"{effect.metric}_verdict", WORDS[judge(low, high, len(exact[0]))], **same
+        spec, effect.row, f"{effect.metric}_verdict", WORDS[judge(found.low, found.high, seeds)], **same
     )

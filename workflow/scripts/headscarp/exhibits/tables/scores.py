@@ -5,10 +5,11 @@ from typing import Any
 import pandas as pd
 
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.averages import aggregate, mean_of, undefined_notes
+from headscarp.exhibits.averages import aggregate, mean_of, over_folds, undefined_notes
 from headscarp.exhibits.runs import groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import AS_PRINTED, beside, frame_of, names_of, record
+from headscarp.scoring.objects import pooled_objects
 
 
 def scores(spec: ExhibitSpec) -> pd.DataFrame:
@@ -25,17 +26,22 @@ def scores(spec: ExhibitSpec) -> pd.DataFrame:
 
 
 def objects(spec: ExhibitSpec) -> pd.DataFrame:
-    """Detection of whole slides, and recall by size of slide, as fractions; mean and sd over seeds."""
+    """Detection of whole slides, and recall by size of slide, as fractions; mean and sd over seeds, folds of
+    the ground pooled."""
     lines = []
     for row, protocol, group in groups_of(spec, scored_runs(spec)):
-        scores = [one.scores for one in group]
+        records, folds = [one.scores["objects"] or {} for one in group], [one.fold for one in group]
+        pooled = pooled_objects(records) if all(records) else {}
         for metric in ("recall", "precision", "f1", "slides"):
-            value = mean_of([(one["objects"] or {}).get(metric) for one in scores])
+            value = over_folds([one.get(metric) for one in records], pooled.get(metric), folds)
+            if metric == "slides":  # the same slides whatever the seed, and a sum over folds
+                value |= {"sd": None, "fold_mean": None}
             name = "slides" if metric == "slides" else f"object_{metric}"
-            value["sd"] = None if metric == "slides" else value["sd"]  # the same slides whatever the seed
             lines.append(object_record(spec, row, name, protocol, value, len(group)))
-        for name, values in recall_by_size([one["size_recall"] for one in scores]).items():
-            lines.append(object_record(spec, row, name, protocol, mean_of(values), len(group)))
+        for name, of_seeds in by_size([one.scores["size_recall"] for one in group]).items():
+            slides, found = (sum(one[key] for one in of_seeds) for key in ("slides", "detected"))
+            value = over_folds([one["recall"] for one in of_seeds], found / slides if slides else None, folds)
+            lines.append(object_record(spec, row, name, protocol, value, len(group)))
     return frame_of(lines)
 
 
@@ -47,14 +53,13 @@ def object_record(
     return record(spec, row, metric, **same, **value)
 
 
-def recall_by_size(of_seeds: list[list[dict[str, Any]]]) -> dict[str, list[float | None]]:
-    """Recall of each seed by class of slide area, keyed by the class's name."""
-    classes: dict[str, list[float | None]] = {}
+def by_size(of_seeds: list[list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The records of each seed by class of slide area, keyed by the class's name."""
+    classes: dict[str, list[dict[str, Any]]] = {}
     for classes_of_seed in of_seeds:
         for one in classes_of_seed:
-            classes.setdefault(f"recall {one['low_m2']:,.0f}–{one['high_m2']:,.0f} m²", []).append(
-                one["recall"]
-            )
+            name = f"recall {one['low_m2']:,.0f}–{one['high_m2']:,.0f} m²"
+            classes.setdefault(name, []).append(one)
     return classes
 
 

@@ -1,17 +1,17 @@
 """Tables of which differences are real: McNemar's tests, and all pairs by bootstrap."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from headscarp.exhibits.averages import BOOTSTRAP_SEED, CROWDED, fits, mean_of
-from headscarp.exhibits.runs import Scored, groups_of, scored_runs, stored_arrays
+from headscarp.exhibits.averages import BOOTSTRAP_SEED
+from headscarp.exhibits.runs import groups_of, scored_runs, stored_arrays
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import VERSUS, frame_of, record, text_record
-from headscarp.scoring.chance import LEVEL
+from headscarp.scoring.chance import LEVEL, Estimate
 from headscarp.scoring.claims import FEWEST_SEEDS
 from headscarp.vocabulary import require_known
 
@@ -21,11 +21,12 @@ def mcnemar(spec: ExhibitSpec) -> pd.DataFrame:
     rows `multi_vs_small`.
 
     Metrics: b (cells that only the reference has right), c (only the other), chi2 and p_value with continuity
-    correction, p_exact, and p_block, which takes blocks of cells, not cells, as independent. Options:
-    `reference` (a row).
+    correction, p_exact, and p_block, which takes blocks of cells, not cells, as independent; chi2_matched,
+    p_matched and p_block_matched are those of the maps with as many landslide cells as there are, whatever
+    the thresholds. Options: `reference` (a row).
     """
     # statsmodels takes a second to import and no other table needs it.
-    from headscarp.scoring.significance import compare_predictions
+    from headscarp.scoring.significance import at_matched_rate, compare_predictions
 
     reference = require_known(spec.options["reference"], spec.rows, f"exhibit '{spec.name}': reference")
     lines = []
@@ -33,12 +34,18 @@ def mcnemar(spec: ExhibitSpec) -> pd.DataFrame:
         runs = {row: spec.runs_of(row, protocol)[0] for row in spec.rows if spec.runs_of(row, protocol)}
         predictions = {row: stored_arrays(run.maps / "predictions.npz", "score") for row, run in runs.items()}
         for other in [row for row in predictions if row != reference]:
-            test = compare_predictions(predictions[reference], predictions[other])
+            pair = predictions[reference], predictions[other]
+            test, matched = compare_predictions(*pair), compare_predictions(*map(at_matched_rate, pair))
             row = f"{reference}{VERSUS}{other}"
             printed = spec.published_value(row, "p_value_below")
             note = f"the paper prints p < {printed:g}" if printed is not None else ""
             measured = {key: test[key] for key in ("b", "c", "chi2")} | {"p_value": test["p_corrected"]}
             measured |= {key: test[key] for key in ("p_exact", "p_block", "cells", "blocks")}
+            measured |= {
+                "chi2_matched": matched["chi2"],
+                "p_matched": matched["p_corrected"],
+                "p_block_matched": matched["p_block"],
+            }
             same = {"protocol": protocol, "data": spec.only_site().data, "n_seeds": 1, "note": note}
             lines += [record(spec, row, metric, float(value), **same) for metric, value in measured.items()]
     return frame_of(lines)
@@ -66,47 +73,33 @@ def pairwise(spec: ExhibitSpec) -> pd.DataFrame:
     lines: list[dict[str, Any]] = []
     for protocol in spec.protocols:
         runs = {row: groups[protocol, row] for row in spec.rows}
-        fine = {row: [one.cells() for one in group] for row, group in runs.items() if is_fine(group)}
-        found = f1_differences(fine, BOOTSTRAP_SEED) if len(fine) > 1 else {}
+        found = f1_differences(
+            {row: [one.cells() for one in group] for row, group in runs.items()}, BOOTSTRAP_SEED
+        )
         p_values = pair_p_values(found)
         note = CORRECTED.format(pairs=len(p_values))
         for first, second in combinations(spec.rows, 2):
-            exact = [
-                mean_of([one.scores["metrics"]["f1"] for one in runs[row]])["value"]
-                for row in (first, second)
-            ]
-            bounds = found[first, second].interval if (first, second) in found else None
-            p, corrected = p_values.get((first, second), (None, None)) if bounds else (None, None)
             lines += pair_records(
-                spec, protocol, (first, second), exact, bounds, p, corrected, note, len(runs[first])
+                spec, protocol, (first, second), found[first, second], *p_values[first, second], note
             )
     return frame_of(lines)
-
-
-def is_fine(group: Sequence[Scored]) -> bool:
-    """Whether histograms stand for the F1 of all runs of a row."""
-    coarse = [one.cells().metrics(np.ones(len(one.cells().per_cell)))["f1"] for one in group]
-    return fits(coarse, [one.scores["metrics"]["f1"] for one in group])
 
 
 def pair_records(
     spec: ExhibitSpec,
     protocol: str,
     pair: tuple[str, str],
-    exact: Sequence[float | None],
-    bounds: Sequence[float] | None,
+    found: Estimate,
     p: float | None,
     corrected: float | None,
     note: str,
-    seeds: int,
 ) -> Iterator[dict[str, Any]]:
-    """Tidy records of a pair of rows: difference of their `exact` scores with `bounds`, p-values and
-    verdict."""
-    row = VERSUS.join(pair)
-    difference = None if None in exact else exact[0] - exact[1]
-    low, high = bounds or (None, None)
-    if bounds is None:
-        note = f"no interval under {protocol}: too few blocks or landslides, or {CROWDED}"
+    """Tidy records of a pair of rows: their difference with its interval, p-values and verdict."""
+    row, seeds = VERSUS.join(pair), found.seeds
+    difference = found.size if np.isfinite(found.size) else None
+    low, high = found.interval or (None, None)
+    if low is None:
+        note = f"no interval under {protocol}: too few blocks or landslides"
     elif seeds < FEWEST_SEEDS:
         note = f"{note}; {FEW_SEEDS}"
     same = {"protocol": protocol, "data": spec.only_site().data, "n_seeds": seeds, "published": None}
