@@ -17,6 +17,7 @@ rule score_run:
         cube=CUBE_OF_PLACE,
         samples=get_samples,
         probability=PLACE + "/probability.tif",
+        run=RUN + "/run.json",
         classes=get_classes,
         home=get_home_scores,
     output:
@@ -41,6 +42,7 @@ rule score_susceptibility:
         cube=CUBE,
         samples=get_samples,
         susceptibility=HOME + "/susceptibility.tif",
+        run=RUN + "/run.json",
     output:
         scores=HOME + "/scores.json",
         counts=HOME + "/counts.npz",

@@ -12,7 +12,7 @@ from headscarp.geo.layer import read_layer
 from headscarp.job import job
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.windows import read_windows
-from headscarp.scoring.score import score_classes, score_run, write_scores
+from headscarp.scoring.score import has_converged, score_classes, score_run, write_scores
 
 
 def score(
@@ -23,6 +23,7 @@ def score(
     out_folder: Path,
     protocol: str,
     seed: int,
+    run: str,
     home: str | None = None,
 ) -> None:
     """Read the maps, the labels and the regions, and write scores.json and counts.npz.
@@ -30,6 +31,7 @@ def score(
     Args:
         classes: the map of classes of a run that tells several apart.
         samples_folder: of the site that the run was trained on.
+        run: run.json, which says whether training reached its plateau.
         home: the scores of the run on its own site, where the map is of another place: their threshold is
             taken, every labelled pixel that was mapped is evaluated, and the samples then say the size of the
             bootstrap's blocks only.
@@ -52,7 +54,16 @@ def score(
     fold = 0 if home else read_json(samples_folder / "samples.json")["fold"]
     places = label, instances, regions, blocks
     scores, counts = score_run(
-        layer.values, *places, layer.grid.resolution**2, protocol, data, seed, threshold, windows, fold
+        layer.values,
+        *places,
+        layer.grid.resolution**2,
+        protocol,
+        data,
+        seed,
+        threshold,
+        windows,
+        fold,
+        has_converged(run),
     )
     if classes:
         of_classes, confusions, notes = score_classes(read_layer(classes).values, *places)
@@ -71,5 +82,6 @@ if "snakemake" in globals():
             Path(snakemake.output.scores).parent,
             snakemake.wildcards.protocol,
             int(snakemake.wildcards.seed),
+            snakemake.input.run,
             snakemake.input.get("home") or None,
         )

@@ -107,7 +107,16 @@ def store(folder, scene, skill, seed, protocol="blocked", data="twin"):
     metrics = pixel_metrics(probability, truth, 0.5)
     (folder / "scores.json").write_text(
         json.dumps(
-            {"threshold": 0.5, "fold": 0, "protocol": protocol, "data": data, "metrics": metrics} | share
+            {
+                "threshold": 0.5,
+                "fold": 0,
+                "converged": True,
+                "crowded": False,
+                "protocol": protocol,
+                "data": data,
+                "metrics": metrics,
+            }
+            | share
         )
     )
     return probability >= 0.5
@@ -171,6 +180,38 @@ def test_effects_are_mean_differences_of_the_exact_scores_and_give_verdicts(tmp_
     assert table["effect"].to_numpy() == pytest.approx([f1[one] - f1[two] for one, two in pairs])
     assert (table["ci_low"] < table["effect"]).all() and (table["effect"] < table["ci_high"]).all()
     assert set(table["n_seeds"]) == {3} and not table["note"].any()
+
+
+def test_a_training_that_stopped_before_its_plateau_proves_nothing(tmp_path, scene):
+    for row, skill in (("one", 2.0), ("two", 0.8)):
+        for seed in range(3):
+            store(tmp_path / row / str(seed), scene, skill, 10 * seed + len(row))
+    runs = {"blocked": [[str(tmp_path / row / str(seed)) for seed in range(3)] for row in ("one", "two")]}
+    assert claims_table(record_of(claim_of(runs)))["verdict"].tolist() == [SUPPORTED]
+    path = tmp_path / "two/1/scores.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"converged": False}))
+    line = claims_table(record_of(claim_of(runs))).iloc[0]
+    assert line["verdict"] == INCONCLUSIVE and line["ci_low"] > 0
+    assert "1 of 6 trainings stopped before their plateau" in line["note"]
+
+
+def test_folds_are_pooled_whatever_the_seed(tmp_path, scene):
+    """Each seed tests other ground: the effect is that of all ground, not the mean of the folds."""
+    rng = np.random.default_rng(3)
+    truths, maps = [], {"one": [], "two": []}
+    for seed, share in enumerate((0.05, 0.2, 0.4)):
+        truth = rng.random(CELLS * PIXELS) < share
+        truths.append(truth)
+        for row, skill in (("one", 2.0), ("two", 0.8)):
+            folder = tmp_path / row / str(seed)
+            maps[row].append(store(folder, (truth, scene[1]), skill, 10 * seed + len(row)))
+            scores = json.loads((folder / "scores.json").read_text()) | {"fold": seed}
+            (folder / "scores.json").write_text(json.dumps(scores))
+    runs = {"blocked": [[str(tmp_path / row / str(seed)) for seed in range(3)] for row in ("one", "two")]}
+    line = claims_table(record_of(claim_of(runs))).iloc[0]
+    pooled = [f1_score(np.concatenate(truths), np.concatenate(maps[row])) for row in ("one", "two")]
+    assert line["effect"] == pytest.approx(pooled[0] - pooled[1])
+    assert line["ci_low"] < line["effect"] < line["ci_high"]
 
 
 def test_runs_of_several_classes_are_judged_on_their_confusion_matrices(tmp_path, scene):

@@ -327,6 +327,15 @@ def test_undefined_metric_is_left_out_with_a_note(altered, world):
     assert line["note"] == "undefined for 1 of 2 seeds under published"
 
 
+def test_rows_of_trainings_that_stopped_early_are_marked(altered, tmp_path):
+    spec = altered(converged=False)
+    frame = function_of("scores")(spec)
+    assert "not converged, a first look: 1 of 2 trainings" in frame["note"].iloc[0]
+    files = [tmp_path / f"marked.{ending}" for ending in ("csv", "md", "html")]
+    write_table(frame, *files, "Marked", [], spec.labels)
+    assert "U-Net (not converged) |" in files[1].read_text()
+
+
 def test_metric_without_any_value_is_empty_with_a_note(of_runs):
     frame = function_of("scores")(of_runs("scores", options={"metrics": ["f1", "no_such_metric"]}))
     missing = frame[frame["metric"] == "no_such_metric"]
@@ -585,7 +594,7 @@ def test_calibration_of_an_honest_map_lies_on_the_diagonal(of_runs, tmp_path):
     cells = CellHistograms.of(probability, truth, np.zeros(truth.size, int), 0.5)
     np.savez(tmp_path / "counts.npz", **cells.arrays())
     run = dataclasses.replace(of_runs("reliability").runs[0], maps=tmp_path)
-    frame = calibration_bins([Scored(run, {"fold": 0})])
+    frame = calibration_bins([Scored(run, {"fold": 0, "converged": True, "crowded": False})])
     assert frame["pixels"].sum() == probability.size
     assert np.abs(frame["mapped"] - frame["observed"]).max() < 0.02
 

@@ -232,7 +232,14 @@ def world(tmp_path):
                 "threshold": 0.5,
                 "protocol": "blocked",
             }
-            scores |= {"data": "twin", "fold": 0, "n_pixels": 12000, "landslide_share": 0.2}
+            scores |= {
+                "data": "twin",
+                "fold": 0,
+                "converged": True,
+                "crowded": False,
+                "n_pixels": 12000,
+                "landslide_share": 0.2,
+            }
             (folder / "scores.json").write_text(json.dumps(scores))
             np.savez(folder / "counts.npz", **cells.arrays())
             (folder / "map.json").write_text(

@@ -245,6 +245,8 @@ def invent_cell_run(run: Path, site: dict, protocol: str, skill: float, seed: in
     scores = {
         "threshold": 0.5,
         "fold": 0,
+        "converged": True,
+        "crowded": False,
         "protocol": protocol,
         "data": "twin",
         "n_pixels": int(truth.size),
@@ -767,6 +769,11 @@ def test_empty_history_is_named(tmp_path):
 def test_run_without_landslides_has_no_roc(spec, tmp_path):
     none = CellHistograms.of(np.linspace(0, 1, 9), np.zeros(9, bool), np.arange(9) // 3, 0.5)
     np.savez(tmp_path / "counts.npz", **none.arrays())
-    group = [Scored(dataclasses.replace(spec("roc").runs[0], maps=tmp_path), {"fold": 0})]
+    group = [
+        Scored(
+            dataclasses.replace(spec("roc").runs[0], maps=tmp_path),
+            {"fold": 0, "converged": True, "crowded": False},
+        )
+    ]
     with pytest.raises(HeadscarpError, match="so there is no ROC curve"):
         roc_points(group)

@@ -304,6 +304,7 @@ def on_disk(folder):
     }.items():
         np.save(folder / f"{name}.npy", array)
     write_json(folder / "cube" / "cube.json", {"data": "twin"})
+    write_json(folder / "run.json", {"converged": False})
     write_json(folder / "samples" / "samples.json", {"window": 16, "fold": 0})
     write_windows(folder / "samples" / "windows.csv", [])
     strips = np.zeros((6, *GRID.shape), np.float32)
@@ -319,15 +320,17 @@ def test_the_rule_scores_a_run_of_several_classes(tmp_path):
     classes, label = on_disk(tmp_path)
     run = tmp_path / "run"
     files = str(run / "probability.tif"), str(run / "classes.tif"), tmp_path / "cube", tmp_path / "samples"
-    rule.score(*files, run, "blocked", 0)
+    trained = str(tmp_path / "run.json")
+    rule.score(*files, run, "blocked", 0, trained)
     scores = json.loads((run / "scores.json").read_text())
+    assert not scores["converged"]
     assert (
         scores["classes"]["oa"] == pytest.approx(0.87, abs=0.05)
         and "left out of the means" in scores["notes"][-1]
     )
     assert np.array_equal(read_cell_confusions(run).confusion.sum(0), scores["classes"]["confusion"])
     # Everywhere, with the threshold of the run at home.
-    rule.score(*files, tmp_path / "there", "blocked", 0, str(run / "scores.json"))
+    rule.score(*files, tmp_path / "there", "blocked", 0, trained, str(run / "scores.json"))
     elsewhere = json.loads((tmp_path / "there" / "scores.json").read_text())
     assert (
         elsewhere["threshold"] == scores["threshold"]
@@ -339,7 +342,7 @@ def test_the_rule_scores_a_run_of_several_classes(tmp_path):
     )
     assert read_cell_confusions(tmp_path / "there").confusion.shape[0] == 3 * 4
     # A run of one class writes what it wrote before.
-    rule.score(files[0], None, *files[2:], tmp_path / "binary", "blocked", 0)
+    rule.score(files[0], None, *files[2:], tmp_path / "binary", "blocked", 0, trained)
     binary = json.loads((tmp_path / "binary" / "scores.json").read_text())
     assert set(scores) - set(binary) == {"classes", "extraction", "boundary"}
     assert binary["metrics"] == scores["metrics"] and binary["intervals"] == scores["intervals"]

@@ -266,9 +266,11 @@ def test_the_rule_reads_the_windows_of_the_samples(tmp_path):
     write_windows(folder / "windows.csv", parts["windows"])
     write_map_rasters(tmp_path, [(0, parts["probability"][None])], grid, "test")
     files = str(tmp_path / "probability.tif"), None, tmp_path / "cube", folder
-    rule.score(*files, tmp_path / "run", "published", 0)
+    write_json(tmp_path / "run.json", {})  # as of a forest, which has no steps of training
+    trained = str(tmp_path / "run.json")
+    rule.score(*files, tmp_path / "run", "published", 0, trained)
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     # maps are quantised
     assert scores["metrics"]["image_f1"] == pytest.approx(score(parts)[0]["metrics"]["image_f1"], abs=0.005)
-    rule.score(*files, tmp_path / "there", "published", 0, str(tmp_path / "run" / "scores.json"))
+    rule.score(*files, tmp_path / "there", "published", 0, trained, str(tmp_path / "run" / "scores.json"))
     assert "images" not in json.loads((tmp_path / "there" / "scores.json").read_text())

@@ -28,7 +28,7 @@ from headscarp.scoring.objects import (
     reference_slides,
     size_recall,
 )
-from headscarp.scoring.pixel import best_threshold, pixel_metrics, to_python
+from headscarp.scoring.pixel import best_threshold, crowds_at, pixel_metrics, to_python
 from headscarp.scoring.score import score_run, write_scores
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
 
@@ -125,6 +125,14 @@ def test_best_threshold_has_the_highest_f1(seed, n):
     assert sk.f1_score(truth, probability >= found) == pytest.approx(f1.max())
     best = midway[np.isclose(f1, f1.max(), rtol=1e-12)]
     assert abs(found - 0.5) == pytest.approx(np.abs(best - 0.5).min(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("crowd", "expected"), [("spread", False), ("about 0.48", True), ("near 0", False)])
+def test_a_threshold_in_the_crowd_is_seen(crowd, expected):
+    rng = np.random.default_rng(0)
+    truth = rng.random(5000) < 0.3
+    probability = CROWDS[crowd](rng.normal(size=truth.size) + 2 * truth - 1)
+    assert crowds_at(0.48 if crowd == "about 0.48" else 0.5, probability, truth) == expected
 
 
 def test_histograms_keep_every_pixel_in_its_cell():
@@ -582,8 +590,15 @@ def test_the_script_reads_one_band_for_each_fold(tmp_path):
     arrays = {name: getattr(cells, name) for name in ("row", "col", "label", "truth", "block", "split")}
     np.savez(tmp_path / "cells.npz", **arrays)
     write_json(tmp_path / "cells.json", cells.record)
-    score(str(tmp_path / "susceptibility.tif"), tmp_path, tmp_path / "run", seed=0)
-    scores = score_cells(maps, cells, seed=0)[0]
+    write_json(tmp_path / "run.json", {"converged": False})
+    score(
+        str(tmp_path / "susceptibility.tif"),
+        tmp_path,
+        tmp_path / "run",
+        seed=0,
+        run=str(tmp_path / "run.json"),
+    )
+    scores = score_cells(maps, cells, seed=0, converged=False)[0]
     written = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert written | {"seconds": 0} == scores | {"seconds": 0}
     assert read_cell_histograms(tmp_path / "run").positive.sum() == cells.label.sum()

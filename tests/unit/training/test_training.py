@@ -28,7 +28,14 @@ from headscarp.training.devices import autocast, choose_device, choose_precision
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.recipe import Recipe
 from headscarp.training.schedules import learning_rate_at
-from headscarp.training.trainer import make_optimiser, train, train_run, tuned_recipe
+from headscarp.training.trainer import (
+    TrainingState,
+    keeps_best,
+    make_optimiser,
+    train,
+    train_run,
+    tuned_recipe,
+)
 from headscarp.training.weights import load_network
 from headscarp.training.windows import open_samples
 from tests.conftest import REPOSITORY
@@ -101,9 +108,9 @@ def batches_of(site, recipe: Recipe, seed: int = 0) -> Batches:
     )
 
 
-def train_here(site, folder, recipe, fingerprint="a", model=None):
-    model = model or tiny_network(dropout=0.2)
-    return train(model, batches_of(site, recipe), recipe, folder, 0, CPU, fingerprint, progress=False)
+def train_here(site, folder, recipe, fingerprint="a", model=None, keep_best=True):
+    model, batches = model or tiny_network(dropout=0.2), batches_of(site, recipe)
+    return train(model, batches, recipe, folder, 0, CPU, fingerprint, progress=False, keep_best=keep_best)
 
 
 class TestRecipe:
@@ -416,6 +423,7 @@ class TestTrainer:
             "train_accuracy",
             "validation_loss",
             "validation_accuracy",
+            "validation_score",
             "learning_rate",
             "seconds",
         ]
@@ -525,13 +533,41 @@ class TestTrainer:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(trainer, "save_checkpoint", spy)
             state = train_here(site, tmp_path / "run", recipe, model=model)
-        validation = [record["validation_loss"] for record in state.history]
-        assert len(validation) < 40 and len(validation) - 1 - int(np.argmin(validation)) == 3
-        assert state.best_epoch == int(np.argmin(validation)) + 1
+        validation = [record["validation_score"] for record in state.history]
+        assert len(validation) < 40 and len(validation) - 1 - int(np.argmax(validation)) == 3
+        assert state.best_epoch == int(np.argmax(validation)) + 1
+        assert state.has_converged(recipe.patience)
         saved = load_file(tmp_path / "run" / "model.safetensors")
         best = kept[state.best_epoch - 1]
         assert all(torch.equal(saved[name], best[name]) for name in best)
         assert any(not torch.equal(saved[name], kept[-1][name]) for name in best)
+
+    def test_published_keeps_the_last_weights(self, site, tmp_path):
+        recipe = Recipe(batch=4, epochs=6, steps_per_epoch=4, learning_rate=0.05, precision="float32")
+        one, other = tiny_network(), tiny_network()
+        state = train_here(site, tmp_path / "last", recipe, model=one, keep_best=False)
+        train_here(site, tmp_path / "best", recipe, model=other, keep_best=True)
+        saved = [load_file(tmp_path / name / "model.safetensors") for name in ("last", "best")]
+        same = all(torch.equal(saved[0][name], saved[1][name]) for name in saved[0])
+        assert state.best is None and same == (state.best_epoch == 6)
+        assert keeps_best("blocked") and not keeps_best("published")
+
+    @pytest.mark.parametrize(
+        ("scores", "patience", "expected"),
+        [
+            ([0.1, 0.2, 0.3, 0.4], None, False),
+            ([0.1, 0.3, 0.4, 0.405], None, True),
+            ([0.1, 0.2, 0.3, 0.4, 0.4, 0.5, 0.45, 0.505], None, True),
+            ([0.1, 0.2, 0.3, 0.4, 0.4, 0.5, 0.45, 0.52], None, False),
+            ([0.5, 0.4, 0.3], None, False),
+            ([0.5, 0.4, 0.3], 2, True),
+            ([], None, True),
+            ([None] * 8, None, False),
+        ],
+    )
+    def test_a_plateau_is_a_last_quarter_that_gains_next_to_nothing(self, scores, patience, expected):
+        lines = [{"epoch": number, "validation_score": score} for number, score in enumerate(scores, start=1)]
+        assert TrainingState(lines).has_converged(patience) == expected
 
     def test_impossible_trainings_are_told(self, site, tmp_path):
         with pytest.raises(HeadscarpError, match=r"run.*epoch 1.*learning_rate"):

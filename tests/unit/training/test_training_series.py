@@ -327,9 +327,9 @@ class NoProgress:
 
 
 def run_epoch(model: nn.Module, recipe: Recipe) -> dict:
-    return EpochLoop(model, make_optimiser(recipe, model), Batched(), recipe, CPU, 0).run_epoch(
-        0, NoProgress()
-    )
+    return EpochLoop(
+        model, make_optimiser(recipe, model), Batched(), recipe, CPU, 0, keep_best=True
+    ).run_epoch(0, NoProgress())
 
 
 class TestMicroBatches:
@@ -483,6 +483,7 @@ class TestRuns:
             "train_accuracy",
             "validation_loss",
             "validation_accuracy",
+            "validation_score",
             "learning_rate",
             "seconds",
         ]

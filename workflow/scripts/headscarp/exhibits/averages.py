@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.exhibits.runs import Scored, groups_of, scored_runs
+from headscarp.exhibits.runs import Scored, groups_of, plateau_notes, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import record
 from headscarp.scoring.bootstrap import intervals, pooled_metrics
-from headscarp.scoring.metric_names import IMAGE_METRICS
+from headscarp.scoring.metric_names import CONFUSION_METRICS, IMAGE_METRICS
 from headscarp.scoring.pixel import to_python
 
 BOOTSTRAP_SEED = 0
@@ -61,7 +61,8 @@ def aggregated(
     value = over_folds(exact, pooled.get(metric), [one.fold for one in group], scale)
     notes = [image_note(group[0].scores, protocol)] if metric in IMAGE_METRICS else []
     notes += [FOLDS] if "fold_mean" in value else []
-    notes += undefined_notes(value["n_seeds"], len(group), protocol)
+    notes += [*undefined_notes(value["n_seeds"], len(group), protocol), *plateau_notes(group)]
+    notes += crowd_notes(group) if metric in CONFUSION_METRICS else []
     if value["value"] is not None and bounds.get(metric):
         value["ci_low"], value["ci_high"] = (scale * bound for bound in bounds[metric])
     same = {"protocol": protocol, "data": spec.only_site().data, "note": "; ".join(notes)}
@@ -71,6 +72,19 @@ def aggregated(
 def undefined_notes(defined: int, seeds: int, protocol: str) -> list[str]:
     """A note where a score is undefined for some seeds."""
     return [f"undefined for {seeds - defined} of {seeds} seeds under {protocol}"] if defined < seeds else []
+
+
+def crowd_notes(group: Sequence[Scored]) -> list[str]:
+    """A note where scores at a threshold hang on the last digits of the probabilities of some seeds."""
+    crowded = sum(one.scores["crowded"] for one in group)
+    return (
+        [
+            f"probabilities of {crowded} of {len(group)} seeds crowd at the threshold: a threshold 0.02 higher or "
+            "lower moves F1 by more than 0.1, read the average precision"
+        ]
+        if crowded
+        else []
+    )
 
 
 def image_note(scores: Mapping[str, Any], protocol: str) -> str:

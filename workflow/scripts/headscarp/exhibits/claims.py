@@ -15,12 +15,12 @@ import pandas as pd
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.effects import Difference, differences, exact_difference
 from headscarp.exhibits.labels import metric_label
-from headscarp.exhibits.runs import Scored, refuse_inconsistent
+from headscarp.exhibits.runs import Scored, plateau_notes, refuse_inconsistent
 from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import RunFiles
 from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json
-from headscarp.scoring.claims import FEWEST_SEEDS, VERDICTS, judge
+from headscarp.scoring.claims import FEWEST_SEEDS, INCONCLUSIVE, VERDICTS, judge
 from headscarp.scoring.classes import read_cell_confusions
 
 COLUMNS = [
@@ -82,14 +82,21 @@ def test_records(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         )
         refuse_inconsistent([*first, *second])
         found = difference_of(test, first, second)
-        notes = [test["note"], found.why_no_interval, FEW_SEEDS if len(first) < FEWEST_SEEDS else ""]
+        unready = plateau_notes([*first, *second])
+        notes = [
+            test["note"],
+            found.why_no_interval,
+            FEW_SEEDS if len(first) < FEWEST_SEEDS else "",
+            *unready,
+        ]
+        verdict = judge(found.low, found.high, len(first), test["at_least"], test["within"])
         yield {key: test[key] for key in TOLD} | {
             "protocol": protocol,
             "effect": found.size,
             "ci_low": found.low,
             "ci_high": found.high,
             "n_seeds": len(first),
-            "verdict": judge(found.low, found.high, len(first), test["at_least"], test["within"]),
+            "verdict": INCONCLUSIVE if unready else verdict,
             "published_effect": test["published_effect"],
             "note": "; ".join(filter(None, notes)),
         }

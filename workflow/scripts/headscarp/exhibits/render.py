@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 
 from headscarp.exhibits.labels import metric_label, row_label, unit_text
+from headscarp.exhibits.runs import NOT_CONVERGED
 from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import TWIN
 from headscarp.exhibits.tidy import PRINTED_TEXT, SIMULATED, TEXT, UNIT, write_csv
+
+NOT_CONVERGED_MARK = " (not converged)"
 
 
 def write_table(
@@ -76,7 +79,8 @@ def number_text(value: float, digits: int) -> str:
 def sections_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[Section]:
     """The pivot of a tidy frame: a section for each protocol, in the frame's order.
 
-    The first column of a line is the row's label, the second says whether the site is simulated.
+    The first column of a line is the row's label, marked where its training stopped before its plateau; the
+    second says whether the site is simulated.
     """
     in_columns, in_rows = (decimals_by(frame, key) for key in ("metric", "row"))
     sections = []
@@ -90,8 +94,9 @@ def sections_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[Section]
             digits = {
                 metric: in_rows[row] if note.startswith(UNIT) else in_columns[metric] for metric in metrics
             }
+            mark = NOT_CONVERGED_MARK if group["note"].str.contains(NOT_CONVERGED).any() else ""
             lines.append(
-                [(row_label(row, labels) + unit_text(note), ""), (data, "")]
+                [(row_label(row, labels) + unit_text(note) + mark, ""), (data, "")]
                 + [pair_of(cells.get(metric), digits[metric]) for metric in metrics]
             )
         heading = f"Protocol: {protocol}" if protocol else ""

@@ -14,6 +14,8 @@ from headscarp.files import read_json
 from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.images import ImageScores
 
+NOT_CONVERGED = "not converged, a first look"  # how a note on rows begins that are marked for it
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -26,6 +28,11 @@ class Scored:
     def fold(self) -> int:
         """Which of the folds that rotate with the seed it was scored on."""
         return self.scores["fold"]
+
+    @property
+    def converged(self) -> bool:
+        """Whether its training reached a plateau."""
+        return self.scores["converged"]
 
     def cells(self) -> CellHistograms:
         """Histograms of probability of the evaluated region."""
@@ -99,6 +106,14 @@ def groups_of(spec: ExhibitSpec, runs: list[Scored]) -> Iterator[tuple[str, str,
             group = [one for one in runs if (one.run.row, one.run.protocol) == (row, protocol)]
             if group:
                 yield row, protocol, group
+
+
+def plateau_notes(runs: Sequence[Scored]) -> list[str]:
+    """A note where trainings stopped before their plateau."""
+    short = sum(not one.converged for one in runs)
+    return (
+        [f"{NOT_CONVERGED}: {short} of {len(runs)} trainings stopped before their plateau"] if short else []
+    )
 
 
 def runs_by_row(spec: ExhibitSpec) -> Iterator[tuple[str, str, list[RunFiles]]]:

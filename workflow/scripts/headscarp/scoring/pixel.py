@@ -12,6 +12,7 @@ import numpy as np
 from headscarp.scoring.metric_names import MACRO_METRICS
 
 CALIBRATION_BINS = 15
+CROWD_REACH, CROWD_STEP = 0.02, 0.1
 
 
 class Confusion(NamedTuple):
@@ -125,6 +126,16 @@ def pixel_metrics(probability: np.ndarray, truth: np.ndarray, threshold: float) 
 def to_python(metrics: dict[str, np.ndarray]) -> dict[str, float | None]:
     """Python numbers for a record, with None for NaN."""
     return {name: None if np.isnan(value) else float(value) for name, value in metrics.items()}
+
+
+def crowds_at(threshold: float, probability: np.ndarray, truth: np.ndarray) -> bool:
+    """Whether so many probabilities (flat arrays) lie near the threshold that its F1 hangs on their last
+    digits: a threshold CROWD_REACH higher or lower moves it by more than CROWD_STEP."""
+    f1 = [
+        confusion_metrics(confusion(probability >= threshold + shift, truth))["f1"]
+        for shift in (-CROWD_REACH, 0.0, CROWD_REACH)
+    ]
+    return bool(np.nanmax(f1, initial=0.0) - np.nanmin(f1, initial=1.0) > CROWD_STEP)
 
 
 def best_threshold(probability: np.ndarray, truth: np.ndarray) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 from headscarp.arrays import write_arrays
 from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
-from headscarp.files import write_json
+from headscarp.files import read_json, write_json
 from headscarp.samples.windows import Window
 from headscarp.scoring.bootstrap import intervals
 from headscarp.scoring.boundary import boundary_scores
@@ -26,7 +26,7 @@ from headscarp.scoring.objects import (
     reference_slides,
     size_recall,
 )
-from headscarp.scoring.pixel import best_threshold, pixel_metrics, to_python
+from headscarp.scoring.pixel import best_threshold, crowds_at, pixel_metrics, to_python
 
 PUBLISHED_THRESHOLD = 0.5
 OBJECT_OVERLAP = 0.5
@@ -46,6 +46,7 @@ def score_run(
     threshold: float | None = None,
     windows: Sequence[Window] = (),
     fold: int = 0,
+    converged: bool = True,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Score a probability map (row, col) 0..1 on the evaluated region of its samples.
 
@@ -61,6 +62,7 @@ def score_run(
         threshold: taken instead of the protocol's own, of a run that was tuned on another site.
         windows: of the samples; those of the test are scored one by one as well.
         fold: which of the folds that rotate with the seed the samples test.
+        converged: whether training reached its plateau.
 
     Returns:
         scores: the record of scores.json; metrics are fractions, None where undefined. With test windows
@@ -102,7 +104,7 @@ def score_run(
         objects, sizes = None, []
     best = threshold if tuned else tuned_threshold(values, truth, "evaluated region has")[0]
     seconds = round(time.perf_counter() - started, 3)
-    return scores | {"best_threshold": best} | {
+    return scores | {"best_threshold": best, "converged": converged} | {
         "objects": objects,
         "size_recall": sizes,
         "notes": notes,
@@ -177,6 +179,7 @@ def score_pixels(
         )
     scores = {
         "threshold": threshold,
+        "crowded": crowds_at(threshold, probability, truth),
         "protocol": protocol,
         "data": data,
         "fold": fold,
@@ -224,6 +227,11 @@ def score_objects(
     rule = {"overlap": OBJECT_OVERLAP, "minimum_pixels": OBJECT_MINIMUM_PIXELS}
     edges = quarter_edges(instances, pixel_area)
     return {**object_scores(detected, true), **rule}, size_recall(areas * pixel_area, detected, edges)
+
+
+def has_converged(run: str | Path) -> bool:
+    """Whether the training of a run.json reached its plateau; models without steps of training have."""
+    return read_json(run).get("converged", True)
 
 
 def write_scores(folder: str | Path, scores: dict[str, Any], counts: dict[str, np.ndarray]) -> None:

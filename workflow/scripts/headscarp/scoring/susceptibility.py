@@ -18,7 +18,7 @@ from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_thr
 
 
 def score_cells(
-    susceptibility: np.ndarray, cells: Cells, seed: int
+    susceptibility: np.ndarray, cells: Cells, seed: int, converged: bool = True
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Score susceptibility on the test cells of all folds together, each by the model of its fold.
 
@@ -29,7 +29,7 @@ def score_cells(
         susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its
             windows are incomplete.
         cells: label is 1 at landslides; truth is 1 or 0, or 255 where unknown. seed: of the bootstrap, which
-            draws blocks of cells.
+            draws blocks of cells. converged: whether training reached its plateau.
 
     Returns:
         scores: the record of scores.json. Metrics are fractions, None where undefined; `n_pixels` counts test
@@ -65,6 +65,7 @@ def score_cells(
     )
     notes += empty_folds(tested, len(susceptibility))
     scores |= {
+        "converged": converged,
         "objects": None,
         "size_recall": [],
         "notes": notes,

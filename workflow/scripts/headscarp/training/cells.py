@@ -29,7 +29,7 @@ from headscarp.site.cube import Cube, open_cube
 from headscarp.training.batches import Batch, training_order, validation_order
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.recipe import Recipe
-from headscarp.training.trainer import HISTORY_COLUMNS, train, write_history
+from headscarp.training.trainer import HISTORY_COLUMNS, keeps_best, train, write_history
 from headscarp.training.weights import build_network, save_weights
 
 
@@ -96,7 +96,7 @@ def train_cells(
     began = time.time()
     run_folder, torch_device = Path(run_folder), choose_device(device)
     torch.set_num_threads(threads)
-    recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]), torch_device)
+    recipe = recipe_of_cells(Recipe.from_record(spec["recipe"]))
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
     model = build_untrained(spec)
     require_windows_within(model, cells, Path(cells_folder))
@@ -130,10 +130,14 @@ def train_cells(
             "trainable": count_trainable(model),
             "cells": cells.record["counts"],
             "folds": [
-                {key: record[key] for key in ("epochs", "best_epoch", "weights", "class_weights", "seconds")}
+                {
+                    key: record[key]
+                    for key in ("epochs", "best_epoch", "weights", "converged", "class_weights", "seconds")
+                }
                 for record in folds
             ],
             "epochs": max(record["epochs"] for record in folds),
+            "converged": all(record["converged"] for record in folds),
             "seconds": round(sum(record["seconds"] for record in folds), 3),
         }
         | run_provenance(began, files_read_by_run(cube_folder, cells_folder)),
@@ -142,8 +146,8 @@ def train_cells(
         remove(folder)
 
 
-def recipe_of_cells(recipe: Recipe, device: torch.device) -> Recipe:
-    """The recipe, with the loss and the precision that suit cells.
+def recipe_of_cells(recipe: Recipe) -> Recipe:
+    """The recipe, with the loss that suits cells.
 
     Raises:
         HeadscarpError: it asks for what cells have no use for.
@@ -163,9 +167,7 @@ def recipe_of_cells(recipe: Recipe, device: torch.device) -> Recipe:
             )
     if recipe.loss == "mse_bce":
         raise HeadscarpError("recipe.loss 'mse_bce' is not for cells; use bce, cross_entropy or focal")
-    # Processors gain nothing from bfloat16 in three-dimensional convolutions of this size.
-    precision = "float32" if recipe.precision == "auto" and device.type == "cpu" else recipe.precision
-    return replace(recipe, loss="cross_entropy" if recipe.loss == "bce" else recipe.loss, precision=precision)
+    return replace(recipe, loss="cross_entropy" if recipe.loss == "bce" else recipe.loss)
 
 
 def build_untrained(spec: dict[str, Any]) -> nn.Module:
@@ -202,13 +204,24 @@ def train_fold(
         if record["fingerprint"] == fingerprint:
             return record
     batches = fold_batches(cube, cells, fold, spec, recipe, device)
-    state = train(build_untrained(spec), batches, recipe, folder, spec["seed"], device, fingerprint, progress)
+    state = train(
+        build_untrained(spec),
+        batches,
+        recipe,
+        folder,
+        spec["seed"],
+        device,
+        fingerprint,
+        progress,
+        keep_best=keeps_best(cells.record["protocol"]),
+    )
     record = {
         "fingerprint": fingerprint,
         "history": state.history,
         "epochs": len(state.history),
         "best_epoch": state.best_epoch,
         "weights": "best" if state.best is not None else "last",
+        "converged": state.has_converged(recipe.patience),
         "class_weights": batches.weights.tolist(),
         "seconds": round(sum(line["seconds"] for line in state.history), 3),
     }

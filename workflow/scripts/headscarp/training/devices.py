@@ -49,17 +49,11 @@ def peak_memory(device: torch.device) -> dict[str, Any]:
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The type that convolutions run in; `auto` is bfloat16 where it is several times faster (CUDA,
-    processors with AMX), else float32."""
+    """The type that convolutions run in; `auto` is bfloat16 on CUDA and float32 on every processor, so that
+    results do not depend on which one it is."""
     if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" or has_amx() else torch.float32
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
-
-
-def has_amx() -> bool:
-    """Whether the processor multiplies bfloat16 matrices in hardware; older torch cannot tell, then no."""
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(supported and supported())
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager:

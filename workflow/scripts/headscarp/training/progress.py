@@ -23,11 +23,10 @@ class Progress:
         self._bar.update()
 
     def epoch(self, record: dict[str, Any], epochs: int) -> None:
-        """Tell the losses of a finished epoch (a line of history)."""
-        validation = record["validation_loss"]
-        losses = f"loss {record['train_loss']:.4f}" + (
-            "" if validation is None else f", validation {validation:.4f}"
-        )
+        """Tell the losses and the validation score of a finished epoch (a line of history)."""
+        losses = f"loss {record['train_loss']:.4f}"
+        for key, name in (("validation_loss", "validation"), ("validation_score", "score")):
+            losses += "" if record[key] is None else f", {name} {record[key]:.4f}"
         self._bar.set_postfix_str(losses)
         log.info(
             "%s: epoch %d/%d, %s, %.1f s", self._name, record["epoch"], epochs, losses, record["seconds"]

@@ -47,15 +47,14 @@ class Recipe:
         batch: windows per step.
         epochs: 0 keeps the weights that the run starts from.
         steps_per_epoch: None is one pass over the training windows.
-        patience: epochs without a lower validation loss before training stops and the best weights come back;
-            None is never, last weights.
+        patience: epochs without a higher validation score before training stops; None is never.
         augment: random flips and quarter turns.
         jitter: spread of a random gain and offset of every channel of a training window, in standard
             deviations; against shifts of light, season and height between places.
         positive_weight: factor on the loss of pixels whose label is not 0.
         class_weights: balanced weighs the cells of susceptibility, or the pixels of windows, so that all
             classes of the training samples count the same.
-        precision: auto is bfloat16 where the device is fast in it.
+        precision: auto is bfloat16 on CUDA, float32 on every CPU.
         micro_batch: windows that go through the network at once, for batches beyond a device's memory; their
             gradients add up to that of the batch, but batch norms see the statistics of so many windows only.
             None is the whole batch.

@@ -38,6 +38,7 @@ from headscarp.training.trainer import (
     EpochLoop,
     TrainingState,
     fingerprint_of_run,
+    keeps_best,
     make_optimiser,
     prepare_training,
     require_windows,
@@ -203,6 +204,7 @@ def train_trial(
         recipe=recipe,
         device=device,
         seed=spec["seed"],
+        keep_best=keeps_best(samples.protocol),
     )
     for _ in run_epochs(
         loop, TrainingState(), name, Progress(name, 0, recipe.epochs * batches.steps, shown=False)

@@ -35,6 +35,7 @@ from headscarp.training.pretraining import pretrain
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
 from headscarp.training.schedules import learning_rate_at
+from headscarp.training.validation import ValidationScore
 from headscarp.training.weights import build_network, load_initial_weights, save_weights
 from headscarp.training.windows import SHUFFLED_DATES, Samples, open_samples, with_dates_of_cube
 
@@ -44,12 +45,14 @@ HISTORY_COLUMNS = (
     "train_accuracy",
     "validation_loss",
     "validation_accuracy",
+    "validation_score",
     "learning_rate",
     "seconds",
 )
 # Of a run whose deep belief network was trained in advance, layer by layer.
 PRETRAINED_HISTORY_COLUMNS = ("phase", "epoch", "reconstruction_error", *HISTORY_COLUMNS[1:])
 EPOCHS_IN_RECORD = 5
+PLATEAU = 0.01  # of the validation score
 
 
 class DivergedError(HeadscarpError):
@@ -59,23 +62,34 @@ class DivergedError(HeadscarpError):
 @dataclass
 class TrainingState:
     """What changes from epoch to epoch beside weights and optimiser: one line of history each; the best
-    weights, with patience."""
+    weights, where these are kept."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Tensor] | None = None
 
     @property
     def best_epoch(self) -> int | None:
-        """Epoch (from 1) of the lowest validation loss; None where nothing was validated."""
-        validated = [record for record in self.history if record["validation_loss"] is not None]
-        return min(validated, key=lambda record: record["validation_loss"])["epoch"] if validated else None
+        """Epoch (from 1) of the highest validation score; None where nothing was validated."""
+        validated = [record for record in self.history if record["validation_score"] is not None]
+        return max(validated, key=lambda record: record["validation_score"])["epoch"] if validated else None
 
     def is_out_of(self, patience: int | None) -> bool:
         return (
             patience is not None
-            and bool(self.history)
+            and self.best_epoch is not None
             and self.history[-1]["epoch"] - self.best_epoch >= patience
         )
+
+    def has_converged(self, patience: int | None) -> bool:
+        """Whether the validation score has reached its plateau: patience ran out, or the best of the last
+        quarter of epochs is higher than the best of the quarter before by PLATEAU at most."""
+        if not self.history or self.is_out_of(patience):
+            return True
+        scores = [record["validation_score"] for record in self.history]
+        quarter = len(scores) // 4
+        if not quarter or None in scores:
+            return False
+        return max(scores[-quarter:]) - max(scores[-2 * quarter : -quarter]) <= PLATEAU
 
 
 def train(
@@ -88,13 +102,14 @@ def train(
     fingerprint: str,
     progress: bool = True,
     pretraining: Sequence[dict[str, Any]] = (),
+    keep_best: bool = True,
 ) -> TrainingState:
     """Train `model` in place; write `model.safetensors` and `history.csv` into `folder`.
 
     `pretraining` holds the lines of history of what was trained before; history then says of each line which
     phase it belongs to. A `checkpoint.pt` in `folder` with the same `fingerprint` is taken up where it
-    stopped; any other is ignored. With patience the best weights come back at the end, else the last ones
-    stay.
+    stopped; any other is ignored. With `keep_best` the weights of the highest validation score (average
+    precision, or mean F1 of several classes) come back at the end, else the last ones stay.
 
     Raises:
         HeadscarpError: there are no windows to train on (or none to validate on, with patience).
@@ -109,7 +124,13 @@ def train(
     checkpoint = folder / "checkpoint.pt"
     state = load_checkpoint(checkpoint, fingerprint, model, optimiser, device)
     loop = EpochLoop(
-        model=model, optimiser=optimiser, batches=batches, recipe=recipe, device=device, seed=seed
+        model=model,
+        optimiser=optimiser,
+        batches=batches,
+        recipe=recipe,
+        device=device,
+        seed=seed,
+        keep_best=keep_best,
     )
     progress_bar = Progress(
         "/".join(folder.parts[-5:]),
@@ -137,7 +158,7 @@ def run_epochs(
     """Run the epochs that `state` still lacks, until the recipe's number or its patience is reached; yield
     the record of each.
 
-    At the end of a training with patience the best weights are put back. `name` is what messages call the
+    At the end of a training that keeps them the best weights are put back. `name` is what messages call the
     training.
     """
     recipe = loop.recipe
@@ -145,7 +166,7 @@ def run_epochs(
         record = loop.run_epoch(len(state.history), progress_bar)
         require_finite_losses(record, recipe, name)
         state.history.append(record)
-        if recipe.patience is not None and state.best_epoch == record["epoch"]:
+        if loop.keep_best and state.best_epoch == record["epoch"]:
             state.best = {name: tensor.detach().clone() for name, tensor in loop.model.state_dict().items()}
         yield record
     if state.best is not None:
@@ -212,7 +233,9 @@ class EpochLoop:
         recipe: Recipe,
         device: torch.device,
         seed: int,
+        keep_best: bool,
     ) -> None:
+        self.keep_best = keep_best
         self.model = model
         self.optimiser = optimiser
         self.batches = batches
@@ -251,13 +274,14 @@ class EpochLoop:
                 accuracy.add(is_correct(logits.detach(), target), mask > 0)
             self.optimiser.step()
             progress_bar.step()
-        validation_loss, validation_accuracy = self._validate()
+        validation_loss, validation_accuracy, validation_score = self._validate()
         return {
             "epoch": epoch + 1,
             "train_loss": losses.value(),
             "train_accuracy": accuracy.value(),
             "validation_loss": validation_loss,
             "validation_accuracy": validation_accuracy,
+            "validation_score": validation_score,
             "learning_rate": rate,
             "seconds": round(time.perf_counter() - began, 3),
         }
@@ -272,12 +296,13 @@ class EpochLoop:
                     (logits,), target, mask = self._outputs(part)
                     yield logits, target, mask
 
-    def _validate(self) -> tuple[float | None, float | None]:
-        losses, accuracy = PixelMean(), PixelMean()
+    def _validate(self) -> tuple[float | None, float | None, float | None]:
+        losses, accuracy, score = PixelMean(), PixelMean(), ValidationScore()
         for logits, target, mask in self.validation_logits(self.batches):
             losses.add(self.loss(logits, target), mask)
             accuracy.add(is_correct(logits, target), mask > 0)
-        return losses.value(), accuracy.value()
+            score.add(logits, target, mask > 0)
+        return losses.value(), accuracy.value(), score.value()
 
     def _parts(self, batch: Batch) -> Iterator[Batch]:
         """The micro batches of a batch, still where the batch is."""
@@ -314,6 +339,12 @@ class PixelMean:
     def value(self) -> float | None:
         """None where no pixel counted."""
         return float(self._sum / self._count) if float(self._count) else None
+
+
+def keeps_best(protocol: str) -> bool:
+    """Whether a protocol takes the weights that validation ground likes best. The papers' validation windows
+    overlap those of training or are those of the test: `published` takes the last."""
+    return protocol == "blocked"
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -404,7 +435,16 @@ def train_run(
         load_initial_weights(model, start)
     fingerprint = fingerprint_of_run(spec, Path(cube_folder), Path(samples_folder), start)
     state = train(
-        model, batches, recipe, run_folder, spec["seed"], torch_device, fingerprint, progress, pretraining
+        model,
+        batches,
+        recipe,
+        run_folder,
+        spec["seed"],
+        torch_device,
+        fingerprint,
+        progress,
+        pretraining,
+        keeps_best(samples.protocol),
     )
     write_json(
         Path(run_folder) / "run.json",
@@ -428,6 +468,7 @@ def train_run(
             "seconds": round(sum(record["seconds"] for record in (*pretraining, *state.history)), 3),
             "best_epoch": state.best_epoch,
             "weights": "best" if state.best is not None else "last",
+            "converged": state.has_converged(recipe.patience),
             "history": state.history[-EPOCHS_IN_RECORD:],
         }
         | run_provenance(

@@ -8,7 +8,7 @@ import pandas as pd
 from headscarp.exhibits.averages import aggregate
 from headscarp.exhibits.effects import Effect, effects, exact_difference
 from headscarp.exhibits.regions import PAPER_NAMES, PERCENT, in_paper_names
-from headscarp.exhibits.runs import groups_of, scored_runs
+from headscarp.exhibits.runs import Scored, groups_of, plateau_notes, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record, text_record
 from headscarp.scoring.claims import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED, judge
@@ -55,25 +55,27 @@ def score_gains(spec: ExhibitSpec) -> pd.DataFrame:
 
 def measured_effects(
     spec: ExhibitSpec, metrics: Sequence[str]
-) -> Iterator[tuple[dict[str, Any], Effect, int]]:
-    """Each of the option `pairs` with its effect on a metric under a protocol, and the number of seeds."""
+) -> Iterator[tuple[dict[str, Any], Effect, list[Scored]]]:
+    """Each of the option `pairs` with its effect on a metric under a protocol, and the runs of both rows."""
     runs = {(protocol, row): group for row, protocol, group in groups_of(spec, scored_runs(spec))}
     cells = {key: [one.cells() for one in group] for key, group in runs.items()}
     for pair in spec.options["pairs"]:
         for effect in effects(spec, pair["rows"], cells, metrics):
             sides = [runs[effect.protocol, row] for row in (effect.first, effect.second)]
             found = exact_difference(effect.found, effect.metric, sides)
-            yield pair, effect._replace(found=found), len(sides[0])
+            yield pair, effect._replace(found=found), [*sides[0], *sides[1]]
 
 
-def effect_records(spec: ExhibitSpec, effect: Effect, seeds: int, label: str) -> Iterator[dict[str, Any]]:
-    """Tidy records of an effect: its size with its interval, and its verdict."""
-    found = effect.found
+def effect_records(
+    spec: ExhibitSpec, effect: Effect, runs: Sequence[Scored], label: str
+) -> Iterator[dict[str, Any]]:
+    """Tidy records of an effect: its size with its interval, and its verdict, open where a training stopped
+    before its plateau."""
+    found, seeds, unready = effect.found, len(runs) // 2, plateau_notes(runs)
     why = found.why_no_interval
-    note = "; ".join(filter(None, [label, why and f"{why} under {effect.protocol}"]))
+    note = "; ".join(filter(None, [label, why and f"{why} under {effect.protocol}", *unready]))
+    verdict = INCONCLUSIVE if unready else judge(found.low, found.high, seeds)
     same = {"protocol": effect.protocol, "data": spec.only_site().data}
     measured = {"ci_low": found.low, "ci_high": found.high, "n_seeds": seeds, "note": note}
     yield record(spec, effect.row, effect.metric, found.size, published=None, **measured, **same)
-    yield text_record(
-        spec, effect.row, f"{effect.metric}_verdict", WORDS[judge(found.low, found.high, seeds)], **same
-    )
+    yield text_record(spec, effect.row, f"{effect.metric}_verdict", WORDS[verdict], **same)

@@ -1,0 +1,58 @@
+"""How well a network does on its validation windows while it is trained."""
+
+import torch
+from torch import Tensor
+
+from headscarp.codes import LANDSLIDE
+
+
+class ValidationScore:
+    """Average precision of the landslides, or, of more than two classes, the mean F1 of those that occur.
+
+    A loss may fall, or rise, for long after the order of probabilities has settled, and accuracy of rare
+    landslides is that of an empty map: neither says when a network has learned.
+    """
+
+    def __init__(self) -> None:
+        self._probability: list[Tensor] = []
+        self._truth: list[Tensor] = []
+        self._confusion: Tensor | float = 0.0
+
+    def add(self, logits: Tensor, target: Tensor, counted: Tensor) -> None:
+        """Count logits (n, output, row, col) or (n, output) and the classes of their targets where the mask
+        `counted` is true."""
+        outputs = logits.shape[1]
+        if outputs > 2:
+            codes = target[counted].long() * outputs + logits.argmax(1)[counted]
+            self._confusion = self._confusion + torch.bincount(codes, minlength=outputs**2).double()
+            return
+        probability = logits.sigmoid()[:, 0] if outputs == 1 else logits.softmax(1)[:, LANDSLIDE]
+        self._probability.append(probability[counted])
+        self._truth.append(target[counted] == LANDSLIDE)
+
+    def value(self) -> float | None:
+        """Between 0 and 1; None without a landslide, or without a class."""
+        if not self._truth:
+            return mean_f1(self._confusion) if isinstance(self._confusion, Tensor) else None
+        return average_precision(torch.cat(self._probability), torch.cat(self._truth))
+
+
+def average_precision(probability: Tensor, truth: Tensor) -> float | None:
+    """Sum of precision times step in recall over the distinct probabilities (n,); None without a true one."""
+    if not truth.any():
+        return None
+    ordered, order = probability.sort(descending=True)
+    found = truth[order].double().cumsum(0)
+    last = torch.cat([ordered[1:] != ordered[:-1], ordered.new_ones(1, dtype=torch.bool)]).nonzero()[:, 0]
+    found = found[last]
+    step = found.diff(prepend=found.new_zeros(1))
+    return float((found / (last + 1) * step).sum() / found[-1])
+
+
+def mean_f1(confusion: Tensor) -> float | None:
+    """Mean F1 of the classes that the truth holds, of counts (classes * classes,), rows the truth."""
+    classes = int(confusion.numel() ** 0.5)
+    square = confusion.reshape(classes, classes)
+    right, true, mapped = square.diagonal(), square.sum(1), square.sum(0)
+    present = true > 0
+    return float((2 * right / (true + mapped))[present].mean()) if present.any() else None
