@@ -79,7 +79,7 @@ def crowd_notes(group: Sequence[Scored]) -> list[str]:
     crowded = sum(one.scores["crowded"] for one in group)
     return (
         [
-            f"probabilities of {crowded} of {len(group)} seeds crowd at the threshold: one 0.02 higher or lower "
+            f"probabilities of {crowded} of {len(group)} seeds crowd at the threshold: one 0.02 more or less "
             "moves F1 by more than 0.1, so read the average precision"
         ]
         if crowded
