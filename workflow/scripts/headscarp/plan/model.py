@@ -11,6 +11,7 @@ from headscarp.site.terrain_names import names_over_windows
 # How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on
 # the neighbourhoods of cells of susceptibility, and models on single cells.
 WINDOWS, FOREST, NEIGHBOURHOODS, CELLS = "windows", "forest", "neighbourhoods", "cells"
+MAPS = "maps"  # what a scale delivers beside exhibits
 METHODS = {"random_forest": FOREST, "cnn3d": NEIGHBOURHOODS} | dict.fromkeys(
     ("gbdt_lr", "logistic_regression", "cell_forest"), CELLS
 )
@@ -167,7 +168,8 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A paper or a set of real data at one scale."""
+    """A paper or a set of real data at one scale. `deliver` names the exhibits (and MAPS) that plain
+    `snakemake` makes at that scale; None is all."""
 
     name: str
     title: str
@@ -176,6 +178,7 @@ class Card:
     experiments: dict[str, Experiment]
     searches: dict[str, Search]
     exhibits: dict[str, Exhibit]
+    deliver: tuple[str, ...] | None
     claims: dict[str, Claim]
     protocols: tuple[str, ...]
     seeds: tuple[int, ...]

@@ -17,7 +17,7 @@ from headscarp.plan.checks import check_claims, refuse_shared_experiments, refus
 from headscarp.plan.claims import Claims
 from headscarp.plan.exhibits import Exhibits
 from headscarp.plan.maps import Maps
-from headscarp.plan.model import Card
+from headscarp.plan.model import MAPS, Card
 from headscarp.plan.origins import Origins
 from headscarp.plan.provenance import Provenance
 from headscarp.plan.read import known_networks, read_cards, resolve_card
@@ -95,9 +95,20 @@ class Plan(Selection):
 
     @property
     def all_targets(self) -> list[str]:
-        """All files that the selected cards deliver."""
-        cards = [file for card in self.selected for file in self.targets(card)]
-        return [*cards, *self.claims.targets, *self.audit.targets]
+        """All files that the selected cards deliver at the chosen scale; the claims' verdicts where all of
+        them deliver all."""
+        cards = [file for card in self.selected for file in self.delivered(card)]
+        whole = all(self.cards[card].deliver is None for card in self.selected)
+        return [*cards, *(self.claims.targets if whole else []), *self.audit.targets]
+
+    def delivered(self, card: str) -> list[str]:
+        """The files that plain `snakemake` makes of a card: all, unless the scale names some."""
+        chosen = self.cards[card]
+        if chosen.deliver is None:
+            return self.targets(card)
+        exhibits = [chosen.exhibits[name] for name in chosen.deliver if name != MAPS]
+        maps = self.maps.targets(card) if MAPS in chosen.deliver else []
+        return [*(file for exhibit in exhibits for file in exhibit.files), *maps]
 
 
 def load_plan(config: dict[str, Any], root: str | Path) -> Plan:

@@ -8,7 +8,7 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 from headscarp.plan.checks import check_card
-from headscarp.plan.model import METHODS, Card
+from headscarp.plan.model import MAPS, METHODS, Card
 from headscarp.plan.read_experiments import resolve_experiment, resolve_search
 from headscarp.plan.read_shown import resolve_claim, resolve_exhibit, rows_at
 from headscarp.plan.read_sites import sites_of_card
@@ -86,6 +86,7 @@ def resolve_card(
         experiments=experiments,
         searches=searches,
         exhibits=exhibits,
+        deliver=delivered_at(scale, f"{place}, scales, {config['scale']}", record["exhibits"]),
         claims={key: resolve_claim(name, key, claim) for key, claim in record.get("claims", {}).items()},
         protocols=protocols,
         seeds=tuple(config.get("seeds", scale["seeds"])),
@@ -104,6 +105,13 @@ def resolve_card(
     )
     check_card(card)
     return card
+
+
+def delivered_at(scale: dict[str, Any], place: str, exhibits: Iterable[str]) -> tuple[str, ...] | None:
+    """What plain `snakemake` makes of a card at a scale; None is all."""
+    for name in scale.get("deliver", []):
+        require_known(name, [*exhibits, MAPS], f"{place}, deliver: exhibit")
+    return tuple(scale["deliver"]) if "deliver" in scale else None
 
 
 def table_of(record: dict[str, Any], key: str, workflow: Path) -> Path:

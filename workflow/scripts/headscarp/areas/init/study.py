@@ -88,14 +88,20 @@ def sampling_of(grid: Grid) -> tuple[dict[str, Any], str]:
 
 
 def scales_of(grid: Grid, window: int) -> list[Entry]:
-    """The three scales: `tiny` has about 300 pixels a side, but never loses more than a factor of 2.5."""
+    """The four scales: `tiny` has about 300 pixels a side, but never loses more than a factor of 2.5."""
     size = round(min(1.0, max(0.4, 300 / max(grid.shape))), 2)
     half = {"window": max(16, window // 2), "stride": max(8, window // 4)} if size < 1 else {}
     tiny = {"size": size, "width": 0.125, "seeds": [0]} | ({"sampling": half} if half else {})
     tiny["training"] = {"batch": 4, "epochs": 2, "steps_per_epoch": 3}
     demo = {"size": 1.0, "width": 0.25, "seeds": [0], "training": {"epochs": 4, "steps_per_epoch": 25}}
+    standard = {"size": 1.0, "width": 0.25, "seeds": [0, 1, 2]}
     full = {"size": 1.0, "width": 1.0, "seeds": [0, 1, 2]}
-    return [("tiny", tiny, "does everything run?"), ("demo", demo, "minutes"), ("full", full, "wants a GPU")]
+    return [
+        ("tiny", tiny, "does everything run?"),
+        ("demo", demo, "minutes, a first look"),
+        ("standard", standard, "hours, trained until the plateau"),
+        ("full", full, "wants a GPU"),
+    ]
 
 
 def composite_of(draft: Draft) -> list[str] | None:
