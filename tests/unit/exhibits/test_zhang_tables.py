@@ -16,6 +16,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.kinds import function_of
 from headscarp.exhibits.render import write_table
 from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.tables.orders import spread_of
 from headscarp.exhibits.tables.training import network_anatomy
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
@@ -421,6 +422,18 @@ def test_order_spread_tells_orders_from_seeds(world, tmp_path):
         one(frame, "auc", name, "blocked")["value"] for name in ("mean", "min", "max", "orders")
     ] == pytest.approx([groups.mean(), groups.min(), groups.max(), 3])
     assert "| AUC | simulated site (twin) |" in rendered(frame, spec, tmp_path)
+
+
+def test_order_spread_leaves_out_what_folds_differ_by_for_all_orders():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, (400, 3))
+    folds = np.array([0.3, 0.6, 0.8])
+    plain, rotating = (
+        spread_of((0.5 + more + noise).tolist(), rotates)[0] for more, rotates in ((0, False), (folds, True))
+    )
+    assert plain["sd_seeds"] == pytest.approx(0.01, rel=0.1)
+    assert rotating["sd_seeds"] == pytest.approx(plain["sd_seeds"], rel=0.01)
+    assert rotating["max"] - rotating["min"] > 0.4
 
 
 def test_order_spread_of_one_seed_says_what_it_cannot_tell(world):
