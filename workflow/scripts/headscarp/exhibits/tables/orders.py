@@ -15,7 +15,8 @@ def order_spread(spec: ExhibitSpec) -> pd.DataFrame:
     pooled within orders; `sd_orders`, that of orders alone by one-way analysis of variance: the variance of
     the orders' means less what seeds put into it (their variance over the number of seeds), 0 where seeds
     explain it all. Where the seeds test folds of the ground in turn, what a fold is easier or harder than
-    another for all orders alike is taken out first. With one seed the two cannot be told apart: `sd_orders` then holds both, with a note.
+    another for all orders alike is taken out first. With one seed the two cannot be told apart: `sd_orders`
+    then holds both, with a note.
     Options: `metrics` (names of scores.json).
     """
     runs = scored_runs(spec)
