@@ -31,7 +31,7 @@ UNBALANCED_NOTES = {
     "blocked": "only training windows are centred on superpixels and balanced; validation and test windows "
     "are those of the regular grid",
     "published": "patches of superpixels are split at random; only the training ones are balanced, with "
-    "further patches of the whole scene",
+    "further patches on the ground of training ones",
 }
 SPLITTERS = {"published": published_split, "blocked": blocked_split}
 

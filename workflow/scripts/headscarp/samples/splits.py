@@ -54,10 +54,10 @@ class Sampler(Protocol):
         """Corners (n, 2) of windows wholly inside the mask `region` (row, col), evenly spread."""
 
     def balanced(
-        self, corners: np.ndarray, region: np.ndarray, rng: np.random.Generator
+        self, corners: np.ndarray, region: np.ndarray, rng: np.random.Generator, held_out: np.ndarray = ...
     ) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """Corners of the training windows made from candidates, all inside `region`, and the record of each
-        stage."""
+        """Corners of the training windows made from candidates, all inside `region` and none of those
+        `held_out`, and the record of each stage."""
 
 
 def published_split(
@@ -71,8 +71,9 @@ def published_split(
     windows included. `test_windows` as Zhang et al. (2024), section 4.1.2: 80 % of 2428 chips train; the
     other 20 % stop the training and are the test set, so that the same windows are validation and test.
     Pixels of training windows that no test window covers are region 1 there, pixels of no window 0. With a
-    `sampler` its candidates are split, and the training ones balanced with further windows from anywhere in
-    the scene.
+    `sampler` its candidates are split, and the training ones balanced with further windows that lie wholly on
+    the ground of training ones and are none of the others: what balances the classes adds no ground of test
+    windows to that which overlapping windows share by chance.
 
     Args:
         label: (row, col) uint8 class codes, 1 landslide, 255 never scored.
@@ -96,9 +97,11 @@ def published_split(
     training = np.zeros(len(corners), dtype=bool)
     n_training = int(np.clip(round(spec.train_fraction * len(corners)), 1, len(corners) - 1))
     training[rng.permutation(len(corners))[:n_training]] = True
-    trained, stages = (
-        (corners[training], []) if sampler is None else sampler.balanced(corners[training], everywhere, rng)
-    )
+    if sampler is None:
+        trained, stages = corners[training], []
+    else:
+        of_training = footprint(windows_at(corners[training], spec.window, date, "train"), label.shape)
+        trained, stages = sampler.balanced(corners[training], of_training, rng, corners[~training])
     windows = windows_at(trained, spec.window, date, "train") + windows_at(
         corners[~training], spec.window, date, "validation"
     )
