@@ -96,13 +96,12 @@ def example_windows(spec: ExhibitSpec, scene: Scene, nets: Any) -> dict[str, tup
         HeadscarpError: the labels hold no landslide, or no net lies on the site.
     """
     slides = scene.label == LANDSLIDE
-    found = slide_windows(slides, int(spec.options.get("windows", 3)))
-    if not found:
+    if not slides.any():
         raise HeadscarpError(
             f"exhibit '{spec.name}' ({spec.kind}): the labels of site '{scene.site.name}' hold no "
             f"landslide to show"
         )
-    windows = {f"Landslide {number}": window for number, window in enumerate(found, start=1)}
+    netted = {}
     if nets is not None:
         grid = site_grid(scene.site)
         largest = nets.geometry.iloc[int(np.argmax(nets.geometry.area))] if len(nets) else None
@@ -112,7 +111,9 @@ def example_windows(spec: ExhibitSpec, scene: Scene, nets: Any) -> dict[str, tup
                 f"the exhibit"
             )
         row, col, rows, cols = View.under(grid, largest.bounds).window
-        windows["Under a net"] = square_around((slice(row, row + rows), slice(col, col + cols)), grid.shape)
+        netted["Under a net"] = square_around((slice(row, row + rows), slice(col, col + cols)), grid.shape)
+    found = slide_windows(slides, int(spec.options.get("windows", 3)), list(netted.values()))
+    windows = {f"Landslide {number}": window for number, window in enumerate(found, start=1)} | netted
     side = int(np.median([window[2] for window in windows.values()]))
     built = densest_window(np.isin(scene.label, (BUILDING, ROAD)), slides, side)
     return windows | ({"No landslide": built} if built else {})
