@@ -35,6 +35,7 @@ METRIC_LABELS = {
     "avg_recall": "Average recall",
     "avg_f1": "Average F1",
     "landslide_f1": "Landslide F1",
+    "landslide_average_precision": "Landslide AP",
     "mean_f1": "Mean F1",
     "boundary_f1": "Boundary F1",
     "effective_resolution_m": "Effective resolution (m)",
