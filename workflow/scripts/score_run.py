@@ -11,6 +11,7 @@ from headscarp.files import read_json
 from headscarp.geo.layer import read_layer
 from headscarp.job import job
 from headscarp.samples.build import bootstrap_cells
+from headscarp.samples.ground import part_of_collage
 from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import score_classes, score_run, write_scores
 
@@ -24,6 +25,7 @@ def score(
     protocol: str,
     seed: int,
     home: str | None = None,
+    place: str = "",
 ) -> None:
     """Read the maps, the labels and the regions, and write scores.json and counts.npz.
 
@@ -32,17 +34,22 @@ def score(
         samples_folder: of the site that the run was trained on.
         home: the scores of the run on its own site, where the map is of another place: their threshold is
             taken, every labelled pixel that was mapped is evaluated, and the samples then say the size of the
-            bootstrap's blocks only.
+            bootstrap's blocks only. Where that place is a scene of the own site, a collage, its part of the
+            evaluated region and of the blocks is taken.
+        place: name of the place that is mapped.
     """
     layer, label, instances = (
         read_layer(probability),
         open_array(cube_folder / "label.npy"),
         open_array(cube_folder / "instances.npy"),
     )
-    if home:
+    part = part_of_collage(samples_folder, place) if home else None
+    windows = []
+    if part:
+        regions, blocks = part
+    elif home:
         regions = np.where(np.isnan(layer.values), UNUSED, TEST).astype(np.uint8)
-        window = read_json(samples_folder / "samples.json")["window"]
-        blocks, windows = bootstrap_cells(label != UNMAPPED, window), []
+        blocks = bootstrap_cells(label != UNMAPPED, read_json(samples_folder / "samples.json")["window"])
     else:
         regions = open_array(samples_folder / "regions.npy")
         blocks = open_array(samples_folder / "blocks.npy")
@@ -71,4 +78,5 @@ if "snakemake" in globals():
             snakemake.wildcards.protocol,
             int(snakemake.wildcards.seed),
             snakemake.input.get("home") or None,
+            snakemake.wildcards.place,
         )

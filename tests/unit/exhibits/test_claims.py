@@ -372,9 +372,9 @@ def test_claims_of_six_classes_read_confusion_matrices_also_of_the_target(plan):
     of_classes = replace(plan, selected=("xia2021",))
     files = of_classes.claims.inputs
     assert {file.rsplit("/", 1)[1] for file in files} == {"scores.json", "counts.npz"}
-    assert "results/runs/xia2021/mangkam_feb/rae_d/blocked/seed0/jiuzhaigou_vhr/counts.npz" in files
+    assert "results/runs/xia2021/mangkam/rae_d/blocked/seed0/jiuzhaigou_vhr/counts.npz" in files
     transfer = next(test for test in of_classes.claims.record["tests"] if test["claim"] == "transfer")
-    assert (transfer["site"], transfer["trained_on"]) == ("jiuzhaigou_vhr", "mangkam_feb")
+    assert (transfer["site"], transfer["trained_on"]) == ("jiuzhaigou_vhr", "mangkam")
 
 
 def test_only_tests_on_simulated_sites_are_decided_by_the_simulation(plan):
@@ -420,7 +420,7 @@ def test_a_card_whose_claims_hold_a_wrong_name_is_refused_when_the_plan_is_made(
             "windows of pixels",
         ),
         (
-            {"tests": [{"card": "xia2021", "site": "mangkam_feb", "rows": ["fstf_net", "rae_d"]}]},
+            {"tests": [{"card": "xia2021", "site": "mangkam", "rows": ["fstf_net", "rae_d"]}]},
             "'landslide_f1'|known are",
         ),
     ],

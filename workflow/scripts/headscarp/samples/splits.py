@@ -11,6 +11,7 @@ import numpy as np
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples.background import is_background
+from headscarp.samples.ground import shared_ground, slices_of_scene
 from headscarp.samples.spec import TEST_WINDOWS, SamplingSpec, StripSplit
 from headscarp.samples.windows import (
     Window,
@@ -178,11 +179,20 @@ def blocked_split(
 def candidate_subsets(
     label: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, scenes: Sequence[Mapping[str, Any]]
 ) -> Iterable[np.ndarray]:
-    """Subsets (row, col) of every pixel before the buffer, by the spec's kind of split, the best first."""
+    """Subsets (row, col) of every pixel before the buffer, by the spec's kind of split, the best first.
+
+    Blocks of a collage whose scenes show one ground are of that ground: each has the same subset in all
+    scenes.
+    """
     if spec.kind == "strips":
         return [strip_subsets(label.shape, spec.split)]
     if spec.kind == "scenes":
         return scene_subsets(label, spec, rng, scenes)
+    if ground := shared_ground(label.shape, scenes):
+        of_ground = block_assignments(
+            label[ground.reference], sides_of_blocks(spec), spec.split.fractions, spec.buffer, rng
+        )
+        return (ground.paint(subsets, UNUSED) for subsets in of_ground)
     return block_assignments(label, sides_of_blocks(spec), spec.split.fractions, spec.buffer, rng)
 
 
@@ -231,11 +241,6 @@ def scene_subsets(
             slices,
             {name: TEST if name == split.test else blocks[part] for name, part in slices.items()},
         )
-
-
-def slices_of_scene(scene: Mapping[str, Any]) -> tuple[slice, slice]:
-    """Rows and columns of a collage that a scene of its cube.json holds."""
-    return slice(scene["row"], scene["row"] + scene["height"]), slice(0, scene["width"])
 
 
 def paint_scenes(

@@ -50,14 +50,15 @@ def change_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     block for each run.
 
     A slide is outlined solid from the date of its first mapped pixels on, and dotted before. The images are
-    `rgb_<date>.tif` among the raw files of the site, in which bands 1 to 3 are red, green and blue; dates are
+    `rgb_<date>.tif` among the raw files of the site or, of runs on a collage, of the exhibit's target, in
+    which bands 1 to 3 are red, green and blue; dates are
     those of the columns `area_<date>_m2` of the run's change/landslides.gpkg. The numbers behind it are, for
     each area, how many slides of each status it shows, and their area at every date. Options: `dates` ({date:
     what people read}; default the dates of the columns); `areas` (names of vector files among the raw files,
     without .gpkg; filled up to two with the largest new slides, then grown, shrunk and unchanged ones
     outside them).
     """
-    site = spec.only_site()
+    site = spec.target or spec.only_site()
     runs = spec.first_runs(*spec.protocols)
     slides = {run.folder: read_change(run, site) for run in runs}
     dates = dates_of(spec, slides)
