@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.figures.change_maps import STATUS, areas_of, dated_image, read_change, square_bounds
-from headscarp.exhibits.figures.label_examples import example_windows
+from headscarp.exhibits.figures.label_examples import beneath, example_windows
 from headscarp.exhibits.figures.sampling_chart import class_ratio
 from headscarp.exhibits.figures.slope_separation import auc_of
 from headscarp.exhibits.kinds import KINDS
@@ -395,6 +395,13 @@ def test_examples_show_slides_a_net_and_a_village(world, spec):
         for name, (row, col, rows, cols) in windows.items()
     }
     assert all(shares[name][1] > 0 for name in ("Landslide 1", "Landslide 2", "Under a net"))
+    hidden = beneath(nets, scene)
+    net_row, net_col, net_rows, net_cols = windows["Under a net"]
+    assert hidden[net_row : net_row + net_rows, net_col : net_col + net_cols].any()
+    assert (label[hidden] == 1).all() and not hidden.all()
+    assert slide_windows((label == 1) & ~hidden, 2, [windows["Under a net"]]) == [
+        windows[name] for name in ("Landslide 1", "Landslide 2")
+    ]
     village = shares["No landslide"]
     assert village[2] + village[5] > village[1]
     row, col, rows, cols = windows["Under a net"]
