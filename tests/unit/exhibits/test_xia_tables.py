@@ -152,8 +152,10 @@ def test_data_sources_tell_both_resolutions(world, tmp_path):
     ) == (3200, 3100)
     assert one(frame, "mangkam_feb:red", "date")["note"] == "text 2018-02; published January 2018"
     assert one(frame, "mangkam_feb:red", "resolution_m")["difference"] == 0
-    patches = frame[frame["metric"] == "training_patches"]
-    assert patches["value"].tolist() == [25, 25] and patches["published"].tolist() == [479, 479]
+    published, blocked = (
+        one(frame, "mangkam_feb", f"training_patches{ending}") for ending in ("", "_blocked")
+    )
+    assert (published["value"], published["published"], blocked["value"]) == (25, 479, 25)
     assert not frame["row"].str.contains("instances").any()
     assert "Mangkam (simulated): slope" in rendered(frame, spec, tmp_path)
 

@@ -40,6 +40,7 @@ METRIC_LABELS = {
     "boundary_f1": "Boundary F1",
     "effective_resolution_m": "Effective resolution (m)",
     "training_patches": "Training patches",
+    "training_patches_blocked": "Training patches (blocked)",
     "object_recall": "Object recall",
     "object_precision": "Object precision",
     "object_f1": "Object F1",

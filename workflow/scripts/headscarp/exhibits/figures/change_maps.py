@@ -89,7 +89,7 @@ def change_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     handles.append(Line2D([], [], color=palette.MUTED, lw=1.4, ls=":", label="Not yet mapped at this date"))
     if any(area.rings for found in areas.values() for area in found):
         handles.append(border_handle("Named area"))
-    legend_at_foot(figure, handles, 5)
+    legend_at_foot(figure, handles, 3)
     sign(figure, spec, "Post-classification comparison by the first seed of each network.")
     return figure, frame_of(lines)
 

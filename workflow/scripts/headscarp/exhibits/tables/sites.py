@@ -57,15 +57,16 @@ def data_sources(spec: ExhibitSpec) -> pd.DataFrame:
 
 
 def patch_records(spec: ExhibitSpec, site: SiteFiles) -> Iterator[dict[str, Any]]:
-    """Tidy records of the training patches of a site, and of each scene of a collage, under each protocol."""
+    """Tidy records of the training patches of a site, and of each scene of a collage: `training_patches`
+    under published, `training_patches_blocked` under blocked."""
     for protocol, folder in site.samples.items():
         if (folder / "samples.json").exists():
             drawn = read_json(folder / "samples.json")
             patches = {site.name: drawn["counts"]["train"]["windows"]}
             patches |= {scene["name"]: scene["windows"]["train"] for scene in drawn.get("scenes", [])}
             for row, count in patches.items():
-                rest = {"data": site.data, "note": f"under {protocol}"}
-                yield record(spec, row, "training_patches", float(count), **rest)
+                metric = "training_patches" + ("" if protocol == "published" else f"_{protocol}")
+                yield record(spec, row, metric, float(count), data=site.data)
 
 
 def layer_records(
