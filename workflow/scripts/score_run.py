@@ -11,6 +11,7 @@ from headscarp.files import read_json
 from headscarp.geo.layer import read_layer
 from headscarp.job import job
 from headscarp.samples.build import bootstrap_cells
+from headscarp.samples.ground import part_of_collage
 from headscarp.samples.windows import read_windows
 from headscarp.scoring.score import has_converged, score_classes, score_run, write_scores
 
@@ -25,6 +26,7 @@ def score(
     seed: int,
     run: str,
     home: str | None = None,
+    place: str = "",
 ) -> None:
     """Read the maps, the labels and the regions, and write scores.json and counts.npz.
 
@@ -34,24 +36,29 @@ def score(
         run: run.json, which says whether training reached its plateau.
         home: the scores of the run on its own site, where the map is of another place: their threshold is
             taken, every labelled pixel that was mapped is evaluated, and the samples then say the size of the
-            bootstrap's blocks only.
+            bootstrap's blocks only. Where that place is a scene of the own site, a collage, its part of the
+            evaluated region and of the blocks is taken.
+        place: name of the place that is mapped.
     """
     layer, label, instances = (
         read_layer(probability),
         open_array(cube_folder / "label.npy"),
         open_array(cube_folder / "instances.npy"),
     )
-    if home:
+    part = part_of_collage(samples_folder, place) if home else None
+    windows = []
+    if part:
+        regions, blocks = part
+    elif home:
         regions = np.where(np.isnan(layer.values), UNUSED, TEST).astype(np.uint8)
-        window = read_json(samples_folder / "samples.json")["window"]
-        blocks, windows = bootstrap_cells(label != UNMAPPED, window), []
+        blocks = bootstrap_cells(label != UNMAPPED, read_json(samples_folder / "samples.json")["window"])
     else:
         regions = open_array(samples_folder / "regions.npy")
         blocks = open_array(samples_folder / "blocks.npy")
         windows = read_windows(samples_folder / "windows.csv")
     data = read_json(cube_folder / "cube.json")["data"]
     threshold = read_json(home)["threshold"] if home else None
-    fold = 0 if home else read_json(samples_folder / "samples.json")["fold"]
+    fold = 0 if home and not part else read_json(samples_folder / "samples.json")["fold"]
     places = label, instances, regions, blocks
     scores, counts = score_run(
         layer.values,
@@ -84,4 +91,5 @@ if "snakemake" in globals():
             int(snakemake.wildcards.seed),
             snakemake.input.run,
             snakemake.input.get("home") or None,
+            snakemake.wildcards.place,
         )

@@ -19,7 +19,14 @@ from headscarp.plan.checks import FLAT_METRICS, PIXEL_METRICS, check_claim
 from headscarp.plan.paths import CLAIM_FIGURES, CLAIM_TABLES
 from headscarp.plan.plan import load_plan
 from headscarp.plan.read_shown import resolve_claim
-from headscarp.scoring.claims import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED, printed_effect
+from headscarp.scoring.claims import (
+    CONTRADICTED,
+    DECIDED,
+    EQUIVALENT,
+    INCONCLUSIVE,
+    SUPPORTED,
+    printed_effect,
+)
 from headscarp.scoring.classes import flat_metrics
 from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.metric_names import METRICS
@@ -138,6 +145,7 @@ def claim_of(runs, **changes):
         "of_classes": False,
         "at_least": 0.0,
         "within": None,
+        "decided": "",
         "published_effect": 0.1,
         "note": "",
         "runs": runs,
@@ -247,6 +255,30 @@ def test_what_has_no_interval_is_inconclusive_and_says_why(tmp_path, scene):
     (tmp_path / "one/scores.json").write_text(json.dumps(scores))
     line = claims_table(record_of(claim_of(runs))).iloc[0]
     assert np.isnan(line["effect"]) and line["verdict"] == INCONCLUSIVE and "undefined" in line["note"]
+
+
+def test_what_the_simulation_decides_gets_no_verdict_but_shows_its_effect(tmp_path, scene):
+    """The same scores judged as usual and as those of a simulation that builds the effect in."""
+    for row, skill in (("one", 2.0), ("two", 0.8)):
+        for seed in range(3):
+            store(tmp_path / row / str(seed), scene, skill, seed)
+    runs = {"blocked": [[str(tmp_path / row / str(seed)) for seed in range(3)] for row in ("one", "two")]}
+    few = {"blocked": [side[:1] for side in runs["blocked"]]}
+    tests = [
+        claim_of(runs),
+        claim_of(runs, claim="built_in", decided="slides are built steep"),
+        claim_of(few, claim="built_in_too", decided="slides are built steep"),
+    ]
+    frame = claims_table(record_of(*tests))
+    assert list(frame["verdict"]) == [SUPPORTED, DECIDED, DECIDED]
+    assert frame["effect"][1] == frame["effect"][0] > 0 and frame["ci_low"][1] == frame["ci_low"][0]
+    assert set(frame["note"][1:]) == {f"{DECIDED}: slides are built steep"}
+    write_claims(frame, record_of(*tests), tmp_path / "c.csv", tmp_path / "c.md", tmp_path / "c.html")
+    page = (tmp_path / "c.md").read_text()
+    assert f"0 inconclusive, 2 {DECIDED}" in page and f"] {DECIDED}" in page
+    assert "Decided by the simulation: slides are built steep: paper built_in on here" in page
+    legend = [text.get_text() for text in forest_plot(frame, record_of(*tests)).legends[0].get_texts()]
+    assert DECIDED in legend
 
 
 def test_runs_scored_on_other_pixels_or_data_are_refused(tmp_path, scene):
@@ -382,9 +414,18 @@ def test_claims_of_six_classes_read_confusion_matrices_also_of_the_target(plan):
     of_classes = replace(plan, selected=("xia2021",))
     files = of_classes.claims.inputs
     assert {file.rsplit("/", 1)[1] for file in files} == {"scores.json", "counts.npz"}
-    assert "results/runs/xia2021/mangkam_feb/rae_d/blocked/seed0/jiuzhaigou_vhr/counts.npz" in files
+    assert "results/runs/xia2021/mangkam/rae_d/blocked/seed0/jiuzhaigou_vhr/counts.npz" in files
     transfer = next(test for test in of_classes.claims.record["tests"] if test["claim"] == "transfer")
-    assert (transfer["site"], transfer["trained_on"]) == ("jiuzhaigou_vhr", "mangkam_feb")
+    assert (transfer["site"], transfer["trained_on"]) == ("jiuzhaigou_vhr", "mangkam")
+
+
+def test_only_tests_on_simulated_sites_are_decided_by_the_simulation(plan):
+    """A claim that a generator builds in is judged as usual on the real sites that test it."""
+    both = replace(plan, selected=("gao2021", "iburi2018"))
+    tests = [test for test in both.claims.record["tests"] if test["claim"] == "factors"]
+    assert {(test["data"], bool(test["decided"])) for test in tests} == {("twin", True), ("real", False)}
+    others = [test for test in both.claims.record["tests"] if test["claim"] == "dense_above_unet"]
+    assert others and not any(test["decided"] for test in others)
 
 
 def test_cards_without_claims_ask_for_no_verdict(plan):
@@ -421,7 +462,7 @@ def test_a_card_whose_claims_hold_a_wrong_name_is_refused_when_the_plan_is_made(
             "windows of pixels",
         ),
         (
-            {"tests": [{"card": "xia2021", "site": "mangkam_feb", "rows": ["fstf_net", "rae_d"]}]},
+            {"tests": [{"card": "xia2021", "site": "mangkam", "rows": ["fstf_net", "rae_d"]}]},
             "'landslide_f1'|known are",
         ),
     ],

@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.figures.change_maps import STATUS, areas_of, dated_image, read_change, square_bounds
-from headscarp.exhibits.figures.label_examples import example_windows
+from headscarp.exhibits.figures.label_examples import beneath, example_windows
 from headscarp.exhibits.figures.sampling_chart import class_ratio
 from headscarp.exhibits.figures.slope_separation import auc_of
 from headscarp.exhibits.kinds import KINDS
@@ -28,7 +28,7 @@ from headscarp.exhibits.panels.figure import DPI, HEIGHT, WIDTH, draw, save
 from headscarp.exhibits.panels.land_cover import class_picture
 from headscarp.exhibits.panels.scene import CONFUSION, scene_of
 from headscarp.exhibits.panels.view import View
-from headscarp.exhibits.panels.windows import slide_windows
+from headscarp.exhibits.panels.windows import show_one_place, slices, slide_windows
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
@@ -395,6 +395,13 @@ def test_examples_show_slides_a_net_and_a_village(world, spec):
         for name, (row, col, rows, cols) in windows.items()
     }
     assert all(shares[name][1] > 0 for name in ("Landslide 1", "Landslide 2", "Under a net"))
+    hidden = beneath(nets, scene)
+    net_row, net_col, net_rows, net_cols = windows["Under a net"]
+    assert hidden[net_row : net_row + net_rows, net_col : net_col + net_cols].any()
+    assert (label[hidden] == 1).all() and not hidden.all()
+    assert slide_windows((label == 1) & ~hidden, 2, [windows["Under a net"]]) == [
+        windows[name] for name in ("Landslide 1", "Landslide 2")
+    ]
     village = shares["No landslide"]
     assert village[2] + village[5] > village[1]
     row, col, rows, cols = windows["Under a net"]
@@ -413,6 +420,17 @@ def test_examples_show_slides_a_net_and_a_village(world, spec):
     assert value_of(frame, "Landslide 1:Height", "mean", "") == pytest.approx(
         (elevation - elevation.min()).mean(), rel=1e-3
     )
+
+
+def test_close_ups_show_each_place_once():
+    """Of three slides the second lies beside the first, in its window; the next apart from both is shown."""
+    slides = np.zeros((300, 300), bool)
+    slides[20:60, 20:60] = slides[20:58, 62:90] = slides[200:230, 200:230] = slides[250:260, 20:30] = True
+    first, second, third = slide_windows(slides, 3)
+    assert [slides[slices(window)].sum() for window in (second, third)] == [900, 100]
+    assert show_one_place(first, (20, 62, 38, 38)) and not show_one_place(first, second)
+    assert slide_windows(slides, 3, taken=[first]) == [second, third]
+    assert not slide_windows(np.zeros((30, 30), bool), 3)
 
 
 def test_examples_without_factors_show_image_and_labels_only(spec):
@@ -501,8 +519,9 @@ def test_close_ups_of_boundaries_tell_their_overlap(world, spec, protocol):
     windows = slide_windows((label == 1) & tested, 2)
     for number, (row, col, rows, cols) in enumerate(windows, start=1):
         part = np.s_[row : row + rows, col : col + cols]
-        # the slide is whole in its window
-        assert (slides[part] == ranked[number - 1]).sum() == (slides == ranked[number - 1]).sum()
+        # the largest slide of the window is whole in it, and of all the largest is in the first
+        largest = np.bincount(slides[part].ravel())[1:].argmax() + 1 if number > 1 else ranked[0]
+        assert (slides[part] == largest).sum() == (slides == largest).sum()
         inside = tested[part] & (label[part] != 255)
         iou = jaccard_score(label[part][inside] == 1, mapped[part][inside] == 1)
         assert value_of(frame, f"fstf_net:slide {number}", "iou", protocol) == pytest.approx(iou)

@@ -152,8 +152,10 @@ def test_data_sources_tell_both_resolutions(world, tmp_path):
     ) == (3200, 3100)
     assert one(frame, "mangkam_feb:red", "date")["note"] == "text 2018-02; published January 2018"
     assert one(frame, "mangkam_feb:red", "resolution_m")["difference"] == 0
-    patches = frame[frame["metric"] == "training_patches"]
-    assert patches["value"].tolist() == [25, 25] and patches["published"].tolist() == [479, 479]
+    published, blocked = (
+        one(frame, "mangkam_feb", f"training_patches{ending}") for ending in ("", "_blocked")
+    )
+    assert (published["value"], published["published"], blocked["value"]) == (25, 479, 25)
     assert not frame["row"].str.contains("instances").any()
     assert "Mangkam (simulated): slope" in rendered(frame, spec, tmp_path)
 
@@ -255,6 +257,31 @@ def test_runs_on_different_pixels_are_refused(world, tmp_path):
     other = world["runs"][-1] | {"folder": str(tmp_path), "maps": str(tmp_path)}
     with pytest.raises(HeadscarpError, match="different cells"):
         function_of("class_scores")(spec_of(world, "class_scores", runs=[*world["runs"][:-1], other]))
+
+
+def test_average_precision_of_landslides_stands_beside_f1(world):
+    frame = function_of("class_scores")(spec_of(world, "class_scores"))
+    invented = [invent(seed, SKILL["rae_d"]) for seed in (0, 1)]
+    expected = [
+        sk.average_precision_score((label == 1).ravel(), probability.ravel())
+        for _, probability, label, *_ in invented
+    ]
+    line = one(frame, "rae_d", "landslide_average_precision", "blocked")
+    assert line["value"] == pytest.approx(np.mean(expected)) and np.isnan(line["published"])
+
+
+def test_a_row_that_loses_to_single_pixels_is_told(world, tmp_path):
+    """FSTF-Net, taken for the pixel-wise row, is above RAE-D in everything; the reverse says nothing."""
+    spec = spec_of(world, "class_scores", options={"pixel_wise": ["fstf_net"]})
+    frame = function_of("class_scores")(spec)
+    told = one(frame, "rae_d", "oa", "blocked")["note"]
+    assert told == "RAE-D loses to FSTF-Net under blocked: OA, Average F1, Landslide F1, Landslide AP"
+    assert not frame[frame["row"] == "fstf_net"]["note"].str.contains("loses").any()
+    assert rendered(frame, spec, tmp_path).count(told) == 1
+    frame = function_of("class_scores")(spec_of(world, "class_scores", options={"pixel_wise": ["rae_d"]}))
+    assert not frame["note"].str.contains("loses").any()
+    with pytest.raises(HeadscarpError, match="pixel_wise: row 'rae' does not exist"):
+        function_of("class_scores")(spec_of(world, "class_scores", options={"pixel_wise": ["rae"]}))
 
 
 # --- fine-tuning, effect, change

@@ -101,6 +101,7 @@ def test_slides_are_followed_through_time(maps, tmp_path):
     assert record["by_status"] == {
         "new": {"count": 2, "area_m2": 320, "change_m2": 320},
         "grown": {"count": 1, "area_m2": 128, "change_m2": 64},
+        "shrunk": {"count": 0, "area_m2": 0, "change_m2": 0},
         "unchanged": {"count": 1, "area_m2": 144, "change_m2": 0},
     }
     assert record["gone"] == {"count": 1, "area_m2": 0, "change_m2": -16} and record["truth"] is None
@@ -115,13 +116,19 @@ def test_slides_are_followed_through_time(maps, tmp_path):
     assert whole[0, 1] == 320 + 64 and whole[1, 0] == 16 and whole[1, 1] == 208
 
 
-def test_growth_needs_both_a_share_and_pixels():
+def test_growth_and_shrinkage_need_both_a_share_and_pixels():
     assert RULE.status(100, 119, 4) == RULE.status(10, 17, 4) == "unchanged"  # 19 %; less than two pixels
-    assert (
-        RULE.status(100, 125, 4) == "grown"
-        and RULE.status(0, 20, 4) == "new"
-        and RULE.status(100, 60, 4) == "unchanged"
-    )
+    assert RULE.status(100, 81, 4) == RULE.status(17, 10, 4) == "unchanged"
+    assert RULE.status(100, 125, 4) == "grown" and RULE.status(100, 75, 4) == "shrunk"
+    assert RULE.status(0, 20, 4) == "new" and RULE.status(20, 0, 4) == "gone"
+
+
+def test_a_slide_that_shrinks_is_not_unchanged(maps, tmp_path):
+    write(maps["mar"], scene(1, OLD, (*STEADY[:3], 10)), grid(1))
+    slides, record = compared(tmp_path, maps)
+    assert slides[["status", "area_mar_m2"]].to_numpy().tolist() == [["shrunk", 72], ["unchanged", 64]]
+    assert record["by_status"]["shrunk"] == {"count": 1, "area_m2": 72, "change_m2": -72}
+    assert record["by_status"]["unchanged"] == {"count": 1, "area_m2": 64, "change_m2": 0}
 
 
 def test_small_groups_are_left_out(maps, tmp_path):

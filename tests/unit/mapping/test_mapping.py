@@ -429,6 +429,26 @@ class TestForest:
         assert record["importances"]["nir"] < 0.2 and record["pixels"] == training.sum()
         assert json.loads((tmp_path / "run" / "map.json").read_text())["pixels"] == 75 * 90
 
+    def test_several_classes_are_told_apart_as_scikit_learn_does(self, site, tmp_path):
+        label = np.load(site[0] / "label.npy")
+        values = np.load(site[0] / "cube.npy")[0, [2, 3, 0]]
+        label[(label == 0) & (values[1] > np.nanmedian(values[1]))] = 3
+        np.save(site[0] / "label.npy", label)
+        run_forest(*site, tmp_path / "run", tmp_path / "run", self.spec | {"classes": 6})
+        pixels = np.nan_to_num((values - 5) / 2).reshape(3, -1).T.astype(np.float32)
+        training = np.zeros(label.shape, bool)
+        training[:40, 3:] = True
+        forest = RandomForestClassifier(20, min_samples_leaf=5, random_state=3)
+        forest.fit(pixels[training.ravel()], label[training])
+        assert set(forest.classes_) == {0, 1, 3}
+        codes, likely = (
+            read_layer(tmp_path / "run" / f"{name}.tif").values for name in ("classes", "probability")
+        )
+        seen = ~np.isnan(values).all(axis=0)
+        np.testing.assert_array_equal(codes[seen], forest.predict(pixels)[seen.ravel()])
+        wanted = forest.predict_proba(pixels)[:, 1].reshape(label.shape)
+        np.testing.assert_allclose(likely[seen], wanted[seen], atol=1e-6)
+
     def test_the_sample_is_seeded_and_bounded(self, site):
         samples = open_samples(*site, CHANNELS)
         first, again, other = (sample_pixels(samples, -1, 200, seed) for seed in (1, 1, 2))

@@ -124,12 +124,12 @@ def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
 
 def test_a_fine_tuned_run_starts_from_that_of_the_same_protocol_and_seed(root):
     run = load_plan(CONFIG, root).runs.start("xia2021", "tuned_5", "blocked", "2")
-    assert run.folder == "results/runs/xia2021/mangkam_feb/fstf_net/blocked/seed2"
+    assert run.folder == "results/runs/xia2021/mangkam/fstf_net/blocked/seed2"
 
 
 def test_dates_are_compared_on_a_run_s_own_site_and_where_it_was_applied(root):
     plan = load_plan(CONFIG, root)
-    run = Run(card="xia2021", site="mangkam_feb", experiment="fstf_net", protocol="blocked", seed=0)
+    run = Run(card="xia2021", site="mangkam", experiment="fstf_net", protocol="blocked", seed=0)
     assert plan.runs.dated_maps(run) == [
         f"{run.folder}/mangkam_jan/classes.tif",
         f"{run.folder}/mangkam_feb/classes.tif",

@@ -19,7 +19,20 @@ SCALES = ("tiny", "demo", "full")
 # Text for people, and names that only data hold (variables, columns, classes) or that are defined where they
 # stand.
 FREE = {
-    *("title", "caption", "citation", "notes", "label", "text", "place", "note", "name", "units", "date"),
+    *(
+        "title",
+        "caption",
+        "citation",
+        "notes",
+        "label",
+        "text",
+        "place",
+        "note",
+        "decided_by_simulation",
+        "name",
+        "units",
+        "date",
+    ),
     *("folder", "variable", "variables", "times", "row", "col", "values", "classes", "names", "crs", "dates"),
 }
 # Mappings whose keys name what is defined elsewhere.

@@ -16,7 +16,7 @@ from headscarp.samples.build import build_samples
 from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.splits import blocked_split, published_split, refuse_close_subsets
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres, tiles, windows_around
-from headscarp.samples.windows import grid_corners, possible_corners, read_windows
+from headscarp.samples.windows import Window, footprint, grid_corners, possible_corners, read_windows
 
 COLOURS = np.array(
     [[0.4, 0.35, 0.3], [0.5, 0.4, 0.3], [0.7, 0.2, 0.2], [0.1, 0.5, 0.1], [0.1, 0.2, 0.6], [0.6, 0.6, 0.6]]
@@ -263,6 +263,29 @@ class TestSplits:
             == split.windows
             != published_split(label, spec, 2, 0, sampler).windows
         )
+
+    def test_published_balance_stays_on_the_ground_of_training_patches(self):
+        """What balances the classes shows no pixel that no training patch shows, so that no test pixel is
+        trained on for its sake."""
+        label, image = classes_scene()
+        spec = SamplingSpec.from_record(
+            {
+                "window": 24,
+                "stride": 12,
+                "superpixels": {"pixels": 64, "bound": 2, "maximum": 300},
+                "train_fraction": 0.4,
+                "evaluate": "test_windows",
+            }
+        )
+        sampler = sampler_of(label, image, spec)
+        split = published_split(label, spec, 1, 0, sampler)
+        candidates = set(map(tuple, sampler.candidates(np.ones(label.shape, bool)).tolist()))
+        held_out = {w[:2] for w in split.windows if w.split == "test"}
+        of_training = footprint([Window(*at, 24, 0, "train") for at in candidates - held_out], label.shape)
+        trained = [w for w in split.windows if w.split == "train"]
+        assert len(trained) > len(candidates - held_out) and not held_out & {w[:2] for w in trained}
+        assert not (footprint(trained, label.shape) & ~of_training).any()
+        assert not of_training.all()
 
     def test_binary_labels_are_two_classes(self):
         label, image = classes_scene()

@@ -20,7 +20,7 @@ from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import RunFiles
 from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json
-from headscarp.scoring.claims import FEWEST_SEEDS, INCONCLUSIVE, VERDICTS, judge
+from headscarp.scoring.claims import DECIDED, FEWEST_SEEDS, INCONCLUSIVE, VERDICTS, judge
 from headscarp.scoring.classes import read_cell_confusions
 
 COLUMNS = [
@@ -58,7 +58,8 @@ def claims_table(record: Mapping[str, Any]) -> pd.DataFrame:
     Args:
         record: of `Plan.claims_record`. A test holds card, claim, text, place, metric, site (where it is
             scored), trained_on, data, first, second, labels of both, runs ({protocol: [folders of the first's
-            scores by seed, folders of the second's]}), of_classes, published_effect and note.
+            scores by seed, folders of the second's]}), of_classes, at_least, within, decided (why the
+            simulation settles it, '' where it does not), published_effect and note.
 
     Raises:
         HeadscarpError: there is no test, scores are missing, or those of two runs cannot be compared.
@@ -83,12 +84,9 @@ def test_records(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         refuse_inconsistent([*first, *second])
         found = difference_of(test, first, second)
         unready = plateau_notes([*first, *second])
-        notes = [
-            test["note"],
-            found.why_no_interval,
-            FEW_SEEDS if len(first) < FEWEST_SEEDS else "",
-            *unready,
-        ]
+        few = FEW_SEEDS if len(first) < FEWEST_SEEDS and not test["decided"] else ""
+        decided = test["decided"] and f"{DECIDED}: {test['decided']}"
+        notes = [test["note"], found.why_no_interval, few, *unready, decided]
         verdict = judge(found.low, found.high, len(first), test["at_least"], test["within"])
         yield {key: test[key] for key in TOLD} | {
             "protocol": protocol,
@@ -96,7 +94,7 @@ def test_records(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "ci_low": found.low,
             "ci_high": found.high,
             "n_seeds": len(first),
-            "verdict": INCONCLUSIVE if unready else verdict,
+            "verdict": DECIDED if test["decided"] else INCONCLUSIVE if unready else verdict,
             "published_effect": test["published_effect"],
             "note": "; ".join(filter(None, notes)),
         }
@@ -216,10 +214,15 @@ def effect_text(line: Any) -> str:
 
 
 def summary(part: pd.DataFrame) -> list[str]:
-    """How many tests of one paper had which verdict, for each protocol and kind of data."""
+    """How many tests of one paper had which verdict, for each protocol and kind of data, and how many have
+    none."""
     return [
         f"{protocol}, {data}: "
-        + ", ".join(f"{(lines['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS)
+        + ", ".join(
+            f"{(lines['verdict'] == verdict).sum()} {verdict}"
+            for verdict in (*VERDICTS, DECIDED)
+            if verdict != DECIDED or verdict in set(lines["verdict"])
+        )
         for (protocol, data), lines in part.groupby(["protocol", "data"], sort=False)
     ]
 

@@ -18,7 +18,7 @@ from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import WIDTH, look, new_figure
 from headscarp.exhibits.panels.legend import swatches
-from headscarp.scoring.claims import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED
+from headscarp.scoring.claims import CONTRADICTED, DECIDED, EQUIVALENT, INCONCLUSIVE, SUPPORTED
 
 ROW, SENTENCE, HEAD = 0.17, 0.16, 0.34  # inches: a test, a line of a claim's sentence, the name of a paper
 TOP, BOTTOM = 0.75, 0.5  # inches: legend and upper axis, lower axis
@@ -29,6 +29,7 @@ LOOKS = {
     CONTRADICTED: ("v", "#D55E00"),
     EQUIVALENT: ("s", "#0072B2"),
     INCONCLUSIVE: ("o", "#777777"),
+    DECIDED: ("D", "#B9A3CC"),
 }
 OFFSETS = {"published": 0.038, "blocked": -0.038}  # inches above the middle of a row
 REAL = "#EAF2F8"

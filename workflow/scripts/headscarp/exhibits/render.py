@@ -36,13 +36,16 @@ def write_table(
 
 
 def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
-    """Each distinct note of a frame once, with the rows it belongs to where they are few."""
+    """Each distinct note of a frame once, with the rows it belongs to where they are few and it names
+    none."""
     noted = frame[(frame["note"] != "") & ~frame["note"].str.startswith((UNIT, TEXT))]
     lines = []
     for note, group in noted.groupby("note", sort=False):
         rows = list(dict.fromkeys(row_label(row, labels) for row in group["row"]))
         lines.append(
-            f"{', '.join(rows)}: {note}" if len(rows) <= 3 and len(rows) < frame["row"].nunique() else note
+            f"{', '.join(rows)}: {note}"
+            if len(rows) <= 3 and len(rows) < frame["row"].nunique() and not note.startswith(rows[0])
+            else note
         )
     return lines
 

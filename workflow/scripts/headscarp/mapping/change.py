@@ -24,8 +24,9 @@ from headscarp.geo.rasters import align
 from headscarp.geo.vectors import read_vectors
 from headscarp.site.labels import rasterise_numbers, slide_numbers
 
-NEW, GROWN, UNCHANGED, GONE = "new", "grown", "unchanged", "gone"
-STATUSES = (NEW, GROWN, UNCHANGED)
+NEW, GROWN, SHRUNK, UNCHANGED, GONE = "new", "grown", "shrunk", "unchanged", "gone"
+# What a landslide of the last date can be; GONE ones are of earlier dates alone.
+STATUSES = (NEW, GROWN, SHRUNK, UNCHANGED)
 CLASS_COUNT = len(LAND_COVER_KEYS)
 FOUND_OVERLAP = 0.5  # share of a change that must be mapped, or true, as in the objects of scores.json
 
@@ -33,8 +34,8 @@ FOUND_OVERLAP = 0.5  # share of a change that must be mapped, or true, as in the
 @dataclass(frozen=True)
 class ChangeRule:
     """What counts as change: `minimum_area_m2`, the smallest landslide of a date that is kept; a landslide
-    has grown when its area is up by more than `growth_share` of what it was and by more than `growth_pixels`
-    of the common grid too.
+    has grown, or shrunk, when its area is up, or down, by more than `growth_share` of what it was and by more
+    than `growth_pixels` of the common grid too. What shrinks is greening over, or an error of the maps.
 
     Raises:
         HeadscarpError: a number is negative.
@@ -55,10 +56,10 @@ class ChangeRule:
             return GONE
         if not before:
             return NEW
-        up = after - before
-        return (
-            GROWN if up > self.growth_share * before and up > self.growth_pixels * pixel_area else UNCHANGED
-        )
+        up, least = after - before, max(self.growth_share * before, self.growth_pixels * pixel_area)
+        if abs(up) <= least:
+            return UNCHANGED
+        return GROWN if up > 0 else SHRUNK
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def compare_dates(
     All maps come on the coarsest of their grids, by the commonest class, and only pixels with a class at
     every date are compared. The landslides of a date are groups of pixels (sharing sides) of
     `minimum_area_m2` or more; what touches or overlaps over all dates is one landslide, followed through
-    time. It is `new` when there was none at the first date, else `grown` or `unchanged` (neither of them)
+    time. It is `new` when there was none at the first date, else `grown`, `shrunk` or `unchanged` (neither)
     from the first date to the last. The polygons (layer `landslides`, the largest first) are those of the
     last date, with status, first_seen (date) and area_<date>_m2. Landslides that the last date lacks are
     counted in the record as `gone`.

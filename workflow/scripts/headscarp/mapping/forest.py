@@ -37,8 +37,8 @@ def run_forest(
     `run_folder`; `probability.tif`, `classes.tif` and `map.json` in `out_folder`.
 
     Args:
-        spec: {network: {params: of scikit-learn's RandomForestClassifier}, channels: [names], seed}, as for
-            `training.trainer.train_run`.
+        spec: {network: {params: of scikit-learn's RandomForestClassifier}, channels: [names], classes: how
+            many it tells apart (1: landslides from all else), seed}, as for `training.trainer.train_run`.
         maximum_pixels: size of the random sample of training pixels.
 
     Raises:
@@ -48,13 +48,15 @@ def run_forest(
     samples = open_samples(cube_folder, samples_folder, spec["channels"])
     forest = make_forest(spec["network"]["params"], spec["seed"], threads)
     began = time.perf_counter()
+    classes = spec.get("classes", 1)
     values, labels = sample_pixels(samples, date, maximum_pixels, spec["seed"])
-    if len(np.unique(labels)) < 2:
+    slides = labels == LANDSLIDE
+    if slides.all() or not slides.any():
         raise HeadscarpError(
             f"{samples_folder}: the training pixels hold only landslides "
             "or only background; use other blocks or another seed"
         )
-    forest.fit(values, labels)
+    forest.fit(values, labels if classes > 1 else slides)
     write_json(
         run_folder / "run.json",
         {
@@ -69,7 +71,7 @@ def run_forest(
             "device": "cpu",
             "threads": threads,
             "pixels": len(labels),
-            "landslide_share": float(labels.mean()),
+            "landslide_share": float(slides.mean()),
             "importances": dict(zip(spec["channels"], forest.feature_importances_.tolist(), strict=True)),
             "seconds": round(time.perf_counter() - began, 3),
         }
@@ -79,7 +81,7 @@ def run_forest(
     grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])
     write_map_rasters(
         Path(out_folder),
-        predict_strips(forest, samples.cube, date),
+        predict_strips(forest, samples.cube, date, classes),
         grid,
         f"headscarp: random forest, seed {spec['seed']}",
     )
@@ -94,14 +96,14 @@ def make_forest(params: dict[str, Any], seed: int, threads: int) -> RandomForest
 
 def sample_pixels(samples: Samples, date: int, maximum: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A random sample of training pixels: standardised values (pixel, channel), no data as 0 (the mean), and
-    whether each is landslide."""
+    the class of each."""
     pixels = np.flatnonzero(training_pixels(samples))
     if len(pixels) > maximum:
         pixels = np.sort(np.random.default_rng(seed).choice(pixels, maximum, replace=False))
     rows, cols = np.unravel_index(pixels, samples.label.shape)
     values = samples.cube.read_pixels(date, rows, cols)
     some = ~np.isnan(values).all(1)
-    return np.nan_to_num(values[some]), samples.label[rows, cols][some] == LANDSLIDE
+    return np.nan_to_num(values[some]), samples.label[rows, cols][some]
 
 
 def training_pixels(samples: Samples) -> np.ndarray:
@@ -117,15 +119,19 @@ def training_pixels(samples: Samples) -> np.ndarray:
 
 
 def predict_strips(
-    forest: RandomForestClassifier, cube: NormalisedCube, date: int
+    forest: RandomForestClassifier, cube: NormalisedCube, date: int, classes: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Probability of landslides, strip by strip (first row, (1, rows, cols) float32); NaN where all channels
-    are NaN."""
+    """Probability of landslides (of one class), or of each of several classes by code, strip by strip (first
+    row, (classes, rows, cols) float32); NaN where all channels are NaN, 0 for a class that training lacked.
+    """
+    codes = np.asarray(forest.classes_, int)  # of one class: False and True, of which True is kept
     height, width = cube.shape
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
         values = cube.read(date, slice(top, top + rows), slice(0, width))
         nothing = np.isnan(values).all(0)
         pixels = np.nan_to_num(values).reshape(len(values), -1).T
-        probability = forest.predict_proba(pixels)[:, 1].reshape(nothing.shape)
-        yield top, np.where(nothing, np.nan, probability).astype(np.float32)[np.newaxis]
+        by_code = np.zeros((max(classes, 2), len(pixels)), np.float32)
+        by_code[codes] = forest.predict_proba(pixels).T
+        probability = by_code[-classes:].reshape(classes, *nothing.shape)
+        yield top, np.where(nothing, np.float32(np.nan), probability)

@@ -10,15 +10,16 @@ from headscarp.plan.model import Run
 from headscarp.plan.paths import CLAIM_FIGURES, CLAIM_TABLES, below
 from headscarp.plan.selection import Selection
 from headscarp.plan.shown import Claim, ClaimTest
-from headscarp.scoring.claims import EQUAL, FEWEST_SEEDS, printed_effect
+from headscarp.scoring.claims import DECIDED, EQUAL, FEWEST_SEEDS, printed_effect
 
 TITLE = "The claims of the papers, tested"
 CAPTION = (
     "Each line tests a claim as the difference of a score between two runs on the same blocks and seeds, "
     "with a 95 % interval of both kinds of chance: supported where the interval lies above the size that the "
     "claim states (0 where it states none), contradicted where it lies below, no difference where it lies "
-    f"within {EQUAL:g} of 0, else inconclusive; inconclusive too from fewer than {FEWEST_SEEDS} seeds. All "
-    "runs are of scale {scale}; networks that learned for longer may differ otherwise."
+    f"within {EQUAL:g} of 0, else inconclusive; inconclusive too from fewer than {FEWEST_SEEDS} seeds. What "
+    "a simulated site was built to show is no finding: such a test gets no verdict there but is called "
+    f"{DECIDED}. All runs are of scale {{scale}}; networks that learned for longer may differ otherwise."
 )
 
 
@@ -103,6 +104,7 @@ class Claims:
             "metric": claim.metric,
             "at_least": claim.at_least,
             "within": claim.within,
+            "decided": claim.decided_by_simulation if self.plan.sites[site].data == "twin" else "",
             "site": site,
             "trained_on": test.site,
             "data": self.plan.sites[site].data,

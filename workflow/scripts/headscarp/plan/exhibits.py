@@ -57,10 +57,12 @@ class Exhibits:
             files += [run.file(name, site) for site in others for name in kind.at_other_sites]
         files += [path for one in self._searches(exhibit) for path in below(one["folder"], kind.searches)]
         asked = [parts for option, parts in kind.sites_if.items() if exhibit.options.get(option)]
+        # Of runs shown elsewhere: where they were trained, and what the other place looks like.
+        own, there = (kind.sites, kind.target) if not place else split_parts(kind.sites)
         for name in exhibit.sites:
-            files += self._site_files(exhibit, name, sum(asked, start=kind.sites))
+            files += self._site_files(exhibit, name, sum(asked, start=own))
         if exhibit.target:
-            files += self._site_files(exhibit, exhibit.target, kind.sites if place else kind.target)
+            files += self._site_files(exhibit, exhibit.target, there)
         return list(dict.fromkeys(files))
 
     def record(self, exhibit: Exhibit) -> dict[str, Any]:
@@ -86,11 +88,12 @@ class Exhibits:
         site, files = self.plan.sites[name], []
         if "raw" in parts:
             files += site.raw_files
-        if "layers" in parts:
+        if "layers" in parts and not site.scenes:  # a collage has none; those of its scenes stand for them
             files.append(f"{site.folder}/layers")
         if "cube" in parts:
             files += below(f"{site.folder}/cube", CUBE_FILES)
-        if "samples" in parts:
+        joined = any(name in self.plan.sites[other].scenes for other in exhibit.sites)
+        if "samples" in parts and not joined:
             seed = self.plan.cards[exhibit.card].seeds[0]
             for protocol in exhibit.protocols:
                 files += self.samples.of_run(exhibit.card, name, protocol, seed)
@@ -147,6 +150,14 @@ class Exhibits:
 def place_shown(exhibit: Exhibit) -> str | None:
     """The target site, where an exhibit shows what runs made of it in place of their own sites."""
     return exhibit.target if exhibit.options.get("elsewhere") else None
+
+
+def split_parts(parts: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Parts of sites that an exhibit reads of the site that its runs were trained on, and of the place that
+    they are shown at."""
+    return tuple(part for part in parts if part == "samples"), tuple(
+        part for part in parts if part != "samples"
+    )
 
 
 def described(card: Card, experiment: str, site: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def resolve_claim(card: str, name: str, record: dict) -> Claim:
         metric=record["metric"],
         at_least=record.get("at_least", 0.0),
         within=record.get("within"),
+        decided_by_simulation=record.get("decided_by_simulation", ""),
         tests=tuple(tests),
     )
 

@@ -65,7 +65,8 @@ class Claim:
     comparisons that test it.
 
     `at_least` is the size that the sentence claims, a fraction; `within` the margin of a sentence that calls
-    both equal, None for others.
+    both equal, None for others; `decided_by_simulation` what the generator of simulated sites builds in that
+    settles it there, '' where nothing does.
     """
 
     card: str
@@ -75,4 +76,5 @@ class Claim:
     metric: str
     at_least: float
     within: float | None
+    decided_by_simulation: str
     tests: tuple[ClaimTest, ...]

@@ -13,9 +13,10 @@ from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.samples.background import require_both, require_both_in_training, require_both_observed
+from headscarp.samples.ground import SharedGround, shared_ground, slices_of_scene
 from headscarp.samples.patch_split import PATCHES_FILE, patch_cells, patch_split, read_patches
-from headscarp.samples.spec import AREA, PATCHES, TEST_WINDOWS, SamplingSpec
-from headscarp.samples.splits import Split, blocked_split, overlap_share, published_split, slices_of_scene
+from headscarp.samples.spec import AREA, BLOCKS, PATCHES, TEST_WINDOWS, SamplingSpec
+from headscarp.samples.splits import Split, blocked_split, overlap_share, published_split
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres
 from headscarp.samples.windows import Window, footprint, write_windows
 from headscarp.vocabulary import require_known
@@ -31,7 +32,13 @@ UNBALANCED_NOTES = {
     "blocked": "only training windows are centred on superpixels and balanced; validation and test windows "
     "are those of the regular grid",
     "published": "patches of superpixels are split at random; only the training ones are balanced, with "
-    "further patches of the whole scene",
+    "further patches on the ground of training ones",
+}
+SHARED_NOTES = {
+    "blocked": "the scenes show one ground: a place has the same subset in all of them, and is one cell of "
+    "the bootstrap",
+    "published": "the scenes show one ground, and windows are split at random: a place may train in one "
+    "scene and be tested in another, as in the paper",
 }
 SPLITTERS = {"published": published_split, "blocked": blocked_split}
 
@@ -125,11 +132,14 @@ def build_samples(
         idle = [scene["name"] for scene in record["scenes"] if not any(scene["windows"].values())]
         notes += [f"scene {name} gives no window, neither to learn from nor to test on" for name in idle]
     scored = label != UNMAPPED
+    ground = shared_ground(label.shape, scenes) if spec.kind == BLOCKS else None
+    if ground:
+        notes.append(SHARED_NOTES[protocol])
     write_windows(out_folder / "windows.csv", split.windows)
     write_array(out_folder / "regions.npy", split.regions)
     write_array(
         out_folder / "blocks.npy",
-        patch_cells(scored, patches) if patches else bootstrap_cells(scored, spec.window),
+        patch_cells(scored, patches) if patches else bootstrap_cells(scored, spec.window, ground),
     )
     write_json(out_folder / "samples.json", record)
 
@@ -300,7 +310,7 @@ def subset_counts(split: Split, label: np.ndarray, protocol: str) -> dict[str, d
 
 
 def scene_counts(split: Split, label: np.ndarray, scenes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Windows of every subset, scored pixels and landslide share of each scene of a collage."""
+    """Place in the collage, windows of every subset, scored pixels and landslide share of each scene."""
     counts = []
     for scene in scenes:
         rows, part = range(scene["row"], scene["row"] + scene["height"]), label[slices_of_scene(scene)]
@@ -309,6 +319,7 @@ def scene_counts(split: Split, label: np.ndarray, scenes: Sequence[dict[str, Any
         counts.append(
             {
                 "name": scene["name"],
+                **{key: scene[key] for key in ("row", "height", "width")},
                 "windows": {name: splits.count(name) for name in SPLITS},
                 "pixels": pixels,
                 "landslide_share": int((part == LANDSLIDE).sum()) / pixels if pixels else None,
@@ -328,7 +339,11 @@ def training_overlap(split: Split, label: np.ndarray) -> dict[str, float | None]
     }
 
 
-def bootstrap_cells(scored: np.ndarray, size: int) -> np.ndarray:
-    """Id (row, col) int32 of the square of `size` pixels that a pixel lies in; -1 where nothing is scored."""
+def bootstrap_cells(scored: np.ndarray, size: int, ground: SharedGround | None = None) -> np.ndarray:
+    """Id (row, col) int32 of the square of `size` pixels that a pixel lies in; -1 where nothing is scored. Of
+    a collage whose scenes show one ground the squares are of that ground, on the grid of its reference."""
+    if ground:
+        whole = np.ones(scored[ground.reference].shape, bool)
+        return np.where(scored, ground.paint(bootstrap_cells(whole, size), -1), -1).astype(np.int32)
     rows, cols = (np.arange(length, dtype=np.int32) // size for length in scored.shape)
     return np.where(scored, rows[:, None] * (cols[-1] + 1) + cols[None, :], -1).astype(np.int32)

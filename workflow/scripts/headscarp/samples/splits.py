@@ -12,6 +12,7 @@ from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VA
 from headscarp.errors import HeadscarpError
 from headscarp.samples.background import is_background
 from headscarp.samples.blocks import DEFAULT_BLOCKS, clear_buffer, rotations, subsets_around
+from headscarp.samples.ground import shared_ground, slices_of_scene
 from headscarp.samples.spec import TEST_WINDOWS, SamplingSpec, StripSplit
 from headscarp.samples.windows import (
     Window,
@@ -48,10 +49,10 @@ class Sampler(Protocol):
         """Corners (n, 2) of windows wholly inside the mask `region` (row, col), evenly spread."""
 
     def balanced(
-        self, corners: np.ndarray, region: np.ndarray, rng: np.random.Generator
+        self, corners: np.ndarray, region: np.ndarray, rng: np.random.Generator, held_out: np.ndarray = ...
     ) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """Corners of the training windows made from candidates, all inside `region`, and the record of each
-        stage."""
+        """Corners of the training windows made from candidates, all inside `region` and none of those
+        `held_out`, and the record of each stage."""
 
 
 def published_split(
@@ -65,8 +66,9 @@ def published_split(
     windows included. `test_windows` as Zhang et al. (2024), section 4.1.2: 80 % of 2428 chips train; the
     other 20 % stop the training and are the test set, so that the same windows are validation and test.
     Pixels of training windows that no test window covers are region 1 there, pixels of no window 0. With a
-    `sampler` its candidates are split, and the training ones balanced with further windows from anywhere in
-    the scene.
+    `sampler` its candidates are split, and the training ones balanced with further windows that lie wholly on
+    the ground of training ones and are none of the others: what balances the classes adds no ground of test
+    windows to that which overlapping windows share by chance.
 
     Args:
         label: (row, col) uint8 class codes, 1 landslide, 255 never scored.
@@ -90,9 +92,11 @@ def published_split(
     training = np.zeros(len(corners), dtype=bool)
     n_training = int(np.clip(round(spec.train_fraction * len(corners)), 1, len(corners) - 1))
     training[rng.permutation(len(corners))[:n_training]] = True
-    trained, stages = (
-        (corners[training], []) if sampler is None else sampler.balanced(corners[training], everywhere, rng)
-    )
+    if sampler is None:
+        trained, stages = corners[training], []
+    else:
+        of_training = footprint(windows_at(corners[training], spec.window, date, "train"), label.shape)
+        trained, stages = sampler.balanced(corners[training], of_training, rng, corners[~training])
     windows = windows_at(trained, spec.window, date, "train") + windows_at(
         corners[~training], spec.window, date, "validation"
     )
@@ -171,14 +175,28 @@ def blocked_split(
 
 def candidate_folds(
     label: np.ndarray, spec: SamplingSpec, seed: int, scenes: Sequence[Mapping[str, Any]]
-) -> Iterable[Sequence[Iterable[np.ndarray]]]:
+) -> Iterator[Sequence[Iterable[np.ndarray]]]:
     """By the spec's kind of split, ways to part the ground, the best first: of each fold the subsets (row,
-    col) before the buffer that it may have, the best first."""
+    col) before the buffer that it may have, the best first.
+
+    Blocks of a collage whose scenes show one ground are of that ground: each has the same subset in all
+    scenes.
+    """
     if spec.kind == "strips":
-        return [[[strip_subsets(label.shape, spec.split)]]]
-    if spec.kind == "scenes":
-        return [[scene_subsets(label, spec, seed, scenes)]]
-    return rotations(label, sides_of_blocks(spec), spec.folds, spec.split.validation, spec.buffer, seed)
+        yield [[strip_subsets(label.shape, spec.split)]]
+    elif spec.kind == "scenes":
+        yield [scene_subsets(label, spec, seed, scenes)]
+    else:
+        ground = shared_ground(label.shape, scenes)
+        split = label if ground is None else label[ground.reference]
+        for folds in rotations(
+            split, sides_of_blocks(spec), spec.folds, spec.split.validation, spec.buffer, seed
+        ):
+            yield (
+                folds
+                if ground is None
+                else [(ground.paint(subsets, UNUSED) for subsets in candidates) for candidates in folds]
+            )
 
 
 def first_sound(candidates: Iterable[np.ndarray], label: np.ndarray, spec: SamplingSpec) -> np.ndarray | None:
@@ -247,11 +265,6 @@ def scene_subsets(
 
 def sides_of_blocks(spec: SamplingSpec) -> list[int]:
     return [spec.split.block] if spec.split.block else [windows * spec.window for windows in DEFAULT_BLOCKS]
-
-
-def slices_of_scene(scene: Mapping[str, Any]) -> tuple[slice, slice]:
-    """Rows and columns of a collage that a scene of its cube.json holds."""
-    return slice(scene["row"], scene["row"] + scene["height"]), slice(0, scene["width"])
 
 
 def paint_scenes(

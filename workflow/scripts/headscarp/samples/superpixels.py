@@ -22,6 +22,7 @@ from headscarp.samples.windows import possible_corners
 TILE = 1024  # pixels; bounds the memory of SLIC
 # of the maximum that windows may reach by the end of a stage
 MAXIMUM_SHARES = {"superpixels": 1, "tiles": 2, "re-crops": 3}
+NO_CORNERS = np.empty((0, 2), np.int64)
 PROPOSALS = 16  # re-crops that are compared to take the best
 
 # corners and class counts of windows, given the scarcest class
@@ -108,13 +109,18 @@ class SuperpixelSampler:
         return self._windows_around(centres[order][first], possible_corners(region, self.spec.window))
 
     def balanced(
-        self, corners: np.ndarray, region: np.ndarray, rng: np.random.Generator
+        self,
+        corners: np.ndarray,
+        region: np.ndarray,
+        rng: np.random.Generator,
+        held_out: np.ndarray = NO_CORNERS,
     ) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """Corners (m, 2) of the training windows, sorted, and the record of each stage.
 
         Stage `superpixels` has the given corners, or as many at random as are a third of the maximum. Stage
         `tiles` adds windows of other superpixels, up to two thirds, and stage `re-crops` windows centred on
-        random pixels of the class that is scarcest so far; for both see `with_scarce_classes`. Records are
+        random pixels of the class that is scarcest so far, neither any of the corners `held_out` (k, 2); for
+        both see `with_scarce_classes`. Records are
         {stage, windows, shares: of the pixels by class code}; the first, `region`, is the region before any
         sampling. A region of a single class has nothing to balance.
         """
@@ -124,7 +130,7 @@ class SuperpixelSampler:
             stage_record("region", 0, np.bincount(self.label[region], minlength=UNMAPPED + 1)[codes], codes)
         ]
         possible = possible_corners(region, self.spec.window)
-        others = self._windows_around(self._centres_of(region), possible)
+        others = without(self._windows_around(self._centres_of(region), possible), held_out)
         counts_of_others = counts_of(others)
 
         @cache
@@ -136,7 +142,8 @@ class SuperpixelSampler:
 
         def propose_re_crops(scarcest: int) -> tuple[np.ndarray, np.ndarray]:
             chosen = rng.choice(pixels_of(scarcest), PROPOSALS)
-            crops = self._windows_around(np.stack(np.unravel_index(chosen, region.shape), axis=1), possible)
+            places = np.stack(np.unravel_index(chosen, region.shape), axis=1)
+            crops = without(self._windows_around(places, possible), held_out)
             return crops, counts_of(crops)
 
         corners = corners[np.sort(rng.permutation(len(corners))[: self._limit("superpixels")])]
@@ -157,6 +164,12 @@ class SuperpixelSampler:
 
     def _windows_around(self, points: np.ndarray, possible: np.ndarray) -> np.ndarray:
         return windows_around(points, possible, self.spec.window)
+
+
+def without(corners: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Corners (n, 2) that are none of the others (k, 2)."""
+    known = set(map(tuple, others.tolist()))
+    return corners[[tuple(corner) not in known for corner in corners.tolist()]]
 
 
 def class_counts(label: np.ndarray, codes: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray:

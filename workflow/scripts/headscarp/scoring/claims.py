@@ -10,6 +10,9 @@ from headscarp.vocabulary import require_known
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 EQUIVALENT = "no difference"
 VERDICTS = (SUPPORTED, CONTRADICTED, EQUIVALENT, INCONCLUSIVE)
+# Stands in the place of a verdict where a simulated site was built so that the claim holds there, or cannot:
+# the difference then measures the simulation.
+DECIDED = "decided by the simulation"
 # Seeds from which a difference is judged: of two equal networks, two seeds each, a tenth would be told apart
 # (tests/unit/scoring/test_chance.py simulates it).
 FEWEST_SEEDS = 3

@@ -32,7 +32,7 @@ CLOSE_UPS = 3
 
 def boundary_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Outlines of the labelled landslide and of those mapped by the first seed of each row around the largest
-    evaluated slides.
+    evaluated slides that lie apart from each other.
 
     A block for each protocol. The numbers behind it are the intersection over union of labelled and mapped
     landslide in each close-up, rows such as `fstf:slide 1`, and the boundary F1 of scores.json. Options:

@@ -29,7 +29,7 @@ from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster
 from headscarp.vocabulary import require_known
 
-STATUS = {"new": "#D55E00", "grown": "#F0E442", "unchanged": "#56B4E9"}
+STATUS = {"new": "#D55E00", "grown": "#F0E442", "shrunk": "#CC79A7", "unchanged": "#56B4E9"}
 # areas shown; rim as a share of an area's length; least side in metres
 AREAS, AREA_RIM, SMALLEST_M = 2, 0.5, 60.0
 AREA_COLUMN = re.compile(r"area_(.+)_m2")
@@ -46,18 +46,19 @@ class Area:
 
 
 def change_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Images of every date of two areas with the outlines of new, grown and unchanged landslides, a block for
-    each run.
+    """Images of every date of two areas with the outlines of new, grown, shrunk and unchanged landslides, a
+    block for each run.
 
     A slide is outlined solid from the date of its first mapped pixels on, and dotted before. The images are
-    `rgb_<date>.tif` among the raw files of the site, in which bands 1 to 3 are red, green and blue; dates are
+    `rgb_<date>.tif` among the raw files of the site or, of runs on a collage, of the exhibit's target, in
+    which bands 1 to 3 are red, green and blue; dates are
     those of the columns `area_<date>_m2` of the run's change/landslides.gpkg. The numbers behind it are, for
     each area, how many slides of each status it shows, and their area at every date. Options: `dates` ({date:
     what people read}; default the dates of the columns); `areas` (names of vector files among the raw files,
-    without .gpkg; filled up to two with the largest new slides, then grown, then unchanged ones outside
-    them).
+    without .gpkg; filled up to two with the largest new slides, then grown, shrunk and unchanged ones
+    outside them).
     """
-    site = spec.only_site()
+    site = spec.target or spec.only_site()
     runs = spec.first_runs(*spec.protocols)
     slides = {run.folder: read_change(run, site) for run in runs}
     dates = dates_of(spec, slides)
@@ -88,7 +89,7 @@ def change_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     handles.append(Line2D([], [], color=palette.MUTED, lw=1.4, ls=":", label="Not yet mapped at this date"))
     if any(area.rings for found in areas.values() for area in found):
         handles.append(border_handle("Named area"))
-    legend_at_foot(figure, handles, 5)
+    legend_at_foot(figure, handles, 3)
     sign(figure, spec, "Post-classification comparison by the first seed of each network.")
     return figure, frame_of(lines)
 

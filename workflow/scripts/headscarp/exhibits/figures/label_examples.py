@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from rasterio.features import rasterize
+from scipy import ndimage
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
@@ -90,19 +92,19 @@ def titles(layers: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def example_windows(spec: ExhibitSpec, scene: Scene, nets: Any) -> dict[str, tuple[int, int, int, int]]:
-    """{what people read: window} of the examples.
+    """{what people read: window} of the examples; where nets are shown, slides without one and one under
+    one.
 
     Raises:
         HeadscarpError: the labels hold no landslide, or no net lies on the site.
     """
     slides = scene.label == LANDSLIDE
-    found = slide_windows(slides, int(spec.options.get("windows", 3)))
-    if not found:
+    if not slides.any():
         raise HeadscarpError(
             f"exhibit '{spec.name}' ({spec.kind}): the labels of site '{scene.site.name}' hold no "
             f"landslide to show"
         )
-    windows = {f"Landslide {number}": window for number, window in enumerate(found, start=1)}
+    netted = {}
     if nets is not None:
         grid = site_grid(scene.site)
         largest = nets.geometry.iloc[int(np.argmax(nets.geometry.area))] if len(nets) else None
@@ -112,10 +114,21 @@ def example_windows(spec: ExhibitSpec, scene: Scene, nets: Any) -> dict[str, tup
                 f"the exhibit"
             )
         row, col, rows, cols = View.under(grid, largest.bounds).window
-        windows["Under a net"] = square_around((slice(row, row + rows), slice(col, col + cols)), grid.shape)
+        netted["Under a net"] = square_around((slice(row, row + rows), slice(col, col + cols)), grid.shape)
+    open_slides = slides if nets is None else slides & ~beneath(nets, scene)
+    found = slide_windows(open_slides, int(spec.options.get("windows", 3)), list(netted.values()))
+    windows = {f"Landslide {number}": window for number, window in enumerate(found, start=1)} | netted
     side = int(np.median([window[2] for window in windows.values()]))
     built = densest_window(np.isin(scene.label, (BUILDING, ROAD)), slides, side)
     return windows | ({"No landslide": built} if built else {})
+
+
+def beneath(nets: Any, scene: Scene) -> np.ndarray:
+    """Mask (row, col) of the labelled slides that nets touch, whole."""
+    grid = site_grid(scene.site)
+    covered = rasterize(nets.geometry, out_shape=grid.shape, transform=grid.transform, all_touched=True) > 0
+    parts, _ = ndimage.label(scene.label == LANDSLIDE, np.ones((3, 3)))
+    return (parts > 0) & np.isin(parts, parts[covered])
 
 
 def window_records(

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from headscarp.codes import LAND_COVER
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.charts import ruled
 from headscarp.exhibits.panels.figure import new_figure, sign
-from headscarp.exhibits.panels.land_cover import INKS, names_of_classes
+from headscarp.exhibits.panels.land_cover import INKS
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.stages import class_ratio, read_stages
 from headscarp.exhibits.tidy import frame_of, record
@@ -32,7 +33,7 @@ def sampling_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         HeadscarpError: the site has no samples, or they were not drawn in stages.
     """
     site = spec.only_site()
-    names = names_of_classes(site)
+    names = dict(enumerate(LAND_COVER))
     if not site.samples:
         raise HeadscarpError(
             f"exhibit '{spec.name}' ({spec.kind}): site '{site.name}' has no samples; make them"

@@ -31,6 +31,7 @@ from headscarp.exhibits.panels.windows import Window
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import record
 from headscarp.files import read_json
+from headscarp.samples.ground import part_of_collage
 
 
 def whole_view(site: SiteFiles) -> View:
@@ -124,13 +125,15 @@ def scene_of(spec: ExhibitSpec, site: SiteFiles) -> Scene:
 
 def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
     """{protocol: scene} of an exhibit of runs: its site with the pixels evaluated under the protocol or, with
-    the option `elsewhere`, its target site, where all labelled pixels are evaluated.
+    the option `elsewhere`, its target site, where all labelled pixels are evaluated, or those of a scene that
+    lie in the evaluated region of its collage.
 
     Raises:
         HeadscarpError: samples are missing, or no pixel is evaluated.
     """
     if spec.options.get("elsewhere"):
-        scenes = dict.fromkeys(spec.protocols, scene_of(spec, spec.target))
+        scene = scene_of(spec, spec.target)
+        scenes = {protocol: of_collage(scene, spec.only_site(), protocol) for protocol in spec.protocols}
     else:
         scene = scene_of(spec, spec.only_site())
         scenes = {protocol: tested_part(scene, protocol) for protocol in spec.protocols}
@@ -142,6 +145,13 @@ def scenes_of(spec: ExhibitSpec) -> dict[str, Scene]:
                 "make its samples again, or leave the protocol out of the exhibit"
             )
     return scenes
+
+
+def of_collage(scene: Scene, trained_on: SiteFiles, protocol: str) -> Scene:
+    """A scene of the collage that runs were trained on, of which only the test region of a protocol counts;
+    any other scene as it is."""
+    part = part_of_collage(samples_of(trained_on, protocol), scene.site.name)
+    return replace(scene, tested=scene.tested & (part[0] == TEST)) if part else scene
 
 
 def tested_part(scene: Scene, protocol: str) -> Scene:

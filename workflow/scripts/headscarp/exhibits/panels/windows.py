@@ -1,5 +1,7 @@
 """Windows of a site chosen by what lies in them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -12,6 +14,7 @@ def slices(window: Window) -> tuple[slice, slice]:
 
 
 RIM, SMALLEST_SIDE = 0.5, 24  # margin around a slide as a share of its length; pixels
+SAME_PLACE = 0.25  # share of the smaller of two windows from which on both show one place
 
 
 def square_around(box: tuple[slice, slice], shape: tuple[int, int]) -> Window:
@@ -26,13 +29,27 @@ def square_around(box: tuple[slice, slice], shape: tuple[int, int]) -> Window:
     return firsts[0], firsts[1], side, side
 
 
-def slide_windows(slides: np.ndarray, count: int) -> list[Window]:
-    """Square windows (first row, first column, rows, columns) around the `count` largest connected parts of a
-    mask (row, col)."""
+def slide_windows(slides: np.ndarray, count: int, taken: Sequence[Window] = ()) -> list[Window]:
+    """Square windows (first row, first column, rows, columns) around the largest connected parts of a mask
+    (row, col), up to `count`, none of the place of another or of a window that is `taken`."""
     parts, number = ndimage.label(slides, np.ones((3, 3)))
     sizes = np.bincount(parts.ravel(), minlength=number + 1)[1:]
     boxes = ndimage.find_objects(parts)
-    return [square_around(boxes[index], slides.shape) for index in np.argsort(-sizes, kind="stable")[:count]]
+    chosen: list[Window] = []
+    for index in np.argsort(-sizes, kind="stable"):
+        window = square_around(boxes[index], slides.shape)
+        if len(chosen) < count and not any(show_one_place(window, other) for other in (*taken, *chosen)):
+            chosen.append(window)
+    return chosen
+
+
+def show_one_place(one: Window, other: Window) -> bool:
+    """Whether two windows share more than `SAME_PLACE` of the smaller."""
+    down, right = (
+        min(one[axis] + one[axis + 2], other[axis] + other[axis + 2]) - max(one[axis], other[axis])
+        for axis in (0, 1)
+    )
+    return max(down, 0) * max(right, 0) > SAME_PLACE * min(one[2] * one[3], other[2] * other[3])
 
 
 def fullest_window(values: np.ndarray, shape: tuple[int, int]) -> tuple[Window, int]:

@@ -16,9 +16,9 @@ from headscarp.files import read_json
 def change_table(spec: ExhibitSpec) -> pd.DataFrame:
     """Landslides between dates by each run; mean and sd over seeds.
 
-    Rows such as `fstf_net:new` (and grown, unchanged, gone): landslides, area at the last date and its change
-    since the first, m2, and of new and grown ones the true slides, how many of them were found, and mapped
-    ones that are false. Rows such as `fstf_net:bare_land_to_landslide`: m2 between dates;
+    Rows such as `fstf_net:new` (and grown, shrunk, unchanged, gone): landslides, area at the last date and
+    its change since the first, m2, and of new and grown ones the true slides, how many of them were found,
+    and mapped ones that are false. Rows such as `fstf_net:bare_land_to_landslide`: m2 between dates;
     `fstf_net:landslides`: m2 at each date.
     """
     lines: list[dict[str, Any]] = []

@@ -40,24 +40,33 @@ def data_sources(spec: ExhibitSpec) -> pd.DataFrame:
 
     Rows such as `mangkam_feb:slope`: resolution of the grid, effective resolution (that of the source, where
     it is another), size and date; row `mangkam_feb`: training patches under each protocol, where the site has
-    samples.
+    samples, and those of each scene of a collage.
     """
     lines: list[dict[str, Any]] = []
     for site in spec.sites:
+        lines += patch_records(spec, site)
+    for site in spec.sites:
+        if not (site.folder / "layers" / "layers.json").exists():  # a collage, whose scenes have them
+            continue
         manifest = read_json(site.folder / "layers" / "layers.json")
         grid, date = manifest["grid"], ", ".join(map(str, manifest["dates"]))
         for layer in manifest["layers"]:
             if layer["name"] != "instances":
                 lines += layer_records(spec, site, layer, grid, layer.get("date", date))
-        for protocol, folder in site.samples.items():
-            if (folder / "samples.json").exists():
-                patches = float(read_json(folder / "samples.json")["counts"]["train"]["windows"])
-                lines.append(
-                    record(
-                        spec, site.name, "training_patches", patches, data=site.data, note=f"under {protocol}"
-                    )
-                )
     return frame_of(lines)
+
+
+def patch_records(spec: ExhibitSpec, site: SiteFiles) -> Iterator[dict[str, Any]]:
+    """Tidy records of the training patches of a site, and of each scene of a collage: `training_patches`
+    under published, `training_patches_blocked` under blocked."""
+    for protocol, folder in site.samples.items():
+        if (folder / "samples.json").exists():
+            drawn = read_json(folder / "samples.json")
+            patches = {site.name: drawn["counts"]["train"]["windows"]}
+            patches |= {scene["name"]: scene["windows"]["train"] for scene in drawn.get("scenes", [])}
+            for row, count in patches.items():
+                metric = "training_patches" + ("" if protocol == "published" else f"_{protocol}")
+                yield record(spec, row, metric, float(count), data=site.data)
 
 
 def layer_records(

@@ -35,7 +35,7 @@ SENSORS = {
 VHR = "vhr"
 VHR_IMAGE_FILES = ("rgb{}.tif", "classes{}.tif", "landslides{}.gpkg")
 VHR_FILES = ("dem.tif", "ndvi.tif", "study_area.gpkg", "manifest.json")
-VHR_SERIES_FILES = ("nets.gpkg", "mine.gpkg", "roads.gpkg", "buildings.gpkg")
+VHR_SERIES_FILES = ("nets.gpkg", "mine.gpkg", "unstable.gpkg", "roads.gpkg", "buildings.gpkg")
 
 # One of this kind is a landscape of 30 m at several dates.
 SERIES = "series"

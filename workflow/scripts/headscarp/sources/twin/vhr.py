@@ -22,16 +22,26 @@ from headscarp.sources.twin.terrain import cells_of_lines
 from headscarp.sources.twin.vhr_spec import PIXEL_M, VhrSpec
 
 BARE, BUILDING, VEGETATION, WATER, ROAD = (code for code in range(len(LAND_COVER)) if code != LANDSLIDE)
-# Slides start on slopes from here on (degrees); buildings, roads, fields and earthworks stay below
-# GENTLE_DEG.
-STEEP_DEG, GENTLE_DEG = 24.0, 12.0
+# Each slide that does not change prefers a slope drawn from this range (degrees); none lies on gentler ground
+# than its foot. People build and dig on slopes up to one drawn for each neighbourhood, at most so far beyond
+# the valley floor (share of the side), a good part of it on hillsides, which are steeper than _HILL_DEG. The
+# two overlap, as where villages stand on terraces: slope alone tells neither for sure.
+SLIDE_DEG, _FOOT_DEG, BUILT_DEG, _HILL_DEG, _HILLSIDE = (14.0, 46.0), 8.0, (8.0, 36.0), 10.0, 0.2
+# How far from its preferred slope a slide starts (degrees).
+_SLOPE_SPREAD = 4.0
+# Slides avoid a tile of the scene, and a side of the light, the more the more of them are there already: so
+# many tiles a side, and how strongly (in units of the Gumbel noise that draws their places).
+_TILES, _CROWDING = 4, 2.5
 # Terrain is built in cells of a metre.
 _TERRAIN_M = 1.0
 _TO_FINE = _TERRAIN_M / PIXEL_M
 # Size of the reference scene's features (m): river and road width, bench height of the mine.
 _RIVER_M, _ROAD_M, _LANE_M, _BENCH_M = 32.0, 10.0, 6.0, 6.0
 # Half the width of the gentle valley floor and half the axes of the mine, as shares of the scene's side.
-_FLOOR, _MINE = 0.17, (0.10, 0.065)
+_FLOOR, _MINE = 0.13, (0.10, 0.065)
+# Share of the hillsides' gradient that is of ridges and side valleys, which face all ways on both sides of
+# the river; the rest falls to the floor. Their width as a share of the scene's side.
+_RIDGED, _RIDGE = 0.88, 0.11
 # Mean distance of the road from the river's axis, and how far the floor reaches at least, as shares of the
 # side.
 _ROAD_AT, _ROAD_REACH = 0.085, 0.115
@@ -51,6 +61,11 @@ class Slide:
     status: str
     reach: tuple[float, ...]
     netted: bool
+
+    @property
+    def unstable(self) -> bool:
+        """Whether it is one of those that change on the unstable slope; the others change beside the mine."""
+        return self.status != UNCHANGED and _on_unstable_slope(self.number)
 
 
 @dataclass(frozen=True)
@@ -112,7 +127,8 @@ def build_ground(spec: VhrSpec, seed: int) -> ValleyGround:
         rngs["river"], np.array([(y, x) for x, y in spec.river]) * spec.side_m, 4.0, 0.012 * spec.side_m
     )
     axis_distance = distance_to(cells_of_lines([course], shape), _TERRAIN_M)
-    elevation, floor = _valley(spec, rngs["terrain"], axis_distance)
+    elevation, beyond = _valley(spec, rngs["terrain"], axis_distance)
+    floor = beyond < 0
     mine = np.zeros(shape, bool)
     if spec.mine is not None:
         elevation, mine = _carve_mine(spec, rngs["terrain"], elevation)
@@ -132,10 +148,15 @@ def build_ground(spec: VhrSpec, seed: int) -> ValleyGround:
     slides = _slide_histories(spec, rngs["fate"], instances, statuses)
     owner, depth = _depths(rngs["fate"], instances, fine)
 
-    slope, aspect = slope_and_aspect(ndimage.gaussian_filter(elevation, 2.0), _TERRAIN_M)
-    gentle = ndimage.binary_erosion((slope < GENTLE_DEG) & floor & ~busy) & ~mine
-    works = _works(spec, rngs["works"], gentle, fine) & ~water & ~road
-    roof, height = _buildings(spec, rngs["buildings"], gentle & ~_coarser(works, shape), fine)
+    slope, aspect = slope_and_aspect(ndimage.gaussian_filter(elevation, 4.0), _TERRAIN_M)
+    # Ground that people use, with one limit of slope for each neighbourhood.
+    low, high = BUILT_DEG
+    limit = low + (high - low) * _uniform(correlated_noise(rngs["works"], shape, 0.05 * spec.side_m, 2.0))
+    used = (slope < limit) & (beyond < _HILLSIDE * spec.side_m) & ~busy & (instances == 0)
+    used = ndimage.binary_erosion(used) & ~mine
+    hill = used & (slope > _HILL_DEG)
+    roof, height = _buildings(spec, rngs["buildings"], used, hill, fine)
+    works = _works(spec, rngs["works"], used, hill, fine) & ~(water | road | (roof > 0))
     plants, crowns, crown_height, furrow = _plants(
         spec, rngs["plants"], elevation, aspect, axis_distance, floor, fine
     )
@@ -162,6 +183,11 @@ def build_ground(spec: VhrSpec, seed: int) -> ValleyGround:
     )
 
 
+def _uniform(noise: np.ndarray) -> np.ndarray:
+    """Gaussian noise of unit variance as a share that is uniform from 0 to 1."""
+    return stats.norm.cdf(noise)
+
+
 def _finer(values: np.ndarray, fine: tuple[int, int]) -> np.ndarray:
     return resample_to(values.astype(np.float32), fine, _TO_FINE)
 
@@ -182,24 +208,28 @@ def _along(line: np.ndarray, width: float, fine: tuple[int, int]) -> np.ndarray:
 def _valley(
     spec: VhrSpec, rng: np.random.Generator, axis_distance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Elevation (m) of the valley and the mask of its gentle floor: a terrace on both banks, then slopes with
-    spurs and gullies."""
+    """Elevation (m) of the valley and how far a cell lies beyond its gentle floor (m, negative on it): a
+    terrace on both banks, then hillsides with ridges, side valleys and gullies."""
     shape, side = axis_distance.shape, spec.side_m
     spurs = correlated_noise(rng, shape, 0.07 * side, 2.5)
     half = _FLOOR * side * (1 + 0.22 * correlated_noise(rng, shape, 0.18 * side, 3.0))
     # The road's strip stays gentle whatever spur comes down to it.
     beyond = axis_distance - np.maximum(half - 0.035 * side * np.clip(spurs, -1.5, 1.5), _ROAD_REACH * side)
-    steep = np.tan(np.radians(spec.slope_deg + 4.0 * correlated_noise(rng, shape, 0.2 * side, 3.0)))
+    gentler = 8.0 * np.clip(correlated_noise(rng, shape, 0.2 * side, 3.0), -2, 1)
+    steep = np.tan(np.radians(spec.slope_deg + gentler))
     # A smooth foot: the slope begins over some metres, not at an edge.
     foot = 4.0 * spec.size
     rise = foot * np.logaddexp(0, beyond / foot) * steep
-    rough = (
-        correlated_noise(rng, shape, 0.06 * side, 1.4) * 0.016 * side * np.clip(rise / (0.08 * side), 0, 1)
-    )
+    ramp = np.clip(rise / (0.05 * side), 0, 1)
+    ridges = correlated_noise(rng, shape, _RIDGE * side, 3.5)
+    gradient = np.hypot(*np.gradient(ridges, _TERRAIN_M))
+    ridges *= _RIDGED * steep / np.sqrt(np.mean(gradient**2))
+    rise *= np.sqrt(1 - _RIDGED**2)
+    rough = (correlated_noise(rng, shape, 0.06 * side, 1.4) * 0.012 * side + ridges) * ramp
     bank = 2.5 * spec.size / (1 + np.exp(-(axis_distance - 0.6 * _RIVER_M * spec.size) / 1.5))
     along = np.linspace(0.02 * side, 0, shape[1])[None, :]
     surface = ndimage.gaussian_filter(0.025 * axis_distance + bank + rise + rough + along, 1.5)
-    return spec.valley_floor_m + surface - surface.min(), beyond < 0
+    return spec.valley_floor_m + surface - surface.min(), beyond
 
 
 def _carve_mine(
@@ -256,8 +286,9 @@ def _place(
 ) -> tuple[np.ndarray, list[str]]:
     """Slides at their final extent, int32 (row, col) on the terrain's grid, and what befalls each.
 
-    The first ones that change start beside the mine and on the unstable slope, the others wherever a slope is
-    steep.
+    The first ones, those that change, start beside the mine and on the unstable slope, the others spread over
+    the rest of the scene and over sunlit and shaded slopes (see `_CROWDING`), so that any part of the scene
+    has several of both.
     """
     shape, count = elevation.shape, spec.landslides
     statuses = [UNCHANGED] * count
@@ -267,19 +298,26 @@ def _place(
     unit = np.exp(0.75 * stats.norm.ppf((np.arange(count) + 0.5) / count))
     areas = rng.permutation(unit / unit.sum() * spec.landslide_share * spec.side_m**2)
     surface, ragged = ndimage.gaussian_filter(elevation, 2.5), correlated_noise(rng, shape, 5, 1.0)
-    smooth_slope = slope_and_aspect(surface, _TERRAIN_M)[0]
+    smooth_slope, aspect = slope_and_aspect(surface, _TERRAIN_M)
     weakness = np.zeros(shape)
-    free = ~busy & (smooth_slope > 16)
+    # The toes of slides lie on gentle ground too.
+    free = ~busy & (smooth_slope > _FOOT_DEG)
+    ground = _tile_and_light(spec, aspect)
+    taken = np.zeros(2 * _TILES**2)
     edge = round(spec.side_m / _TERRAIN_M)
     free[edge - 2 :] = free[:, edge - 2 :] = free[:2] = free[:, :2] = False
     instances = np.zeros(shape, np.int32)
     rows, cols = np.indices(shape) * _TERRAIN_M / spec.side_m
     for number, (status, area) in enumerate(zip(statuses, areas, strict=True), start=1):
-        candidates = np.flatnonzero(free & (smooth_slope > STEEP_DEG))
+        candidates = np.flatnonzero(free & (smooth_slope > SLIDE_DEG[0]))
         rank = rng.gumbel(size=candidates.size)
-        if status != UNCHANGED:
-            x, y = spec.mine if number % 2 else spec.unstable
-            rank -= (np.hypot(cols - x, rows - y) / 0.06).ravel()[candidates]
+        preferred = rng.uniform(*SLIDE_DEG)
+        if status == UNCHANGED:
+            rank -= np.abs(smooth_slope.ravel()[candidates] - preferred) / _SLOPE_SPREAD
+            rank -= _CROWDING * taken[ground.ravel()[candidates]]
+        else:
+            x, y = spec.unstable if _on_unstable_slope(number) else spec.mine
+            rank -= (np.hypot(cols - x, rows - y) / 0.11).ravel()[candidates] ** 2
         tried = candidates[np.argsort(-rank, kind="stable")][:400]
         for attempt, start in enumerate(tried):
             # A slide that finds no room shrinks, since the mine's and the unstable slope have little.
@@ -295,11 +333,27 @@ def _place(
                 f"twin: slide {number} of {count} ({area:.0f} m2) finds no room; lower landslide_share"
             )
         instances[body] = number
+        taken[ground.flat[start]] += 1
         window = tuple(slice(max(0, part.min() - 4), part.max() + 5) for part in body)
         free[window] &= ~ndimage.binary_dilation(
             instances[window] == number, np.ones((3, 3), bool), iterations=4
         )
     return instances, statuses
+
+
+def _on_unstable_slope(number: int) -> bool:
+    """Whether the slide of a number, if it changes, does so on the unstable slope and not beside the mine."""
+    return number % 2 == 0
+
+
+def _tile_and_light(spec: VhrSpec, aspect: np.ndarray) -> np.ndarray:
+    """Number (row, col) of a cell's tile of the scene and side of the light: even where its slope faces away
+    from the sun of the first image, odd where it faces it."""
+    azimuth = np.radians(next(iter(spec.images.values())).sun_deg[0])
+    rows, cols = (
+        index * _TILES // size for index, size in zip(np.indices(aspect.shape), aspect.shape, strict=True)
+    )
+    return 2 * (rows * _TILES + cols) + (np.cos(aspect - azimuth) > 0)
 
 
 def _slide_histories(
@@ -345,27 +399,32 @@ def _depths(
     return owner[np.ix_(rows, cols)].astype(np.int32), depth.astype(np.float32)
 
 
-def _works(spec: VhrSpec, rng: np.random.Generator, gentle: np.ndarray, fine: tuple[int, int]) -> np.ndarray:
-    """Patches of raw debris on gentle ground (fans, spoil, building plots): slides by their looks, bare land
-    by their place."""
-    field = correlated_noise(rng, gentle.shape, 0.03 * spec.side_m, 1.6)
-    chosen = highest(field, gentle, np.ones_like(gentle), 0.16 * gentle.sum())
+def _works(
+    spec: VhrSpec, rng: np.random.Generator, used: np.ndarray, hill: np.ndarray, fine: tuple[int, int]
+) -> np.ndarray:
+    """Patches of raw debris on the ground that people use (fans, spoil, building plots, cuts on hillsides):
+    slides by their looks, bare land by their place."""
+    field = correlated_noise(rng, used.shape, 0.03 * spec.side_m, 1.6)
+    chosen = np.zeros(used.shape, bool)
+    for part, share in ((used & ~hill, 0.12), (hill, 0.5)):
+        chosen |= highest(field, part, np.ones_like(part), share * part.sum())
     return _finer(chosen.astype(np.float32), fine) > 0.5
 
 
 def _buildings(
-    spec: VhrSpec, rng: np.random.Generator, gentle: np.ndarray, fine: tuple[int, int]
+    spec: VhrSpec, rng: np.random.Generator, used: np.ndarray, hill: np.ndarray, fine: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kind of roof (1 to 5, 0 none; uint8) and height (m, of a gabled or flat roof; float32): hamlets of
-    rectangles on gentle ground."""
+    rectangles on the ground that people use, and as many single houses on hillsides as find room."""
     roof, height = np.zeros(fine, np.uint8), np.zeros(fine, np.float32)
-    free = _finer(gentle.astype(np.float32), fine) > 0.9
+    free = _finer(used.astype(np.float32), fine) > 0.9
     hamlets = max(2, round(spec.buildings / 14))
-    centres = rng.choice(np.flatnonzero(gentle), hamlets)
-    centres = np.column_stack(np.divmod(centres, gentle.shape[1])) * _TO_FINE
+    centres = rng.choice(np.flatnonzero(used), hamlets)
+    centres = np.column_stack(np.divmod(centres, used.shape[1])) * _TO_FINE
     angles = rng.uniform(0, np.pi, hamlets)
     # Where a hamlet is full, houses stand alone: anywhere, smaller ones in a scene with little room.
     tries, anywhere = 60 * spec.buildings, rng.permutation(np.flatnonzero(free))[: 400 * spec.buildings]
+    on_hill = rng.permutation(np.flatnonzero(free & (_finer(hill.astype(np.float32), fine) > 0.9)))
     small = 0.55 + 0.45 * spec.size
     built = 0
     for attempt in range(tries + len(anywhere)):
@@ -375,6 +434,8 @@ def _buildings(
         row, col = divmod(int(anywhere[attempt - tries]), fine[1])
         if attempt < tries:
             row, col = (centres[hamlet] + 30 * spec.size / PIXEL_M * rng.standard_normal(2)).astype(int)
+            if attempt % 2 and attempt < len(on_hill):
+                row, col = divmod(int(on_hill[attempt]), fine[1])
         long, wide = small * rng.uniform(8, 16) / PIXEL_M, small * rng.uniform(6.5, 10) / PIXEL_M
         angle = angles[hamlet] + rng.choice([0, np.pi / 2]) + 0.08 * rng.standard_normal()
         reach = int(np.hypot(long, wide) / 2) + 5

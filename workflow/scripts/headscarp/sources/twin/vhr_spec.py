@@ -17,8 +17,9 @@ BANDS = ("red", "green", "blue")
 PIXEL_M = 0.3
 # Sizes and counts in a record are those of a scene this wide (m).
 REFERENCE_SIDE_M = 960.0
-# Fewest slides and buildings of a scaled scene: so few, every status and class is still there.
-_FEWEST_SLIDES, _FEWEST_BUILDINGS = 6, 6
+# Mean area of a slide (m2) below which a scaled scene has fewer, and the fewest slides and buildings: so few,
+# every status and class is still there.
+_SMALLEST_MEAN_M2, _FEWEST_SLIDES, _FEWEST_BUILDINGS = 120.0, 6, 6
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,8 @@ class VhrSpec:
 
     @property
     def size(self) -> float:
-        """Length of features (a river's width, a slide) relative to the reference scene; they shrink less
-        than the scene does."""
+        """Length of features (a river's width, a bench of the mine) relative to the reference scene; they
+        shrink less than the scene does."""
         return math.sqrt(self.side_m / REFERENCE_SIDE_M)
 
     def grid(self, resolution_m: float) -> Grid:
@@ -200,17 +201,21 @@ class VhrSpec:
         return round(self.extent_m / PIXEL_M)
 
     def scaled(self, fraction: float) -> "VhrSpec":
-        """A smaller scene: sides times `fraction` (in whole pixels of all images), slides times `fraction`
-        and buildings times its square.
+        """A smaller scene: sides times `fraction` (in whole pixels of all images) and buildings times its
+        square.
 
-        Slides, river and roads shrink with its square root (see `size`), so that shares of classes stay about
-        the same; buildings do not.
+        It keeps the number of slides, so that every part of it has several to learn from and to score on:
+        they become smaller, and fewer only where their mean area would fall below `_SMALLEST_MEAN_M2`. River
+        and roads shrink with the square root (see `size`), so that shares of classes stay about the same;
+        buildings do not.
         """
         side = max(1, round(self.side_m * 100 * fraction / self._step_cm)) * self._step_cm / 100
+        room = int(self.landslide_share * side**2 / _SMALLEST_MEAN_M2)
+        landslides = min(self.landslides, max(_FEWEST_SLIDES, room))
         return replace(
             self,
             side_m=side,
-            landslides=max(_FEWEST_SLIDES, round(self.landslides * fraction)),
+            landslides=landslides,
             buildings=max(_FEWEST_BUILDINGS, round(self.buildings * fraction**2)),
-            nets=max(min(1, self.nets), round(self.nets * fraction)),
+            nets=max(min(1, self.nets), round(self.nets * landslides / self.landslides)),
         )

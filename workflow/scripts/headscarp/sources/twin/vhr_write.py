@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from shapely.geometry import box
+from shapely.geometry import MultiPolygon, box
 
 from headscarp.codes import LAND_COVER, LANDSLIDE, SLIDE_NUMBER, UNMAPPED
 from headscarp.files import write_json
@@ -132,7 +132,8 @@ def _write_topography(folder: Path, ground: ValleyGround, seed: int, source: str
 
 
 def _write_features(folder: Path, ground: ValleyGround) -> None:
-    """Outlines of what lies on the ground, in the scene and as it is (no image's error of position)."""
+    """Outlines of what lies on the ground, in the scene and as it is (no image's error of position), and of
+    the unstable slope: the hull of the slides that change there."""
     spec = ground.spec
     grid = spec.grid(PIXEL_M)
     last = ground.instances_at(len(spec.images) - 1)
@@ -144,6 +145,10 @@ def _write_features(folder: Path, ground: ValleyGround) -> None:
     ):
         parts, _ = ndimage.label(mask[: grid.height, : grid.width])
         write_vectors(folder / f"{name}.gpkg", spec.crs, polygons(parts.astype(np.int32), grid)[0])
+    bodies, numbers = polygons(last[: grid.height, : grid.width], grid)
+    moving = {slide.number for slide in ground.slides if slide.unstable}
+    slope = MultiPolygon([body for body, number in zip(bodies, numbers, strict=True) if number in moving])
+    write_vectors(folder / "unstable.gpkg", spec.crs, [slope.convex_hull])
 
 
 def _statistics(image: VhrImage, classes: np.ndarray, areas: list[float]) -> dict[str, object]:
