@@ -35,7 +35,7 @@ COLOURS = "cividis"  # sequential in lightness, and the same to colour-blind rea
 PER_LINE = 9
 # inches: above a line of panels, left of it, between panels, below all
 TITLE, SIDE, GAP, FOOT = 0.3, 0.28, 0.05, 0.75
-LETTERS_PER_INCH = 15  # of a title
+LETTERS_PER_INCH = 20  # of a title
 SMALL_SHARE = 0.05  # of the strongest: below, the relief shows through
 
 
