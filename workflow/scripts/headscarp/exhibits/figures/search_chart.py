@@ -48,7 +48,7 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         for index, search in enumerate(of_protocol):
             trials = read_trials(search)
             sampler = SAMPLERS[search.sampler]
-            draw_trials(axes, trials, index, f"{search.label}: {sampler.lower()}" if several else sampler)
+            draw_trials(axes, trials, index, f"{search.label}: {sampler}" if several else sampler)
             lines += trial_records(spec, search, trials)
         objective = read_json(of_protocol[0].folder / "best.json")["objective"]
         printed = spec.published_value(PAPERS_BEST, "accuracy") if objective == "accuracy" else None
@@ -72,7 +72,9 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         axes.margins(y=0.1)
     handles, _ = panels[0].get_legend_handles_labels()
     dot = Line2D([], [], ls="", marker="o", ms=3, color=palette.INK, alpha=0.6, label="One trial")
-    figure.legend(handles=[*handles, dot], loc="outside upper center", ncols=min(len(handles) + 1, 3))
+    figure.legend(
+        handles=[*handles, dot], loc="outside upper center", ncols=2 if several else len(handles) + 1
+    )
     sign(figure, spec, "Lines: best value so far.")
     return figure, frame_of(lines)
 
@@ -105,9 +107,7 @@ def draw_trials(axes: Axes, trials: pd.DataFrame, index: int, label: str) -> Non
     axes.plot(
         trials["trial"], trials["value"], ls="", marker=marker, ms=3.2, color=colour, alpha=0.6, mec="none"
     )
-    axes.step(
-        trials["trial"], trials["best"], where="post", color=colour, lw=1.5, label=f"{label}, best so far"
-    )
+    axes.step(trials["trial"], trials["best"], where="post", color=colour, lw=1.5, label=label)
 
 
 def trial_records(spec: ExhibitSpec, search: SearchFiles, trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
