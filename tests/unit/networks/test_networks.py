@@ -234,10 +234,11 @@ def test_segnet_without_batch_norm_on_its_logits_has_the_originals_head():
 def test_an_enlarged_window_is_mapped_as_its_enlargement_and_averaged_back():
     plain, enlarged = (networks.build("deeplab_v3", 3, width=0.125, enlarge=times).eval() for times in (1, 4))
     enlarged.load_state_dict(plain.state_dict())
-    windows = torch.randn(2, 3, 21, 18)
+    windows = torch.randn(2, 3, 16, 32)
     pixels = functional.interpolate(windows, scale_factor=4, mode="bilinear", align_corners=False)
-    expected = plain(pixels).unflatten(3, (18, 4)).unflatten(2, (21, 4)).mean(dim=(3, 5))
+    expected = plain(pixels).unflatten(3, (32, 4)).unflatten(2, (16, 4)).mean(dim=(3, 5))
     torch.testing.assert_close(enlarged(windows), expected)
+    assert enlarged(windows[..., :13, :21]).shape == (2, 1, 13, 21)
     assert not torch.allclose(enlarged(windows), plain(windows), atol=1e-3)
 
 

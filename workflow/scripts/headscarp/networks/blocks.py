@@ -17,25 +17,14 @@ class SegmentationNetwork(nn.Module):
 
     `forward` repeats the last row and column until both sides are multiples of `size_multiple` (the stride of
     the deepest level), calls `logits` and cuts its answer back to H x W. The upper-left corner stays where it
-    is, so pooling cells do not move with the size. One that is to see windows larger says by `enlarged` how
-    many times (bilinear); its answer is the mean over as many rows and columns.
+    is, so pooling cells do not move with the size.
     """
 
     size_multiple: int
-    enlarged: int = 1
     # The module that hands the encoder's features up, where others make maps as small after it.
     hands_up: str | None = None
 
     def forward(self, windows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        if self.enlarged == 1:
-            return self.padded_logits(windows)
-        answer = self.padded_logits(enlarge(self.enlarged)(windows))
-        if isinstance(answer, tuple):
-            return tuple(functional.avg_pool2d(logits, self.enlarged) for logits in answer)
-        return functional.avg_pool2d(answer, self.enlarged)
-
-    def padded_logits(self, windows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """The same at the size at which the network sees windows."""
         height, width = windows.shape[-2:]
         # Training batch norms need two values per channel: a lone window must keep more than one cell at the
         # deepest level.

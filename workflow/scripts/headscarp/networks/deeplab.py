@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from headscarp.networks import register
 from headscarp.networks.aspp import ASPP
@@ -20,7 +21,8 @@ class DeepLab(SegmentationNetwork):
     """ResNet-50 at output stride 16, ASPP (N, 256, H/16, W/16), 1x1 convolution to the classes, enlarged by
     16 (bilinear).
 
-    `rates` are the atrous rates of block 4, see `ResNet50`; windows are seen `enlarged` times larger.
+    `rates` are the atrous rates of block 4, see `ResNet50`; windows are seen `enlarged` times larger
+    (bilinear), and logits are means over as many rows and columns.
     """
 
     size_multiple = 16
@@ -33,6 +35,12 @@ class DeepLab(SegmentationNetwork):
         self.head = nn.Sequential(convolution(self.aspp.outputs, classes, 1), enlarge(16))
 
     def logits(self, windows: Tensor) -> Tensor:
+        if self.enlarged == 1:
+            return self.logits_of(windows)
+        return functional.avg_pool2d(self.logits_of(enlarge(self.enlarged)(windows)), self.enlarged)
+
+    def logits_of(self, windows: Tensor) -> Tensor:
+        """The same of windows as large as the network sees them."""
         *_, (deep, _) = self.resnet(windows)
         return self.head(self.aspp(deep))
 

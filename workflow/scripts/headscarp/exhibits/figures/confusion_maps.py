@@ -105,7 +105,7 @@ def draw_confusion(
     paint(image, (regions == TRAIN) & (label != UNMAPPED), palette.TRAINED_GREY, 0.65)
     paint(image, (regions == VALIDATION) & (label != UNMAPPED), palette.VALIDATED_GREY, 0.65)
     probability = view.read(run.maps / "probability.tif", classes=True)
-    scored = (regions == TEST) & (label != UNMAPPED)
+    scored = (regions == TEST) & (label != UNMAPPED) & ~np.isnan(probability)
     paint_outcomes(image, outcomes(probability >= threshold, label == LANDSLIDE, scored))
     show(axes, image, view)
     hatch(axes, label == UNMAPPED, view)
