@@ -614,3 +614,25 @@ def test_large_scene_is_thinned_and_keeps_its_shape():
     assert view.shape == (500, 1000)
     assert view.aspect == 0.5
     assert view.thin(np.arange(32_000_000).reshape(4000, 8000)).shape == (500, 1000)
+
+
+@pytest.mark.parametrize("kind", ["confusion_maps", "probability_maps"])
+def test_maps_elsewhere_are_of_the_target_which_is_scored_whole(world, of_runs, kind):
+    """The runs of one site as they mapped another, of which the whole is scored: neither training nor test
+    blocks are shown, and the numbers are those of the scores there."""
+    home, target = world["sites"]
+    runs = [
+        run
+        for run in world["runs"]
+        if run["protocol"] == "blocked" and (run["row"], run["seed"]) == ("unet", 0)
+    ]
+    spec = of_runs(kind, options={"elsewhere": True}, target=target, runs=runs)
+    figure, frame = draw(spec)
+    text = captions(figure)
+    assert "Test blocks" not in text and "test blocks" not in text and target["title"] in text
+    told = json.loads((Path(runs[0]["maps"]) / "scores.json").read_text())["metrics"]
+    (line,) = frame.to_dict("records")
+    assert (
+        line["value"] == pytest.approx(told[line["metric"]])
+        and line["data"] == target["data"] != home["data"]
+    )

@@ -188,7 +188,7 @@ def test_factor_classes_stand_beside_whole_printed_breaks_only(world, tmp_path, 
 @pytest.fixture
 def searches(tmp_path) -> list[dict]:
     records = []
-    for protocol in ("published", "blocked"):
+    for protocol, objective in (("published", "accuracy"), ("blocked", "average_precision")):
         for sampler, shift in (("gp", 0.0), ("random", 0.1)):
             folder = tmp_path / protocol / sampler
             trials = {
@@ -203,9 +203,7 @@ def searches(tmp_path) -> list[dict]:
             }
             folder.mkdir(parents=True)
             pd.DataFrame(trials).to_csv(folder / "trials.csv", index=False)
-            write_json(
-                folder / "best.json", {"trial": 3, "value": 0.9, "objective": "accuracy", "recipe": {}}
-            )
+            write_json(folder / "best.json", {"trial": 3, "value": 0.9, "objective": objective, "recipe": {}})
             records.append(
                 {
                     "name": "focal",
@@ -232,7 +230,7 @@ def test_search_shows_every_trial_beside_the_printed_ones(world, searches, tmp_p
     others = frame[(frame["protocol"] == "blocked") | frame["row"].str.startswith("random")]
     assert others["published"].isna().all()
     assert set(frame[frame["protocol"] == "blocked"]["metric"]) == {
-        "f1",
+        "average_precision",
         "learning_rate",
         "alpha",
         "gamma",
@@ -245,6 +243,14 @@ def test_search_shows_every_trial_beside_the_printed_ones(world, searches, tmp_p
         and "| Random search: iteration 02 |" in text
         and "text" not in text
     )
+
+
+def test_trials_of_several_searches_stand_apart(world, searches, tmp_path):
+    both = [*searches, *(one | {"name": "bce", "label": "Cross-entropy"} for one in searches)]
+    spec = spec_of(world, "search", runs=[], searches=both)
+    frame = function_of("search")(spec)
+    assert len(frame) == 2 * 4 * 3 * 5 and not frame.duplicated(["row", "protocol", "metric"]).any()
+    assert "| Cross-entropy: Gaussian process: iteration 01 |" in rendered(frame, spec, tmp_path)
 
 
 # --- Tables 4 and 6

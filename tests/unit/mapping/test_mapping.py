@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import average_precision_score
 from torch import nn
 from torch.nn import functional
 
@@ -34,6 +35,9 @@ from headscarp.training.trainer import train_run
 from headscarp.training.weights import load_network
 from headscarp.training.windows import NormalisedCube, open_samples
 from tests.conftest import REPOSITORY
+from tests.unit.training.test_training_series import CHANNELS as SERIES_CHANNELS
+from tests.unit.training.test_training_series import make_site as make_series
+from tests.unit.training.test_training_series import planes_of
 
 CPU = torch.device("cpu")
 CHANNELS = ["red", "slope", "nir"]
@@ -448,6 +452,35 @@ class TestForest:
         np.testing.assert_array_equal(codes[seen], forest.predict(pixels)[seen.ravel()])
         wanted = forest.predict_proba(pixels)[:, 1].reshape(label.shape)
         np.testing.assert_allclose(likely[seen], wanted[seen], atol=1e-6)
+
+    def test_it_reads_all_dates(self, tmp_path):
+        """Of a scene that shows its slides by the step between two dates only, one corner always clouded."""
+        site = make_series(tmp_path)
+        planes, label = planes_of(site), np.load(site[0] / "label.npy")
+        spec = self.spec | {"channels": SERIES_CHANNELS, "dates": "all"}
+        run_forest(*site, tmp_path / "run", tmp_path / "run", spec)
+        pixels = np.nan_to_num(planes.reshape(-1, label.size)).T.astype(np.float32)
+        clear = (planes[:, -1] > 0).any(0)
+        training = (np.load(site[1] / "regions.npy") == 1) & (label != 255) & clear
+        forest = RandomForestClassifier(20, min_samples_leaf=5, random_state=3)
+        forest.fit(pixels[training.ravel()], label[training] == 1)
+        wanted = np.where(clear, forest.predict_proba(pixels)[:, 1].reshape(label.shape), np.nan)
+        mapped = read_layer(tmp_path / "run" / "probability.tif").values
+        np.testing.assert_allclose(mapped, wanted, atol=0.05)
+        assert np.nanmean(np.abs(mapped - wanted)) < 1e-3
+        record = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert list(record["importances"])[:5] == [
+            *(f"{name} 2008-09-01" for name in (*SERIES_CHANNELS, "observed")),
+            f"{SERIES_CHANNELS[0]} 2011-09-01",
+        ]
+        tested = (np.load(site[1] / "regions.npy") == 2) & clear & (label != 255)
+        run_forest(*site, tmp_path / "last", tmp_path / "last", self.spec | {"channels": SERIES_CHANNELS})
+        last = read_layer(tmp_path / "last" / "probability.tif").values
+        tested &= ~np.isnan(last)
+        all_dates, one = (
+            average_precision_score(label[tested], np.nan_to_num(values[tested])) for values in (mapped, last)
+        )
+        assert all_dates > 0.8 > 0.5 > one
 
     def test_the_sample_is_seeded_and_bounded(self, site):
         samples = open_samples(*site, CHANNELS)

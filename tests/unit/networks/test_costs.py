@@ -10,7 +10,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.networks import costs
 from headscarp.networks.blocks import SegmentationNetwork
 from headscarp.networks.cnn3d import CNN3D
-from headscarp.networks.resnet import ResNet50
+from headscarp.networks.resnet import PLAIN, ResNet50
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def test_multiply_adds_of_resnet50_are_the_published_4_1_billion():
     class Classifier(nn.Module):
         def __init__(self):
             super().__init__()
-            self.resnet, self.classify = ResNet50(3, 1.0, rates=None), nn.Linear(2048, 1000)
+            self.resnet, self.classify = ResNet50(3, 1.0, PLAIN), nn.Linear(2048, 1000)
 
         def forward(self, windows):
             return self.classify(self.resnet(windows)[-1][0].mean((2, 3)))

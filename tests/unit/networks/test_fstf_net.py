@@ -11,7 +11,7 @@ from torch.nn import functional
 from headscarp import networks
 from headscarp.errors import HeadscarpError
 from headscarp.networks.aspp import ASPP
-from headscarp.networks.resnet import ResNet50
+from headscarp.networks.resnet import PLAIN, STRIDE_8, STRIDE_16, ResNet50
 from headscarp.networks.vgg import VGG, VGG16
 
 CHANNELS = {"basic_fcn": 3, "aspp": 3, "deeplab_v3": 3, "deeplab_v3plus": 3, "rae_d": 3, "fstf_net": 7}
@@ -127,8 +127,8 @@ def test_basic_fcn_is_vgg11_without_fully_connected_layers():
 
 def test_resnet50_goes_down_to_a_sixteenth_and_plain_to_a_thirty_second():
     windows = torch.randn(1, 3, 64, 128)
-    for rates, deepest in (((1, 2, 2), (4, 8)), (None, (2, 4))):
-        model = ResNet50(3, 0.125, rates).eval()
+    for atrous, deepest in ((STRIDE_16, (4, 8)), (PLAIN, (2, 4))):
+        model = ResNet50(3, 0.125, atrous).eval()
         assert [maps.shape[1:] for maps, _ in model(windows)] == [
             (32, 16, 32),
             (64, 8, 16),
@@ -137,15 +137,16 @@ def test_resnet50_goes_down_to_a_sixteenth_and_plain_to_a_thirty_second():
         ]
 
 
-def test_atrous_block_4_is_the_plain_one_computed_more_densely():
+@pytest.mark.parametrize(("atrous", "times"), [(STRIDE_16, 2), (STRIDE_8, 4)])
+def test_atrous_blocks_are_the_plain_ones_computed_more_densely(atrous, times):
     torch.manual_seed(0)
-    plain = with_random_norms(ResNet50(3, 0.125, rates=None)).double()
-    dense = ResNet50(3, 0.125).double().eval()
+    plain = with_random_norms(ResNet50(3, 0.125, PLAIN)).double()
+    dense = ResNet50(3, 0.125, atrous).double().eval()
     dense.load_state_dict(plain.state_dict())
     windows = torch.randn(2, 3, 128, 192).double()
     with torch.no_grad():
-        (at_16, _), (at_32, _) = dense(windows)[-1], plain(windows)[-1]
-    torch.testing.assert_close(at_16[..., ::2, ::2], at_32)
+        (at_stride, _), (at_32, _) = dense(windows)[-1], plain(windows)[-1]
+    torch.testing.assert_close(at_stride[..., ::times, ::times], at_32)
     assert at_32.std() > 0
 
 

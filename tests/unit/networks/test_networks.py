@@ -223,6 +223,25 @@ def test_skips_of_fcn8s_lie_at_an_eighth_and_a_sixteenth():
     assert sizes == {"conv2": (8, 12), "conv3_to_5": (4, 6), "fc": (2, 3)}
 
 
+def test_segnet_without_batch_norm_on_its_logits_has_the_originals_head():
+    """gao2021's Table IX counts four numbers more than the original: those of batch norm on one logit."""
+    counts = [networks.describe("segnet", 7, logit_norm=norm)["parameters"] for norm in (True, False)]
+    assert counts == [29_461_253, 29_461_253 - 4]
+    head = networks.build("segnet", 5, width=0.125, logit_norm=False).head
+    assert [type(layer) for layer in head] == [nn.Conv2d] and head[0].bias.item() == networks.LOGIT_OF_RARE
+
+
+def test_an_enlarged_window_is_mapped_as_its_enlargement_and_averaged_back():
+    plain, enlarged = (networks.build("deeplab_v3", 3, width=0.125, enlarge=times).eval() for times in (1, 4))
+    enlarged.load_state_dict(plain.state_dict())
+    windows = torch.randn(2, 3, 16, 32)
+    pixels = functional.interpolate(windows, scale_factor=4, mode="bilinear", align_corners=False)
+    expected = plain(pixels).unflatten(3, (32, 4)).unflatten(2, (16, 4)).mean(dim=(3, 5))
+    torch.testing.assert_close(enlarged(windows), expected)
+    assert enlarged(windows[..., :13, :21]).shape == (2, 1, 13, 21)
+    assert not torch.allclose(enlarged(windows), plain(windows), atol=1e-3)
+
+
 # --- learning
 # ------------------------------------------------------------------------------------------
 

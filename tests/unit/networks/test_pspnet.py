@@ -29,6 +29,13 @@ def test_parameters_by_hand():
     assert networks.describe("pspnet", 3, classes)["trainable"] == RESNET50 + pyramid + head + auxiliary
 
 
+def test_the_encoder_has_the_output_stride_of_the_paper():
+    model, seen = small().eval(), []
+    model.pyramid.register_forward_hook(lambda _layer, inputs, _views: seen.append(inputs[0].shape[-2:]))
+    assert model(torch.randn(1, 3, 64, 96)).shape == (1, 1, 64, 96)
+    assert seen == [(8, 12)]
+
+
 @pytest.mark.parametrize("size", [6, 12])
 def test_pyramid_pools_then_reduces_like_the_original(size):
     torch.manual_seed(0)

@@ -112,6 +112,25 @@ def test_folds_of_the_ground_rotate_with_the_seed_under_blocked(root):
     assert samples.of_run("gao2021", "jiuzhaigou", "blocked", 5)[0] == f"{folder}/windows.csv"
 
 
+@pytest.mark.parametrize("scale", ["tiny", "demo", "full"])
+def test_the_four_networks_of_stfusion_get_the_same_search(root, scale):
+    """They differ in the network, and in the pre-training that only one of them can have; every network of
+    windows in Table 2 is tuned by its own."""
+    plan = load_plan({"cards": ["stfusion"], "scale": scale}, root)
+    card = plan.cards["stfusion"]
+    records = [plan.runs.search_record("stfusion", name, "gp") for name in card.searches]
+    assert len({one.pop("network")["name"] for one in records}) == len(records) == 4
+    for one in records:
+        one["recipe"].pop("pretraining", None)
+    assert all(one == records[0] for one in records)
+    for row in card.exhibits["table2"].rows:
+        experiment = card.experiments[row]
+        if experiment.network != "random_forest":
+            tuned = card.searches[experiment.tuned_by].record["network"]
+            assert tuned["name"] == experiment.network
+            assert tuned["params"] == {k: v for k, v in experiment.params.items() if k != "enlarge"}
+
+
 def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
     plan = load_plan(CONFIG, root)
     plain, shuffled, fewer = (

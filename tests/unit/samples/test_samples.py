@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from headscarp.codes import TEST, TRAIN, VALIDATION
 from headscarp.errors import HeadscarpError
+from headscarp.plan.plan import load_plan
 from headscarp.samples import build
 from headscarp.samples.background import require_both_in_training
 from headscarp.samples.build import bootstrap_cells, build_samples, normalisation
@@ -18,6 +19,7 @@ from headscarp.samples.spec import BlockSplit, SamplingSpec, StripSplit, Superpi
 from headscarp.samples.splits import (
     blocked_split,
     corners_inside,
+    draw_windows,
     overlap_share,
     published_split,
     refuse_close_subsets,
@@ -32,6 +34,7 @@ from headscarp.samples.windows import (
     squares,
     write_windows,
 )
+from tests.conftest import REPOSITORY
 
 CODES = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
@@ -579,3 +582,37 @@ def test_samples_that_cannot_be_made_leave_nothing(cube_folder, tmp_path, change
     with pytest.raises(HeadscarpError, match=message):
         build_samples(cube_folder, tmp_path / "out", SamplingSpec(window=32, stride=16), protocol, 0, groups)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_stfusion_draws_about_as_many_samples_at_full_as_its_paper_counts():
+    """Its two simulated areas at their planned size, with as many landslides as planned at random on as much
+    land as planned: the paper counts 3172 samples, a stride of 128 would give less than a third."""
+    card = load_plan({"cards": ["stfusion"], "scale": "full"}, REPOSITORY).cards["stfusion"]
+    rng, window = np.random.default_rng(0), card.sampling["window"]
+    scenes = [planned_label(card.sites[name].twin, rng) for name in card.sites["karakoram_sichuan"].scenes]
+    gap = np.full((window, scenes[0].shape[1]), 255, np.uint8)
+    width = [(0, 0), (0, scenes[0].shape[1] - scenes[1].shape[1])]
+    label = np.concatenate([scenes[0], gap, np.pad(scenes[1], width, constant_values=255)])
+    drawn = {}
+    for stride in (card.sampling["stride"], 128):
+        spec = SamplingSpec.from_record(card.sampling | {"stride": stride}, "stfusion")
+        drawn[stride] = len(draw_windows(grid_corners(label.shape, window, stride), label, spec, rng))
+    print(f"samples drawn by stride: {drawn}")
+    assert drawn[card.sampling["stride"]] == pytest.approx(3172, rel=0.15)
+    assert drawn[128] < 3172 / 3
+
+
+def planned_label(twin, rng) -> np.ndarray:
+    """A label (row, col) with the twin's planned size, mapped land and number of landslides, of mean size."""
+    shape = twin["rows"], twin["cols"]
+    pixel_km2 = (twin["resolution_m"] / 1000) ** 2
+    row, col = (np.abs(np.linspace(-1, 1, length, dtype=np.float32)) for length in shape)
+    distance = np.maximum(row[:, None], col[None, :])
+    mapped = distance <= np.quantile(distance, twin["study_area_km2"] / (distance.size * pixel_km2))
+    side = round((twin["landslide_area_km2"] / twin["landslides"] / pixel_km2) ** 0.5)
+    label = np.where(mapped, 0, 255).astype(np.uint8)
+    corners = rng.choice(np.flatnonzero(mapped), twin["landslides"], replace=False)
+    for top, left in zip(*np.unravel_index(corners, shape), strict=True):
+        label[top : top + side, left : left + side] = 1
+    return label

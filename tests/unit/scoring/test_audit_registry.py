@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import optimize
 from sklearn import metrics as sk
 
 from headscarp.errors import HeadscarpError
@@ -261,6 +262,85 @@ def test_the_share_that_accuracy_and_f1_leave_holds_the_truth():
     found = by_row(findings_of(published, **check), "implied_landslide_share")
     assert found["unet"].low <= 0.01 <= found["unet"].high
     assert found["never"].verdict == "impossible" and found["never"].value is None
+
+
+def test_the_other_reading_of_a_sentence_deals_its_numbers_row_by_row():
+    """PA of 92.8, 91.3 and F1 of 83.2, 80.0 read the other way are (92.8, 91.3) and (83.2, 80.0)."""
+    check = {"table": "table1", "accuracy": "pa", "places": 3}
+    columns = {"one": {"pa": 0.928, "f1": 0.832}, "two": {"pa": 0.913, "f1": 0.8}}
+    rows = {"one": {"pa": 0.928, "f1": 0.913}, "two": {"pa": 0.832, "f1": 0.8}}
+    read = findings_of({"table1": table_of(places=3, **columns)}, check="accuracy_and_f1_by_row", **check)
+    expected = findings_of({"table1": table_of(places=3, **rows)}, check="accuracy_and_f1", **check)
+    assert [one.low for one in read] == [one.low for one in expected]
+    assert {one.quantity for one in read} == {"implied_landslide_share_read_by_row"}
+
+
+GAINS = {"accuracy": "pa", "precision": "cpa", "f1": "f", "miou": "iou"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_gains_of_two_known_maps_are_possible_at_their_accuracy(seed):
+    """scikit-learn's scores of two confusion matrices of the same pixels, the second better in all four."""
+    rng = np.random.default_rng(seed)
+    scores = []
+    while len(scores) < 2 or any(scores[1][metric] - scores[0][metric] < 0.01 for metric in GAINS):
+        slides = int(rng.integers(50, 600))
+        tp, fp = rng.integers(1, slides, 2), rng.integers(1, 1000 - slides, 2)
+        counts = [(t, f, slides - t, 1000 - slides - f) for t, f in zip(tp, fp, strict=True)]
+        scores = [scores_of(one) for one in counts]
+    gains = {column: scores[1][metric] - scores[0][metric] for metric, column in GAINS.items()}
+    accuracy = scores[1]["accuracy"]
+    for printed, verdict in ((accuracy, "possible"), (1.5, "inconsistent")):
+        published = {"table1": table_of(better=gains), "table2": table_of(better={"pa": printed})}
+        check = {"table": "table1", "gains": GAINS, "accuracy": {"table": "table2", "metric": "pa"}}
+        (found,) = findings_of(published, check="gains_together", places=4, **check)
+        assert found.verdict == verdict
+        assert found.high > accuracy - 0.005  # the grid's step
+
+
+def test_gains_that_no_two_maps_have_are_impossible():
+    published = {
+        "table1": table_of(x={"pa": 0.5, "cpa": 0.01, "f": 0.01, "iou": 0.9}),
+        "table2": table_of(x={"pa": 0.9}),
+    }
+    check = {"table": "table1", "gains": GAINS, "accuracy": {"table": "table2", "metric": "pa"}}
+    (found,) = findings_of(published, check="gains_together", places=4, **check)
+    assert found.verdict == "impossible" and found.value is None
+
+
+def test_no_pair_of_maps_with_the_gains_of_xing2026_is_as_accurate_as_its_abstract_prints():
+    """An optimiser (SciPy's SLSQP) looks for the most accurate such pair from many starts, over share, recall
+    and false alarms of both maps; it finds none above what the check found, and comes near it."""
+    card = load_plan({"cards": ["xing2026"], "scale": "tiny"}, REPOSITORY).cards["xing2026"]
+    (check,) = [one for one in card.audit["checks"] if one["check"] == "gains_together"]
+    (found,) = findings_of(card.published, **check)
+    gains = {line["metric"]: line["value"] / 100 for line in card.published["abstract_fusion"]}
+    wanted = [gains[check["gains"][metric]] for metric in ("accuracy", "precision", "f1", "miou")]
+
+    def scores(share: float, recall: float, false: float) -> np.ndarray:
+        tp, fp = share * recall, (1 - share) * false
+        fn, tn = share - tp, 1 - share - fp
+        ious = tp / (tp + fp + fn), tn / (tn + fp + fn)
+        return np.array([tp + tn, tp / (tp + fp), 2 * tp / (2 * tp + fp + fn), sum(ious) / 2])
+
+    def beyond(x: np.ndarray) -> np.ndarray:
+        return scores(x[0], x[3], x[4]) - scores(x[0], x[1], x[2]) - wanted
+
+    rng, best = np.random.default_rng(0), 0.0
+    for _ in range(60):
+        result = optimize.minimize(
+            lambda x: -scores(x[0], x[3], x[4])[0],
+            rng.uniform(0.02, 0.98, 5),
+            method="SLSQP",
+            bounds=[(1e-3, 1 - 1e-3)] * 5,
+            constraints={"type": "eq", "fun": beyond},
+            options={"maxiter": 300},
+        )
+        if result.success and np.abs(beyond(result.x)).max() < 1e-6:
+            best = max(best, -result.fun)
+    assert found.low - 0.003 < best < found.high
+    assert found.value == pytest.approx(best, abs=0.003)
+    assert found.verdict == "inconsistent" and found.high < 0.67 < found.expected
 
 
 def test_a_map_without_landslides_is_set_beside_the_best_trial():

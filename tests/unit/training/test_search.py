@@ -13,16 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from sklearn.metrics import accuracy_score, precision_recall_curve
+from sklearn.metrics import accuracy_score, average_precision_score
 
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
 from headscarp.training import search
-from headscarp.training.search import best_f1, make_space, run_search, train_trial
+from headscarp.training.search import make_space, run_search, train_trial
 from headscarp.training.trainer import train_run
+from headscarp.training.validation import average_precision
 from headscarp.training.weights import load_network
 from headscarp.training.windows import open_samples
 from tests.conftest import REPOSITORY
@@ -74,26 +73,34 @@ def validation_of(model, samples) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(probability), np.concatenate(truth)
 
 
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10_000), n=st.integers(1, 60), levels=st.integers(1, 12))
-def test_best_f1_is_that_of_scikit_learns_curve(seed, n, levels):
-    rng = np.random.default_rng(seed)
-    probability, truth = rng.integers(levels, size=n) / levels, rng.random(n) < 0.3
-    truth[0] = True
-    precision, recall, _ = precision_recall_curve(truth, probability)
-    wanted = max(2 * p * r / (p + r) for p, r in zip(precision, recall, strict=True) if p + r > 0)
-    assert best_f1(probability.astype(np.float32), truth) == pytest.approx(wanted, rel=1e-9)
+def test_an_empty_map_does_not_win():
+    """On rare landslides it has the highest accuracy at 0.5, and the lowest average precision that is no
+    worse than chance."""
+    rng = np.random.default_rng(0)
+    truth = rng.random(5000) < 0.01
+    empty, skilled = np.zeros(5000), np.clip(rng.normal(0.3, 0.15, 5000) + 0.4 * truth, 0, 1)
+    accuracy = [np.mean((one >= 0.5) == truth) for one in (empty, skilled)]
+    assert accuracy[0] > accuracy[1]
+    ranked = [average_precision(*map(torch.from_numpy, (one, truth))) for one in (empty, skilled)]
+    assert ranked[0] == pytest.approx(truth.mean()) and ranked[1] > 10 * truth.mean()
 
 
-@pytest.mark.parametrize("protocol", ["published", "blocked"])
-def test_the_objective_is_that_of_a_run_trained_alike(tmp_path, protocol):
+@pytest.mark.parametrize(
+    ("protocol", "named", "objective"),
+    [
+        ("published", {}, "average_precision"),
+        ("published", {"objective": "accuracy"}, "accuracy"),
+        ("blocked", {"objective": "accuracy"}, "average_precision"),
+    ],
+)
+def test_the_objective_is_that_of_a_run_trained_alike(tmp_path, protocol, named, objective):
     """A trial trains as train_run does with the same recipe; its value is scikit-learn's score of that run's
     network.
 
     An epoch of one step validates on four of the six windows only; the objective is of all.
     """
     site = make_site(tmp_path, protocol)
-    rows = search_here(site, tmp_path / "search", trials=3)
+    rows = search_here(site, tmp_path / "search", trials=3, **named)
     best = json.loads((tmp_path / "search" / "best.json").read_text())
     chosen = rows[best["trial"] - 1]
     spec = {key: SPEC[key] for key in ("network", "channels", "classes", "seed")} | {
@@ -101,15 +108,13 @@ def test_the_objective_is_that_of_a_run_trained_alike(tmp_path, protocol):
     }
     train_run(*site, tmp_path / "run", spec, "cpu", progress=False)
     probability, truth = validation_of(load_network(tmp_path / "run")[0], open_samples(*site, CHANNELS))
-    if protocol == "published":
-        wanted = accuracy_score(truth, probability >= 0.5)
-    else:
-        precision, recall, _ = precision_recall_curve(truth, probability)
-        wanted = np.nanmax(2 * precision * recall / np.maximum(precision + recall, 1e-12))
-    assert (
-        best["value"] == pytest.approx(wanted, abs=1e-3)
-        and best["objective"] == {"published": "accuracy", "blocked": "f1"}[protocol]
-    )
+    score = {
+        "accuracy": lambda t, p: accuracy_score(t, p >= 0.5),
+        "average_precision": average_precision_score,
+    }
+    assert best["value"] == pytest.approx(score[objective](truth, probability), abs=1e-3)
+    assert best["objective"] == objective
+    assert any("the test set tunes" in note for note in best["notes"]) == (protocol == "published")
     assert float(chosen["value"]) == best["value"] == max(float(row["value"]) for row in rows)
     recipe = best["recipe"]
     assert recipe["loss"] == "focal" and chosen["optimiser"] == recipe["optimiser"]
@@ -147,7 +152,7 @@ def test_trials_differ_in_their_hyperparameters_only(tmp_path):
         for rate in (1e-2, 1e-3, 1e-2)
     ]
     first, other, again = (
-        train_trial(SPEC | {"recipe": recipe}, samples, "f1", torch.device("cpu"), "trial")
+        train_trial(SPEC | {"recipe": recipe}, samples, "average_precision", torch.device("cpu"), "trial")
         for recipe in recipes
     )
     assert first == again != other
@@ -255,10 +260,21 @@ def test_both_samplers_begin_alike_and_then_part(tmp_path, monkeypatch):
 
 
 def test_a_space_is_made_from_a_card():
-    assert make_space({"gamma": {"low": 0, "high": 5}, "optimiser": ["adam"]}) == {
+    rates = {"low": 1e-4, "high": 1e-2}
+    assert make_space({"gamma": {"low": 0, "high": 5}, "optimiser": ["adam"], "learning_rate": rates}) == {
         "gamma": FloatDistribution(0.0, 5.0),
         "optimiser": CategoricalDistribution(("adam",)),
+        "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
     }
+
+
+def test_every_decade_of_learning_rates_is_tried(tmp_path, monkeypatch):
+    """Drawn linearly from 1e-4 to 1e-2, a trial below 1e-3 is one in eleven; by its logarithm, one in two."""
+    monkeypatch.setattr(search, "train_trial", lambda *_: 0.5)
+    space = {"learning_rate": {"low": 1e-4, "high": 1e-2}}
+    rows = search_here(make_site(tmp_path), tmp_path / "search", space=space, trials=40)
+    low = sum(float(row["learning_rate"]) < 1e-3 for row in rows)
+    assert 12 <= low <= 28
 
 
 @pytest.mark.parametrize(
@@ -300,7 +316,7 @@ def test_windows_without_landslides_are_told_where_they_matter(tmp_path):
         np.save(cube / "label.npy", np.zeros((96, 80), np.uint8))
     with pytest.raises(HeadscarpError, match="no landslide pixel"):
         search_here(blocked, tmp_path / "none")
-    assert len(search_here(published, tmp_path / "some", trials=1)) == 1
+    assert len(search_here(published, tmp_path / "some", trials=1, objective="accuracy")) == 1
     lines = (published[1] / "windows.csv").read_text().splitlines(keepends=True)
     (published[1] / "windows.csv").write_text("".join(line for line in lines if "validation" not in line))
     with pytest.raises(HeadscarpError, match="no mapped pixel"):

@@ -126,8 +126,12 @@ class ExhibitSpec:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What people read for each row: the labels of runs, the titles of sites."""
-        return {site.name: site.title for site in self.sites} | {run.row: run.label for run in self.runs}
+        """What people read for each row: the labels of runs and searches, the titles of sites."""
+        return (
+            {site.name: site.title for site in self.sites}
+            | {search.name: search.label for search in self.searches}
+            | {run.row: run.label for run in self.runs}
+        )
 
     @property
     def rows(self) -> list[str]:

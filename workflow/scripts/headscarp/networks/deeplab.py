@@ -5,8 +5,11 @@ segmentation. arXiv:1706.05587. Chen, L.-C. et al. (2018). Encoder-decoder with 
 for semantic image segmentation. ECCV 2018, 833-851. doi:10.1007/978-3-030-01234-2_49.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from headscarp.networks import register
 from headscarp.networks.aspp import ASPP
@@ -18,18 +21,26 @@ class DeepLab(SegmentationNetwork):
     """ResNet-50 at output stride 16, ASPP (N, 256, H/16, W/16), 1x1 convolution to the classes, enlarged by
     16 (bilinear).
 
-    `rates` are the atrous rates of block 4, see `ResNet50`.
+    `rates` are the atrous rates of block 4, see `ResNet50`; windows are seen `enlarged` times larger
+    (bilinear), and logits are means over as many rows and columns.
     """
 
     size_multiple = 16
 
-    def __init__(self, in_channels: int, classes: int, width: float, rates: tuple[int, int, int]):
+    def __init__(self, in_channels: int, classes: int, width: float, rates: Sequence[int], enlarged: int = 1):
         super().__init__()
-        self.resnet = ResNet50(in_channels, width, rates)
+        self.enlarged = enlarged
+        self.resnet = ResNet50(in_channels, width, {4: rates})
         self.aspp = ASPP(self.resnet.outputs[3], width)
         self.head = nn.Sequential(convolution(self.aspp.outputs, classes, 1), enlarge(16))
 
     def logits(self, windows: Tensor) -> Tensor:
+        if self.enlarged == 1:
+            return self.logits_of(windows)
+        return functional.avg_pool2d(self.logits_of(enlarge(self.enlarged)(windows)), self.enlarged)
+
+    def logits_of(self, windows: Tensor) -> Tensor:
+        """The same of windows as large as the network sees them."""
         *_, (deep, _) = self.resnet(windows)
         return self.head(self.aspp(deep))
 
@@ -72,10 +83,10 @@ def build_aspp(in_channels: int, classes: int, width: float) -> DeepLab:
 
 
 @register("deeplab_v3")
-def build_deeplab_v3(in_channels: int, classes: int, width: float) -> DeepLab:
-    """DeepLab v3 with its multi-grid (1, 2, 4), that is rates of 2, 4 and 8 in block 4 at output stride
-    16."""
-    return DeepLab(in_channels, classes, width, rates=(2, 4, 8))
+def build_deeplab_v3(in_channels: int, classes: int, width: float, enlarge: int = 1) -> DeepLab:
+    """DeepLab v3 with its multi-grid (1, 2, 4), that is rates of 2, 4 and 8 in block 4 at output stride 16;
+    `enlarge`: how many times larger it sees a window."""
+    return DeepLab(in_channels, classes, width, rates=(2, 4, 8), enlarged=enlarge)
 
 
 @register("deeplab_v3plus")

@@ -10,29 +10,30 @@ from torch.nn import functional
 
 from headscarp.networks import register
 from headscarp.networks.blocks import SegmentationNetwork, convolution, enlarge, scaled
-from headscarp.networks.resnet import ResNet50, bias_free
+from headscarp.networks.resnet import STRIDE_8, ResNet50, bias_free
 
+STRIDE = 8
 BINS = (1, 2, 3, 6)
 MAPS = 512  # of each bin, and before the classes
 AUXILIARY_MAPS = 256
 
 
 class PSPNet(SegmentationNetwork):
-    """ResNet-50, pyramid pooling, 3x3 convolution (N, 512, H/16, W/16), 1x1 convolution to the classes,
-    enlarged by 16 (bilinear).
+    """ResNet-50 at output stride 8, as in the paper, pyramid pooling, 3x3 convolution (N, 512, H/8, W/8), 1x1
+    convolution to the classes, enlarged by 8 (bilinear).
 
-    The encoder has output stride 16, like `deeplab_v3` here, where the original's has 8. An auxiliary head on
+    An auxiliary head on
     block 3, a 3x3 convolution of 256 and a 1x1 to the classes, is used in training only, with the original's
     loss weight of 0.4: in training mode the network gives (logits, auxiliary logits), else the logits.
     """
 
     hands_up = "pyramid"
-    size_multiple = 16
+    size_multiple = STRIDE
     auxiliary_weight = 0.4
 
     def __init__(self, in_channels: int, classes: int, width: float):
         super().__init__()
-        self.resnet = ResNet50(in_channels, width)
+        self.resnet = ResNet50(in_channels, width, STRIDE_8)
         self.pyramid = PyramidPooling(self.resnet.outputs[3], width)
         self.head = _head(self.pyramid.outputs, scaled(MAPS, width), classes)
         self.auxiliary = _head(self.resnet.outputs[2], scaled(AUXILIARY_MAPS, width), classes)
@@ -68,7 +69,7 @@ class PyramidPooling(nn.Module):
 
 def _head(inputs: int, maps: int, classes: int) -> nn.Sequential:
     return nn.Sequential(
-        *bias_free(inputs, maps, 3), nn.ReLU(inplace=True), convolution(maps, classes, 1), enlarge(16)
+        *bias_free(inputs, maps, 3), nn.ReLU(inplace=True), convolution(maps, classes, 1), enlarge(STRIDE)
     )
 
 

@@ -1,8 +1,11 @@
 """ResNet-50, the encoder of the DeepLab family and of xia2021's RAE-D.
 
 He, K., Zhang, X., Ren, S. & Sun, J. (2016). Deep residual learning for image recognition. CVPR 2016, 770-778.
-doi:10.1109/CVPR.2016.90. Atrous convolution in its last block: Chen et al. (2017), arXiv:1706.05587.
+doi:10.1109/CVPR.2016.90. Atrous convolution in its last blocks: Yu, F. & Koltun, V. (2016), arXiv:1511.07122;
+Chen et al. (2017), arXiv:1706.05587.
 """
+
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -12,6 +15,11 @@ from headscarp.networks.initialise import he_
 BOTTLENECKS = (3, 4, 6, 3)  # of blocks 1-4
 WIDTHS = (64, 128, 256, 512)
 EXPANSION = 4
+# Atrous rates of the bottlenecks of blocks that do not go down, by output stride: each kernel sees what it
+# sees in the plain network, whose stride is 32.
+PLAIN: Mapping[int, Sequence[int]] = {}
+STRIDE_16 = {4: (1, 2, 2)}
+STRIDE_8 = {3: (1, 2, 2, 2, 2, 2), 4: (2, 4, 4)}
 
 
 class ResNet50(nn.Module):
@@ -23,13 +31,13 @@ class ResNet50(nn.Module):
     first convolutions make a quarter of a block's maps. Blocks 2 and 3 go down in the 3x3 convolution of
     their first bottleneck.
 
-    `rates` are the atrous rates of block 4's three 3x3 convolutions, which then stays at 1/16. (1, 2, 2) is
-    the plain network computed more densely: each kernel sees what it saw at 1/32 (xia2021, section 2.1.1).
-    None is the plain network, whose block 4 goes down to 1/32 (H and W multiples of 32). 25,557,032 trainable
-    parameters with 3 bands and a fully connected layer to 1000 classes.
+    `atrous` ({block: rate of each of its bottlenecks}) names the blocks that do not go down and reach as far
+    by atrous 3x3 convolutions. `STRIDE_16` and `STRIDE_8` are the plain network computed more densely
+    (xia2021, section 2.1.1); `PLAIN` goes down to 1/32 in block 4 (H and W multiples of 32). 25,557,032
+    trainable parameters with 3 bands and a fully connected layer to 1000 classes.
     """
 
-    def __init__(self, in_channels: int, width: float, rates: tuple[int, int, int] | None = (1, 2, 2)):
+    def __init__(self, in_channels: int, width: float, atrous: Mapping[int, Sequence[int]] = STRIDE_16):
         super().__init__()
         channels = scaled(WIDTHS[0], width)
         self.conv1 = nn.Sequential(*bias_free(in_channels, channels, 7, stride=2), nn.ReLU(inplace=True))
@@ -40,17 +48,16 @@ class ResNet50(nn.Module):
         for number, (count, reduced, outputs) in enumerate(
             zip(BOTTLENECKS, self.reduced, self.outputs, strict=True), start=1
         ):
-            atrous = number == 4 and rates is not None
             block = nn.ModuleList()
-            for index in range(count):
-                goes_down = index == 0 and number > 1 and not atrous
+            for index, rate in enumerate(atrous.get(number, (1,) * count)):
+                goes_down = index == 0 and number > 1 and number not in atrous
                 block.append(
                     Bottleneck(
                         channels,
                         reduced,
                         outputs,
                         stride=2 if goes_down else 1,
-                        rate=rates[index] if atrous else 1,
+                        rate=rate,
                     )
                 )
                 channels = outputs

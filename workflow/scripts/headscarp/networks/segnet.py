@@ -22,14 +22,15 @@ class SegNet(SegmentationNetwork):
 
     Stage i of five: 3x3 convolutions (bias, batch norm, ReLU) on (N, wi, H / 2^i, W / 2^i), 2x2 max-pool that
     keeps its indices; decoder: unpooling by those indices, convolutions, up to (N, 64, H, W); 1x1 convolution
-    and batch norm on the logits (N, classes, H, W). 29,461,253 parameters with 7 bands, 1 class: the form
-    identified by gao2021's Table IX, whose batch norm on the logits is kept.
+    to the logits (N, classes, H, W), and with `logit_norm` batch norm on them. 29,461,253 parameters with 7
+    bands, 1 class: the form identified by gao2021's Table IX, which has that batch norm; the original has
+    none.
     """
 
     size_multiple = 32
     hands_up = f"encoder.{len(ENCODER) - 1}"
 
-    def __init__(self, in_channels: int, classes: int, width: float):
+    def __init__(self, in_channels: int, classes: int, width: float, logit_norm: bool):
         super().__init__()
         channels = in_channels
         stages = []
@@ -43,7 +44,8 @@ class SegNet(SegmentationNetwork):
             nn.ModuleList(stages[: len(ENCODER)]),
             nn.ModuleList(stages[len(ENCODER) :]),
         )
-        self.head = nn.Sequential(convolution(channels, classes, 1), LogitNorm(classes))
+        norm = [LogitNorm(classes)] if logit_norm else []
+        self.head = nn.Sequential(convolution(channels, classes, 1), *norm)
 
     def logits(self, windows: Tensor) -> Tensor:
         maps, indices = windows, []
@@ -56,6 +58,6 @@ class SegNet(SegmentationNetwork):
 
 
 @register("segnet")
-def build_segnet(in_channels: int, classes: int, width: float) -> SegNet:
-    """gao2021's and the original form."""
-    return SegNet(in_channels, classes, width)
+def build_segnet(in_channels: int, classes: int, width: float, logit_norm: bool = True) -> SegNet:
+    """gao2021's form; without `logit_norm` the original one."""
+    return SegNet(in_channels, classes, width, logit_norm)

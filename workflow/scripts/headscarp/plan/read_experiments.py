@@ -96,5 +96,7 @@ def resolve_search(
         card=card,
         site=record["site"],
         samplers=tuple(record["samplers"]),
-        record=resolved | dates_read(record.get("dates", LAST)),
+        record=resolved
+        | dates_read(record.get("dates", LAST))
+        | ({"objective": record["objective"]} if "objective" in record else {}),
     )

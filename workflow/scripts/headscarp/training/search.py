@@ -44,16 +44,19 @@ from headscarp.training.trainer import (
     require_windows,
     run_epochs,
 )
+from headscarp.training.validation import average_precision
 from headscarp.training.windows import BLOCKED, Samples, open_samples, with_dates_of_cube
 from headscarp.vocabulary import require_known
 
 SAMPLERS = {"gp": GPSampler, "random": RandomSampler}
-ACCURACY, F1 = "accuracy", "f1"
+ACCURACY, AVERAGE_PRECISION = "accuracy", "average_precision"
 OBJECTIVE_NOTES = {
     ACCURACY: "pixel accuracy at 0.5 on the test windows, as in the paper: the test set tunes, and where "
     "landslides are rare a map without any scores nearly 1",
-    F1: "F1 of landslides on the validation windows at the best threshold there",
+    AVERAGE_PRECISION: "average precision of landslides on the validation windows; a map of one value has "
+    "their share of the pixels",
 }
+TUNED_ON_TEST = "under published the validation windows are the test windows: the test set tunes"
 
 log = logging.getLogger(__name__)
 
@@ -69,16 +72,18 @@ def run_search(
     """Search and write `trials.csv` and `best.json` into `out_folder`; `journal.log` there remembers finished
     trials.
 
-    The objective is pixel accuracy at 0.5 on the validation windows (there the test windows) under protocol
-    published, and the landslide F1 on validation windows at the best threshold under blocked. Every trial
-    begins with the same weights and sees the same windows in the same order. A trial whose loss is no longer
-    a finite number counts as 0. More `trials` continue a search; any other change of the spec, or of the
-    samples, begins a new one.
+    The objective is the average precision of landslides on the validation windows, which under protocol
+    published are the test windows; there a search may name pixel accuracy at 0.5 instead, as its paper does.
+    A learning rate out of a range is drawn, and modelled, by its logarithm. Every trial begins with the same
+    weights and sees the same windows in the same order. A trial whose loss is no longer a finite number
+    counts as 0. More `trials` continue a search; any other change of the spec, or of the samples, begins a
+    new one.
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed, sampler: gp |
             random, trials, space: {optimiser | learning_rate | weight_decay | alpha | gamma: [choices] or
-            {low, high}}}; recipe is that of a trial, but for what is searched. `dates` as in
+            {low, high}}}; recipe is that of a trial, but for what is searched. `objective`
+            (average_precision or accuracy) is that of protocol published; `dates` as in
             `trainer.train_run`.
 
     Raises:
@@ -92,7 +97,7 @@ def run_search(
     torch.set_num_threads(threads)
     samples = open_samples(cube_folder, samples_folder, spec["channels"], dates=spec.get("dates"))
     spec = with_dates_of_cube(spec, cube_folder)
-    objective = F1 if samples.protocol == BLOCKED else ACCURACY
+    objective = AVERAGE_PRECISION if samples.protocol == BLOCKED else spec.get("objective", AVERAGE_PRECISION)
     # The number of trials is no part of a search's identity: a longer one continues a shorter one.
     lasting = {key: value for key, value in spec.items() if key != "trials"}
     study = open_study(
@@ -132,13 +137,17 @@ def run_search(
             chosen_values,
             seconds,
         )
-    write_results(Path(out_folder), finished[: spec["trials"]], spec, objective)
+    notes = [OBJECTIVE_NOTES[objective]]
+    if objective == AVERAGE_PRECISION and samples.protocol != BLOCKED:
+        notes.append(TUNED_ON_TEST)
+    write_results(Path(out_folder), finished[: spec["trials"]], spec, objective, notes)
 
 
 def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """Optuna's distributions of what a card searches: lists are choices, {low, high} is a range."""
+    """Optuna's distributions of what a card searches: lists are choices, {low, high} is a range, of which
+    learning rates are drawn by their logarithm."""
     return {
-        name: FloatDistribution(float(values["low"]), float(values["high"]))
+        name: FloatDistribution(float(values["low"]), float(values["high"]), log=name == "learning_rate")
         if isinstance(values, Mapping)
         else CategoricalDistribution(tuple(values))
         for name, values in record.items()
@@ -191,8 +200,8 @@ def train_trial(
 
     Raises:
         DivergedError: the loss is no longer a finite number.
-        HeadscarpError: no windows to train on, no mapped pixel to validate on, or for F1 no landslide to find
-            there.
+        HeadscarpError: no windows to train on, no mapped pixel to validate on, or for average precision no
+            landslide to find there.
     """
     recipe = Recipe.from_record(spec["recipe"])
     model, batches, _ = prepare_training(spec, recipe, samples, device)
@@ -214,13 +223,15 @@ def train_trial(
     probability, truth = validation_pixels(
         loop, Batches(samples, recipe.batch, spec["seed"], steps=batches.count("validation"))
     )
-    if not truth.size or (objective == F1 and not truth.any()):
+    if not truth.size or (objective == AVERAGE_PRECISION and not truth.any()):
         lacking = "landslide pixel" if truth.size else "mapped pixel"
         raise HeadscarpError(
             "the validation windows of the search hold no "
             f"{lacking}; use another seed, or other windows or blocks"
         )
-    return best_f1(probability, truth) if objective == F1 else float(np.mean((probability >= 0.5) == truth))
+    if objective == AVERAGE_PRECISION:
+        return average_precision(torch.from_numpy(probability), torch.from_numpy(truth))
+    return float(np.mean((probability >= 0.5) == truth))
 
 
 def validation_pixels(loop: EpochLoop, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
@@ -235,16 +246,11 @@ def validation_pixels(loop: EpochLoop, batches: Batches) -> tuple[np.ndarray, np
     return np.concatenate(probabilities), np.concatenate(truths)
 
 
-def best_f1(probability: np.ndarray, truth: np.ndarray) -> float:
-    """The highest F1 over all thresholds of flat arrays with at least one true element."""
-    order = np.argsort(-probability, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)  # of equal probabilities
-    found = np.cumsum(truth[order])[last]
-    return float((2 * found / (last + 1 + truth.sum())).max())
-
-
-def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str) -> None:
-    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first)."""
+def write_results(
+    folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str, notes: list[str]
+) -> None:
+    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first), with
+    notes on the objective."""
     recipes = [Recipe.from_record(recipe_of_trial(spec["recipe"], trial.params)) for trial in trials]
     reported = [key for key in RECIPE_KEYS if key in ALWAYS_REPORTED or key in spec["space"]]
     values = [trial.value for trial in trials]
@@ -273,7 +279,7 @@ def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any],
             "sampler": spec["sampler"],
             "trials": len(trials),
             "notes": [
-                OBJECTIVE_NOTES[objective],
+                *notes,
                 *(trial.user_attrs["note"] for trial in trials if "note" in trial.user_attrs),
             ],
         },

@@ -117,6 +117,14 @@ class NormalisedSeries(NormalisedCube):
             planes += [values, self._is_observed(values)[None].astype(np.float32)]
         return np.concatenate(planes)
 
+    def read_pixels(self, date: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """The same planes (pixel, plane) of single pixels."""
+        planes = []
+        for each in range(len(self.values)):
+            values = super().read_pixels(each, rows, cols)
+            planes += [values, self._is_observed(values.T)[:, None].astype(np.float32)]
+        return np.concatenate(planes, axis=1)
+
     def has_data(self, values: np.ndarray) -> np.ndarray:
         """Where (row, col) bool at least one date was observed."""
         by_date = values.reshape(len(self.values), -1, *values.shape[1:])

@@ -18,9 +18,9 @@ from headscarp.exhibits.panels.ground import grey_relief, hillshade, paint
 from headscarp.exhibits.panels.legend import WIDE, legend_at_foot, swatches
 from headscarp.exhibits.panels.marks import hatch, orient, outline, show
 from headscarp.exhibits.panels.page import HEADING, Page
-from headscarp.exhibits.panels.scene import CONFUSION, outcomes, paint_outcomes, regions_of
+from headscarp.exhibits.panels.scene import CONFUSION, outcomes, paint_outcomes, regions_shown, site_shown
 from headscarp.exhibits.panels.view import View
-from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
+from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import frame_of, of_seed, record
 from headscarp.files import read_json
 
@@ -30,11 +30,13 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     for each protocol.
 
     Under `blocked` only the test region, outlined, is coloured; the page shows what is scored under any
-    protocol, with a rim. The numbers behind it are the F1 of that seed.
+    protocol, with a rim. The numbers behind it are the F1 of that seed. Options: `elsewhere` (true: the maps
+    of the target site, where all is scored).
     """
-    site = spec.only_site()
+    site = site_shown(spec)
     view = View.of(site_grid(site))
-    west, east, south, north = scored_extent(site, spec.protocols, view)
+    regions = {protocol: regions_shown(spec, protocol, view) for protocol in spec.protocols}
+    west, east, south, north = scored_extent(list(regions.values()), view)
     relief = hillshade(view, site)
     label = view.read(layer_path(site, "label"), classes=True)
     page = Page.fit(
@@ -43,12 +45,11 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     figure = page.figure()
     lines = []
     for block, protocol in enumerate(spec.protocols):
-        regions = regions_of(site, protocol, view)
-        page.head(figure, block, f"Protocol: {protocol}", PROTOCOL_REMARK[protocol])
+        page.head(figure, block, *heading_of(spec, protocol))
         for index, run in enumerate(spec.first_runs(protocol)):
             scores = read_json(run.maps / "scores.json")
             axes = page.axes_of(figure, block, index)
-            draw_confusion(axes, run, scores["threshold"], view, relief, label, regions)
+            draw_confusion(axes, run, scores["threshold"], view, relief, label, regions[protocol])
             axes.set(xlim=(west, east), ylim=(south, north))
             f1 = scores["metrics"]["f1"]
             text = f"{run.label}\nF1 {score_text(f1)}"
@@ -57,7 +58,7 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                 orient(axes, east - west)
             same = of_seed(run, site, ", fraction")
             lines.append(record(spec, run.row, "f1", f1, published=None, **same))
-    legend_at_foot(figure, confusion_legend(spec, site, view, label), 4, WIDE)
+    legend_at_foot(figure, confusion_legend(list(regions.values()), label), 4, WIDE)
     sign(figure, spec, "First seed of each network.")
     return figure, frame_of(lines)
 
@@ -68,10 +69,18 @@ PROTOCOL_REMARK = {
 }
 
 
-def scored_extent(site: SiteFiles, protocols: Sequence[str], view: View) -> tuple[float, float, float, float]:
-    """West, east, south and north, in kilometres, of all that is scored under any of the protocols, with a
-    rim of a twentieth."""
-    scored = np.any([regions_of(site, protocol, view) == TEST for protocol in protocols], axis=0)
+def heading_of(spec: ExhibitSpec, protocol: str) -> tuple[str, str]:
+    """Title of a block and what stands below it."""
+    if spec.options.get("elsewhere"):
+        title = f"Trained on {spec.only_site().title}, mapped on {spec.target.title}"
+        return title, f"protocol {protocol}; scored on all of it, at the threshold of the region of training"
+    return f"Protocol: {protocol}", PROTOCOL_REMARK[protocol]
+
+
+def scored_extent(regions: Sequence[np.ndarray], view: View) -> tuple[float, float, float, float]:
+    """West, east, south and north, in kilometres, of all that is scored in any of the regions (row, col) of
+    protocols, with a rim of a twentieth."""
+    scored = np.any([one == TEST for one in regions], axis=0)
     limits = []
     for axis, (first, last) in ((0, view.extent[:2]), (1, view.extent[2:])):
         inside = np.flatnonzero(scored.any(axis=axis))
@@ -96,7 +105,7 @@ def draw_confusion(
     paint(image, (regions == TRAIN) & (label != UNMAPPED), palette.TRAINED_GREY, 0.65)
     paint(image, (regions == VALIDATION) & (label != UNMAPPED), palette.VALIDATED_GREY, 0.65)
     probability = view.read(run.maps / "probability.tif", classes=True)
-    scored = (regions == TEST) & (label != UNMAPPED)
+    scored = (regions == TEST) & (label != UNMAPPED) & ~np.isnan(probability)
     paint_outcomes(image, outcomes(probability >= threshold, label == LANDSLIDE, scored))
     show(axes, image, view)
     hatch(axes, label == UNMAPPED, view)
@@ -104,15 +113,10 @@ def draw_confusion(
         outline(axes, regions == TEST, view, "black", 0.6)
 
 
-def confusion_legend(spec: ExhibitSpec, site: SiteFiles, view: View, label: np.ndarray) -> list[Any]:
+def confusion_legend(regions: Sequence[np.ndarray], label: np.ndarray) -> list[Any]:
     """Legend handles of what the panels of all protocols show."""
     handles: list[Any] = swatches(CONFUSION)
-    kinds = set(
-        np.unique(
-            np.concatenate([np.unique(regions_of(site, protocol, view)) for protocol in spec.protocols])
-        )
-    )
-    if TRAIN in kinds:
+    if any((one == TRAIN).any() for one in regions):
         handles += swatches(
             [(palette.TRAINED_GREY, "Training blocks"), (palette.VALIDATED_GREY, "Validation blocks")]
         )

@@ -1,6 +1,7 @@
 """Where each network looks, beside the image and the label."""
 
 import math
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ COLOURS = "cividis"  # sequential in lightness, and the same to colour-blind rea
 PER_LINE = 9
 # inches: above a line of panels, left of it, between panels, below all
 TITLE, SIDE, GAP, FOOT = 0.3, 0.28, 0.05, 0.75
+LETTERS_PER_INCH = 20  # of a title
 SMALL_SHARE = 0.05  # of the strongest: below, the relief shows through
 
 
@@ -79,9 +81,10 @@ def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             attention = explained[run.row][layer]
             draw_attention(drawn, ground, attention[number] / (attention.max() or 1), slides, view)
             lines += explanation_records(spec, run, number, attention[number], slides)
-        texts = ["Image", "Label", *(run.label.replace(" (", "\n(") for run in runs)]
+        texts = ["Image", "Label", *(run.label for run in runs)]
         for one, text in zip(axes, texts, strict=True):
-            one.set_title(text, fontsize=6.5, pad=2)
+            lines_of_text = textwrap.wrap(text, int(LETTERS_PER_INCH * page.side))
+            one.set_title("\n".join(lines_of_text), fontsize=6.5, pad=2)
     bar = place(figure, (0.3 * WIDTH, figure.get_figheight() - FOOT + 0.12, 0.4 * WIDTH, 0.09))
     scale = ScalarMappable(Normalize(0, 1), COLOURS)
     text = "Grad-CAM, share of the network's strongest"

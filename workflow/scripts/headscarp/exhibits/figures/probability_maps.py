@@ -10,7 +10,7 @@ from headscarp.exhibits.panels.figure import WIDTH, panel_letter, sign
 from headscarp.exhibits.panels.ground import TRUE_COLOUR, composite
 from headscarp.exhibits.panels.marks import orient, outline, show
 from headscarp.exhibits.panels.page import Page, place
-from headscarp.exhibits.panels.scene import draw_inventory, regions_of
+from headscarp.exhibits.panels.scene import draw_inventory, regions_shown, site_shown
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, of_seed, record
@@ -21,9 +21,10 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     """Image, inventory and the landslide probability mapped by the first seed of each run, protocol after
     protocol.
 
-    Options: `composite` (three layers shown as red, green and blue; default red, green, blue).
+    Options: `composite` (three layers shown as red, green and blue; default red, green, blue); `elsewhere`
+    (true: the maps of the target site).
     """
-    site = spec.only_site()
+    site = site_shown(spec)
     view = View.of(site_grid(site), longest_side=500)
     channels = spec.options.get("composite", TRUE_COLOUR)
     runs = spec.first_runs(*spec.protocols)
@@ -41,11 +42,16 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         lines.append(record(spec, run.row, "average_precision", precision, **of_seed(run, site)))
         below = f"{run.protocol}, AP {score_text(precision)}"
         axes.set_title(f"{panel_letter(index)} {run.label}\n{below}", fontsize=7.5, pad=3)
-        regions = regions_of(site, run.protocol, view)
+        regions = regions_shown(spec, run.protocol, view)
         if (regions == TRAIN).any():
             outline(axes, regions == TEST, view, "white", 0.8)
     orient(panels[0], view.width_km)
     bar = place(figure, (0.3 * WIDTH, figure.get_figheight() - 0.72, 0.4 * WIDTH, 0.1))
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="Probability of landslide")
-    sign(figure, spec, "First seed. AP: average precision in the test blocks, outlined in white.")
+    where = (
+        f"on all of {site.title}, which no run was trained on"
+        if spec.options.get("elsewhere")
+        else "in the test blocks, outlined in white"
+    )
+    sign(figure, spec, f"First seed. AP: average precision {where}.")
     return figure, frame_of(lines)

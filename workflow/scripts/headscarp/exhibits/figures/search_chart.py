@@ -17,14 +17,15 @@ from headscarp.exhibits.spec import ExhibitSpec, SearchFiles
 from headscarp.exhibits.tidy import frame_of, read_csv, record
 from headscarp.files import read_json
 
-OBJECTIVES = {"accuracy": "Pixel accuracy on the test chips", "f1": "Landslide F1 on the validation windows"}
+OBJECTIVES = {"accuracy": "Pixel accuracy", "average_precision": "Average precision"}
+WINDOWS = {"published": "test windows", "blocked": "validation windows"}  # on which a search is judged
 PAPERS_BEST = "iteration_16"
 SAMPLERS = {"gp": "Gaussian process", "random": "Random"}
 
 
 def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Best value so far against trial, of every sampler, with every trial as a dot; a panel for each
-    protocol, whose objectives differ.
+    """Best value so far against trial, of every search and sampler, with every trial as a dot; a panel for
+    each protocol, whose objectives differ.
 
     The paper's best accuracy (published row `iteration_16`, metric `accuracy`) is a line in panels whose
     objective is accuracy.
@@ -38,6 +39,7 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             f"`searches`"
         )
     protocols = list(dict.fromkeys(one.protocol for one in spec.searches))
+    several = len({one.name for one in spec.searches}) > 1
     figure = new_figure(3.6)
     panels = figure.subplots(1, len(protocols), squeeze=False, sharex=True)[0]
     lines = []
@@ -45,7 +47,8 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         of_protocol = [one for one in spec.searches if one.protocol == protocol]
         for index, search in enumerate(of_protocol):
             trials = read_trials(search)
-            draw_trials(axes, trials, index, SAMPLERS.get(search.sampler, search.sampler))
+            sampler = SAMPLERS[search.sampler]
+            draw_trials(axes, trials, index, f"{search.label}: {sampler}" if several else sampler)
             lines += trial_records(spec, search, trials)
         objective = read_json(of_protocol[0].folder / "best.json")["objective"]
         printed = spec.published_value(PAPERS_BEST, "accuracy") if objective == "accuracy" else None
@@ -62,14 +65,16 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                 fontsize=7,
                 color=palette.MUTED,
             )
-        axes.set(xlabel="Trial", ylabel=OBJECTIVES.get(objective, objective))
+        axes.set(xlabel="Trial", ylabel=f"{OBJECTIVES[objective]} on the {WINDOWS[protocol]}")
         axes.set_title(f"Protocol {protocol}")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="y", color="#DDDDDD", lw=0.5)
         axes.margins(y=0.1)
     handles, _ = panels[0].get_legend_handles_labels()
     dot = Line2D([], [], ls="", marker="o", ms=3, color=palette.INK, alpha=0.6, label="One trial")
-    figure.legend(handles=[*handles, dot], loc="outside upper center", ncols=len(handles) + 1)
+    figure.legend(
+        handles=[*handles, dot], loc="outside upper center", ncols=2 if several else len(handles) + 1
+    )
     sign(figure, spec, "Lines: best value so far.")
     return figure, frame_of(lines)
 
@@ -102,9 +107,7 @@ def draw_trials(axes: Axes, trials: pd.DataFrame, index: int, label: str) -> Non
     axes.plot(
         trials["trial"], trials["value"], ls="", marker=marker, ms=3.2, color=colour, alpha=0.6, mec="none"
     )
-    axes.step(
-        trials["trial"], trials["best"], where="post", color=colour, lw=1.5, label=f"{label}, best so far"
-    )
+    axes.step(trials["trial"], trials["best"], where="post", color=colour, lw=1.5, label=label)
 
 
 def trial_records(spec: ExhibitSpec, search: SearchFiles, trials: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -59,6 +59,18 @@ def regions_of(site: SiteFiles, protocol: str, view: View) -> np.ndarray:
     return view.thin(open_array(samples_of(site, protocol) / "regions.npy"))
 
 
+def site_shown(spec: ExhibitSpec) -> SiteFiles:
+    """Where the maps of an exhibit of runs lie: its site or, with the option `elsewhere`, its target."""
+    return spec.target if spec.options.get("elsewhere") else spec.only_site()
+
+
+def regions_shown(spec: ExhibitSpec, protocol: str, view: View) -> np.ndarray:
+    """Regions of that site, thinned, as in `regions_of`: of a target all is test."""
+    if spec.options.get("elsewhere"):
+        return np.full(view.shape, TEST, np.uint8)
+    return regions_of(spec.only_site(), protocol, view)
+
+
 OUTCOMES = {
     "found": palette.TRUE_POSITIVE,
     "false": palette.FALSE_POSITIVE,

@@ -15,29 +15,32 @@ TRIED = ("learning_rate", "alpha", "gamma")
 
 
 def search(spec: ExhibitSpec) -> pd.DataFrame:
-    """Every trial of a search of hyper-parameters (zhang2024, Table 3); rows such as `gp:iteration_01`.
+    """Every trial of searches of hyper-parameters (zhang2024, Table 3); rows such as `gp:iteration_01`, with
+    the name of the search before it where there are several.
 
-    Metrics: accuracy under `published` and f1 under `blocked`, which are what a search maximises, and what
-    the trial tried. The published iterations stand beside those of the Gaussian process under `published`.
+    Metrics: the objective that a search maximises, and what the trial tried. The published iterations stand
+    beside those of the Gaussian process under `published`.
     """
     lines: list[dict[str, Any]] = []
+    several = len({one.name for one in spec.searches}) > 1
     for one in spec.searches:
         trials = read_csv(one.folder / "trials.csv", ["trial", "value", *TRIED])
-        best = read_json(one.folder / "best.json")["trial"]
+        best = read_json(one.folder / "best.json")
+        row = f"{one.name}:{one.sampler}" if several else one.sampler
         for trial in trials.itertuples():
-            lines += trial_records(spec, one, trial, "best trial" if trial.trial == best else "")
+            note = "best trial" if trial.trial == best["trial"] else ""
+            lines += trial_records(spec, one, row, best["objective"], trial, note)
     return frame_of(lines)
 
 
-def trial_records(spec: ExhibitSpec, search: SearchFiles, trial: Any, note: str) -> Iterator[dict[str, Any]]:
-    """Tidy records of one line of trials.csv (trials count from 1)."""
-    iteration, objective = (
-        f"iteration_{trial.trial:02d}",
-        "accuracy" if search.protocol == "published" else "f1",
-    )
+def trial_records(
+    spec: ExhibitSpec, search: SearchFiles, row: str, objective: str, trial: Any, note: str
+) -> Iterator[dict[str, Any]]:
+    """Tidy records of one line of trials.csv (trials count from 1), `row` being that of its search."""
+    iteration = f"iteration_{trial.trial:02d}"
     printed = (search.protocol, search.sampler) == PRINTED_SEARCH
     same = {"protocol": search.protocol, "data": spec.only_site().data}
-    row = f"{search.sampler}:{iteration}"
+    row = f"{row}:{iteration}"
     failed = "" if np.isfinite(trial.value) else "the trial gave no value"
     for metric in (objective, *TRIED):
         value = getattr(trial, "value" if metric == objective else metric)

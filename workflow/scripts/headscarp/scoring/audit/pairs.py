@@ -107,23 +107,40 @@ def accuracy_and_f1(
 
     `accuracy` is the heading of the pixel accuracy, `places` how many decimal places the table prints.
     """
-    rounding = rounding_of(places)
     for row, numbers in rows_of(published, table).items():
-        printed = [
-            Printed(name, metric, numbers[name] - rounding, numbers[name] + rounding)
-            for name, metric in ((accuracy, "accuracy"), ("f1", "f1"))
-        ]
-        found = ranges(printed, ("share",))
-        name = "implied_landslide_share"
-        if found is None:
-            text = f"no confusion matrix has this {accuracy.upper()} and F1"
-            yield Finding(table, row, name, None, IMPOSSIBLE, text)
-            continue
-        low, high = found["share"]
-        text = (
-            f"landslide share of the evaluated pixels if F1 {numbers['f1']:.3f} is of landslides and "
-            f"{accuracy.upper()} {numbers[accuracy]:.3f} of all pixels; a whole region has far less: windows "
-            "without landslides were left out or F1 is a mean over classes"
-        )
-        yield Recomputed(f"{table}:{row}", name, (low + high) / 2, note=text)
-        yield Finding(table, row, name, (low + high) / 2, NOTED, text, low, high)
+        pair = numbers[accuracy], numbers["f1"]
+        yield from share_left(table, row, "implied_landslide_share", accuracy, *pair, places)
+
+
+def accuracy_and_f1_by_row(
+    published: Published, table: str, accuracy: str, places: int
+) -> Iterator[Finding | Recomputed]:
+    """The same if the sentence that prints the numbers means them the other way: "accuracy and F1 of a, b and
+    c, d" as one pair after the other, where the table has both accuracies first."""
+    rows = rows_of(published, table)
+    listed = [numbers[name] for name in (accuracy, "f1") for numbers in rows.values()]
+    for row, *pair in zip(rows, listed[::2], listed[1::2], strict=True):
+        yield from share_left(table, row, "implied_landslide_share_read_by_row", accuracy, *pair, places)
+
+
+def share_left(
+    table: str, row: str, quantity: str, heading: str, accuracy: float, f1: float, places: int
+) -> Iterator[Finding | Recomputed]:
+    """The landslide share that a pixel accuracy under a heading and an F1 leave, as a row of the table."""
+    rounding = rounding_of(places)
+    printed = [
+        Printed(name, metric, value - rounding, value + rounding)
+        for name, metric, value in ((heading, "accuracy", accuracy), ("f1", "f1", f1))
+    ]
+    found = ranges(printed, ("share",))
+    pair = f"{heading.upper()} {accuracy:.3f} and F1 {f1:.3f}"
+    if found is None:
+        yield Finding(table, row, quantity, None, IMPOSSIBLE, f"no confusion matrix has {pair}")
+        return
+    low, high = found["share"]
+    text = (
+        f"landslide share of the evaluated pixels that {pair} leave, if F1 is of landslides; a whole region "
+        "has far less: windows without landslides were left out or F1 is a mean over classes"
+    )
+    yield Recomputed(f"{table}:{row}", quantity, (low + high) / 2, note=text)
+    yield Finding(table, row, quantity, (low + high) / 2, NOTED, text, low, high)

@@ -66,6 +66,14 @@ CHECKS = {
     ),
     "f1_and_miou": Check("pairs", lambda table: [Read(table, ("f1", "miou"))]),
     "accuracy_and_f1": Check("pairs", lambda table, accuracy, places: [Read(table, (accuracy, "f1"))]),
+    "accuracy_and_f1_by_row": Check("pairs", lambda table, accuracy, places: [Read(table, (accuracy, "f1"))]),
+    "gains_together": Check(
+        "gains",
+        lambda table, gains, places, accuracy: [
+            Read(table, tuple(gains.values())),
+            Read(accuracy["table"], (accuracy["metric"],)),
+        ],
+    ),
     "scores": Check("scores", lambda table: [Read(table)]),
 }
 
