@@ -323,6 +323,21 @@ class TestSplits:
         near = [(np.abs(training - cell).max(1) < 6).any() for cell in test]
         assert cells.record["overlap"] == [pytest.approx(np.mean(near))] and np.mean(near) > 0.9
 
+    def test_as_released_all_cells_train_and_a_random_part_of_them_is_tested(self, cube, tmp_path):
+        """What csugeo3d-ai/CNN4LSM does: fit and validate on all, score a fifth that was drawn at random."""
+        cells = build(cube, tmp_path / "out", "as_released")
+        published = build(cube, tmp_path / "published", "published")
+        n = len(cells.row)
+        tested = cells.members(0, "test")
+        assert tested.sum() == round(0.2 * n) and np.array_equal(tested, published.members(0, "test"))
+        assert cells.members(0, "train").all() and cells.members(0, "validation").all()
+        assert cells.record["counts"][0]["train"] == {"cells": n, "landslides": cells.label.sum()}
+        assert cells.record["counts"][0]["test"] == published.record["counts"][0]["test"]
+        assert cells.record["overlap"] == [1.0] and cells.record["kind"] == "random"
+        assert cells.record["normalisation"] == published.record["normalisation"]
+        for subset, code in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)):
+            assert np.array_equal(published.members(0, subset), published.split[0] == code)
+
     @pytest.mark.parametrize(("block", "side"), [(None, 6), (8, 8)])
     def test_bootstrap_blocks_are_those_of_the_split_or_the_largest_window(self, cube, tmp_path, block, side):
         cells = build(cube, tmp_path / "cells", block=block)

@@ -115,6 +115,11 @@ def row_label(row: str, labels: Mapping[str, str]) -> str:
     return ": ".join([labels.get(head, head), *(labels.get(part, part.replace("_", " ")) for part in rest)])
 
 
+def protocol_label(protocol: str) -> str:
+    """What people read for a protocol."""
+    return protocol.replace("_", " ")
+
+
 def unit_text(note: str) -> str:
     """' (m)' of the note 'unit m'; nothing for other notes and pure numbers."""
     unit = note.removeprefix(UNIT)

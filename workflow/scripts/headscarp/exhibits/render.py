@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headscarp.exhibits.labels import metric_label, row_label, unit_text
+from headscarp.exhibits.labels import metric_label, protocol_label, row_label, unit_text
 from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import TWIN
 from headscarp.exhibits.tidy import PRINTED_TEXT, SIMULATED, TEXT, UNIT, write_csv
@@ -92,7 +92,7 @@ def sections_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[Section]
                 [(row_label(row, labels) + unit_text(note), ""), (data, "")]
                 + [pair_of(cells.get(metric), digits[metric]) for metric in metrics]
             )
-        heading = f"Protocol: {protocol}" if protocol else ""
+        heading = f"Protocol: {protocol_label(protocol)}" if protocol else ""
         sections.append(Section(heading, ["", "Data", *map(metric_label, metrics)], lines))
     return sections
 

@@ -36,13 +36,14 @@ class Exhibits:
         """The runs an exhibit is drawn from, in the order of its rows."""
         if not exhibit.reads.reads_runs:
             return []
-        seeds = self.plan.cards[exhibit.card].seeds
-        seeds = seeds[:1] if exhibit.seeds == "first" else seeds
+        card = self.plan.cards[exhibit.card]
+        seeds = card.seeds[:1] if exhibit.seeds == "first" else card.seeds
         return [
             Run(card=exhibit.card, site=site, experiment=row, protocol=protocol, seed=seed)
             for site in exhibit.sites
             for row in exhibit.rows
             for protocol in exhibit.protocols
+            if card.is_tested(site, protocol)
             for seed in seeds
         ]
 
@@ -91,7 +92,7 @@ class Exhibits:
         if "cube" in parts:
             files += below(f"{site.folder}/cube", CUBE_FILES)
         if "samples" in parts:
-            for folder in samples_of(exhibit, site).values():
+            for folder in self._samples(exhibit, site).values():
                 files += below(folder, self.samples.files(name))
         return files
 
@@ -103,7 +104,16 @@ class Exhibits:
             "folder": site.folder,
             "raw": site.raw_folder,
             "data": site.data,
-            "samples": samples_of(exhibit, site),
+            "samples": self._samples(exhibit, site),
+        }
+
+    def _samples(self, exhibit: Exhibit, site: Site) -> dict[str, str]:
+        """Folders of the samples of a site by protocol."""
+        card = self.plan.cards[exhibit.card]
+        return {
+            protocol: site.samples(card.name, protocol)
+            for protocol in exhibit.protocols
+            if card.is_tested(site.name, protocol)
         }
 
     def _run_record(self, card: Card, run: Run, place: str | None) -> dict[str, Any]:
@@ -124,6 +134,7 @@ class Exhibits:
             | {"folder": search.folder(protocol, sampler)}
             for search in searches
             for protocol in exhibit.protocols
+            if self.plan.cards[exhibit.card].is_tested(search.site, protocol)
             for sampler in search.samplers
         ]
 
@@ -139,11 +150,6 @@ class Exhibits:
 def place_shown(exhibit: Exhibit) -> str | None:
     """The target site, where an exhibit shows what runs made of it in place of their own sites."""
     return exhibit.target if exhibit.options.get("elsewhere") else None
-
-
-def samples_of(exhibit: Exhibit, site: Site) -> dict[str, str]:
-    """Folders of the samples of a site by protocol."""
-    return {protocol: site.samples(exhibit.card, protocol) for protocol in exhibit.protocols}
 
 
 def described(card: Card, experiment: str, site: str) -> dict[str, Any]:

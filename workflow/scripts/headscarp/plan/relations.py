@@ -11,6 +11,7 @@ from typing import Any
 from headscarp.errors import HeadscarpError
 from headscarp.plan.model import Card, Site
 from headscarp.plan.shown import Exhibit
+from headscarp.samples.cell_table import AS_RELEASED
 from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
 from headscarp.schema import parts, validate
 from headscarp.scoring.metric_names import (
@@ -54,6 +55,7 @@ def check_relations(record: dict[str, Any], card: Card, scale: str, sites: Mappi
         rows = record["exhibits"][exhibit.name].get("rows", [])
         require_all(rows, card.experiments, f"{place}, exhibit {exhibit.name}, rows: experiment")
         where = f"{place}, exhibit {exhibit.name}, options"
+        check_protocols(exhibit, record["exhibits"][exhibit.name], card, f"{place}, exhibit {exhibit.name}")
         check_metrics(exhibit, where)
         check_rows(exhibit, rows, where)
         check_published(exhibit, card, where)
@@ -215,6 +217,16 @@ def check_files(card: Card, place: str) -> None:
 
 
 # --- exhibits
+
+
+def check_protocols(exhibit: Exhibit, record: Mapping[str, Any], card: Card, place: str) -> None:
+    """A protocol of cells only is offered by the cells of one of the exhibit's sites."""
+    offered = [one for site in exhibit.sites for one in card.cells.get(site, {}).get("protocols", ())]
+    if AS_RELEASED in record.get("protocols", ()) and AS_RELEASED not in offered:
+        raise HeadscarpError(
+            f"{place}, protocols: {AS_RELEASED} is for cells of susceptibility whose `cells` section says "
+            f"`protocols: [{AS_RELEASED}]`, and none of {', '.join(exhibit.sites)} has it; leave it out"
+        )
 
 
 def check_metrics(exhibit: Exhibit, place: str) -> None:

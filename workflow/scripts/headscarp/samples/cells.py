@@ -18,7 +18,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.cell_labels import label_cells
-from headscarp.samples.cell_table import SUBSETS
+from headscarp.samples.cell_table import AS_RELEASED, SUBSETS, members
 from headscarp.samples.spec import CellsSpec
 from headscarp.samples.splits import (
     DEFAULT_BLOCKS,
@@ -41,11 +41,11 @@ def build_cells(
     seed: int,
     groups: Sequence[Sequence[str]],
 ) -> None:
-    """Write cells.npz and cells.json of a cube under a protocol: `published` (random split) or `blocked`
-    (spatial blocks).
+    """Write cells.npz and cells.json of a cube under a protocol: `published` (random split), `as_released`
+    (a random part is tested, all train) or `blocked` (spatial blocks).
 
-    Minima and maxima come from the windows of all sampled cells under `published` and from those of the
-    training cells under `blocked`, where windows of different subsets never intersect.
+    Minima and maxima come from the windows of the training cells under `blocked`, where windows of different
+    subsets never intersect, and from those of all sampled cells under the others.
 
     Args:
         source: of the labels (see `labels_source`): {kind: inventory, inventory: polygons, truth: polygons,
@@ -93,8 +93,8 @@ def build_cells(
             "kind": "blocks" if protocol == "blocked" else "random",
             "buffer": spec.separation if protocol == "blocked" else None,
             "normalisation": normalisation * (spec.folds // len(normalisation)),
-            "counts": [subset_counts(arrays["label"], split) for split in arrays["split"]],
-            "overlap": [overlap_share(region, spec.largest_window) for region in regions],
+            "counts": [subset_counts(arrays["label"], split, protocol) for split in arrays["split"]],
+            "overlap": [overlap_share(region, spec.largest_window, protocol) for region in regions],
             "label_source": source["kind"],
             "label_share": spec.label_share,
             "data": cube.header["data"],
@@ -245,7 +245,19 @@ def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:
     return subsets
 
 
-SPLITTERS = {"published": random_regions, "blocked": blocked_regions}
+def released_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator) -> np.ndarray:
+    """Regions (fold, row, col) uint8 of which the test cells are those of `random_regions`; all others are
+    region 1, and training takes them all (`cell_table.members`).
+
+    Raises:
+        HeadscarpError: as `random_regions`.
+    """
+    regions = random_regions(label, spec, rng)
+    regions[regions == VALIDATION] = TRAIN
+    return regions
+
+
+SPLITTERS = {"published": random_regions, AS_RELEASED: released_regions, "blocked": blocked_regions}
 
 
 def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str]) -> str | None:
@@ -267,10 +279,10 @@ def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str])
     return None
 
 
-def overlap_share(region: np.ndarray, window: int) -> float:
+def overlap_share(region: np.ndarray, window: int, protocol: str) -> float:
     """Share of the test cells of a fold whose windows of `window` cells intersect the window of a training
     cell."""
-    return float(dilated(region == TRAIN, window - 1)[region == TEST].mean())
+    return float(dilated(members(region, "train", protocol), window - 1)[region == TEST].mean())
 
 
 def refuse_overlap(regions: np.ndarray, window: int) -> None:
@@ -280,7 +292,7 @@ def refuse_overlap(regions: np.ndarray, window: int) -> None:
         HeadscarpError: they do; the fold is named.
     """
     for fold, region in enumerate(regions, start=1):
-        share = overlap_share(region, window)
+        share = overlap_share(region, window, "blocked")
         if share > 0:
             raise HeadscarpError(
                 f"blocked cells leak: in fold {fold} the windows of {share:.1%} of "
@@ -327,9 +339,9 @@ def is_one_hot(name: str, channels: Sequence[str]) -> bool:
     return code.isdigit() and layer in channels
 
 
-def subset_counts(label: np.ndarray, split: np.ndarray) -> dict[str, dict[str, int]]:
+def subset_counts(label: np.ndarray, split: np.ndarray, protocol: str) -> dict[str, dict[str, int]]:
     """Cells and landslide cells of every subset of a fold."""
-    masks = {name: split == code for name, code in SUBSETS.items()}
+    masks = {name: members(split, name, protocol) for name in SUBSETS}
     return {
         name: {"cells": int(mask.sum()), "landslides": int((label[mask] == LANDSLIDE).sum())}
         for name, mask in masks.items()

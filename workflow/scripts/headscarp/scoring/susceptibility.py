@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_table import Cells
 from headscarp.scoring.metric_names import RANKING
@@ -22,8 +22,8 @@ def score_cells(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Score susceptibility on the test cells of all folds together, each by the model of its fold.
 
-    `published` calls cells landslides at 0.5; `blocked` at the one threshold of highest F1 on the validation
-    cells of all folds.
+    `published` and `as_released` call cells landslides at 0.5; `blocked` at the one threshold of highest F1 on
+    the validation cells of all folds.
 
     Args:
         susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its
@@ -45,11 +45,11 @@ def score_cells(
     """
     started = time.perf_counter()
     check_grid(susceptibility, cells)
-    tested = cells_of(susceptibility, cells, TEST, "test")
+    tested = cells_of(susceptibility, cells, "test")
     probability, label = tested["probability"], tested["label"] == LANDSLIDE
     threshold, notes = PUBLISHED_THRESHOLD, []
     if cells.record["protocol"] == "blocked":
-        tuning = cells_of(susceptibility, cells, VALIDATION, "validation")
+        tuning = cells_of(susceptibility, cells, "validation")
         threshold, notes = tuned_threshold(
             tuning["probability"], tuning["label"] == LANDSLIDE, "validation cells have"
         )
@@ -85,20 +85,21 @@ def check_grid(susceptibility: np.ndarray, cells: Cells) -> None:
         )
 
 
-def cells_of(susceptibility: np.ndarray, cells: Cells, code: int, name: str) -> dict[str, np.ndarray]:
-    """The cells of one subset in all folds, by fold, row and column: row, col, label, truth, block, fold,
-    probability.
+def cells_of(susceptibility: np.ndarray, cells: Cells, name: str) -> dict[str, np.ndarray]:
+    """The cells of the subset `name` in all folds, by fold, row and column: row, col, label, truth, block,
+    fold, probability.
 
     Raises:
         HeadscarpError: no fold has any, or some have no probability.
     """
-    if not (cells.split == code).any():
+    members = [cells.members(fold, name) for fold in range(cells.folds)]
+    if not np.any(members):
         raise HeadscarpError(
             f"cells.npz has no {name} cell in any fold; take fewer folds, smaller blocks or more cells"
         )
     found = []
-    for fold, split in enumerate(cells.split):
-        member = np.flatnonzero(split == code)
+    for fold, mask in enumerate(members):
+        member = np.flatnonzero(mask)
         member = member[np.lexsort((cells.col[member], cells.row[member]))]
         chosen = {key: getattr(cells, key)[member] for key in ("row", "col", "label", "truth", "block")}
         probability = susceptibility[fold, chosen["row"], chosen["col"]].astype(np.float32)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from headscarp.exhibits.labels import protocol_label
 from headscarp.exhibits.panels.figure import WIDTH, new_figure
 from headscarp.exhibits.spec import ExhibitSpec
 
@@ -25,7 +26,7 @@ def protocol_panels(spec: ExhibitSpec) -> tuple[Figure, Sequence[Axes]]:
     figure = new_figure(side + 1.25 + 0.15 * len(spec.rows))
     panels = figure.subplots(1, len(spec.protocols), squeeze=False, sharex=True, sharey=True)[0]
     for axes, protocol in zip(panels, spec.protocols, strict=True):
-        axes.set_title(f"Protocol {protocol}")
+        axes.set_title(f"Protocol {protocol_label(protocol)}")
         ruled(axes, "both")
     return figure, panels
 

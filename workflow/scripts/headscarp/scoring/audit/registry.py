@@ -67,6 +67,7 @@ CHECKS = {
     "f1_and_miou": Check("pairs", lambda table: [Read(table, ("f1", "miou"))]),
     "accuracy_and_f1": Check("pairs", lambda table, accuracy, places: [Read(table, (accuracy, "f1"))]),
     "scores": Check("scores", lambda table: [Read(table)]),
+    "released_code": Check("released", lambda table: [Read(table)]),
 }
 
 
