@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from sklearn.metrics import accuracy_score, precision_recall_curve
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_curve
 
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
@@ -115,6 +115,29 @@ def test_the_objective_is_that_of_a_run_trained_alike(tmp_path, protocol):
     assert recipe["loss"] == "focal" and chosen["optimiser"] == recipe["optimiser"]
     assert float(chosen["learning_rate"]) == recipe["learning_rate"]
     assert recipe["loss_params"] == {key: float(chosen[key]) for key in ("alpha", "gamma")}
+
+
+@pytest.mark.parametrize(("protocol", "answer"), [("published", 0.0), ("blocked", 1.0)])
+def test_a_search_that_is_no_better_than_a_map_without_skill_says_so(tmp_path, monkeypatch, protocol, answer):
+    """Beside scikit-learn's score of a map of one answer on the labels of the validation windows."""
+    site = make_site(tmp_path, protocol)
+    samples = open_samples(*site, CHANNELS)
+    truth = np.concatenate(
+        [
+            target[mask] == 1
+            for _, target, mask in (
+                samples.read("validation", index) for index in range(len(samples.windows["validation"]))
+            )
+        ]
+    )
+    score = accuracy_score if protocol == "published" else f1_score
+    wanted = score(truth, np.full(truth.shape, bool(answer)))
+    for value, expected in ((wanted, True), (wanted + 1e-6, False)):
+        monkeypatch.setattr(search, "train_trial", lambda *_, value=value: value)
+        search_here(site, tmp_path / str(expected))
+        best = json.loads((tmp_path / str(expected) / "best.json").read_text())
+        assert best["no_skill"] == pytest.approx(wanted, rel=1e-12)
+        assert any("found nothing" in note for note in best["notes"]) == expected
 
 
 def test_results_and_what_is_left_behind(tmp_path, monkeypatch):

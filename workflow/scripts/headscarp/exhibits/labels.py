@@ -89,6 +89,8 @@ METRIC_LABELS = {
 ROW_LABELS = {
     "gp": "Gaussian process",
     "random": "Random search",
+    "printed": "The paper",
+    "no_skill": "without skill",
     "eq7": "Eq. 7",
     "per_image_with_empty": "per image (empty = 1)",
 } | {key: METRIC_LABELS[key] for key in ("f1", "auc", "average_precision")}

@@ -22,8 +22,8 @@ def score_cells(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Score susceptibility on the test cells of all folds together, each by the model of its fold.
 
-    `published` and `as_released` call cells landslides at 0.5; `blocked` at the one threshold of highest F1 on
-    the validation cells of all folds.
+    `published` and `as_released` call cells landslides at 0.5; `blocked` at the one threshold of highest F1
+    on the validation cells of all folds.
 
     Args:
         susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its

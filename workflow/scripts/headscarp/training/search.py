@@ -53,6 +53,10 @@ OBJECTIVE_NOTES = {
     "landslides are rare a map without any scores nearly 1",
     F1: "F1 of landslides on the validation windows at the best threshold there",
 }
+FOUND_NOTHING = {
+    ACCURACY: "the search found nothing: a map without landslides is as accurate as its best trial",
+    F1: "the search found nothing: a map that calls all land a landslide has the F1 of its best trial",
+}
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +135,7 @@ def run_search(
             chosen_values,
             seconds,
         )
-    write_results(Path(out_folder), finished[: spec["trials"]], spec, objective)
+    write_results(Path(out_folder), finished[: spec["trials"]], spec, objective, no_skill(samples, objective))
 
 
 def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
@@ -241,8 +245,22 @@ def best_f1(probability: np.ndarray, truth: np.ndarray) -> float:
     return float((2 * found / (last + 1 + truth.sum())).max())
 
 
-def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str) -> None:
-    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first)."""
+def no_skill(samples: Samples, objective: str) -> float:
+    """The objective of a map that knows nothing, from the labels of the validation windows alone: accuracy
+    without any landslide, or F1 with landslides everywhere."""
+    slides = pixels = 0
+    for index in range(len(samples.windows["validation"])):
+        _, target, mask = samples.read("validation", index)
+        slides += int(np.count_nonzero(target[mask] == LANDSLIDE))
+        pixels += int(np.count_nonzero(mask))
+    return 2 * slides / (pixels + slides) if objective == F1 else (pixels - slides) / pixels
+
+
+def write_results(
+    folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str, without_skill: float
+) -> None:
+    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first; with
+    `no_skill`, beside which its value stands)."""
     recipes = [Recipe.from_record(recipe_of_trial(spec["recipe"], trial.params)) for trial in trials]
     reported = [key for key in RECIPE_KEYS if key in ALWAYS_REPORTED or key in spec["space"]]
     values = [trial.value for trial in trials]
@@ -265,6 +283,7 @@ def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any],
         folder / "best.json",
         {
             "value": values[first],
+            "no_skill": without_skill,
             "trial": first + 1,
             "objective": objective,
             "recipe": {key: getattr(recipe, key) for key in (*reported, "loss", "loss_params")},
@@ -272,6 +291,7 @@ def write_results(folder: Path, trials: list[FrozenTrial], spec: dict[str, Any],
             "trials": len(trials),
             "notes": [
                 OBJECTIVE_NOTES[objective],
+                *([FOUND_NOTHING[objective]] if values[first] <= without_skill else []),
                 *(trial.user_attrs["note"] for trial in trials if "note" in trial.user_attrs),
             ],
         },
