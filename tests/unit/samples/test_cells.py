@@ -199,6 +199,33 @@ class TestInventory:
             == 36 * 4
         )
 
+    def test_land_where_the_labelling_network_was_trained_has_no_truth_and_no_blocked_test(self, tmp_path):
+        shape = (100, 100)
+        cube = write_cube(tmp_path / "cube", {"slope": smooth(shape, 1), "rain": smooth(shape, 2)})
+        places = np.random.default_rng(0).integers(2, 96, (60, 2)) * 90
+        slides = [
+            shapely.box(WEST + x, NORTH - y - 180, WEST + x + 180, NORTH - y) for x, y in places.tolist()
+        ]
+        inventory = write_shapes(tmp_path / "found.gpkg", slides)
+        source = {"kind": "inventory", "inventory": inventory, "truth": inventory}
+        everywhere = build(cube, tmp_path / "all", source=source, windows=(3,), block=10)
+        edge = int(np.median(everywhere.row[everywhere.split[0] == TEST]))
+        learnt = shapely.box(WEST, NORTH - 90 * edge, WEST + 90 * 100, NORTH)  # the rows above the edge
+        district = {"learnt": write_shapes(tmp_path / "district.gpkg", [learnt])}
+        cells = build(cube, tmp_path / "out", source=source | district, windows=(3,), block=10)
+        inside = cells.row < edge
+        assert (cells.truth[inside] == UNMAPPED).all() and (cells.truth[~inside] != UNMAPPED).all()
+        assert np.array_equal(cells.label, everywhere.label)
+        tested = everywhere.split[0] == TEST
+        assert tested[inside].any() and not (cells.split[0] == TEST)[inside].any()
+        assert np.array_equal(cells.split[0][~inside], everywhere.split[0][~inside])
+        dropped = (tested & inside).sum()
+        assert f"{dropped} of {tested.sum()} test cells lie where the network" in cells.record["notes"][-1]
+        assert cells.record["counts"][0]["test"]["cells"] == tested.sum() - dropped
+        # The paper's own protocol tests wherever its split does.
+        published = build(cube, tmp_path / "p", "published", source | district, windows=(3,))
+        assert (published.split[0] == TEST)[published.row < edge].any()
+
     def test_polygons_too_small_for_the_share(self, tmp_path, cube):
         thin = write_shapes(
             tmp_path / "a.gpkg", [shapely.box(WEST + 900, NORTH - 900, WEST + 912, NORTH - 890)]

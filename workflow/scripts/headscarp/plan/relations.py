@@ -16,6 +16,7 @@ from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
 from headscarp.schema import parts, validate
 from headscarp.scoring.metric_names import (
     FLAT_METRICS,
+    FOLD_METRICS,
     IMAGE_METRICS,
     METRICS,
     TRUTH_METRICS,
@@ -231,7 +232,7 @@ def check_protocols(exhibit: Exhibit, record: Mapping[str, Any], card: Card, pla
 
 def check_metrics(exhibit: Exhibit, place: str) -> None:
     """Metrics that an exhibit shows are those that scores can have."""
-    options, known = exhibit.options, (*METRICS, *IMAGE_METRICS)
+    options, known = exhibit.options, (*METRICS, *IMAGE_METRICS, *FOLD_METRICS)
     if exhibit.kind == "paired_effect":
         known = FLAT_METRICS
     if exhibit.kind == "printed_scores":
@@ -306,7 +307,7 @@ def check_shown(exhibit: Exhibit, card: Card, sites: Mapping[str, Site], place: 
     if isinstance(options.get("background"), dict):
         require_all(options["background"], exhibit.sites, f"{place}, background: site")
     raw = [file for site in shown for file in site.files]
-    for key in ("points", "nets"):
+    for key in ("points", "nets", "learnt"):
         if key in options:
             require_known(options[key], raw, f"{place}, {key}: file")
     require_all(options.get("outlines", {}).values(), raw, f"{place}, outlines: file")

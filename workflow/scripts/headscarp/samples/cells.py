@@ -68,6 +68,7 @@ def build_cells(
 
     regions = SPLITTERS[protocol](label, spec, np.random.default_rng(seed))
     if protocol == "blocked":
+        regions = untested_where_learnt(regions, label, labels.learnt, notes)
         refuse_overlap(regions, spec.largest_window)
         learnt = regions == TRAIN
     else:
@@ -234,6 +235,31 @@ def blocked_regions(label: np.ndarray, spec: CellsSpec, rng: np.random.Generator
         f"{spec.separation} cells between subsets); change cells.block, make cells.windows "
         "or cells.buffer smaller, use fewer cells.folds or a larger site"
     )
+
+
+def untested_where_learnt(
+    regions: np.ndarray, label: np.ndarray, learnt: np.ndarray, notes: list[str]
+) -> np.ndarray:
+    """Regions (fold, row, col) without the test cells of the land `learnt` (row, col), whose labels come from
+    a network that was trained there; a note tells how many they were.
+
+    Raises:
+        HeadscarpError: no landslide, or nothing else, is left to test.
+    """
+    left_out = (regions == TEST) & learnt
+    if not left_out.any():
+        return regions
+    notes.append(
+        f"{np.count_nonzero(left_out)} of {np.count_nonzero(regions == TEST)} test cells lie where the "
+        "network that labels the cells was trained, and are not tested"
+    )
+    regions = np.where(left_out, UNUSED, regions).astype(np.uint8)
+    problem = missing_class(label, regions, ("test",))
+    if problem:
+        raise HeadscarpError(
+            f"{problem} outside of cells.inventory.learnt; make cells.block smaller, or use another seed"
+        )
+    return regions
 
 
 def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:

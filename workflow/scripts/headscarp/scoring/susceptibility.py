@@ -12,7 +12,7 @@ from headscarp.arrays import write_arrays
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_table import Cells
-from headscarp.scoring.metric_names import RANKING
+from headscarp.scoring.metric_names import FOLD_METRICS, RANKING
 from headscarp.scoring.pixel import ranking_counts, ranking_metrics, to_python
 from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_threshold, write_scores
 
@@ -33,8 +33,9 @@ def score_cells(
 
     Returns:
         scores: the record of scores.json. Metrics are fractions, None where undefined; `n_pixels` counts test
-            cells; `truth` holds {auc, average_precision} against the true landslides, which the labels may
-            miss, or None where no truth is known.
+            cells; `metrics` are of all folds together, but `fold_auc` and `fold_average_precision`, the means
+            over folds; `truth` holds {auc, average_precision} against the true landslides, which the labels
+            may miss, or None where no truth is known.
         histograms: `positive` and `negative` (blocks, 256) int32 of the test cells.
         predictions: row, col, label, truth, block, fold, probability (float32), predicted (uint8) of the test
         cells by fold, row, column.
@@ -58,6 +59,7 @@ def score_cells(
     )
     notes += empty_folds(tested, len(susceptibility))
     scores |= {
+        "metrics": scores["metrics"] | fold_means(tested),
         "objects": None,
         "size_recall": [],
         "notes": notes,
@@ -124,6 +126,24 @@ def empty_folds(tested: Mapping[str, np.ndarray], folds: int) -> list[str]:
         [f"the test cells of fold {', '.join(empty)} have no landslide; scores are of all folds together"]
         if empty
         else []
+    )
+
+
+def fold_means(tested: Mapping[str, np.ndarray]) -> dict[str, float | None]:
+    """`metric_names.FOLD_METRICS`: AUC and average precision of each fold's test cells, averaged over the
+    folds with landslides and others. Models of different folds may answer at different levels, which costs
+    the scores of all folds together and not these."""
+    found = []
+    for fold in np.unique(tested["fold"]):
+        chosen = tested["fold"] == fold
+        label = tested["label"][chosen] == LANDSLIDE
+        if label.any() and not label.all():
+            found.append(ranking_metrics(*ranking_counts(tested["probability"][chosen], label)))
+    return to_python(
+        {
+            of_folds: np.float64(np.mean([one[name] for one in found]) if found else np.nan)
+            for of_folds, name in zip(FOLD_METRICS, RANKING, strict=True)
+        }
     )
 
 

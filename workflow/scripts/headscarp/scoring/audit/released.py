@@ -16,6 +16,6 @@ def released_code(published: Published, table: str) -> Iterator[Finding | Recomp
     for row, texts in said.items():
         paper, code, place = (texts[key] for key in SAID)
         for key in SAID:
-            yield Recomputed(f"{table}:{row}", key, text=texts[key])
+            yield Recomputed(f"released_code:{row}", key, text=texts[key])
         text = f"the paper: {paper}. Its code: {code} ({place})"
         yield Finding(table, row, "paper and code", None, DIFFERENT, text)
