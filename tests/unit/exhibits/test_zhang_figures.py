@@ -287,7 +287,12 @@ def invent_searches(folder: Path) -> list[dict]:
             trials.to_csv(place / "trials.csv", index=False)
             write_json(
                 place / "best.json",
-                {"value": value.max(), "trial": int(value.argmax()) + 1, "objective": objective},
+                {
+                    "value": value.max(),
+                    "no_skill": 0.9 if objective == "accuracy" else 0.2,
+                    "trial": int(value.argmax()) + 1,
+                    "objective": objective,
+                },
             )
             searches.append(
                 {
@@ -613,8 +618,9 @@ def test_search_chart_shows_the_best_so_far_and_the_papers_accuracy(world, spec)
             trials["value"][number - 1]
         )
     published, blocked = figure.axes
-    assert "paper 0.9888" in {text.get_text() for text in published.texts}
-    assert not blocked.texts
+    assert {text.get_text() for text in published.texts} == {"paper 0.9888", "no skill"}
+    assert {text.get_text() for text in blocked.texts} == {"no skill"}
+    assert [axes.lines[-1].get_ydata()[0] for axes in (published, blocked)] == [0.9888, 0.2]
     assert published.get_ylabel() == "Pixel accuracy on the test windows"
     assert blocked.get_ylabel() == "Average precision on the validation windows"
 

@@ -14,7 +14,7 @@ from skimage.measure import regionprops_table
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
-from headscarp.mapping.inventory import build_inventory
+from headscarp.mapping.inventory import build_inventory, inventory_threshold
 from headscarp.mapping.polygons import polygonise
 
 CRS = "EPSG:32649"
@@ -88,6 +88,17 @@ def test_a_hand_made_inventory(tmp_path):
         np.mean(np.arange(10, 19) / 2)
     ) and west.mean_elevation_m == pytest.approx(514.5)
     np.testing.assert_allclose(polygons.mean_probability, 0.8, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("recall", "best", "taken"),
+    [(0.4, 0.2, 0.5), (0.09, 0.2, 0.2), (None, 0.2, 0.2), (0.05, 0.7, 0.5)],
+)
+def test_the_protocols_threshold_makes_the_inventory_unless_it_leaves_next_to_nothing(recall, best, taken):
+    scores = {"threshold": 0.5, "best_threshold": best, "metrics": {"recall": recall}}
+    threshold, notes = inventory_threshold(scores)
+    assert threshold == taken and len(notes) == (taken != 0.5)
+    assert all("at 0.5 the network finds less than 10%" in note and "0.2 is taken" in note for note in notes)
 
 
 def test_landslides_outside_the_study_area_are_not_in_the_inventory(tmp_path):

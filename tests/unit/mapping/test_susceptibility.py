@@ -24,6 +24,7 @@ from headscarp.networks.neighbourhoods import neighbourhoods
 from headscarp.samples.cell_table import read_cells, scaled_factors
 from headscarp.samples.cells import build_cells
 from headscarp.samples.spec import CellsSpec
+from headscarp.scoring.susceptibility import score_cells
 from headscarp.site.cube import open_cube
 from headscarp.training import cells as learning
 from headscarp.training.cells import balanced_weights, fold_batches, recipe_of_cells, train_cells
@@ -325,6 +326,31 @@ class Memory(ClassifierMixin, BaseEstimator):
     def predict_proba(self, values):
         p = np.array([self.known_.get(row.tobytes(), 0.5) for row in values])
         return np.stack([1 - p, p], axis=1)
+
+
+class TestProtocols:
+    def test_only_as_released_a_model_that_remembers_tells_landslides_of_pure_chance(self, tmp_path):
+        """Labels that no factor tells: whoever ranks them has seen them."""
+        random = np.random.default_rng(3)
+        planes = {name: random.normal(size=(80, 80)) for name in CHANNELS}
+        cube = write_cube(tmp_path / "cube", planes | {"slides": random.random((80, 80)) < 0.2})
+        source = {"kind": "layer", "channel": "slides", "above": 0.5}
+        spec = {
+            "network": {"name": "cell_forest", "width": 1, "params": {"n_estimators": 40}},
+            "channels": CHANNELS,
+            "seed": 0,
+        }
+        found = {}
+        for protocol in ("published", "as_released", "blocked"):
+            samples, run = tmp_path / protocol, tmp_path / f"{protocol}_run"
+            build_cells(cube, samples, CellsSpec(windows=(3,)), source, protocol, 0, [CHANNELS])
+            fit_cell_model(cube, samples, run, run / "home", spec)
+            with rasterio.open(run / "home" / "susceptibility.tif") as raster:
+                scores = score_cells(raster.read(), read_cells(samples), 0)[0]
+            found[protocol] = scores["metrics"]["auc"]
+        print({protocol: round(auc, 3) for protocol, auc in found.items()})
+        assert found["as_released"] > 0.95
+        assert abs(found["published"] - 0.5) < 0.06 and abs(found["blocked"] - 0.5) < 0.06
 
 
 class TestCellModels:

@@ -91,6 +91,30 @@ def test_the_inventory_of_the_same_protocol_labels_the_cells(root):
     assert files["truth"] == "results/sites/zhangjiajie/raw/landslides.gpkg"
 
 
+def test_cells_that_also_train_where_they_are_tested_are_for_exhibits_that_name_the_protocol(root):
+    config = {"cards": ["zhang2024"], "scale": "tiny"}
+    plan = load_plan(config, root)
+    shown = {name: exhibit.protocols for name, exhibit in plan.cards["zhang2024"].exhibits.items()}
+    assert {name for name, protocols in shown.items() if "as_released" in protocols} == {
+        "table6",
+        "fig15",
+        "audit",
+    }
+    runs = plan.exhibits.runs(plan.exhibits.find("zhang2024", "table6"))
+    assert {run.protocol for run in runs} == {"published", "as_released", "blocked"}
+    (audited,) = (one for one in plan.exhibits.record(plan.exhibits.find("zhang2024", "audit"))["sites"][:1])
+    assert set(audited["samples"]) == {"published", "blocked"}  # windows have no such protocol
+    assert all("as_released" not in test["runs"] for test in plan.claims.record["tests"])
+    # Labelled as the paper's own protocol labels them, scored apart.
+    labels = plan.samples.labels_of_cells("zhangjiajie_90m", "as_released")
+    assert labels == plan.samples.labels_of_cells("zhangjiajie_90m", "published")
+    without = load_plan(config | {"protocols": ["published", "blocked"]}, root)
+    assert {run.protocol for run in without.exhibits.runs(without.exhibits.find("zhang2024", "table6"))} == {
+        "published",
+        "blocked",
+    }
+
+
 def test_a_tuned_experiment_waits_for_the_search_of_its_protocol(root):
     plan = load_plan(CONFIG, root)
     for protocol, fold in (("published", 0), ("blocked", 1)):
@@ -275,6 +299,10 @@ def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
         (
             {"overlay": {"zhang2024": {"inventory": None}}},
             "inventory: null will not do; it must be a mapping of experiment, site, target",
+        ),
+        (
+            {"overlay": {"ecuador": {"exhibits": {"comparison": {"protocols": ["as_released"]}}}}},
+            "`protocols: [as_released]`, and none of ecuador has it; leave it out",
         ),
         (
             {"overlay": {"ecuador": {"cells": {"ecuador": {"inventory": {}}}}}},

@@ -199,6 +199,33 @@ class TestInventory:
             == 36 * 4
         )
 
+    def test_land_where_the_labelling_network_was_trained_has_no_truth_and_no_blocked_test(self, tmp_path):
+        shape = (100, 100)
+        cube = write_cube(tmp_path / "cube", {"slope": smooth(shape, 1), "rain": smooth(shape, 2)})
+        places = np.random.default_rng(0).integers(2, 96, (60, 2)) * 90
+        slides = [
+            shapely.box(WEST + x, NORTH - y - 180, WEST + x + 180, NORTH - y) for x, y in places.tolist()
+        ]
+        inventory = write_shapes(tmp_path / "found.gpkg", slides)
+        source = {"kind": "inventory", "inventory": inventory, "truth": inventory}
+        everywhere = build(cube, tmp_path / "all", source=source, windows=(3,), block=10)
+        edge = int(np.median(everywhere.row[everywhere.split[0] == TEST]))
+        learnt = shapely.box(WEST, NORTH - 90 * edge, WEST + 90 * 100, NORTH)  # the rows above the edge
+        district = {"learnt": write_shapes(tmp_path / "district.gpkg", [learnt])}
+        cells = build(cube, tmp_path / "out", source=source | district, windows=(3,), block=10)
+        inside = cells.row < edge
+        assert (cells.truth[inside] == UNMAPPED).all() and (cells.truth[~inside] != UNMAPPED).all()
+        assert np.array_equal(cells.label, everywhere.label)
+        tested = everywhere.split[0] == TEST
+        assert tested[inside].any() and not (cells.split[0] == TEST)[inside].any()
+        assert np.array_equal(cells.split[0][~inside], everywhere.split[0][~inside])
+        dropped = (tested & inside).sum()
+        assert f"{dropped} of {tested.sum()} test cells lie where the network" in cells.record["notes"][-1]
+        assert cells.record["counts"][0]["test"]["cells"] == tested.sum() - dropped
+        # The paper's own protocol tests wherever its split does.
+        published = build(cube, tmp_path / "p", "published", source | district, windows=(3,))
+        assert (published.split[0] == TEST)[published.row < edge].any()
+
     def test_polygons_too_small_for_the_share(self, tmp_path, cube):
         thin = write_shapes(
             tmp_path / "a.gpkg", [shapely.box(WEST + 900, NORTH - 900, WEST + 912, NORTH - 890)]
@@ -284,13 +311,13 @@ class TestSplits:
     def test_blocked_footprints_never_meet_and_every_cell_is_tested_once(self, seed, window, folds, height):
         label = blobs((height, 70), seed, 0.25)
         label[:, -5:] = UNMAPPED
-        spec = CellsSpec(windows=(window,), folds=folds)
+        spec, nowhere = CellsSpec(windows=(window,), folds=folds), np.zeros(label.shape, bool)
         if folds == 1:  # the hold-out that rotates with the seed
             regions = np.concatenate(
-                [blocked_regions(label, spec, seed, fold) for fold in range(spec.rotating)]
+                [blocked_regions(label, spec, seed, fold, nowhere) for fold in range(spec.rotating)]
             )
         else:
-            regions = blocked_regions(label, spec, seed, 0)
+            regions = blocked_regions(label, spec, seed, 0, nowhere)
         assert not regions[:, label == UNMAPPED].any()
         for region in regions:
             places = [np.argwhere(region == code) for code in (TRAIN, VALIDATION, TEST)]
@@ -326,6 +353,21 @@ class TestSplits:
         )
         near = [(np.abs(training - cell).max(1) < 6).any() for cell in test]
         assert cells.record["overlap"] == [pytest.approx(np.mean(near))] and np.mean(near) > 0.9
+
+    def test_as_released_all_cells_train_and_a_random_part_of_them_is_tested(self, cube, tmp_path):
+        """What csugeo3d-ai/CNN4LSM does: fit and validate on all, score a fifth that was drawn at random."""
+        cells = build(cube, tmp_path / "out", "as_released")
+        published = build(cube, tmp_path / "published", "published")
+        n = len(cells.row)
+        tested = cells.members(0, "test")
+        assert tested.sum() == round(0.2 * n) and np.array_equal(tested, published.members(0, "test"))
+        assert cells.members(0, "train").all() and cells.members(0, "validation").all()
+        assert cells.record["counts"][0]["train"] == {"cells": n, "landslides": cells.label.sum()}
+        assert cells.record["counts"][0]["test"] == published.record["counts"][0]["test"]
+        assert cells.record["overlap"] == [1.0] and cells.record["kind"] == "random"
+        assert cells.record["normalisation"] == published.record["normalisation"]
+        for subset, code in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)):
+            assert np.array_equal(published.members(0, subset), published.split[0] == code)
 
     @pytest.mark.parametrize(("block", "side"), [(None, 6), (8, 8)])
     def test_bootstrap_blocks_are_those_of_the_split_or_the_largest_window(self, cube, tmp_path, block, side):

@@ -489,6 +489,13 @@ def test_each_test_cell_is_scored_by_the_model_of_its_fold():
     assert scores["metrics"]["macro_f1"] == pytest.approx(
         sk.f1_score(label, probability >= 0.5, average="macro")
     )
+    folds = [
+        (cells.label[tested], maps[fold, cells.row[tested], cells.col[tested]])
+        for fold, tested in enumerate(cells.split == 3)
+    ]
+    for name, of in (("auc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)):
+        mean = np.mean([of(*fold) for fold in folds])
+        assert scores["metrics"][f"fold_{name}"] == pytest.approx(mean)
     known = truth != 255
     assert scores["truth"]["auc"] == pytest.approx(sk.roc_auc_score(truth[known], probability[known]))
     assert scores["truth"]["average_precision"] == pytest.approx(
@@ -546,6 +553,15 @@ def test_blocked_threshold_comes_from_the_validation_cells_of_all_folds(tmp_path
     assert float(found.metrics(np.ones(len(found.positive)))["f1"]) == pytest.approx(scores["metrics"]["f1"])
     with np.load(tmp_path / "predictions.npz") as stored:
         assert np.array_equal(stored["predicted"], predictions["predicted"])
+
+
+def test_models_that_answer_at_different_levels_lose_together_but_not_fold_by_fold():
+    maps, cells = sampled("published")
+    before = score_cells(maps, cells, seed=0)[0]["metrics"]
+    shifted = np.stack([(band + number) / len(maps) for number, band in enumerate(maps)])
+    after = score_cells(shifted, cells, seed=0)[0]["metrics"]
+    assert after["fold_auc"] == pytest.approx(before["fold_auc"], abs=1e-6)
+    assert after["auc"] < before["auc"]
 
 
 def test_folds_without_landslides_are_noted():

@@ -89,6 +89,7 @@ def test_files_are_those_announced_and_lie_on_one_corner(city):
         "bands": 10,
         "dem": 30,
         "land_use": 30,
+        "ndvi_before": 30,
         "dem_90m": 90,
         "lithology": 90,
         "soil": 90,
@@ -154,6 +155,25 @@ def test_coarse_layers_are_of_the_fine_ones(city):
     assert (use[water == 1] == 60).all() and not (use[water == 0] == 60).any()
     built = block_mean(scene.region.settlements, 3)
     assert (use[built == 1] == 80).all()
+
+
+def test_ndvi_from_before_does_not_see_the_slides_and_that_of_the_image_does(city):
+    scene, folder = city
+    before = read(folder / "ndvi_before.tif")[0][0]
+    red, nir = (block_mean(scene.bands[scene.spec.bands.index(name)], 3) for name in ("red", "nir"))
+    after = (nir - red) / (nir + red)
+    slides = block_mean(scene.instances > 0, 3)
+    bare, free = slides > 0.6, ndimage.maximum_filter(slides, 3) == 0
+    assert bare.sum() > 200
+    # Elsewhere both are of one ground: haze, shade and noise alone part them.
+    assert np.corrcoef(before[free], after[free])[0, 1] > 0.8
+    dimmed = np.median((before - after)[free])
+    assert np.median((before - after)[bare]) > dimmed + 0.15
+    around = (ndimage.maximum_filter(slides, 9) > 0) & free
+    labels = np.r_[np.ones(bare.sum()), np.zeros(around.sum())]
+    seen, unseen = (roc_auc_score(labels, -np.r_[values[bare], values[around]]) for values in (after, before))
+    print(f"AUC of low NDVI for slides: image {seen:.3f}, before {unseen:.3f}")
+    assert seen > 0.85 and unseen < 0.65
 
 
 def test_block_statistics_agree_with_loops():

@@ -122,6 +122,37 @@ def test_the_objective_is_that_of_a_run_trained_alike(tmp_path, protocol, named,
     assert recipe["loss_params"] == {key: float(chosen[key]) for key in ("alpha", "gamma")}
 
 
+@pytest.mark.parametrize(
+    ("protocol", "named", "score"),
+    [
+        ("published", {"objective": "accuracy"}, accuracy_score),
+        ("published", {}, average_precision_score),
+        ("blocked", {}, average_precision_score),
+    ],
+)
+def test_a_search_that_is_no_better_than_a_map_without_skill_says_so(
+    tmp_path, monkeypatch, protocol, named, score
+):
+    """Beside scikit-learn's score of a map of one value, 0, on the labels of the validation windows."""
+    site = make_site(tmp_path, protocol)
+    samples = open_samples(*site, CHANNELS)
+    truth = np.concatenate(
+        [
+            target[mask] == 1
+            for _, target, mask in (
+                samples.read("validation", index) for index in range(len(samples.windows["validation"]))
+            )
+        ]
+    )
+    wanted = score(truth, np.zeros(truth.shape))
+    for value, expected in ((wanted, True), (wanted + 1e-6, False)):
+        monkeypatch.setattr(search, "train_trial", lambda *_, value=value: value)
+        search_here(site, tmp_path / str(expected), **named)
+        best = json.loads((tmp_path / str(expected) / "best.json").read_text())
+        assert best["no_skill"] == pytest.approx(wanted, rel=1e-12)
+        assert any("found nothing" in note for note in best["notes"]) == expected
+
+
 def test_results_and_what_is_left_behind(tmp_path, monkeypatch):
     values = iter([0.2, 0.7, 0.7, 0.1])
     monkeypatch.setattr(search, "train_trial", lambda *_: next(values))

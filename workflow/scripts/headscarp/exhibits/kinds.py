@@ -70,6 +70,10 @@ KINDS = {
     "complexity": Kind("tables.costs", runs=("map.json", "run.json")),
     AUDIT: Kind("tables.audit", runs=("scores.json",), sites_if={"overlap": ("samples",)}),
     "class_shares": Kind("tables.factors", sites=("layers",)),
+    "recognised_shares": Kind("tables.factors", sites=LABELLED),
+    "susceptibility_levels": Kind(
+        "tables.susceptibility", runs=("susceptibility.tif", "predictions.npz"), sites=("layers",)
+    ),
     "factor_classes": Kind("tables.factors", sites=("layers",)),
     "search": Kind("tables.training", searches=TRIALS),
     "printed_scores": Kind("tables.scores", runs=SCORES),

@@ -15,6 +15,8 @@ METRIC_LABELS = {
     "recomputed_miou": "Recomputed mIoU",
     "average_precision": "Average precision",
     "auc": "AUC",
+    "fold_auc": "AUC (mean of folds)",
+    "fold_average_precision": "Average precision (mean of folds)",
     "mcc": "MCC",
     "brier": "Brier",
     "ece": "ECE",
@@ -55,6 +57,8 @@ METRIC_LABELS = {
     "area_percent": "Share of area (%)",
     "landslide_percent": "Share of landslides (%)",
     "density_percent": "Landslide density (%)",
+    "truth_frequency_ratio": "Frequency ratio (truth)",
+    "predominant": "Most slides, says the paper",
     "chi2": "χ² (corrected)",
     "polygons": "Polygons",
     "area_km2": "Area (km²)",
@@ -80,6 +84,8 @@ METRIC_LABELS = {
     "p_holm": "p (Holm)",
     "training_memory_mib": "Training memory (MiB)",
     "p_value": "p (corrected)",
+    "significant_90": "Significant at 90 %",
+    "significant_95": "Significant at 95 %",
     "p_exact": "p (exact)",
     "p_block": "p (blocks)",
     "chi2_matched": "χ² (matched rate)",
@@ -94,6 +100,9 @@ METRIC_LABELS = {
 ROW_LABELS = {
     "gp": "Gaussian process",
     "random": "Random search",
+    "released_code": "Released code",
+    "printed": "The paper",
+    "no_skill": "without skill",
     "eq7": "Eq. 7",
     "per_image_with_empty": "per image (empty = 1)",
 } | {key: METRIC_LABELS[key] for key in ("f1", "auc", "average_precision")}
@@ -118,6 +127,11 @@ def row_label(row: str, labels: Mapping[str, str]) -> str:
     if not rest:
         return row.replace("_", " ")
     return ": ".join([labels.get(head, head), *(labels.get(part, part.replace("_", " ")) for part in rest)])
+
+
+def protocol_label(protocol: str) -> str:
+    """What people read for a protocol."""
+    return protocol.replace("_", " ")
 
 
 def unit_text(note: str) -> str:

@@ -15,6 +15,7 @@ from headscarp.geo.layer import open_raster, read_layer
 from headscarp.vocabulary import require_known
 
 CLASSES, BREAKS_SEED = 5, 0  # natural breaks of factors: how many classes, seed of their k-means
+DIRECTIONS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")  # classes of aspect, beside level ground
 # pattern and length of an ISO date in the name of a layer's file
 DATED, ISO = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", 10
 

@@ -1,14 +1,14 @@
 """The Markdown and HTML of a tidy table, as people read it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from headscarp.exhibits.labels import metric_label, row_label, unit_text
+from headscarp.exhibits.labels import metric_label, protocol_label, row_label, unit_text
 from headscarp.exhibits.runs import NOT_CONVERGED
 from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import TWIN
@@ -80,14 +80,15 @@ def number_text(value: float, digits: int) -> str:
 
 
 def sections_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[Section]:
-    """The pivot of a tidy frame: a section for each protocol, in the frame's order.
+    """The pivot of a tidy frame: a section for each protocol, in the frame's order, and further ones for rows
+    of it that have no metric in common with those above.
 
     The first column of a line is the row's label, marked where its training stopped before its plateau; the
     second says whether the site is simulated.
     """
     in_columns, in_rows = (decimals_by(frame, key) for key in ("metric", "row"))
     sections = []
-    for protocol, part in frame.groupby("protocol", sort=False):
+    for heading, part in parts_of(frame):
         metrics = list(dict.fromkeys(part["metric"]))
         lines = []
         for row, group in part.groupby("row", sort=False):
@@ -102,9 +103,25 @@ def sections_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[Section]
                 [(row_label(row, labels) + unit_text(note) + mark, ""), (data, "")]
                 + [pair_of(cells.get(metric), digits[metric]) for metric in metrics]
             )
-        heading = f"Protocol: {protocol}" if protocol else ""
         sections.append(Section(heading, ["", "Data", *map(metric_label, metrics)], lines))
     return sections
+
+
+def parts_of(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The lines of each protocol, parted where rows have no metric in common, with the heading of the first
+    part."""
+    for protocol, lines in frame.groupby("protocol", sort=False):
+        parts: list[tuple[set[str], list[str]]] = []
+        for row, metrics in lines.groupby("row", sort=False)["metric"].agg(set).items():
+            joined = [part for part in parts if part[0] & metrics]
+            parts = [part for part in parts if not part[0] & metrics]
+            named = [name for _, names in joined for name in names]
+            parts.append((metrics.union(*(known for known, _ in joined)), [*named, row]))
+        order = list(dict.fromkeys(lines["row"]))
+        parts.sort(key=lambda part: order.index(part[1][0]))
+        for number, (_, names) in enumerate(parts):
+            heading = f"Protocol: {protocol_label(protocol)}" if protocol and number == 0 else ""
+            yield heading, lines[lines["row"].isin(names)]
 
 
 def decimals_by(frame: pd.DataFrame, key: str) -> dict[str, int]:

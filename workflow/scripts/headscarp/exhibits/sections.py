@@ -54,7 +54,9 @@ def markdown_page(title: str, sections: Sequence[Section], notes: Sequence[str],
         parts += [*(f"- {sentence}" for sentence in section.sentences), ""] if section.sentences else []
         parts += [markdown_line(section.heads), "|" + " --- |" * len(section.heads)]
         parts += [
-            markdown_line([f"{ours} (published {printed})" if printed else ours for ours, printed in line])
+            markdown_line(
+                [f"{ours} (published {printed})".strip() if printed else ours for ours, printed in line]
+            )
             for line in section.lines
         ]
         parts.append("")

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from headscarp import __version__
-from headscarp.codes import LANDSLIDE, TRAIN
+from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.mapping.forest import make_forest
@@ -262,7 +262,7 @@ def training_cells(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Factors (cell, factor) float32 of a fold's training cells, whether each is a landslide, and its
     block."""
-    chosen = cells.split[fold] == TRAIN
+    chosen = cells.members(fold, "train")
     row, col = cells.row[chosen], cells.col[chosen]
     values = np.stack([cube.values[-1, position, row, col] for position in cube.positions(channels)], axis=1)
     return values, cells.label[chosen] == LANDSLIDE, cells.block[chosen]

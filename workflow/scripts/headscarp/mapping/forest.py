@@ -134,6 +134,7 @@ def predict_strips(
     """Probability of landslides (of one class), or of each of several classes by code, strip by strip (first
     row, (classes, rows, cols) float32); NaN where there are no data, 0 for a class that training lacked.
     """
+    codes = np.asarray(forest.classes_, int)  # of one class: False and True, of which True is kept
     height, width = cube.shape
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):

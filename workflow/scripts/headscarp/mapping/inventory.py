@@ -5,7 +5,7 @@ Zhang et al. (2024), section 4.1.4: false positives on roads, residential land a
 overlay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,24 @@ from headscarp.vocabulary import require_known
 
 MEAN_COLUMNS = {"slope": "slope_deg", "elevation": "elevation_m"}  # layer: column mean_<...> of the polygons
 MASK_KEYS = ("file", "buffer_m")
+# Recall on the run's own evaluated land below which a map at the protocol's threshold is no inventory.
+LEAST_RECALL = 0.1
+
+
+def inventory_threshold(scores: Mapping[str, Any]) -> tuple[float, list[str]]:
+    """The probability from which a run's maps are landslides, by its scores.json, and a note where that is
+    not the protocol's threshold.
+
+    A network that answers next to nothing at that threshold would leave no inventory; the one of highest F1
+    on the land that tunes the protocol's networks is taken then (the test chips under `published`).
+    """
+    threshold, best = scores["threshold"], scores["best_threshold"]
+    if (scores["metrics"]["recall"] or 0.0) >= LEAST_RECALL or best >= threshold:
+        return threshold, []
+    return best, [
+        f"at {threshold:g} the network finds less than {LEAST_RECALL:.0%} of the landslide pixels of its own "
+        f"evaluated land; {best:.3g} is taken, the threshold of highest F1 there"
+    ]
 
 
 def build_inventory(
@@ -35,6 +53,7 @@ def build_inventory(
     minimum_area_m2: float,
     out_gpkg: str | Path,
     out_json: str | Path,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the polygons of an inventory and the record of how they came about.
 
@@ -48,6 +67,7 @@ def build_inventory(
         layers_folder: holds slope.tif (degrees), elevation.tif (m) and label.tif (255 outside the study area)
             on the grid of the probability.
         masks: {name: {file: vector file in raw_folder, buffer_m: metres around its features, 0 if left out}}.
+        notes: on the threshold, for the record.
 
     Raises:
         HeadscarpError: a file is missing or unreadable, a layer is on another grid, an unknown key or a
@@ -61,7 +81,7 @@ def build_inventory(
         "minimum_area_m2": minimum_area_m2,
         "mapped": mask_counts(kept, grid),
         "masks": {},
-        "notes": [],
+        "notes": list(notes),
     }
     for name, mask in masks.items():
         kept &= ~masked_pixels(name, mask, Path(raw_folder), grid)

@@ -38,7 +38,11 @@ class Audit:
         for card in self.plan.selected:
             exhibits = [one for one in self.plan.cards[card].exhibits.values() if one.reads.runs and one.rows]
             places = [
-                (site, protocol) for one in exhibits for site in one.sites for protocol in one.protocols
+                (site, protocol)
+                for one in exhibits
+                for site in one.sites
+                for protocol in one.protocols
+                if self.plan.cards[card].is_tested(site, protocol)
             ]
             found += [
                 {

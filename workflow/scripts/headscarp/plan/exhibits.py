@@ -5,7 +5,7 @@ from typing import Any
 
 from headscarp.exhibits.kinds import AUDIT
 from headscarp.plan.checks import require_exhibit
-from headscarp.plan.model import Card, Run
+from headscarp.plan.model import Card, Run, Site
 from headscarp.plan.paths import CUBE_FILES, below
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
@@ -36,13 +36,14 @@ class Exhibits:
         """The runs an exhibit is drawn from, in the order of its rows."""
         if not exhibit.reads.reads_runs:
             return []
-        seeds = self.plan.cards[exhibit.card].seeds
-        seeds = seeds[:1] if exhibit.seeds == "first" else seeds
+        card = self.plan.cards[exhibit.card]
+        seeds = card.seeds[:1] if exhibit.seeds == "first" else card.seeds
         return [
             Run(card=exhibit.card, site=site, experiment=row, protocol=protocol, seed=seed)
             for site in exhibit.sites
             for row in exhibit.rows
             for protocol in exhibit.protocols
+            if card.is_tested(site, protocol)
             for seed in seeds
         ]
 
@@ -94,23 +95,32 @@ class Exhibits:
             files += below(f"{site.folder}/cube", CUBE_FILES)
         joined = any(name in self.plan.sites[other].scenes for other in exhibit.sites)
         if "samples" in parts and not joined:
-            seed = self.plan.cards[exhibit.card].seeds[0]
-            for protocol in exhibit.protocols:
-                files += self.samples.of_run(exhibit.card, name, protocol, seed)
+            for protocol in self._samples(exhibit, site):
+                files += self.samples.of_run(exhibit.card, name, protocol, self._first_seed(exhibit))
         return files
 
     def _site_record(self, exhibit: Exhibit, name: str) -> dict[str, Any]:
-        site, seed = self.plan.sites[name], self.plan.cards[exhibit.card].seeds[0]
+        site = self.plan.sites[name]
         return {
             "name": name,
             "title": site.title,
             "folder": site.folder,
             "raw": site.raw_folder,
             "data": site.data,
-            "samples": {
-                protocol: self.samples.folder(exhibit.card, name, protocol, seed)
-                for protocol in exhibit.protocols
-            },
+            "samples": self._samples(exhibit, site),
+        }
+
+    def _first_seed(self, exhibit: Exhibit) -> int:
+        """The seed whose fold of the ground maps and samples show."""
+        return self.plan.cards[exhibit.card].seeds[0]
+
+    def _samples(self, exhibit: Exhibit, site: Site) -> dict[str, str]:
+        """Folders of the samples of a site by protocol."""
+        card = self.plan.cards[exhibit.card]
+        return {
+            protocol: self.samples.folder(card.name, site.name, protocol, self._first_seed(exhibit))
+            for protocol in exhibit.protocols
+            if card.is_tested(site.name, protocol)
         }
 
     def _run_record(self, card: Card, run: Run, place: str | None) -> dict[str, Any]:
@@ -135,6 +145,7 @@ class Exhibits:
             }
             for search in searches
             for protocol in exhibit.protocols
+            if self.plan.cards[exhibit.card].is_tested(search.site, protocol)
             for sampler in search.samplers
         ]
 

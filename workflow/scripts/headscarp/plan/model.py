@@ -195,6 +195,10 @@ class Card:
     audit: dict[str, Any]
     archive: Path | None
 
+    def is_tested(self, site: str, protocol: str) -> bool:
+        """Whether a site is tested under a protocol: one of the card's, or a further one of its cells."""
+        return protocol in (*self.protocols, *self.cells.get(site, {}).get("protocols", ()))
+
     @property
     def targets(self) -> set[str]:
         """Sites that are only mapped, by runs trained on others."""

@@ -65,6 +65,9 @@ def resolve_card(
     protocols = tuple(
         protocol for protocol in record["protocols"] if protocol in config["protocols"]
     ) or tuple(record["protocols"])
+    cells = {key: merge(one, scale.get("cells", {})) for key, one in record.get("cells", {}).items()}
+    further = {protocol for one in cells.values() for protocol in one.get("protocols", ())}
+    shown = (*protocols, *further.intersection(config["protocols"]))
     classes = len(record.get("classes", [1]))
     experiments = {
         key: resolve_experiment(place, key, one, inputs, sites, training, networks, classes)
@@ -75,7 +78,7 @@ def resolve_card(
         for key, one in merge(record.get("searches", {}), scale.get("searches", {})).items()
     }
     exhibits = {
-        key: resolve_exhibit(name, key, rows_at(scale, one, place, experiments), protocols)
+        key: resolve_exhibit(name, key, rows_at(scale, one, place, experiments), protocols, shown)
         for key, one in record["exhibits"].items()
     }
     card = Card(
@@ -93,7 +96,7 @@ def resolve_card(
         width=scale["width"],
         size=scale["size"],
         sampling=merge(record.get("sampling", {}), scale.get("sampling", {})),
-        cells={key: merge(one, scale.get("cells", {})) for key, one in record.get("cells", {}).items()},
+        cells=cells,
         inventory=record.get("inventory", {}),
         change=record.get("change", {}),
         mapping=merge(record.get("mapping", {}), scale.get("mapping", {})),

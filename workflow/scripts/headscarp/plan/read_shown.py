@@ -15,8 +15,12 @@ def rows_at(scale: dict, exhibit: dict, place: str, experiments: dict) -> dict:
     return exhibit | {"rows": [row for row in exhibit["rows"] if row in scale["rows"]]}
 
 
-def resolve_exhibit(card: str, name: str, record: dict, protocols: tuple[str, ...]) -> Exhibit:
-    chosen = tuple(one for one in record.get("protocols", protocols) if one in protocols)
+def resolve_exhibit(
+    card: str, name: str, record: dict, protocols: tuple[str, ...], known: tuple[str, ...]
+) -> Exhibit:
+    """An exhibit under those of its protocols that are `known`; under `protocols` where it names none of
+    them."""
+    chosen = tuple(one for one in record.get("protocols", protocols) if one in known)
     return Exhibit(
         card=card,
         name=name,

@@ -11,10 +11,12 @@ from typing import Any
 from headscarp.errors import HeadscarpError
 from headscarp.plan.model import Card, Site
 from headscarp.plan.shown import Exhibit
+from headscarp.samples.cell_table import AS_RELEASED
 from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
 from headscarp.schema import parts, validate
 from headscarp.scoring.metric_names import (
     FLAT_METRICS,
+    FOLD_METRICS,
     IMAGE_METRICS,
     METRICS,
     TRUTH_METRICS,
@@ -54,6 +56,7 @@ def check_relations(record: dict[str, Any], card: Card, scale: str, sites: Mappi
         rows = record["exhibits"][exhibit.name].get("rows", [])
         require_all(rows, card.experiments, f"{place}, exhibit {exhibit.name}, rows: experiment")
         where = f"{place}, exhibit {exhibit.name}, options"
+        check_protocols(exhibit, record["exhibits"][exhibit.name], card, f"{place}, exhibit {exhibit.name}")
         check_metrics(exhibit, where)
         check_rows(exhibit, rows, where)
         check_published(exhibit, card, where)
@@ -217,9 +220,19 @@ def check_files(card: Card, place: str) -> None:
 # --- exhibits
 
 
+def check_protocols(exhibit: Exhibit, record: Mapping[str, Any], card: Card, place: str) -> None:
+    """A protocol of cells only is offered by the cells of one of the exhibit's sites."""
+    offered = [one for site in exhibit.sites for one in card.cells.get(site, {}).get("protocols", ())]
+    if AS_RELEASED in record.get("protocols", ()) and AS_RELEASED not in offered:
+        raise HeadscarpError(
+            f"{place}, protocols: {AS_RELEASED} is for cells of susceptibility whose `cells` section says "
+            f"`protocols: [{AS_RELEASED}]`, and none of {', '.join(exhibit.sites)} has it; leave it out"
+        )
+
+
 def check_metrics(exhibit: Exhibit, place: str) -> None:
     """Metrics that an exhibit shows are those that scores can have."""
-    options, known = exhibit.options, (*METRICS, *IMAGE_METRICS)
+    options, known = exhibit.options, (*METRICS, *IMAGE_METRICS, *FOLD_METRICS)
     if exhibit.kind == "paired_effect":
         known = FLAT_METRICS
     if exhibit.kind == "printed_scores":
@@ -295,7 +308,7 @@ def check_shown(exhibit: Exhibit, card: Card, sites: Mapping[str, Site], place: 
     if isinstance(options.get("background"), dict):
         require_all(options["background"], exhibit.sites, f"{place}, background: site")
     raw = [file for site in shown for file in site.files]
-    for key in ("points", "nets"):
+    for key in ("points", "nets", "learnt"):
         if key in options:
             require_known(options[key], raw, f"{place}, {key}: file")
     require_all(options.get("outlines", {}).values(), raw, f"{place}, outlines: file")

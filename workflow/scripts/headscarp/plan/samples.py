@@ -6,6 +6,7 @@ from typing import Any
 from headscarp.plan.model import Run
 from headscarp.plan.paths import CELL_FILES, SAMPLE_FILES, below
 from headscarp.plan.selection import Selection
+from headscarp.samples.cell_table import AS_RELEASED
 from headscarp.samples.spec import CellsSpec, SamplingSpec
 from headscarp.yaml_files import merge
 
@@ -52,9 +53,10 @@ class Samples:
         return below(self.folder(card, site, protocol, seed), names)
 
     def inventory_run(self, card: str, protocol: str) -> Run:
-        """The run whose landslides label the cells of a card: the first seed of its inventory's
-        experiment."""
+        """The run whose landslides label the cells of a card under a protocol: the first seed of its
+        inventory's experiment, under `published` where the protocol is one of cells only."""
         chosen, seed = self.plan.cards[card].inventory, self.plan.cards[card].seeds[0]
+        protocol = "published" if protocol == AS_RELEASED else protocol
         return Run(
             card=card, site=chosen["site"], experiment=chosen["experiment"], protocol=protocol, seed=seed
         )

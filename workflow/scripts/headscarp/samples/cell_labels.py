@@ -24,11 +24,12 @@ ROWS_AT_ONCE = 64  # cells rasterised together
 @dataclass(frozen=True)
 class CellLabels:
     """`label` uint8 (row, col): 1 landslide, 0 not, 255 not sampled; `truth` likewise, 255 unknown; notes for
-    the reader."""
+    the reader; `learnt` bool (row, col): land whose true landslides were known to what labels the cells."""
 
     label: np.ndarray
     truth: np.ndarray
     notes: list[str]
+    learnt: np.ndarray
 
 
 def labels_source(record: Mapping[str, Any], files: Mapping[str, str | Path]) -> dict[str, Any]:
@@ -72,7 +73,8 @@ def label_cells(cube: Cube, source: Mapping[str, Any], label_share: float) -> Ce
 
 def from_inventory(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
     """A cell is a landslide where `inventory` covers label_share of it; `truth` likewise; cells outside
-    `area` are not sampled."""
+    `area` are not sampled. Cells that `learnt` touches, where the inventory's network was trained, have no
+    truth: there it knew the landslides that it is held against."""
     grid = grid_of(cube)
     notes: list[str] = []
     label = (covered_share(source["inventory"], grid, notes) >= label_share).astype(np.uint8)
@@ -83,7 +85,11 @@ def from_inventory(cube: Cube, source: Mapping[str, Any], label_share: float) ->
         label[
             rasterise_numbers(read_polygons(source["area"], grid, notes).geometry.to_numpy(), 1, grid) == 0
         ] = UNMAPPED
-    return CellLabels(label, truth, notes)
+    learnt = np.zeros(label.shape, bool)
+    if source.get("learnt") is not None:
+        learnt = covered_share(source["learnt"], grid, notes) > 0
+        truth[learnt] = UNMAPPED
+    return CellLabels(label, truth, notes, learnt)
 
 
 def covered_share(path: str | Path, grid: Grid, notes: list[str]) -> np.ndarray:
@@ -129,7 +135,7 @@ def from_points(cube: Cube, source: Mapping[str, Any], label_share: float) -> Ce
         notes.append(
             f"{shared} points share a cell with another and were merged; a cell with any landslide is one"
         )
-    return CellLabels(label, np.full(grid.shape, UNMAPPED, np.uint8), notes)
+    return without_truth(label, notes)
 
 
 def from_layer(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
@@ -139,7 +145,12 @@ def from_layer(cube: Cube, source: Mapping[str, Any], label_share: float) -> Cel
     label = np.where(np.isnan(values), UNMAPPED, values > required_of_source(source, "above")).astype(
         np.uint8
     )
-    return CellLabels(label, np.full(label.shape, UNMAPPED, np.uint8), [])
+    return without_truth(label, [])
+
+
+def without_truth(label: np.ndarray, notes: list[str]) -> CellLabels:
+    """Labels beside which no truth is known."""
+    return CellLabels(label, np.full(label.shape, UNMAPPED, np.uint8), notes, np.zeros(label.shape, bool))
 
 
 LABEL_SOURCES = {"inventory": from_inventory, "points": from_points, "layer": from_layer}

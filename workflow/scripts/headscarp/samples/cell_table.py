@@ -7,13 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import SPLITS, TEST, TRAIN, VALIDATION
+from headscarp.codes import SPLITS, TEST, TRAIN, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.site.cube import Cube
 from headscarp.vocabulary import require_known
 
 SUBSETS = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
+# The protocol of cells that trains and validates on all of them, the tested ones included, as the code that
+# was released with Zhang et al. (2024) does.
+AS_RELEASED = "as_released"
+
+
+def members(split: np.ndarray, subset: str, protocol: str) -> np.ndarray:
+    """Which cells of a fold's `split` (any shape, uint8) belong to a subset under a protocol, bool."""
+    if protocol == AS_RELEASED and subset != "test":
+        return split != UNUSED
+    return split == SUBSETS[subset]
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,10 @@ class Cells:
     @property
     def folds(self) -> int:
         return len(self.split)
+
+    def members(self, fold: int, subset: str) -> np.ndarray:
+        """Which cells train, validate or test a fold, bool (n); a cell may do several under `as_released`."""
+        return members(self.split[fold], subset, self.record["protocol"])
 
     def normalisation(self, fold: int, channels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Minimum and range of chosen channels, float32 (channel), with which a fold is scaled to 0..1.

@@ -19,11 +19,12 @@ from headscarp.files import write_json
 from headscarp.samples.blocks import DEFAULT_BLOCKS, block_assignments, clear_buffer, dilated, rotations
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.cell_labels import label_cells
-from headscarp.samples.cell_table import SUBSETS
+from headscarp.samples.cell_table import AS_RELEASED, SUBSETS, members
 from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 
+BLOCKED = "blocked"
 EARLY_STOPPING_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
 
 
@@ -37,11 +38,11 @@ def build_cells(
     groups: Sequence[Sequence[str]],
     fold: int = 0,
 ) -> None:
-    """Write cells.npz and cells.json of a cube under a protocol: `published` (random split) or `blocked`
-    (spatial blocks).
+    """Write cells.npz and cells.json of a cube under a protocol: `published` (random split), `as_released`
+    (a random part is tested, all train) or `blocked` (spatial blocks).
 
-    Minima and maxima come from the windows of all sampled cells under `published` and from those of the
-    training cells under `blocked`, where windows of different subsets never intersect.
+    Minima and maxima come from the windows of the training cells under `blocked`, where windows of different
+    subsets never intersect, and from those of all sampled cells under the others.
 
     Args:
         source: of the labels (see `labels_source`): {kind: inventory, inventory: polygons, truth: polygons,
@@ -54,7 +55,7 @@ def build_cells(
         HeadscarpError: an unknown protocol, channel or source; a window larger than the map; no cell that can
             be sampled; a subset without landslides or without background; a factor of one value.
     """
-    require_known(protocol, SPLITTERS, "protocol")
+    require_known(protocol, [*AT_RANDOM, BLOCKED], "protocol")
     cube = open_cube(cube_folder)
     channels = list(dict.fromkeys(name for group in groups for name in group))
     labels = label_cells(cube, source, spec.label_share)
@@ -63,11 +64,18 @@ def build_cells(
         labels.label, whole_windows(cube, channels, spec.largest_window, Path(cube_folder)), notes
     )
 
-    regions = SPLITTERS[protocol](label, spec, seed, fold)
-    if protocol == "blocked":
+    if protocol == BLOCKED:
+        known = labels.learnt & (label != UNMAPPED)
+        if known.any():
+            notes.append(
+                f"{np.count_nonzero(known)} cells lie where the network that labels the cells was trained: "
+                "they train, and are not tested"
+            )
+        regions = blocked_regions(label, spec, seed, fold, labels.learnt)
         refuse_overlap(regions, spec.largest_window)
         learnt = regions == TRAIN
     else:
+        regions = AT_RANDOM[protocol](label, spec, seed)
         learnt = np.broadcast_to(label != UNMAPPED, (1, *label.shape))
     normalisation = ranges(cube, channels, [footprints(mask, spec.largest_window) for mask in learnt], notes)
     row, col = np.nonzero(label != UNMAPPED)
@@ -88,11 +96,11 @@ def build_cells(
             "windows": list(spec.windows),
             "folds": spec.folds,
             "fold": fold,
-            "kind": "blocks" if protocol == "blocked" else "random",
-            "buffer": spec.separation if protocol == "blocked" else None,
+            "kind": "blocks" if protocol == BLOCKED else "random",
+            "buffer": spec.separation if protocol == BLOCKED else None,
             "normalisation": normalisation * (spec.folds // len(normalisation)),
-            "counts": [subset_counts(arrays["label"], split) for split in arrays["split"]],
-            "overlap": [overlap_share(region, spec.largest_window) for region in regions],
+            "counts": [subset_counts(arrays["label"], split, protocol) for split in arrays["split"]],
+            "overlap": [overlap_share(region, spec.largest_window, protocol) for region in regions],
             "label_source": source["kind"],
             "label_share": spec.label_share,
             "data": cube.header["data"],
@@ -173,7 +181,7 @@ def without_partial_windows(label: np.ndarray, whole: np.ndarray, notes: list[st
 # Splits
 
 
-def random_regions(label: np.ndarray, spec: CellsSpec, seed: int, fold: int = 0) -> np.ndarray:
+def random_regions(label: np.ndarray, spec: CellsSpec, seed: int) -> np.ndarray:
     """Regions (fold, row, col) uint8 of a random split, or of as many shuffled folds; a tenth of the training
     cells validates.
 
@@ -200,13 +208,16 @@ def random_regions(label: np.ndarray, spec: CellsSpec, seed: int, fold: int = 0)
     return regions
 
 
-def blocked_regions(label: np.ndarray, spec: CellsSpec, seed: int, fold: int) -> np.ndarray:
+def blocked_regions(
+    label: np.ndarray, spec: CellsSpec, seed: int, fold: int, learnt: np.ndarray
+) -> np.ndarray:
     """Regions (fold, row, col) uint8 of spatial blocks; largest windows of cells of different subsets never
     intersect.
 
     Of a hold-out it is the one that tests fold `fold` of `spec.rotating` (see `blocks.rotations`). In a
     cross-validation fold k is tested with fold k, validated with the next one and trained with the others.
-    Training cells near test or validation cells, and validation cells near test cells, are unused.
+    Training cells near test or validation cells, and validation cells near test cells, are unused. Cells of
+    the land `learnt` (row, col) train in every fold.
 
     Raises:
         HeadscarpError: no blocks give every subset of every fold landslides and others; the fold of the best
@@ -214,7 +225,7 @@ def blocked_regions(label: np.ndarray, spec: CellsSpec, seed: int, fold: int) ->
     """
     sides = [spec.block] if spec.block else [windows * spec.largest_window for windows in DEFAULT_BLOCKS]
     first_problem = None
-    for candidates in candidate_folds(label, spec, sides, seed):
+    for candidates in candidate_folds(label, spec, sides, seed, learnt):
         chosen = []
         for subsets in candidates:
             regions = [clear_buffer(one, spec.separation) for one in subsets]
@@ -235,19 +246,25 @@ def blocked_regions(label: np.ndarray, spec: CellsSpec, seed: int, fold: int) ->
 
 
 def candidate_folds(
-    label: np.ndarray, spec: CellsSpec, sides: Sequence[int], seed: int
+    label: np.ndarray, spec: CellsSpec, sides: Sequence[int], seed: int, learnt: np.ndarray
 ) -> Iterator[list[Iterable[np.ndarray]]]:
     """Ways to deal the cells, the best first: of each fold the subsets (row, col) before the buffer that it
-    may have; unused where nothing is sampled."""
-    unsampled = label == UNMAPPED
+    may have; unused where nothing is sampled.
+
+    Cells of the land `learnt`, whose labels come from a network that was trained there, train in every fold.
+    """
+    outside = np.where(learnt, UNMAPPED, label)
+
+    def dealt_to(subsets: np.ndarray) -> np.ndarray:
+        return np.where(label == UNMAPPED, UNUSED, np.where(learnt, TRAIN, subsets)).astype(np.uint8)
+
     if spec.folds == 1:
-        for folds in rotations(label, sides, spec.rotating, spec.validation, spec.separation, seed):
-            yield [(np.where(unsampled, UNUSED, one) for one in subsets) for subsets in folds]
+        for folds in rotations(outside, sides, spec.rotating, spec.validation, spec.separation, seed):
+            yield [map(dealt_to, subsets) for subsets in folds]
         return
     shares = (1 / spec.folds,) * spec.folds
-    for dealt in block_assignments(label, sides, shares, spec.separation, np.random.default_rng(seed)):
-        dealt[unsampled] = UNUSED
-        yield [[subsets_of_fold(dealt, fold, spec.folds)] for fold in range(spec.folds)]
+    for dealt in block_assignments(outside, sides, shares, spec.separation, np.random.default_rng(seed)):
+        yield [[dealt_to(subsets_of_fold(dealt, fold, spec.folds))] for fold in range(spec.folds)]
 
 
 def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:
@@ -259,7 +276,19 @@ def subsets_of_fold(dealt: np.ndarray, fold: int, folds: int) -> np.ndarray:
     return subsets
 
 
-SPLITTERS = {"published": random_regions, "blocked": blocked_regions}
+def released_regions(label: np.ndarray, spec: CellsSpec, seed: int) -> np.ndarray:
+    """Regions (fold, row, col) uint8 of which the test cells are those of `random_regions`; all others are
+    region 1, and training takes them all (`cell_table.members`).
+
+    Raises:
+        HeadscarpError: as `random_regions`.
+    """
+    regions = random_regions(label, spec, seed)
+    regions[regions == VALIDATION] = TRAIN
+    return regions
+
+
+AT_RANDOM = {"published": random_regions, AS_RELEASED: released_regions}
 
 
 def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str]) -> str | None:
@@ -281,10 +310,10 @@ def missing_class(label: np.ndarray, regions: np.ndarray, needed: Sequence[str])
     return None
 
 
-def overlap_share(region: np.ndarray, window: int) -> float:
+def overlap_share(region: np.ndarray, window: int, protocol: str) -> float:
     """Share of the test cells of a fold whose windows of `window` cells intersect the window of a training
     cell."""
-    return float(dilated(region == TRAIN, window - 1)[region == TEST].mean())
+    return float(dilated(members(region, "train", protocol), window - 1)[region == TEST].mean())
 
 
 def refuse_overlap(regions: np.ndarray, window: int) -> None:
@@ -294,7 +323,7 @@ def refuse_overlap(regions: np.ndarray, window: int) -> None:
         HeadscarpError: they do; the fold is named.
     """
     for fold, region in enumerate(regions, start=1):
-        share = overlap_share(region, window)
+        share = overlap_share(region, window, "blocked")
         if share > 0:
             raise HeadscarpError(
                 f"blocked cells leak: in fold {fold} the windows of {share:.1%} of "
@@ -341,9 +370,9 @@ def is_one_hot(name: str, channels: Sequence[str]) -> bool:
     return code.isdigit() and layer in channels
 
 
-def subset_counts(label: np.ndarray, split: np.ndarray) -> dict[str, dict[str, int]]:
+def subset_counts(label: np.ndarray, split: np.ndarray, protocol: str) -> dict[str, dict[str, int]]:
     """Cells and landslide cells of every subset of a fold."""
-    masks = {name: split == code for name, code in SUBSETS.items()}
+    masks = {name: members(split, name, protocol) for name in SUBSETS}
     return {
         name: {"cells": int(mask.sum()), "landslides": int((label[mask] == LANDSLIDE).sum())}
         for name, mask in masks.items()

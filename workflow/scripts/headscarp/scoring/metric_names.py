@@ -14,6 +14,8 @@ IMAGE_METRICS = tuple(PREFIX + name for name in SCORED_METRICS)
 TRUTH = "truth_"
 RANKING = ("auc", "average_precision")
 TRUTH_METRICS = tuple(TRUTH + name for name in RANKING)
+# Of cells, means over the folds, beside those of all folds together: in `metrics` of scores.json.
+FOLD_METRICS = tuple(f"fold_{name}" for name in RANKING)
 # Of several classes, by the names of `scoring.classes.flat_metrics`.
 CLASS_METRICS = ("precision", "recall", "f1", "iou")
 OVERALL_METRICS = ("mean_recall", "mean_f1", "g_mean", "oa", "kappa")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import LANDSLIDE, TEST, UNMAPPED, VALIDATION
+from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_table import Cells
-from headscarp.scoring.metric_names import RANKING
+from headscarp.scoring.metric_names import FOLD_METRICS, RANKING
 from headscarp.scoring.pixel import ranking_counts, ranking_metrics, to_python
 from headscarp.scoring.score import PUBLISHED_THRESHOLD, score_pixels, tuned_threshold, write_scores
 
@@ -22,8 +22,8 @@ def score_cells(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Score susceptibility on the test cells of all folds together, each by the model of its fold.
 
-    `published` calls cells landslides at 0.5; `blocked` at the one threshold of highest F1 on the validation
-    cells of all folds.
+    `published` and `as_released` call cells landslides at 0.5; `blocked` at the one threshold of highest F1
+    on the validation cells of all folds.
 
     Args:
         susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its
@@ -33,8 +33,9 @@ def score_cells(
 
     Returns:
         scores: the record of scores.json. Metrics are fractions, None where undefined; `n_pixels` counts test
-            cells; `truth` holds {auc, average_precision} against the true landslides, which the labels may
-            miss, or None where no truth is known.
+            cells; `metrics` are of all folds together, but `fold_auc` and `fold_average_precision`, the means
+            over folds; `truth` holds {auc, average_precision} against the true landslides, which the labels
+            may miss, or None where no truth is known.
         histograms: what `histograms.CellHistograms` keeps of the test cells by block.
         predictions: row, col, label, truth, block, fold, probability (float32), predicted (uint8) of the test
         cells by fold, row, column.
@@ -45,11 +46,11 @@ def score_cells(
     """
     started = time.perf_counter()
     check_grid(susceptibility, cells)
-    tested = cells_of(susceptibility, cells, TEST, "test")
+    tested = cells_of(susceptibility, cells, "test")
     probability, label = tested["probability"], tested["label"] == LANDSLIDE
     threshold, notes = PUBLISHED_THRESHOLD, []
     if cells.record["protocol"] == "blocked":
-        tuning = cells_of(susceptibility, cells, VALIDATION, "validation")
+        tuning = cells_of(susceptibility, cells, "validation")
         threshold, notes = tuned_threshold(
             tuning["probability"], tuning["label"] == LANDSLIDE, "validation cells have"
         )
@@ -66,6 +67,7 @@ def score_cells(
     notes += empty_folds(tested, len(susceptibility))
     scores |= {
         "converged": converged,
+        "metrics": scores["metrics"] | fold_means(tested),
         "objects": None,
         "size_recall": [],
         "notes": notes,
@@ -93,20 +95,21 @@ def check_grid(susceptibility: np.ndarray, cells: Cells) -> None:
         )
 
 
-def cells_of(susceptibility: np.ndarray, cells: Cells, code: int, name: str) -> dict[str, np.ndarray]:
-    """The cells of one subset in all folds, by fold, row and column: row, col, label, truth, block, fold,
-    probability.
+def cells_of(susceptibility: np.ndarray, cells: Cells, name: str) -> dict[str, np.ndarray]:
+    """The cells of the subset `name` in all folds, by fold, row and column: row, col, label, truth, block,
+    fold, probability.
 
     Raises:
         HeadscarpError: no fold has any, or some have no probability.
     """
-    if not (cells.split == code).any():
+    members = [cells.members(fold, name) for fold in range(cells.folds)]
+    if not np.any(members):
         raise HeadscarpError(
             f"cells.npz has no {name} cell in any fold; take fewer folds, smaller blocks or more cells"
         )
     found = []
-    for fold, split in enumerate(cells.split):
-        member = np.flatnonzero(split == code)
+    for fold, mask in enumerate(members):
+        member = np.flatnonzero(mask)
         member = member[np.lexsort((cells.col[member], cells.row[member]))]
         chosen = {key: getattr(cells, key)[member] for key in ("row", "col", "label", "truth", "block")}
         probability = susceptibility[fold, chosen["row"], chosen["col"]].astype(np.float32)
@@ -131,6 +134,24 @@ def empty_folds(tested: Mapping[str, np.ndarray], folds: int) -> list[str]:
         [f"the test cells of fold {', '.join(empty)} have no landslide; scores are of all folds together"]
         if empty
         else []
+    )
+
+
+def fold_means(tested: Mapping[str, np.ndarray]) -> dict[str, float | None]:
+    """`metric_names.FOLD_METRICS`: AUC and average precision of each fold's test cells, averaged over the
+    folds with landslides and others. Models of different folds may answer at different levels, which costs
+    the scores of all folds together and not these."""
+    found = []
+    for fold in np.unique(tested["fold"]):
+        chosen = tested["fold"] == fold
+        label = tested["label"][chosen] == LANDSLIDE
+        if label.any() and not label.all():
+            found.append(ranking_metrics(*ranking_counts(tested["probability"][chosen], label)))
+    return to_python(
+        {
+            of_folds: np.float64(np.mean([one[name] for one in found]) if found else np.nan)
+            for of_folds, name in zip(FOLD_METRICS, RANKING, strict=True)
+        }
     )
 
 

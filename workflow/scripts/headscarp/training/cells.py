@@ -24,7 +24,7 @@ from headscarp.files import read_json, remove, sha256_of, write_json
 from headscarp.networks import count_parameters, count_trainable
 from headscarp.networks.neighbourhoods import neighbourhoods
 from headscarp.provenance import files_read_by_run, run_provenance
-from headscarp.samples.cell_table import SUBSETS, Cells, read_cells, scaled_factors
+from headscarp.samples.cell_table import Cells, read_cells, scaled_factors
 from headscarp.site.cube import Cube, open_cube
 from headscarp.training.batches import Batch, training_order, validation_order
 from headscarp.training.devices import choose_device, choose_precision, device_name
@@ -233,7 +233,7 @@ def fold_batches(
     cube: Cube, cells: Cells, fold: int, spec: dict[str, Any], recipe: Recipe, device: torch.device
 ) -> CellBatches:
     factors = torch.from_numpy(scaled_factors(cube, cells, fold, spec["channels"])).to(device)
-    chosen = {name: cells.split[fold] == SUBSETS[name] for name in ("train", "validation")}
+    chosen = {name: cells.members(fold, name) for name in ("train", "validation")}
     columns = (cells.row, cells.col, cells.label)
     subsets = {
         name: tuple(torch.from_numpy(values[mask].astype(np.int64)).to(device) for values in columns)

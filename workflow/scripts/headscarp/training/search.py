@@ -57,6 +57,10 @@ OBJECTIVE_NOTES = {
     "their share of the pixels",
 }
 TUNED_ON_TEST = "under published the validation windows are the test windows: the test set tunes"
+FOUND_NOTHING = {
+    ACCURACY: "the search found nothing: a map without landslides is as accurate as its best trial",
+    AVERAGE_PRECISION: "the search found nothing: a map of one value is as precise as its best trial",
+}
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +144,8 @@ def run_search(
     notes = [OBJECTIVE_NOTES[objective]]
     if objective == AVERAGE_PRECISION and samples.protocol != BLOCKED:
         notes.append(TUNED_ON_TEST)
-    write_results(Path(out_folder), finished[: spec["trials"]], spec, objective, notes)
+    trials = finished[: spec["trials"]]
+    write_results(Path(out_folder), trials, spec, objective, no_skill(samples, objective), notes)
 
 
 def make_space(record: Mapping[str, Any]) -> dict[str, BaseDistribution]:
@@ -246,11 +251,27 @@ def validation_pixels(loop: EpochLoop, batches: Batches) -> tuple[np.ndarray, np
     return np.concatenate(probabilities), np.concatenate(truths)
 
 
+def no_skill(samples: Samples, objective: str) -> float:
+    """The objective of a map that knows nothing, from the labels of the validation windows alone: accuracy
+    without any landslide, or average precision of one value everywhere, the share of landslides."""
+    slides = pixels = 0
+    for index in range(len(samples.windows["validation"])):
+        _, target, mask = samples.read("validation", index)
+        slides += int(np.count_nonzero(target[mask] == LANDSLIDE))
+        pixels += int(np.count_nonzero(mask))
+    return slides / pixels if objective == AVERAGE_PRECISION else (pixels - slides) / pixels
+
+
 def write_results(
-    folder: Path, trials: list[FrozenTrial], spec: dict[str, Any], objective: str, notes: list[str]
+    folder: Path,
+    trials: list[FrozenTrial],
+    spec: dict[str, Any],
+    objective: str,
+    without_skill: float,
+    notes: list[str],
 ) -> None:
-    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first), with
-    notes on the objective."""
+    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first; with
+    `no_skill`, beside which its value stands, and notes on the objective)."""
     recipes = [Recipe.from_record(recipe_of_trial(spec["recipe"], trial.params)) for trial in trials]
     reported = [key for key in RECIPE_KEYS if key in ALWAYS_REPORTED or key in spec["space"]]
     values = [trial.value for trial in trials]
@@ -273,6 +294,7 @@ def write_results(
         folder / "best.json",
         {
             "value": values[first],
+            "no_skill": without_skill,
             "trial": first + 1,
             "objective": objective,
             "recipe": {key: getattr(recipe, key) for key in (*reported, "loss", "loss_params")},
@@ -280,6 +302,7 @@ def write_results(
             "trials": len(trials),
             "notes": [
                 *notes,
+                *([FOUND_NOTHING[objective]] if values[first] <= without_skill else []),
                 *(trial.user_attrs["note"] for trial in trials if "note" in trial.user_attrs),
             ],
         },

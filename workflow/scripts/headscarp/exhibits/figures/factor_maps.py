@@ -15,6 +15,7 @@ from headscarp.exhibits.labels import factor_label, unit_text
 from headscarp.exhibits.layers import (
     BREAKS_SEED,
     CLASSES,
+    DIRECTIONS,
     class_names,
     is_classed,
     layer_path,
@@ -46,7 +47,6 @@ from headscarp.scoring.breaks import natural_breaks
 
 CLASS_UNIT = "class"  # the units of class layers
 COLUMNS, LEGEND_HEIGHT = 3, 0.42  # panels side by side; inches below a panel
-DIRECTIONS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 FLAT_COLOUR = "#009E73"
 
 

@@ -28,7 +28,7 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     each protocol, whose objectives differ.
 
     The paper's best accuracy (published row `iteration_16`, metric `accuracy`) is a line in panels whose
-    objective is accuracy.
+    objective is accuracy; what a map scores that knows nothing (`no_skill`) is one in all.
 
     Raises:
         HeadscarpError: the exhibit has no searches, or a search has no finished trial.
@@ -50,21 +50,12 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             sampler = SAMPLERS[search.sampler]
             draw_trials(axes, trials, index, f"{search.label}: {sampler}" if several else sampler)
             lines += trial_records(spec, search, trials)
-        objective = read_json(of_protocol[0].folder / "best.json")["objective"]
+        best = read_json(of_protocol[0].folder / "best.json")  # of one protocol all see the same windows
+        objective = best["objective"]
+        rule(axes, best["no_skill"], "no skill", ":", "left")
         printed = spec.published_value(PAPERS_BEST, "accuracy") if objective == "accuracy" else None
         if printed is not None:
-            axes.axhline(printed, color=palette.MUTED, lw=0.9, ls="--")
-            axes.annotate(
-                f"paper {printed:g}",
-                (1, printed),
-                (-2, -2),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                ha="right",
-                va="top",
-                fontsize=7,
-                color=palette.MUTED,
-            )
+            rule(axes, printed, f"paper {printed:g}", "--", "right")
         axes.set(xlabel="Trial", ylabel=f"{OBJECTIVES[objective]} on the {WINDOWS[protocol]}")
         axes.set_title(f"Protocol {protocol}")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -75,7 +66,7 @@ def search_chart(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     figure.legend(
         handles=[*handles, dot], loc="outside upper center", ncols=2 if several else len(handles) + 1
     )
-    sign(figure, spec, "Lines: best value so far.")
+    sign(figure, spec, "Lines: best value so far. Dotted: a map without any landslide, or without any skill.")
     return figure, frame_of(lines)
 
 
@@ -99,6 +90,22 @@ def read_trials(search: SearchFiles) -> pd.DataFrame:
             "value": trials["value"],
             "best": trials["value"].cummax().ffill(),
         }
+    )
+
+
+def rule(axes: Axes, value: float, text: str, style: str, side: str) -> None:
+    """A line across a panel at a value, with a word below it at one side."""
+    axes.axhline(value, color=palette.MUTED, lw=0.9, ls=style)
+    axes.annotate(
+        text,
+        (side == "right", value),
+        (-2 if side == "right" else 2, -2),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha=side,
+        va="top",
+        fontsize=7,
+        color=palette.MUTED,
     )
 
 

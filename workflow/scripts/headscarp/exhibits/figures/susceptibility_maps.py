@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from headscarp.exhibits.layers import BREAKS_SEED, site_grid
+from headscarp.exhibits.layers import site_grid
+from headscarp.exhibits.levels import LEVELS, TOO_FEW, level_bounds, level_key
 from headscarp.exhibits.panels.classed import NOT_MAPPED, Classed, breaks_codes, class_image
 from headscarp.exhibits.panels.figure import panel_letter, sign
 from headscarp.exhibits.panels.ground import mapped_area
@@ -18,12 +19,9 @@ from headscarp.exhibits.panels.page import Page
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, of_seed, record
-from headscarp.scoring.breaks import natural_breaks
 
 # ColorBrewer's RdYlBu, safe for colour-blind readers
 SUSCEPTIBILITY = ("#2C7BB6", "#ABD9E9", "#FFFFBF", "#FDAE61", "#D7191C")
-LEVELS = ("Very low", "Low", "Moderate", "High", "Very high")
-TOO_FEW = "too few distinct values for five classes"
 
 
 def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
@@ -59,17 +57,11 @@ def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
 def susceptibility_classes(run: RunFiles, view: View, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bounds (6) and class numbers (row, col) of the mean susceptibility of a run's folds, -1 where it has
-    none.
-
-    A network that learned nothing may answer fewer values than there are classes: no bounds then, and -1
-    everywhere.
-    """
+    none; no bounds, and -1 everywhere, of a map of too few values."""
     values = view.read_mean(run.maps / "susceptibility.tif")
-    if np.unique(values[inside & np.isfinite(values)]).size < len(LEVELS):
-        return np.empty(0), np.full(values.shape, -1)
-    bounds = natural_breaks(
-        values[inside], len(LEVELS), BREAKS_SEED, f"susceptibility of {run.label} under {run.protocol}"
-    )
+    bounds = level_bounds(values[inside], f"susceptibility of {run.label} under {run.protocol}")
+    if not bounds.size:
+        return bounds, np.full(values.shape, -1)
     return bounds, breaks_codes(values, inside, bounds)
 
 
@@ -82,6 +74,6 @@ def susceptibility_records(
         return
     shares = np.bincount(codes[codes >= 0], minlength=len(LEVELS)) / np.count_nonzero(codes >= 0)
     for level, upper, share in zip(LEVELS, bounds[1:], shares, strict=True):
-        name = level.lower().replace(" ", "_")
+        name = level_key(level)
         yield record(spec, run.row, f"upper_bound_{name}", float(upper), **of_seed(run, site))
         yield record(spec, run.row, f"area_share_{name}", float(share), **of_seed(run, site))

@@ -19,6 +19,7 @@ from headscarp.geo.vectors import read_vectors
 OVERLAP = 0.5
 TRUTH = "landslides.gpkg"
 LAST = "inventory"  # the step after the smallest mapping unit
+OUTSIDE = "; outside of the land on which the network was trained"
 RULE = (
     f"found: at least {OVERLAP:.0%} of a true slide's area is mapped; false: less than {OVERLAP:.0%} of "
     f"a polygon's area is slide"
@@ -29,9 +30,11 @@ def inventory(spec: ExhibitSpec) -> pd.DataFrame:
     """What each run's inventory of the target site holds, step by step, and how it compares with the true
     slides.
 
-    Rows such as `focal_50:mapped`, `focal_50:without_roads` (after that mask and those before it) and
-    `focal_50:inventory` (after the smallest mapping unit): polygons and km2; the last one has statistics of
-    area, slides found, false polygons, and recall and precision by area too. Mean and sd over seeds.
+    Rows such as `focal_50:mapped` (with the threshold of probability), `focal_50:without_roads` (after that
+    mask and those before it) and `focal_50:inventory` (after the smallest mapping unit): polygons and km2;
+    the last one has statistics of area, slides found, false polygons, and recall and precision by area too.
+    Mean and sd over seeds. Options: `learnt` (a raw vector file of the target, the land on which the network
+    was trained): what touches it is not compared with the true slides.
 
     Raises:
         HeadscarpError: the exhibit names no target, or a file is missing.
@@ -42,16 +45,19 @@ def inventory(spec: ExhibitSpec) -> pd.DataFrame:
             f"was mapped"
         )
     lines = []
+    learnt = spec.target.raw / spec.options["learnt"] if "learnt" in spec.options else None
+    rule = f"{RULE}{OUTSIDE if learnt else ''}"
     for protocol in spec.protocols:
         for row in spec.rows:
-            of_runs = [
-                steps_of(run.maps_of(spec.target.name), spec.target.raw / TRUTH)
-                for run in spec.runs_of(row, protocol)
-            ]
+            folders = [run.maps_of(spec.target.name) for run in spec.runs_of(row, protocol)]
+            of_runs = [steps_of(folder, spec.target.raw / TRUTH, learnt) for folder in folders]
+            noted = [note for folder in folders for note in read_json(folder / "inventory.json")["notes"]]
+            noted = {"threshold": "; ".join(dict.fromkeys(noted))}
+            noted |= dict.fromkeys(("slides_found", "false_polygons"), rule)
             for step, numbers in of_runs[0].items() if of_runs else ():
                 for metric in numbers:
                     value = mean_of([one[step][metric] for one in of_runs])
-                    note = RULE if metric in ("slides_found", "false_polygons") else ""
+                    note = noted.get(metric, "")
                     lines.append(
                         record(
                             spec,
@@ -66,8 +72,9 @@ def inventory(spec: ExhibitSpec) -> pd.DataFrame:
     return frame_of(lines)
 
 
-def steps_of(folder: Path, truth: Path) -> dict[str, dict[str, float | None]]:
-    """Numbers of one run's inventory by step and metric."""
+def steps_of(folder: Path, truth: Path, learnt: Path | None) -> dict[str, dict[str, float | None]]:
+    """Numbers of one run's inventory by step and metric; slides and polygons that touch `learnt` are not
+    compared."""
     made = read_json(folder / "inventory.json")
     steps = (
         {"mapped": made["mapped"]}
@@ -77,8 +84,9 @@ def steps_of(folder: Path, truth: Path) -> dict[str, dict[str, float | None]]:
     numbers = {
         step: {key: float(counts[key]) for key in ("polygons", "area_km2")} for step, counts in steps.items()
     }
+    numbers["mapped"] = {"threshold": float(made["threshold"])} | numbers["mapped"]
     polygons = read_vectors(folder / "inventory.gpkg")
-    numbers[LAST] |= area_statistics(polygons) | against(polygons, truth)
+    numbers[LAST] |= area_statistics(polygons) | against(polygons, truth, learnt)
     return numbers
 
 
@@ -89,10 +97,15 @@ def area_statistics(polygons: geopandas.GeoDataFrame) -> dict[str, float | None]
     return {f"{name}_area_m2": float(of(areas)) if areas.size else None for name, of in statistics.items()}
 
 
-def against(polygons: geopandas.GeoDataFrame, truth: Path) -> dict[str, float | None]:
-    """True slides found and polygons that are false (counts and shares), and recall and precision by area."""
+def against(polygons: geopandas.GeoDataFrame, truth: Path, learnt: Path | None) -> dict[str, float | None]:
+    """True slides found and polygons that are false (counts and shares), and recall and precision by area, of
+    those that do not touch `learnt`."""
     slides = shapely.make_valid(read_vectors(truth, polygons.crs).geometry.to_numpy())
     mapped = shapely.make_valid(polygons.geometry.to_numpy())
+    if learnt is not None:
+        known = shapely.union_all(read_vectors(learnt, polygons.crs).geometry.to_numpy())
+        shapely.prepare(known)
+        slides, mapped = (areas[~shapely.intersects(known, areas)] for areas in (slides, mapped))
     slide_share, mapped_share = covered_share(slides, mapped), covered_share(mapped, slides)
     found, false = slide_share >= OVERLAP, mapped_share < OVERLAP
     return {

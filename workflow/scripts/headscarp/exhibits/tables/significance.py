@@ -15,15 +15,17 @@ from headscarp.scoring.chance import LEVEL, Estimate
 from headscarp.scoring.claims import FEWEST_SEEDS
 from headscarp.vocabulary import require_known
 
+SIGNIFICANT_AT = (90, 95)  # percent, the columns of zhang2024's Table 7
+
 
 def mcnemar(spec: ExhibitSpec) -> pd.DataFrame:
     """McNemar's tests of one row against the others on the same test cells, first seed (zhang2024, Table 7);
     rows `multi_vs_small`.
 
     Metrics: b (cells that only the reference has right), c (only the other), chi2 and p_value with continuity
-    correction, p_exact, and p_block, which takes blocks of cells, not cells, as independent; chi2_matched,
-    p_matched and p_block_matched are those of the maps with as many landslide cells as there are, whatever
-    the thresholds. Options: `reference` (a row).
+    correction, p_exact, and p_block, which takes blocks of cells, not cells, as independent; significant_90
+    and significant_95, the yes or no of p_value; chi2_matched, p_matched and p_block_matched are those of the
+    maps with as many landslide cells as there are, whatever the thresholds. Options: `reference` (a row).
     """
     # statsmodels takes a second to import and no other table needs it.
     from headscarp.scoring.significance import at_matched_rate, compare_predictions
@@ -48,7 +50,18 @@ def mcnemar(spec: ExhibitSpec) -> pd.DataFrame:
             }
             same = {"protocol": protocol, "data": spec.only_site().data, "n_seeds": 1, "note": note}
             lines += [record(spec, row, metric, float(value), **same) for metric, value in measured.items()]
+            lines += significant_records(spec, row, test["p_corrected"], same)
     return frame_of(lines)
+
+
+def significant_records(spec: ExhibitSpec, row: str, p: float, same: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tidy records of whether a p-value is significant at the paper's two levels, yes or no."""
+    answers = {f"significant_{percent}": p < 1 - percent / 100 for percent in SIGNIFICANT_AT}
+    same = {key: value for key, value in same.items() if key != "note"}
+    return [
+        text_record(spec, row, name, "yes" if found else "no", spec.published_text(row, name), **same)
+        for name, found in answers.items()
+    ]
 
 
 BETTER, WORSE, OPEN = "better", "worse", "not told apart"

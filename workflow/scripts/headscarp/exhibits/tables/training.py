@@ -10,52 +10,92 @@ from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SearchFiles
 from headscarp.exhibits.tidy import frame_of, read_csv, record, text_record
 from headscarp.files import read_json
 
-PRINTED_SEARCH = ("published", "gp")  # protocol and sampler of the search that the paper prints
+# The search that a paper prints: its protocol, its sampler, and how its trials are called in the table.
+PRINTED_PROTOCOL, PRINTED_SAMPLER, PRINTED_ROW, PRINTED_DATA = "published", "gp", "printed", "published"
 TRIED = ("learning_rate", "alpha", "gamma")
+BEST_TRIAL = "best trial"
+NO_SKILL = {
+    "accuracy": "a map without landslides on the same windows",
+    "average_precision": "a map of one value on the same windows",
+}
+NOTHING = "; it found nothing, for {map} scores as much"
 
 
 def search(spec: ExhibitSpec) -> pd.DataFrame:
     """Every trial of searches of hyper-parameters (zhang2024, Table 3); rows such as `gp:iteration_01`, with
     the name of the search before it where there are several.
 
-    Metrics: the objective that a search maximises, and what the trial tried. The published iterations stand
-    beside those of the Gaussian process under `published`.
+    Metrics: the objective that a search maximises, and what the trial tried. Trials of two searches have
+    nothing in common but their numbers, so that those of the paper are rows of their own,
+    `printed:iteration_01`. Beside each other stand the best trial (`gp:best`) and the mean (`gp:mean`);
+    `gp:no_skill` is what a map scores that knows nothing, and where the best is no better the search found
+    nothing, which is noted.
     """
     lines: list[dict[str, Any]] = []
     several = len({one.name for one in spec.searches}) > 1
     for one in spec.searches:
         trials = read_csv(one.folder / "trials.csv", ["trial", "value", *TRIED])
         best = read_json(one.folder / "best.json")
-        row = f"{one.name}:{one.sampler}" if several else one.sampler
+        name = f"{one.name}:{one.sampler}" if several else one.sampler
+        note = BEST_TRIAL
+        if best["value"] <= best["no_skill"]:
+            note += NOTHING.format(map=NO_SKILL[best["objective"]])
         for trial in trials.itertuples():
-            note = "best trial" if trial.trial == best["trial"] else ""
-            lines += trial_records(spec, one, row, best["objective"], trial, note)
+            noted = note if trial.trial == best["trial"] else ""
+            lines += trial_records(spec, one, name, best["objective"], trial, noted)
+        lines += summary_records(spec, one, name, trials, best, note)
+    if spec.published and any(one.protocol == PRINTED_PROTOCOL for one in spec.searches):
+        lines += printed_trials(spec)
     return frame_of(lines)
 
 
 def trial_records(
-    spec: ExhibitSpec, search: SearchFiles, row: str, objective: str, trial: Any, note: str
+    spec: ExhibitSpec, search: SearchFiles, name: str, objective: str, trial: Any, note: str
 ) -> Iterator[dict[str, Any]]:
-    """Tidy records of one line of trials.csv (trials count from 1), `row` being that of its search."""
-    iteration = f"iteration_{trial.trial:02d}"
-    printed = (search.protocol, search.sampler) == PRINTED_SEARCH
+    """Tidy records of one line of trials.csv (trials count from 1) of the search that rows call `name`."""
     same = {"protocol": search.protocol, "data": spec.only_site().data}
-    row = f"{row}:{iteration}"
+    row = f"{name}:iteration_{trial.trial:02d}"
     failed = "" if np.isfinite(trial.value) else "the trial gave no value"
     for metric in (objective, *TRIED):
         value = getattr(trial, "value" if metric == objective else metric)
-        beside = spec.published_value(iteration, metric) if printed else None
-        yield record(
-            spec,
-            row,
-            metric,
-            None if np.isnan(value) else float(value),
-            published=beside,
-            note=failed or note,
-            **same,
-        )
-    learner = spec.published_text(iteration, "optimizer") if printed else None
-    yield text_record(spec, row, "optimiser", trial.optimiser, learner, **same)
+        value = None if np.isnan(value) else float(value)
+        yield record(spec, row, metric, value, published=None, note=failed or note, **same)
+    yield text_record(spec, row, "optimiser", trial.optimiser, **same)
+
+
+def summary_records(
+    spec: ExhibitSpec,
+    search: SearchFiles,
+    row: str,
+    trials: pd.DataFrame,
+    best: Mapping[str, Any],
+    note: str,
+) -> Iterator[dict[str, Any]]:
+    """Tidy records of a search, which rows call `row`, as a whole, the paper's best and mean beside those of
+    the search that it prints."""
+    objective = best["objective"]
+    printed = []
+    if (search.protocol, search.sampler) == (PRINTED_PROTOCOL, PRINTED_SAMPLER):
+        printed = [float(one["value"]) for one in spec.published if one["metric"] == objective]
+    same = {"protocol": search.protocol, "data": spec.only_site().data}
+    for name, value, beside, noted in (
+        ("best", best["value"], max(printed, default=None), note.removeprefix(BEST_TRIAL).removeprefix("; ")),
+        ("mean", float(trials["value"].mean()), float(np.mean(printed)) if printed else None, ""),
+        ("no_skill", best["no_skill"], None, NO_SKILL[objective]),
+    ):
+        yield record(spec, f"{row}:{name}", objective, value, published=beside, note=noted, **same)
+
+
+def printed_trials(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
+    """Tidy records of the paper's own trials."""
+    same = {"protocol": PRINTED_PROTOCOL, "data": PRINTED_DATA}
+    for iteration in dict.fromkeys(one["row"] for one in spec.published):
+        row = f"{PRINTED_ROW}:{iteration}"
+        for metric in ("accuracy", *TRIED):
+            printed = spec.published_value(iteration, metric)
+            yield record(spec, row, metric, None, published=printed, **same)
+        learner = spec.published_text(iteration, "optimizer")
+        yield text_record(spec, row, "optimiser", "", learner, **same)
 
 
 LOSS_NAMES = {

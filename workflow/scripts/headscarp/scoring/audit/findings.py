@@ -7,6 +7,7 @@ OVERLAP_ITEM = 5  # of the audit of all cards, on our own windows; a card's `aud
 ALL_ROWS = "all rows"
 CONSISTENT, INCONSISTENT, POSSIBLE, IMPOSSIBLE = "consistent", "inconsistent", "possible", "impossible"
 MISLABELLED, OTHER_TEST_SET, UNEQUAL, NOTED = "mislabelled", "other test set", "not like for like", "noted"
+DIFFERENT = "different"  # of a paper and its code
 
 
 class Finding(NamedTuple):

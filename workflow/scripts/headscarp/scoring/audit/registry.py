@@ -75,6 +75,7 @@ CHECKS = {
         ],
     ),
     "scores": Check("scores", lambda table: [Read(table)]),
+    "released_code": Check("released", lambda table: [Read(table)]),
 }
 
 

@@ -18,6 +18,7 @@ REGION_FILES = (
     "soil.tif",
     "land_use.tif",
     "rainfall.tif",
+    "ndvi_before.tif",
     "roads.gpkg",
     "settlements.gpkg",
     "water.gpkg",

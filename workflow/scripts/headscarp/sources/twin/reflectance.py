@@ -1,7 +1,7 @@
 """Surface reflectance in the bands of Landsat-8 OLI or Sentinel-2: a spectral library, mixing, illumination
 by slope, haze and noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -9,6 +9,7 @@ from scipy import ndimage
 from headscarp.sources.twin import cover as covers
 from headscarp.sources.twin.cover import CoverFactors
 from headscarp.sources.twin.fields import correlated_noise
+from headscarp.sources.twin.region import block_mean
 from headscarp.sources.twin.spec import SENSORS, TwinSpec
 
 BANDS = SENSORS["landsat8"]
@@ -57,11 +58,33 @@ class Surface:
 
 
 def simulate_bands(
-    spec: TwinSpec, rng: np.random.Generator, ground: CoverFactors, cover: np.ndarray, instances: np.ndarray
+    spec: TwinSpec, rng: np.random.Generator, ground: CoverFactors, surface: Surface
 ) -> np.ndarray:
-    """Reflectance (band, row, col) float32 in 0..1 of the bands of the spec's sensor."""
-    surface = _surface(spec, rng, ground, cover, instances)
-    return observe(spec, rng, ground, surface, ground_texture(rng, cover.shape), sunlight(spec, ground))
+    """Reflectance (band, row, col) float32 in 0..1 of a surface in the bands of the spec's sensor."""
+    texture = ground_texture(rng, surface.cover.shape)
+    return observe(spec, rng, ground, surface, texture, sunlight(spec, ground))
+
+
+def before_slides(surface: Surface, plants: np.ndarray, slides: np.ndarray) -> Surface:
+    """A surface as it was before its slides (mask, row, col): under the plants of `cover.vegetation` that
+    stood there, and under shrub where these are none."""
+    grown = np.where(np.isin(plants, list(_LEAF)), plants, covers.SHRUB)
+    kept = ~slides[surface.bare]
+    return replace(
+        surface,
+        cover=np.where(slides, grown, surface.cover),
+        bare=surface.bare & ~slides,
+        bareness=surface.bareness[kept],
+        brightness=surface.brightness[kept],
+        hardness=surface.hardness[kept],
+    )
+
+
+def ndvi_of(surface: Surface, factor: int) -> np.ndarray:
+    """NDVI (row, col) float32 of a surface under even light, without haze or noise, of the mean reflectances
+    of cells of `factor` x `factor` pixels."""
+    red, nir = (block_mean(_reflectance(surface, BANDS.index(name)), factor) for name in ("red", "nir"))
+    return ((nir - red) / (nir + red)).astype(np.float32)
 
 
 def ground_texture(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -92,9 +115,10 @@ def observe(
     return bands
 
 
-def _surface(
+def surface_of(
     spec: TwinSpec, rng: np.random.Generator, ground: CoverFactors, cover: np.ndarray, instances: np.ndarray
 ) -> Surface:
+    """The surface under a land cover (row, col) with slides (int32, 0 none)."""
     shape = cover.shape
     vigour = np.clip(spec.vegetation_vigour * np.exp(0.14 * correlated_noise(rng, shape, 6)), 0, 1)
     field = cover == covers.FIELD

@@ -81,9 +81,10 @@ class RegionLayers:
 
     rainfall: (row, col) float32 mm a year on `spec.coarser_grid(rain_factor(spec))`; dem: float32 m, soil:
     uint8 of `SOILS` from 1, units: uint8 of `strata.UNITS` from 1, each on
-    `spec.coarser_grid(spec.coarse_factor)`; land_use: uint8 of `LAND_USE` on the DEM's grid; roads: lines (n,
-    2) in rows and columns of the DEM's grid; settlements, water, district: masks of the image's pixels;
-    surveyed: for each class of slip volume the numbers of the slides in the district that were surveyed.
+    `spec.coarser_grid(spec.coarse_factor)`; land_use: uint8 of `LAND_USE`, ndvi_before: float32, the NDVI
+    before any slide, each on the DEM's grid; roads: lines (n, 2) in rows and columns of the DEM's grid;
+    settlements, water, district: masks of the image's pixels; surveyed: for each class of slip volume the
+    numbers of the slides in the district that were surveyed.
     """
 
     rainfall: np.ndarray
@@ -91,6 +92,7 @@ class RegionLayers:
     soil: np.ndarray
     units: np.ndarray
     land_use: np.ndarray
+    ndvi_before: np.ndarray
     roads: list[np.ndarray]
     settlements: np.ndarray
     water: np.ndarray

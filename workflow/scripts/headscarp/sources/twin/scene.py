@@ -10,7 +10,7 @@ from headscarp.sources.twin import region as regions
 from headscarp.sources.twin.cover import BUILT, WATER, CoverFactors, land_cover, vegetation
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.geography import distance_to, fault_line, mapped_area, river_lines, to_map
-from headscarp.sources.twin.reflectance import simulate_bands
+from headscarp.sources.twin.reflectance import before_slides, ndvi_of, simulate_bands, surface_of
 from headscarp.sources.twin.region import RegionLayers, block_mean, refined
 from headscarp.sources.twin.routing import drain, fill_depressions
 from headscarp.sources.twin.slides import factor_of_safety, imprint, place_slides
@@ -89,7 +89,8 @@ def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
     cover = land_cover(
         spec, rngs["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask
     )
-    bands = simulate_bands(spec, rngs["image"], land.ground, cover, land.instances)
+    surface = surface_of(spec, rngs["image"], land.ground, cover, land.instances)
+    bands = simulate_bands(spec, rngs["image"], land.ground, surface)
     region = None
     if spec.region:
         district = regions.district_area(spec, rngs["district"], land.mapped, slides)
@@ -105,6 +106,7 @@ def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
             soil=regions.soils(rngs["soil"], units, coarse_dem, coarse_use),
             units=units,
             land_use=use,
+            ndvi_before=ndvi_of(before_slides(surface, land.plants, slides), spec.dem_factor),
             roads=land.roads,
             settlements=cover == BUILT,
             water=cover == WATER,

@@ -131,6 +131,10 @@ def _write_region(folder: Path, scene: SimulatedSite, source: str) -> None:
             "rainfall",
             Layer("rainfall", region.rainfall, spec.coarser_grid(rain_factor(spec)), "mm/yr", source),
         ),
+        (
+            "ndvi_before",
+            Layer("ndvi_before", region.ndvi_before, spec.dem_grid, "1", f"before any slide; {source}"),
+        ),
     ):
         write_layer(folder / f"{file}.tif", layer)
     write_vectors(folder / "roads.gpkg", spec.crs, to_map(region.roads, spec.dem_grid))
