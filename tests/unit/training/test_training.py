@@ -23,14 +23,14 @@ from torch.nn import functional
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
 from headscarp.training import trainer
-from headscarp.training.batches import Batches, apply_symmetry
+from headscarp.training.batches import Batches
 from headscarp.training.devices import autocast, choose_device, choose_precision
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.recipe import Recipe
 from headscarp.training.schedules import learning_rate_at
 from headscarp.training.trainer import make_optimiser, train, train_run, tuned_recipe
 from headscarp.training.weights import load_network
-from headscarp.training.windows import open_samples
+from headscarp.training.windows import apply_symmetry, open_samples
 from tests.conftest import REPOSITORY
 from train_network import only
 

@@ -49,7 +49,7 @@ class Recipe:
         steps_per_epoch: None is one pass over the training windows.
         patience: epochs without a lower validation loss before training stops and the best weights come back;
             None is never, last weights.
-        augment: random flips and quarter turns.
+        augment: random flips and quarter turns of training windows, aspect turned with them.
         jitter: spread of a random gain and offset of every channel of a training window, in standard
             deviations; against shifts of light, season and height between places.
         positive_weight: factor on the loss of pixels whose label is not 0.
