@@ -669,6 +669,13 @@ class TestTrainRun:
         train_run(*site, tmp_path / "again", SPEC, device="cpu", threads=1, progress=False)
         assert_same_weights(tmp_path / "run", tmp_path / "again")
 
+    @pytest.mark.parametrize("initialisation", ["default", "positive_unit_ball"])
+    def test_every_start_of_weights_has_the_same_probability(self, site, initialisation):
+        recipe = Recipe.from_record(SPEC["recipe"] | {"initialisation": initialisation})
+        model, _, _ = trainer.prepare_training(SPEC, recipe, open_samples(*site, CHANNELS), CPU)
+        *_, last = (one for one in model.modules() if isinstance(one, nn.Conv2d))
+        assert last.bias.tolist() == [pytest.approx(math.log(0.12 / 0.88), abs=0.01)]
+
     def test_six_classes_are_learned_and_scored_by_argmax(self, site, tmp_path):
         label = np.digitize(np.load(site[0] / "cube.npy")[1, 2], [2, 4, 5, 6, 8]).astype(np.uint8)
         label[:, 70:] = 255

@@ -85,7 +85,7 @@ class ExhibitSpec:
     which they are shown.
 
     `target` is the site that the runs were applied to beside their own; `experiments` holds the resolved
-    record of each row (network, width, params, channels, recipe). Of an audit, `checks` are those of the
+    record of each row (network, width, params, channels). Of an audit, `checks` are those of the
     card and `published` holds all its tables, each record with its `table`.
     """
 

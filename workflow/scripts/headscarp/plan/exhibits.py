@@ -154,5 +154,4 @@ def described(card: Card, experiment: str, site: str) -> dict[str, Any]:
         "width": card.width,
         "params": spec.params,
         "channels": list(spec.channels_at(site)),
-        "recipe": spec.training,
     }
