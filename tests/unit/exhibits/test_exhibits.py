@@ -34,8 +34,9 @@ from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
+from headscarp.plan.read import read_published
 from headscarp.scoring.score import score_run
-from tests.conftest import checks_of
+from tests.conftest import REPOSITORY, checks_of
 from tests.world import grid_of, layer_of, one, pixels_of, run_record, smooth, spec_of, write_site_layers
 
 pytestmark = pytest.mark.slow
@@ -358,10 +359,9 @@ def test_complexity_equals_the_published_counts_at_full_width(world, of_runs):
 
 
 @pytest.fixture
-def audit_frame(world, real_data) -> pd.DataFrame:
-    tables = pd.read_csv(real_data("published/tables.csv"))
-    tables = tables[(tables["paper"] == "gao2021") & tables["table"].isin(["table1", "table7", "table8"])]
-    published = tables[["table", "row", "metric", "value", "unit"]].to_dict("records")
+def audit_frame(world) -> pd.DataFrame:
+    tables = read_published(REPOSITORY / "workflow/cards/published/gao2021.csv")
+    published = [one | {"table": table} for table, records in tables.items() for one in records]
     same = {"checks": checks_of("gao2021"), "published": published}
     return function_of("audit")(spec_of(world, "audit", runs=[], options={"overlap": True}, **same))
 
@@ -385,6 +385,21 @@ def test_audit_recomputes_kappa_and_miou_and_splits_the_gain(audit_frame):
     assert one(audit_frame, "table7:fc_densenet+factors", "kappa_gain_by_factors")["value"] == pytest.approx(
         94.72 - 91.78
     )
+
+
+def test_audit_finds_what_the_text_says_otherwise_than_the_tables(audit_frame):
+    stated = audit_frame[audit_frame["metric"].str.endswith("_gain_stated")]
+    assert len(stated) == 18
+    wrong = stated[stated["note"].str.contains("place off|another order")]
+    assert [(one.row, one.metric, one.published) for one in wrong.itertuples()] == [
+        ("table7:over_unet", "f1_gain_stated", 2.97),
+        ("table7:by_factors", "accuracy_gain_stated", 0.034),
+        ("table8:by_factors", "accuracy_gain_stated", 0.06),
+    ]
+    assert wrong["value"].tolist() == pytest.approx([2.79, 0.34, 0.60])
+    assert stated.drop(wrong.index)["difference"].abs().max() < 0.011
+    scenes = audit_frame[audit_frame["metric"] == "scene_area_km2"]
+    assert scenes["value"].tolist() == pytest.approx([135.27, 96.48], abs=0.01)
 
 
 def test_audit_shows_the_overlap_of_windows_of_both_protocols(audit_frame):
