@@ -103,6 +103,8 @@ class Exhibits:
             "folder": site.folder,
             "raw": site.raw_folder,
             "data": site.data,
+            "event": site.event,
+            "image": site.image,
             "samples": samples_of(exhibit, site),
         }
 

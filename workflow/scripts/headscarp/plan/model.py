@@ -44,6 +44,8 @@ class Site:
     origins: dict[str, dict[str, Any]] = field(default_factory=dict)
     patch_set: dict[str, Any] = field(default_factory=dict)
     composite: tuple[str, ...] | None = None
+    event: str = ""
+    image: str = ""
 
     @property
     def folder(self) -> str:
