@@ -13,6 +13,7 @@ METRIC_LABELS = {
     "iou": "IoU",
     "miou": "mIoU",
     "recomputed_miou": "Recomputed mIoU",
+    "miou_gain_stated": "mIoU gain stated",
     "average_precision": "Average precision",
     "auc": "AUC",
     "mcc": "MCC",

@@ -6,6 +6,7 @@ from headscarp.scoring.audit.findings import CONSISTENT, INCONSISTENT, Finding, 
 from headscarp.scoring.audit.published import Published, rows_of, title_of
 from headscarp.vocabulary import require_known
 
+STATED = "differences of printed rows; published is what the text states of them"
 SCENE_TOLERANCE = 0.01  # how far, as a part of it, "about 135 km2" may lie from the area of all pixels
 
 
@@ -29,7 +30,7 @@ def stated_gains(
             if off:
                 note += slip(claimed, value)
             name = f"{metric}_gain_stated"
-            yield Recomputed(f"{table}:{stated}", name, value, claimed, note=note)
+            yield Recomputed(f"{table}:{stated}", name, value, claimed, note=note if off else STATED)
             verdict = INCONSISTENT if off else CONSISTENT
             bounds = value - rounding, value + rounding
             yield Finding(table, stated, f"{name}_points", value, verdict, note, *bounds, claimed)
