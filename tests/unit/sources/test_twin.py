@@ -70,7 +70,7 @@ JIUZHAIGOU = {
     "reservoir": False,
     "river": [[0.55, 1.0], [0.35, 0.7], [0.45, 0.4], [0.3, 0.0]],
     "river_distance_m": 3032,
-    "fault": [[0.22, -0.05], [0.6, 0.17], [1.05, 0.52]],
+    "fault": [[0.25, -0.03], [0.6, 0.12], [1.05, 0.4]],
     "revegetation": 0.2,
     "vegetation_vigour": 0.05,
     "look_alike_share": 0.25,

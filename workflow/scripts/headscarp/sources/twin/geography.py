@@ -13,9 +13,8 @@ from headscarp.sources.twin.terrain import Terrain, cells_of_lines
 # Mapped ground keeps this far from a main river whose valley floor was left out (m), as at Jiuzhaigou in
 # Table II of gao2021.
 _VALLEY_STRIP_M = 160.0
-# How much the score of mapped ground falls with its distance from the fault, over the scene's shorter side:
-# such that it reaches as far as Table II says.
-_NEAR_FAULT = 2.0
+# Ground near the main river is enough where there is that many times the study area of it.
+_ENOUGH = 1.2
 
 
 def fault_line(spec: TwinSpec, rng: np.random.Generator) -> np.ndarray:
@@ -74,9 +73,9 @@ def mapped_area(
     """Mask (row, col) of the cells of a grid over the scene in the study area, of the area in the spec: one
     piece without holes, or after an earthquake the sides of a valley.
 
-    Mappers leave out the corners of a scene; after an earthquake they stay near its fault, no farther from
-    the main river than the spec says, and out of the floor of its valley. The distances (m) are given on the
-    grid, whose cells are `spacing` m wide.
+    Mappers leave out the corners of a scene; after an earthquake they stay near its fault, out of the floor
+    of the main river's valley, and, where that is ground enough, as near to this river as the spec says. The
+    distances (m) are given on the grid, whose cells are `spacing` m wide.
     """
     shape = river_distance.shape
     rows, cols = np.indices(shape)
@@ -85,12 +84,15 @@ def mapped_area(
     )
     score = 0.5 * correlated_noise(rng, shape, min(shape) / 10, 3.0) + np.minimum(8 * to_edge, 1.5)
     allowed, floor = np.ones(shape, bool), np.zeros(shape, bool)
+    wanted = spec.study_area_km2 * 1e6 / spacing**2
     if spec.trigger == EARTHQUAKE:
-        score -= _NEAR_FAULT * fault_distance / (min(shape) * spacing)
+        score -= 4.0 * fault_distance / (min(shape) * spacing)
         # Rivers are found on the DEM's grid, a cell of which may be that much farther.
-        allowed = river_distance <= spec.river_distance_m - spec.dem_grid.resolution
+        near = river_distance <= spec.river_distance_m - spec.dem_grid.resolution
+        if near.sum() >= _ENOUGH * wanted:
+            allowed = near
         floor = river_distance < _VALLEY_STRIP_M
-    return piece_of(score, allowed, spec.study_area_km2 * 1e6 / spacing**2, floor)
+    return piece_of(score, allowed, wanted, floor)
 
 
 def piece_of(
