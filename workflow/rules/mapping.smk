@@ -54,7 +54,7 @@ rule map_forest:
         mem_mb=3000,
     params:
         record=lambda wildcards: plan.runs.record(
-            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+            wildcards.card, wildcards.experiment, wildcards.protocol, int(wildcards.seed), wildcards.site
         ),
     message:
         "Growing {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
@@ -189,7 +189,7 @@ rule fit_cell_model:
         mem_mb=3000,
     params:
         record=lambda wildcards: plan.runs.record(
-            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+            wildcards.card, wildcards.experiment, wildcards.protocol, int(wildcards.seed), wildcards.site
         ),
     message:
         "Fitting {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"

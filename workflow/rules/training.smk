@@ -66,7 +66,7 @@ rule train_network:
         mem_mb=3000,
     params:
         record=lambda wildcards: plan.runs.record(
-            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+            wildcards.card, wildcards.experiment, wildcards.protocol, int(wildcards.seed), wildcards.site
         ),
     message:
         "Training {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
@@ -96,7 +96,7 @@ rule train_susceptibility:
         mem_mb=3000,
     params:
         record=lambda wildcards: plan.runs.record(
-            wildcards.card, wildcards.experiment, int(wildcards.seed), wildcards.site
+            wildcards.card, wildcards.experiment, wildcards.protocol, int(wildcards.seed), wildcards.site
         ),
     message:
         "Training {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"

@@ -282,7 +282,6 @@ def world(tmp_path_factory):
         "width": 0.25,
         "params": {},
         "channels": ["red", "green", "blue"],
-        "recipe": {},
     }
     return {
         "sites": sites,

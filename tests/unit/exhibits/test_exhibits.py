@@ -13,12 +13,18 @@ from affine import Affine
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, stats
 from shapely.geometry import LineString
+from sklearn.metrics import mutual_info_score
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.figures.confusion_maps import draw_confusion
-from headscarp.exhibits.figures.factor_importance import FORESTS, gini_importance
+from headscarp.exhibits.figures.factor_importance import (
+    SAMPLES,
+    entropy,
+    gini_importance,
+    information_of,
+)
 from headscarp.exhibits.figures.landslide_frequency import frequency_by_class
 from headscarp.exhibits.figures.reliability import calibration_bins
 from headscarp.exhibits.kinds import KINDS, function_of
@@ -29,14 +35,16 @@ from headscarp.exhibits.panels.marks import nice_length
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.render import digits_for, write_table
 from headscarp.exhibits.runs import Scored
-from headscarp.exhibits.spec import ExhibitSpec
+from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
+from headscarp.exhibits.tables.factors import classes_found
 from headscarp.exhibits.tidy import COLUMNS
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
+from headscarp.plan.read import read_published
 from headscarp.scoring.histograms import CellHistograms
 from headscarp.scoring.score import score_run
-from tests.conftest import checks_of
+from tests.conftest import REPOSITORY, checks_of
 from tests.world import grid_of, layer_of, one, pixels_of, run_record, smooth, spec_of, write_site_layers
 
 pytestmark = pytest.mark.slow
@@ -254,6 +262,75 @@ def test_factor_ranges_are_those_inside_the_study_area(world):
     assert len(frame) == 4
 
 
+def test_a_site_is_told_in_words_too(world):
+    site = world["sites"][0] | {"event": "an earthquake"}
+    published = [{"row": "alpha", "metric": "centre", "value": "31.00°N, 110.64°E", "unit": ""}]
+    frame = function_of("site")(spec_of(world, "site", published=published, sites=[site]))
+    assert one(frame, "alpha", "event_date")["note"] == "text an earthquake"
+    assert one(frame, "alpha", "image")["note"] == "text –"
+    assert one(frame, "alpha", "image_date")["note"] == "text 2020-01-01"
+    assert one(frame, "alpha", "centre")["note"] == "text 31.00° N, 110.59° E; published 31.00°N, 110.64°E"
+    assert one(frame, "alpha", "scene_area_km2")["value"] == pytest.approx(SHAPE[0] * SHAPE[1] * 225 / 1e6)
+
+
+def test_factors_of_classes_and_directions_name_those_that_are_there(world):
+    aspect = np.array([0.0, 22.4, 359.0, 91.0, 247.0, 248.0])
+    site = SiteFiles.from_record(world["sites"][0])
+    assert classes_found(site, "slope", aspect) is None
+    path = site.folder / "layers" / "layers.json"
+    manifest = json.loads(path.read_text())
+    try:
+        kinds = {
+            "aspect": {"kind": "angle"},
+            "lithology": {"classes": {"1": "soft", "2": "hard", "7": "none"}},
+        }
+        layers = [layer | kinds.get(layer["name"], {}) for layer in manifest["layers"]]
+        write_json(path, manifest | {"layers": layers})
+        assert classes_found(site, "aspect", aspect) == ["north", "east", "southwest", "west"]
+        assert classes_found(site, "aspect", np.array([-1.0, 180.0])) == ["flat", "south"]
+        assert classes_found(site, "lithology", np.array([1, 2, 2])) == ["soft", "hard"]
+        options = {"factors": ["lithology", "slope"]}
+        frame = function_of("factor_ranges")(spec_of(world, "factor_ranges", options=options))
+        assert one(frame, "alpha:lithology", "classes")["note"] == "text soft, hard"
+    finally:
+        write_json(path, manifest)
+
+
+def test_layers_of_a_network_are_told_as_built(world):
+    experiments = {
+        "fc_densenet": {"network": "fc_densenet", "width": 0.25, "params": {}, "channels": list("abcdefg")}
+    }
+    published = [{"row": "head", "metric": "layers", "value": "1×1 convolution, sigmoid", "unit": ""}]
+    spec = spec_of(world, "architecture", runs=[], experiments=experiments, published=published)
+    frame = function_of("architecture")(spec)
+    rows = list(dict.fromkeys(frame["row"]))
+    assert rows[:4] == ["stem", "down 1", "transition down 1", "down 2"] and rows[-2:] == [
+        "head",
+        "whole network",
+    ]
+    assert one(frame, "whole network", "parameters")["value"] == 2_961_676
+    parts = frame[(frame["metric"] == "parameters") & (frame["row"] != "whole network")]
+    assert parts["value"].sum() == 2_961_676
+    # From 48 maps of the stem on: four layers of 32 maps, halved by the transitions (docs of the networks).
+    maps = {row: one(frame, row, "maps")["value"] for row in rows[:-1]}
+    assert [maps[f"transition down {level}"] for level in (1, 2, 3)] == [88, 108, 118]
+    assert maps["down 1"] == maps["bottom"] == 128 and maps["transition up 1"] == 96 and maps["head"] == 1
+    assert [one(frame, row, "side_px")["value"] for row in ("down 1", "down 2", "bottom", "up 3")] == [
+        64,
+        32,
+        8,
+        64,
+    ]
+    assert one(frame, "down 1", "layers")["note"] == (
+        "text 4 × (batch norm – ReLU – 1×1 convolution to 128 – batch norm – ReLU – 3×3 convolution to 32 – "
+        "dropout 0.2)"
+    )
+    assert one(frame, "transition up 1", "layers")["note"] == "text 3×3 up-convolution ×2 to 96"
+    assert one(frame, "head", "layers")["note"].endswith("; published 1×1 convolution, sigmoid")
+    with pytest.raises(HeadscarpError, match="shows one network, but has 0 rows"):
+        function_of("architecture")(dataclasses.replace(spec, experiments={}))
+
+
 def test_missing_layer_is_named_with_those_there_are(world):
     with pytest.raises(HeadscarpError, match=r"no layer 'nvdi' \(it has: aspect, blue"):
         function_of("factor_ranges")(spec_of(world, "factor_ranges", options={"factors": ["nvdi"]}))
@@ -368,10 +445,9 @@ def test_complexity_equals_the_published_counts_at_full_width(world, of_runs):
 
 
 @pytest.fixture
-def audit_frame(world, real_data) -> pd.DataFrame:
-    tables = pd.read_csv(real_data("published/tables.csv"))
-    tables = tables[(tables["paper"] == "gao2021") & tables["table"].isin(["table1", "table7", "table8"])]
-    published = tables[["table", "row", "metric", "value", "unit"]].to_dict("records")
+def audit_frame(world) -> pd.DataFrame:
+    tables = read_published(REPOSITORY / "workflow/cards/published/gao2021.csv")
+    published = [one | {"table": table} for table, records in tables.items() for one in records]
     same = {"checks": checks_of("gao2021"), "published": published}
     return function_of("audit")(spec_of(world, "audit", runs=[], options={"overlap": True}, **same))
 
@@ -395,6 +471,21 @@ def test_audit_recomputes_kappa_and_miou_and_splits_the_gain(audit_frame):
     assert one(audit_frame, "table7:fc_densenet+factors", "kappa_gain_by_factors")["value"] == pytest.approx(
         94.72 - 91.78
     )
+
+
+def test_audit_finds_what_the_text_says_otherwise_than_the_tables(audit_frame):
+    stated = audit_frame[audit_frame["metric"].str.endswith("_gain_stated")]
+    assert len(stated) == 18
+    wrong = stated[stated["note"].str.contains("place off|another order")]
+    assert [(one.row, one.metric, one.published) for one in wrong.itertuples()] == [
+        ("table7:over_unet", "f1_gain_stated", 2.97),
+        ("table7:by_factors", "accuracy_gain_stated", 0.034),
+        ("table8:by_factors", "accuracy_gain_stated", 0.06),
+    ]
+    assert wrong["value"].tolist() == pytest.approx([2.79, 0.34, 0.60])
+    assert stated.drop(wrong.index)["difference"].abs().max() < 0.011
+    scenes = audit_frame[audit_frame["metric"] == "scene_area_km2"]
+    assert scenes["value"].tolist() == pytest.approx([135.27, 96.48], abs=0.01)
 
 
 def test_audit_shows_the_overlap_of_windows_of_both_protocols(audit_frame):
@@ -535,13 +626,38 @@ def test_importances_sum_to_one_and_find_the_factor_that_matters(world):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(2000, 4))
     importance = gini_importance(values, values[:, 2] > 0.8)
-    assert importance.shape == (FORESTS, 4)
+    assert importance.shape == (SAMPLES, 4)
     assert importance.sum(axis=1) == pytest.approx(1)
     assert importance.mean(axis=0).argmax() == 2
     _, frame = draw(spec_of(world, "factor_importance"))
     assert len(frame) == 18
     for site in ("alpha", "beta"):
         assert frame[frame["row"].str.startswith(site)]["value"].sum() == pytest.approx(1)
+
+
+def test_information_gain_is_mutual_information():
+    rng = np.random.default_rng(2)
+    truth = rng.random(3000) < 0.3
+    classes = np.where(truth, rng.integers(2, 5, 3000), rng.integers(1, 5, 3000)).astype(float)
+    gain, split = information_of(classes, truth)
+    assert gain == pytest.approx(mutual_info_score(classes, truth) / np.log(2))
+    assert split == pytest.approx(stats.entropy(np.unique(classes, return_counts=True)[1], base=2))
+    continuous = rng.normal(truth, 1.0)
+    member = pd.qcut(continuous, 10, labels=False)
+    gain, split = information_of(continuous, truth)
+    assert gain == pytest.approx(mutual_info_score(member, truth) / np.log(2), abs=0.002)
+    assert split == pytest.approx(np.log2(10), abs=1e-3)
+    missing = np.where(truth, np.nan, continuous)
+    assert information_of(missing, truth)[0] == pytest.approx(entropy(np.bincount(truth)))
+
+
+def test_every_measure_of_importance_has_its_shares(world):
+    measures = ["gini_importance", "information_gain", "gain_ratio"]
+    figure, frame = draw(spec_of(world, "factor_importance", options={"measures": measures}))
+    assert len(figure.axes) == 3 and list(dict.fromkeys(frame["metric"])) == measures
+    assert frame.groupby([frame["row"].str.split(":").str[0], "metric"])["value"].sum().tolist() == (
+        pytest.approx([1] * 6)
+    )
 
 
 def test_frequencies_equal_a_histogram_of_the_same_breaks():

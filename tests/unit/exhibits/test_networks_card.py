@@ -86,10 +86,15 @@ def test_a_borrowed_site_keeps_the_size_of_its_card(root):
 
 def test_experiments_read_the_channels_of_each_site(root):
     plan = load_plan(CONFIG, root)
-    at = {site: plan.runs.record("networks", "fstf_net", 0, site)["channels"] for site in ("iburi", "zigui")}
+    at = {
+        site: plan.runs.record("networks", "fstf_net", "blocked", 0, site)["channels"]
+        for site in ("iburi", "zigui")
+    }
     assert at["iburi"][:2] == ["pre_B02", "pre_B03"] and at["zigui"][:2] == ["blue", "green"]
     assert at["iburi"][6:] == at["zigui"][6:] and len(at["iburi"]) == 14
-    assert plan.runs.record("networks", "fstf_net", 0, "zigui")["network"]["params"] == {"spectral": 6}
+    assert plan.runs.record("networks", "fstf_net", "blocked", 0, "zigui")["network"]["params"] == {
+        "spectral": 6
+    }
     assert plan.cards["networks"].groups(of_cells=False, site="zigui") == [at["zigui"]]
     described = plan.exhibits.record(plan.exhibits.find("networks", "comparison_twin"))["experiments"]["unet"]
     assert described["channels"] == at["zigui"]

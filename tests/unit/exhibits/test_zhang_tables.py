@@ -382,8 +382,8 @@ def test_a_search_whose_best_is_that_of_a_map_without_landslides_found_nothing(w
     assert one(frame, "gp:best", "accuracy", "published")["note"].startswith("it found nothing")
     assert one(frame, "random:iteration_03", "accuracy", "published")["note"] == "best trial"
     assert one(frame, "random:best", "accuracy", "published")["note"] == ""
-    assert one(frame, "gp:best", "f1", "blocked")["note"].startswith(
-        "it found nothing, for a map that calls all land a landslide"
+    assert one(frame, "gp:best", "average_precision", "blocked")["note"].startswith(
+        "it found nothing, for a map of one value on the same windows"
     )
 
 
@@ -391,7 +391,7 @@ def test_trials_of_several_searches_stand_apart(world, searches, tmp_path):
     both = [*searches, *(one | {"name": "bce", "label": "Cross-entropy"} for one in searches)]
     spec = spec_of(world, "search", runs=[], searches=both)
     frame = function_of("search")(spec)
-    assert len(frame) == 2 * 4 * 3 * 5 and not frame.duplicated(["row", "protocol", "metric"]).any()
+    assert len(frame) == 2 * 4 * (3 * 5 + 3) and not frame.duplicated(["row", "protocol", "metric"]).any()
     assert "| Cross-entropy: Gaussian process: iteration 01 |" in rendered(frame, spec, tmp_path)
 
 

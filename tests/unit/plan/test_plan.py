@@ -47,7 +47,8 @@ def test_every_card_resolves_at_every_scale(root, scale):
     }
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
-            assert plan.exhibits.inputs(exhibit) or exhibit.kind == "audit"  # of published numbers only
+            # An audit reads published numbers only, an architecture the library of networks.
+            assert plan.exhibits.inputs(exhibit) or exhibit.kind in ("audit", "architecture")
             assert plan.exhibits.record(exhibit)["sites"]
 
 
@@ -56,6 +57,7 @@ def test_gao2021_makes_every_exhibit_of_the_paper(root):
     assert set(exhibits) == {
         "table1",
         "table2",
+        "table4",
         "table7",
         "table8",
         "table9",
@@ -73,7 +75,7 @@ def test_a_table_asks_for_its_own_rows_only(root):
     plan = load_plan(CONFIG | {"scale": "demo"}, root)
     runs = plan.exhibits.runs(plan.exhibits.find("gao2021", "table7"))
     assert {run.site for run in runs} == {"zigui"}
-    assert len(runs) == 6 * 2 * 2  # rows, protocols, seeds
+    assert len(runs) == 7 * 2 * 2  # rows, protocols, seeds
 
 
 def test_an_own_seed_list_replaces_that_of_the_scale(root):
@@ -158,7 +160,7 @@ def test_the_four_networks_of_stfusion_get_the_same_search(root, scale):
 def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
     plan = load_plan(CONFIG, root)
     plain, shuffled, fewer = (
-        plan.runs.record("zhang2024", name, 0)["channels"]
+        plan.runs.record("zhang2024", name, "blocked", 0)["channels"]
         for name in ("small", "small_order1", "multi_no_cover")
     )
     assert plain != shuffled and sorted(plain) == sorted(shuffled) and len(plain) == 14
@@ -234,10 +236,36 @@ def test_an_overlay_adds_an_experiment_and_replaces_rows(root):
         }
     }
     plan = load_plan(CONFIG | {"overlay": overlay}, root)
-    record = plan.runs.record("gao2021", "own", 0)
+    record = plan.runs.record("gao2021", "own", "blocked", 0)
     assert record["recipe"]["loss"] == "focal" and record["recipe"]["optimiser"] == "adam"
     assert "slope" in record["channels"] and "swir2" in record["channels"]
     assert plan.exhibits.find("gao2021", "table7").rows == ("unet", "own")
+
+
+def test_a_recipe_may_differ_by_protocol(root):
+    overlay = {"gao2021": {"experiments": {"unet": {"training": {"by_protocol": {"blocked": {"batch": 3}}}}}}}
+    runs = load_plan(CONFIG | {"overlay": overlay}, root).runs
+    published, blocked = (
+        runs.record("gao2021", "unet", protocol, 0)["recipe"] for protocol in ("published", "blocked")
+    )
+    # The paper names no turned windows and no half precision (section III-A).
+    assert published["augment"] is False and published["precision"] == "float32"
+    assert blocked["augment"] is True and "precision" not in blocked
+    assert blocked["batch"] == 3 != published["batch"] and "by_protocol" not in published | blocked
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"published": {"augmnt": False}}, "training under published: unknown key 'augmnt'"),
+        ({"publishd": {"augment": False}}, "unknown key 'publishd'; did you mean 'published'"),
+        ({"blocked": {"loss_params": {"gamma": 1.0}}}, "training under blocked: .*gamma"),
+    ],
+)
+def test_a_wrong_change_under_a_protocol_is_refused(root, changes, message):
+    overlay = {"gao2021": {"experiments": {"unet": {"training": {"by_protocol": changes}}}}}
+    with pytest.raises(HeadscarpError, match=message):
+        load_plan(CONFIG | {"overlay": overlay}, root)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ FREE = {
         "text",
         "place",
         "note",
+        "event",
+        "image",
         "decided_by_simulation",
         "name",
         "units",

@@ -45,8 +45,8 @@ def cube(tmp_path):
     )
 
 
-def build(cube, out, protocol="blocked", source=LAYER, seed=0, groups=GROUPS, **spec):
-    build_cells(cube, out, CellsSpec(**{"windows": (3, 6)} | spec), source, protocol, seed, groups)
+def build(cube, out, protocol="blocked", source=LAYER, seed=0, groups=GROUPS, fold=0, **spec):
+    build_cells(cube, out, CellsSpec(**{"windows": (3, 6)} | spec), source, protocol, seed, groups, fold)
     return read_cells(out)
 
 
@@ -209,19 +209,21 @@ class TestInventory:
         inventory = write_shapes(tmp_path / "found.gpkg", slides)
         source = {"kind": "inventory", "inventory": inventory, "truth": inventory}
         everywhere = build(cube, tmp_path / "all", source=source, windows=(3,), block=10)
-        edge = int(np.median(everywhere.row[everywhere.split[0] == TEST]))
+        edge = 40
         learnt = shapely.box(WEST, NORTH - 90 * edge, WEST + 90 * 100, NORTH)  # the rows above the edge
         district = {"learnt": write_shapes(tmp_path / "district.gpkg", [learnt])}
-        cells = build(cube, tmp_path / "out", source=source | district, windows=(3,), block=10)
-        inside = cells.row < edge
-        assert (cells.truth[inside] == UNMAPPED).all() and (cells.truth[~inside] != UNMAPPED).all()
-        assert np.array_equal(cells.label, everywhere.label)
-        tested = everywhere.split[0] == TEST
-        assert tested[inside].any() and not (cells.split[0] == TEST)[inside].any()
-        assert np.array_equal(cells.split[0][~inside], everywhere.split[0][~inside])
-        dropped = (tested & inside).sum()
-        assert f"{dropped} of {tested.sum()} test cells lie where the network" in cells.record["notes"][-1]
-        assert cells.record["counts"][0]["test"]["cells"] == tested.sum() - dropped
+        tested = np.zeros(len(everywhere.row), int)
+        inside = everywhere.row < edge
+        for fold in range(3):
+            out = tmp_path / f"fold{fold}"
+            cells = build(cube, out, source=source | district, fold=fold, windows=(3,), block=10)
+            assert np.array_equal(cells.label, everywhere.label)
+            assert (cells.truth[inside] == UNMAPPED).all() and (cells.truth[~inside] != UNMAPPED).all()
+            assert (cells.split[0] == TRAIN)[inside].mean() > 0.8  # all but those near test and validation
+            assert not np.isin(cells.split[0][inside], (TEST, VALIDATION)).any()
+            assert f"{inside.sum()} cells lie where the network" in cells.record["notes"][-1]
+            tested += cells.split[0] == TEST
+        assert (tested[~inside] == 1).all()
         # The paper's own protocol tests wherever its split does.
         published = build(cube, tmp_path / "p", "published", source | district, windows=(3,))
         assert (published.split[0] == TEST)[published.row < edge].any()

@@ -196,6 +196,42 @@ def test_a_gain_is_split_between_network_and_factors():
     }
 
 
+def test_gains_in_the_text_are_held_against_the_table():
+    rows = {"net": {"accuracy": 0.9942, "f1": 0.9504}, "unet": {"accuracy": 0.9908, "f1": 0.9225}}
+    text = {"over_unet": {"accuracy": 0.00034, "f1": 0.0279}}
+    published = {"table7": table_of(**rows), "said": table_of(places=5, **text)}
+    check = {
+        "check": "stated_gains",
+        "table": "table7",
+        "text": "said",
+        "gains": {"over_unet": ["net", "unet"]},
+    }
+    accuracy, f1 = findings_of(published, **check)
+    assert (accuracy.value, accuracy.expected) == pytest.approx((0.34, 0.034))
+    assert accuracy.verdict == "inconsistent" and "one decimal place off" in accuracy.explanation
+    assert f1.verdict == "consistent" and f1.low <= 2.79 <= f1.high
+    (turned,) = (
+        one
+        for one in findings_of(published | {"said": table_of(over_unet={"f1": 0.0297})}, **check)
+        if one.quantity == "f1_gain_stated_points"
+    )
+    assert turned.verdict == "inconsistent" and "the same digits in another order" in turned.explanation
+    # What rounding of three printed numbers leaves is no fault.
+    near = published | {"said": table_of(over_unet={"f1": 0.0280})}
+    assert {one.verdict for one in findings_of(near, **check)} == {"consistent"}
+    with pytest.raises(HeadscarpError, match="'kapa'"):
+        findings_of(published | {"said": table_of(over_unet={"kapa": 0.1})}, **check)
+
+
+def test_the_area_of_a_site_may_be_that_of_its_image():
+    site = {"rows": 600.0, "cols": 1000.0, "resolution_m": 10.0, "study_area_km2": 45.0}
+    for stated, verdicts in ((60.0, ("consistent", "inconsistent")), (45.0, ("inconsistent", "consistent"))):
+        published = {"table1": table_of(valley=site | {"scene_area_km2": stated})}
+        found = findings_of(published, check="scene_area", table="table1")
+        assert tuple(one.verdict for one in found) == verdicts
+        assert [one.value for one in found] == pytest.approx([60.0, 0.75])
+
+
 @pytest.mark.parametrize(("average", "verdict"), [("macro", "mislabelled"), ("binary", "consistent")])
 def test_headings_are_mislabelled_only_where_they_hold_means(average, verdict):
     rows = {"unet": scores_of(FIRST, average), "mine": scores_of((120, 30, 40, 1810), average)}

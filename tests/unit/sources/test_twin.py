@@ -16,10 +16,14 @@ from sklearn.metrics import precision_recall_curve
 
 from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
+from headscarp.site.terrain import curvature
+from headscarp.sources.twin.fields import resample_to
 from headscarp.sources.twin.files import raw_files
+from headscarp.sources.twin.geography import distance_to
 from headscarp.sources.twin.reflectance import BANDS
 from headscarp.sources.twin.scene import SimulatedSite, simulate_site
 from headscarp.sources.twin.spec import TwinSpec
+from headscarp.sources.twin.terrain import cells_of_lines
 from headscarp.sources.twin.write import write_twin
 
 pytestmark = pytest.mark.slow
@@ -64,17 +68,17 @@ JIUZHAIGOU = {
     "study_area_km2": 44.26,
     "trigger": "earthquake",
     "reservoir": False,
-    "river": [[0.3, 1.0], [0.18, 0.7], [0.28, 0.4], [0.15, 0.0]],
+    "river": [[0.55, 1.0], [0.35, 0.7], [0.45, 0.4], [0.3, 0.0]],
     "river_distance_m": 3032,
-    "fault": [[0.75, -0.1], [0.62, 0.5], [0.8, 1.1]],
+    "fault": [[0.25, -0.03], [0.6, 0.12], [1.05, 0.4]],
     "revegetation": 0.2,
-    "vegetation_vigour": 0.2,
+    "vegetation_vigour": 0.05,
     "look_alike_share": 0.25,
-    "snow_line_m": 3800,
+    "snow_line_m": 3950,
     "sun_azimuth_deg": 139,
     "sun_elevation_deg": 58,
-    "haze": 1.7,
-    "noise": 0.003,
+    "haze": 0.2,
+    "noise": 0.001,
 }
 SEED = 1
 
@@ -148,7 +152,38 @@ def test_matches_its_site_table(scene):
     assert (scene.instances > 0).sum() * pixel_km2 == pytest.approx(spec.landslide_area_km2, rel=0.05)
     assert scene.mapped.sum() * pixel_km2 == pytest.approx(spec.study_area_km2, rel=0.01)
     assert (scene.dem.min(), scene.dem.max()) == pytest.approx(spec.elevation_m, abs=10)
-    assert ndimage.label(scene.mapped)[1] == 1
+    # After an earthquake the two sides of a valley are mapped, not its floor.
+    assert ndimage.label(scene.mapped)[1] == (1 if spec.trigger == "rain" else 2)
+
+
+def test_earthquake_site_has_the_ranges_of_table_2():
+    """Table II of gao2021, Jiuzhaigou: 160 to 3032 m to rivers, 0 to 6860 m to faults, curvature -6.33 to
+    5.67, NDVI -0.08 to 0.29."""
+    spec = TwinSpec.from_record(JIUZHAIGOU)
+    scene = simulate_site(spec, SEED)
+    rivers, faults = (
+        distance_to(cells_of_lines(lines, (spec.rows, spec.cols)), spec.resolution_m)[scene.mapped]
+        for lines in (on_pixels(scene.rivers, spec), on_pixels(scene.faults, spec))
+    )
+    assert rivers.min() == pytest.approx(160, abs=30) and rivers.max() == pytest.approx(3032, abs=60)
+    assert faults.min() < 30 and faults.max() == pytest.approx(6860, abs=150)
+    convex = resample_to(curvature(scene.dem, spec.dem_grid), scene.mapped.shape, 2)[scene.mapped]
+    assert convex.min() == pytest.approx(-6.33, abs=0.5) and convex.max() == pytest.approx(5.67, abs=0.5)
+    nir, red = (scene.bands[BANDS.index(name)] for name in ("nir", "red"))
+    ndvi = ((nir - red) / (nir + red))[scene.mapped]
+    # A few pixels in deep shade are bluer than the paper's.
+    assert np.quantile(ndvi, 0.001) == pytest.approx(-0.08, abs=0.03)
+    assert ndvi.max() == pytest.approx(0.29, abs=0.02)
+
+
+def on_pixels(lines: list, spec: TwinSpec) -> list[np.ndarray]:
+    """Map geometries as rows and columns of the image."""
+    found = []
+    for line in lines:
+        x, y = np.array(line.coords).T
+        col, row = ~spec.grid.transform @ (x, y)
+        found.append(np.column_stack([row, col]))
+    return found
 
 
 def test_slides_lie_in_the_study_area_whole_and_apart(scene):

@@ -23,7 +23,7 @@ from torch.nn import functional
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
 from headscarp.training import trainer
-from headscarp.training.batches import Batches, apply_symmetry
+from headscarp.training.batches import Batches
 from headscarp.training.devices import autocast, choose_device, choose_precision
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.recipe import Recipe
@@ -37,7 +37,7 @@ from headscarp.training.trainer import (
     tuned_recipe,
 )
 from headscarp.training.weights import load_network
-from headscarp.training.windows import open_samples
+from headscarp.training.windows import apply_symmetry, open_samples
 from tests.conftest import REPOSITORY
 from train_network import only
 
@@ -704,6 +704,13 @@ class TestTrainRun:
         assert all(torch.equal(saved[name], tensor) for name, tensor in model.state_dict().items())
         train_run(*site, tmp_path / "again", SPEC, device="cpu", threads=1, progress=False)
         assert_same_weights(tmp_path / "run", tmp_path / "again")
+
+    @pytest.mark.parametrize("initialisation", ["default", "positive_unit_ball"])
+    def test_every_start_of_weights_has_the_same_probability(self, site, initialisation):
+        recipe = Recipe.from_record(SPEC["recipe"] | {"initialisation": initialisation})
+        model, _, _ = trainer.prepare_training(SPEC, recipe, open_samples(*site, CHANNELS), CPU)
+        *_, last = (one for one in model.modules() if isinstance(one, nn.Conv2d))
+        assert last.bias.tolist() == [pytest.approx(math.log(0.12 / 0.88), abs=0.01)]
 
     def test_six_classes_are_learned_and_scored_by_argmax(self, site, tmp_path):
         label = np.digitize(np.load(site[0] / "cube.npy")[1, 2], [2, 4, 5, 6, 8]).astype(np.uint8)

@@ -68,6 +68,7 @@ KINDS = {
     "scores": Kind("tables.scores", runs=SCORES),
     "objects": Kind("tables.scores", runs=SCORES),
     "complexity": Kind("tables.costs", runs=("map.json", "run.json")),
+    "architecture": Kind("tables.architecture"),
     AUDIT: Kind("tables.audit", runs=("scores.json",), sites_if={"overlap": ("samples",)}),
     "class_shares": Kind("tables.factors", sites=("layers",)),
     "recognised_shares": Kind("tables.factors", sites=LABELLED),

@@ -13,6 +13,7 @@ METRIC_LABELS = {
     "iou": "IoU",
     "miou": "mIoU",
     "recomputed_miou": "Recomputed mIoU",
+    "miou_gain_stated": "mIoU gain stated",
     "average_precision": "Average precision",
     "auc": "AUC",
     "fold_auc": "AUC (mean of folds)",
@@ -26,6 +27,8 @@ METRIC_LABELS = {
     "landslides": "Landslides",
     "landslide_area_km2": "Landslide area (km²)",
     "study_area_km2": "Study area (km²)",
+    "scene_area_km2": "Whole image (km²)",
+    "event_date": "Event",
     "min": "Minimum",
     "max": "Maximum",
     "dp": "DP",
@@ -46,6 +49,8 @@ METRIC_LABELS = {
     "object_recall": "Object recall",
     "object_precision": "Object precision",
     "object_f1": "Object F1",
+    "side_px": "Side (pixels)",
+    "maps": "Output maps",
     "parameters": "Parameters",
     "model_ram_mb": "Model (MiB)",
     "test_time_s": "Test time (s)",
@@ -138,6 +143,12 @@ def unit_text(note: str) -> str:
     """' (m)' of the note 'unit m'; nothing for other notes and pure numbers."""
     unit = note.removeprefix(UNIT)
     return f" ({unit})" if unit not in (note, "", "1", "-", "index") else ""
+
+
+def place_label(longitude: float, latitude: float) -> str:
+    """A place on Earth, in degrees."""
+    north, east = ("N" if latitude >= 0 else "S"), ("E" if longitude >= 0 else "W")
+    return f"{abs(latitude):.2f}° {north}, {abs(longitude):.2f}° {east}"
 
 
 FACTOR_LABELS = {"ndvi": "NDVI", "mndwi": "MNDWI", "twi": "TWI"}

@@ -12,7 +12,7 @@ TWIN = "twin"
 @dataclass(frozen=True)
 class SiteFiles:
     """A study area on disk: `folder` holds layers/ (with layers.json) and cube/; `raw` its raw files;
-    `samples` is {protocol: folder}."""
+    `samples` is {protocol: folder}. `event` says what made its landslides, `image` whose image it is."""
 
     name: str
     title: str
@@ -20,6 +20,8 @@ class SiteFiles:
     data: str
     samples: dict[str, Path]
     raw: Path
+    event: str = ""
+    image: str = ""
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "SiteFiles":
@@ -32,6 +34,8 @@ class SiteFiles:
             record["data"],
             samples,
             Path(record.get("raw", folder / "raw")),
+            record.get("event", ""),
+            record.get("image", ""),
         )
 
 
@@ -85,7 +89,7 @@ class ExhibitSpec:
     which they are shown.
 
     `target` is the site that the runs were applied to beside their own; `experiments` holds the resolved
-    record of each row (network, width, params, channels, recipe). Of an audit, `checks` are those of the
+    record of each row (network, width, params, channels). Of an audit, `checks` are those of the
     card and `published` holds all its tables, each record with its `table`.
     """
 

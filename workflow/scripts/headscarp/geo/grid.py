@@ -38,6 +38,16 @@ class Grid:
         x, y = zip(*corners, strict=True)
         return min(x), min(y), max(x), max(y)
 
+    @property
+    def centre_degrees(self) -> tuple[float, float]:
+        """Longitude and latitude of the centre."""
+        from pyproj import Transformer
+
+        west, south, east, north = self.bounds
+        return Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True).transform(
+            (west + east) / 2, (south + north) / 2
+        )
+
     def to_record(self) -> dict[str, Any]:
         return {
             "crs": self.crs,

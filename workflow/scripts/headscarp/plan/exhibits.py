@@ -107,6 +107,8 @@ class Exhibits:
             "folder": site.folder,
             "raw": site.raw_folder,
             "data": site.data,
+            "event": site.event,
+            "image": site.image,
             "samples": self._samples(exhibit, site),
         }
 
@@ -179,5 +181,4 @@ def described(card: Card, experiment: str, site: str) -> dict[str, Any]:
         "width": card.width,
         "params": spec.params,
         "channels": list(spec.channels_at(site)),
-        "recipe": spec.training,
     }

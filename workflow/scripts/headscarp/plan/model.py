@@ -7,6 +7,7 @@ from typing import Any
 from headscarp.plan.paths import HOME, PLACE, RUN, SAMPLES, SEARCH, SITE, is_of_run
 from headscarp.plan.shown import Claim, Exhibit
 from headscarp.site.terrain_names import names_over_windows
+from headscarp.yaml_files import merge
 
 # How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on
 # the neighbourhoods of cells of susceptibility, and models on single cells.
@@ -44,6 +45,8 @@ class Site:
     origins: dict[str, dict[str, Any]] = field(default_factory=dict)
     patch_set: dict[str, Any] = field(default_factory=dict)
     composite: tuple[str, ...] | None = None
+    event: str = ""
+    image: str = ""
 
     @property
     def folder(self) -> str:
@@ -86,8 +89,8 @@ class Experiment:
     `start` ({site, experiment}) names the run whose weights it starts from, `share` the part of the training
     windows it sees, and `statistics` whose normalisation its channels get (`own`, or that of the `start`).
     `dates` says which dates of a place it reads: the `last`, `all`, or all `shuffled` anew for each training
-    window. `by_site` holds the channels of each site where an input group has others at other sites;
-    `channels` are then those of the first.
+    window. `training` may hold changes under a protocol, see `recipe`. `by_site` holds the channels of each
+    site where an input group has others at other sites; `channels` are then those of the first.
     """
 
     name: str
@@ -112,6 +115,11 @@ class Experiment:
     def reads_cells(self) -> bool:
         """Whether it runs on labelled cells of susceptibility, not on windows of pixels."""
         return self.method in (NEIGHBOURHOODS, CELLS)
+
+    def recipe(self, protocol: str) -> dict[str, Any]:
+        """How it is trained under a protocol."""
+        recipe = {key: value for key, value in self.training.items() if key != "by_protocol"}
+        return merge(recipe, self.training.get("by_protocol", {}).get(protocol, {}))
 
     def channels_at(self, site: str) -> tuple[str, ...]:
         """The channels that it reads of a site."""

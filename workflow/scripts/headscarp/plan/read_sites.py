@@ -100,6 +100,8 @@ def resolve_site(
         origins=origins_of(source, f"card {card}, site {raw}, files"),
         patch_set=identity | record["patch_set"] if "patch_set" in record else {},
         composite=tuple(record["composite"]) if "composite" in record else None,
+        event=record.get("event", ""),
+        image=record.get("image", ""),
     )
 
 

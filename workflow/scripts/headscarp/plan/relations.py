@@ -142,7 +142,9 @@ def check_experiments(card: Card, place: str) -> None:
     """Recipes and parameters of networks, with the changes of experiment and scale."""
     for name, experiment in card.experiments.items():
         where = f"{place}, experiment {name}"
-        check_recipe(experiment.training, f"{where}, training")
+        validate("training", experiment.training, f"{where}, training")
+        for protocol in card.protocols:
+            check_recipe(experiment.recipe(protocol), f"{where}, training under {protocol}")
         check_params(experiment.network, experiment.params, f"{where}, params")
 
 

@@ -27,7 +27,7 @@ class Runs:
     def experiment(self, card: str, experiment: str) -> Experiment:
         return self.plan.cards[card].experiments[experiment]
 
-    def record(self, card: str, experiment: str, seed: int, site: str = "") -> dict[str, Any]:
+    def record(self, card: str, experiment: str, protocol: str, seed: int, site: str = "") -> dict[str, Any]:
         """The resolved specification of one training; the site matters where its input groups have channels
         of their own."""
         spec = self.experiment(card, experiment)
@@ -37,7 +37,7 @@ class Runs:
                 "network": network,
                 "channels": list(spec.channels_at(site)),
                 "classes": spec.classes,
-                "recipe": spec.training,
+                "recipe": spec.recipe(protocol),
                 "seed": seed,
             }
             | ({"share": spec.share} if spec.share < 1 else {})

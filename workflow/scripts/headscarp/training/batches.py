@@ -32,8 +32,8 @@ class Batches:
 
     Args:
         steps: batches per epoch; None is as many as one pass over the training windows takes.
-        augment: turn and flip each training window at random. Values stay as they are: an aspect still
-            matches the shading of its slope.
+        augment: turn and flip each training window at random, and its azimuths with it (`NormalisedCube`).
+            Light turns too: slopes that the sun lit face another way.
         jitter: spread of a random gain (around 1) and offset (around 0, in standard deviations) of every
             channel of a training window, at every date; what says where a date was observed stays as it is.
         class_weights: of each class (class) float32, by which masks are multiplied.
@@ -77,7 +77,7 @@ class Batches:
         orders = self.date_orders(epoch, len(order))
         for start in range(0, len(order), self.batch):
             chosen = range(start, min(start + self.batch, len(order)))
-            windows = (self._turned(order[k], symmetries[k], orders and orders[k]) for k in chosen)
+            windows = (self._turned(order[k], int(symmetries[k]), orders and orders[k]) for k in chosen)
             image, target, mask = collate(windows, len(chosen))
             if self.jitter:
                 random = torch.Generator().manual_seed(
@@ -98,10 +98,10 @@ class Batches:
 
     def _turned(self, index: int, symmetry: int, dates: np.ndarray | None) -> tuple[np.ndarray, ...]:
         """A training window, turned, with its dates in another order unless `dates` is None."""
-        image, target, mask = self.samples.read("train", index)
+        image, target, mask = self.samples.read("train", index, symmetry)
         if dates is not None:
             image = image.reshape(len(dates), -1, *image.shape[1:])[dates].reshape(image.shape)
-        return tuple(apply_symmetry(part, symmetry) for part in (image, target, mask))
+        return image, target, mask
 
     def validation(self) -> Iterator[Batch]:
         order = validation_order(self.count("validation"), self.steps * self.batch)
@@ -127,13 +127,6 @@ def validation_order(count: int, wanted: int) -> np.ndarray:
     """The same samples every epoch: all, or as many as an epoch trains on, evenly spaced, so that it never
     costs more than training."""
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
-
-
-def apply_symmetry(array: np.ndarray, symmetry: int) -> np.ndarray:
-    """One of the eight symmetries of a square (0 is none): `symmetry` % 4 quarter turns, then from 4 on a
-    flip, of the last two axes."""
-    turned = np.rot90(array, symmetry % 4, axes=(-2, -1))
-    return turned[..., ::-1] if symmetry >= 4 else turned
 
 
 def collate(windows: Iterable[tuple[np.ndarray, ...]], count: int) -> Batch:

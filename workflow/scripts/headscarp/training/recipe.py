@@ -48,7 +48,7 @@ class Recipe:
         epochs: 0 keeps the weights that the run starts from.
         steps_per_epoch: None is one pass over the training windows.
         patience: epochs without a higher validation score before training stops; None is never.
-        augment: random flips and quarter turns.
+        augment: random flips and quarter turns of training windows, aspect turned with them.
         jitter: spread of a random gain and offset of every channel of a training window, in standard
             deviations; against shifts of light, season and height between places.
         positive_weight: factor on the loss of pixels whose label is not 0.

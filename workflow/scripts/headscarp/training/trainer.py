@@ -25,7 +25,7 @@ from headscarp import __version__
 from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, remove, sha256_of, write_json
-from headscarp.networks import count_parameters, count_trainable
+from headscarp.networks import count_parameters, count_trainable, start_where_landslides_are_rare
 from headscarp.networks.initialise import positive_unit_ball_
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.training.batches import Batch, Batches, BatchSource
@@ -492,6 +492,8 @@ def prepare_training(
     model = build_network(spec)
     if recipe.initialisation == "positive_unit_ball":
         positive_unit_ball_(model)
+        if spec["classes"] == 1:
+            start_where_landslides_are_rare(model)
     model.to(memory_format=torch.channels_last)
     weights = (
         samples.balanced_weights(max(2, spec["classes"])) if recipe.class_weights == "balanced" else None

@@ -4,7 +4,7 @@ import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +13,25 @@ from headscarp.codes import SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.samples.windows import Window, read_windows
+from headscarp.site.layer_names import ANGLES
 from headscarp.vocabulary import require_known
 
 BLOCKED = "blocked"
 REGION_CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 RELEASE_BYTES = 64 << 20
 LAST_DATE, ALL_DATES, SHUFFLED_DATES = DATE_CHOICES = ("last", "all", "shuffled")
+# Cosine and sine of no, one, two and three quarter turns, exactly.
+QUARTER_TURNS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+
+
+class Direction(NamedTuple):
+    """Where an azimuth (clockwise from north) stands among the channels read: as degrees (negative where the
+    ground is flat), as sine and cosine (0 there); None where it is not read so."""
+
+    name: str
+    degrees: int | None
+    sine: int | None
+    cosine: int | None
 
 
 class NormalisedCube:
@@ -30,6 +43,7 @@ class NormalisedCube:
         mean, sd: one number for each chosen channel, or one for each date and channel, in its units; sd 0 (a
             constant channel) counts as 1.
         observed_by: which of the chosen channels show by a value that a date was observed; none if not given.
+        directions: the azimuths among the chosen channels.
     """
 
     # Planes of what is read that hold no values of channels.
@@ -42,9 +56,11 @@ class NormalisedCube:
         mean: list,
         sd: list,
         observed_by: list[bool] | None = None,
+        directions: tuple[Direction, ...] = (),
     ) -> None:
         self.values = values
         self.channels = channels
+        self.directions = directions
         self.observed_by = np.array(observed_by or [False] * len(channels))
         by_date = (len(values), len(channels), 1, 1)
         spread = np.asarray(sd, np.float32)
@@ -56,10 +72,17 @@ class NormalisedCube:
     def shape(self) -> tuple[int, int]:
         return self.values.shape[2:]
 
-    def read(self, date: int, rows: slice, cols: slice) -> np.ndarray:
-        """Standardised values (channel, row, col) float32 of one date; NaN stays NaN."""
+    def read(self, date: int, rows: slice, cols: slice, symmetry: int = 0) -> np.ndarray:
+        """Standardised values (channel, row, col) float32 of one date; NaN stays NaN.
+
+        The window is turned by a `symmetry`, see `apply_symmetry`, and azimuths with it: what is read is what
+        would be derived from a turned elevation model.
+        """
         values = np.stack([self.values[date, channel, rows, cols] for channel in self.channels])
         self._release(values.nbytes)
+        values = apply_symmetry(values, symmetry)
+        if symmetry:
+            turn_directions(values, self.directions, symmetry)
         values -= self._mean[date]
         values /= self._sd[date]
         return values
@@ -109,11 +132,11 @@ class NormalisedSeries(NormalisedCube):
     def flag_planes(self) -> slice:
         return slice(len(self.channels), None, len(self.channels) + 1)
 
-    def read(self, date: int, rows: slice, cols: slice) -> np.ndarray:
+    def read(self, date: int, rows: slice, cols: slice, symmetry: int = 0) -> np.ndarray:
         """All dates, whichever is asked for: the window of a label holds them all."""
         planes = []
         for each in range(len(self.values)):
-            values = super().read(each, rows, cols)
+            values = super().read(each, rows, cols, symmetry)
             planes += [values, self._is_observed(values)[None].astype(np.float32)]
         return np.concatenate(planes)
 
@@ -132,6 +155,49 @@ class NormalisedSeries(NormalisedCube):
 
     def is_trainable(self, values: np.ndarray) -> np.ndarray:
         return self.has_data(values)
+
+
+def directions_of(channels: list[str]) -> tuple[Direction, ...]:
+    """The azimuths among channels: the angles that layers hold, in degrees or as sine and cosine."""
+    places = {name: place for place, name in enumerate(channels)}
+    found = [
+        Direction(name, *(places.get(name + ending) for ending in ("", "_sin", "_cos"))) for name in ANGLES
+    ]
+    return tuple(one for one in found if any(place is not None for place in one[1:]))
+
+
+def apply_symmetry(array: np.ndarray, symmetry: int) -> np.ndarray:
+    """One of the eight symmetries of a square (0 is none): `symmetry` % 4 quarter turns, counter-clockwise
+    where rows run to the south, then from 4 on a flip of east and west, of the last two axes."""
+    turned = np.rot90(array, symmetry % 4, axes=(-2, -1))
+    return turned[..., ::-1] if symmetry >= 4 else turned
+
+
+def turn_directions(values: np.ndarray, directions: tuple[Direction, ...], symmetry: int) -> None:
+    """Turn the azimuths of a window (channel, row, col), in their own units and in place, as `apply_symmetry`
+    turned its ground; flat and missing cells stay so.
+
+    Raises:
+        HeadscarpError: of sine and cosine only one is read, which does not tell where the other turns.
+    """
+    cosine_of_turn, sine_of_turn = QUARTER_TURNS[symmetry % 4]
+    mirrored = -1 if symmetry >= 4 else 1
+    for one in directions:
+        if one.degrees is not None:
+            azimuth = values[one.degrees]
+            turned = mirrored * (azimuth - 90 * (symmetry % 4)) % 360
+            values[one.degrees] = np.where(azimuth < 0, azimuth, turned)
+        if (one.sine is None) != (one.cosine is None):
+            raise HeadscarpError(
+                f"windows are turned (augment: true), but of {one.name}_sin and {one.name}_cos only one is "
+                "read, and turned ground needs both; read both, or set `augment: false`"
+            )
+        if one.sine is not None:
+            sine, cosine = values[one.sine], values[one.cosine]
+            values[one.sine], values[one.cosine] = (
+                mirrored * (sine * cosine_of_turn - cosine * sine_of_turn),
+                cosine * cosine_of_turn + sine * sine_of_turn,
+            )
 
 
 def open_normalised(
@@ -171,10 +237,11 @@ def open_normalised(
     masked = [entries[name].get("masked", False) for name in channels]
     cloud_free = [changes and hidden for changes, hidden in zip(dated, masked, strict=True)]
     observed_by = cloud_free if any(cloud_free) else dated
+    directions = directions_of(channels)
     if not reads_series(dates):
         scale = [normalisation[name] for name in channels]
         return NormalisedCube(
-            cube, positions, [s["mean"] for s in scale], [s["sd"] for s in scale], observed_by
+            cube, positions, [s["mean"] for s in scale], [s["sd"] for s in scale], observed_by, directions
         )
     by_channel = [
         scale_by_date(normalisation[name], len(cube), f"{samples}: channel '{name}'") for name in channels
@@ -182,7 +249,7 @@ def open_normalised(
     by_date = list(zip(*by_channel, strict=True))
     means = [[scale["mean"] for scale in scales] for scales in by_date]
     sds = [[scale["sd"] for scale in scales] for scales in by_date]
-    return NormalisedSeries(cube, positions, means, sds, observed_by)
+    return NormalisedSeries(cube, positions, means, sds, observed_by, directions)
 
 
 def reads_series(dates: str | None) -> bool:
@@ -226,9 +293,9 @@ class Samples:
     protocol: str
     windows: dict[str, np.ndarray]
 
-    def read(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def read(self, split: str, index: int, symmetry: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One window: image (plane, row, col) float32 with no data as 0 (the mean), target uint8 and mask
-        bool, both (row, col).
+        bool, both (row, col); all turned by a `symmetry` of `apply_symmetry`.
 
         The planes are the channels, or those of a `NormalisedSeries`. The mask leaves out pixels that are
         unmapped or never used; under protocol blocked, those outside the split's region; and, in a cube of
@@ -236,9 +303,9 @@ class Samples:
         """
         row, col, size, date = (int(n) for n in self.windows[split][index])
         rows, cols = slice(row, row + size), slice(col, col + size)
-        image = self.cube.read(date, rows, cols)
-        target, mask = self._target(rows, cols, split)
-        mask &= self.cube.is_trainable(image)
+        image = self.cube.read(date, rows, cols, symmetry)
+        target, mask = (apply_symmetry(part, symmetry) for part in self._target(rows, cols, split))
+        mask = mask & self.cube.is_trainable(image)
         np.nan_to_num(image, copy=False)
         return image, target, mask
 

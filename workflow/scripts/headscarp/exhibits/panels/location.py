@@ -5,29 +5,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from headscarp.exhibits.labels import place_label
 from headscarp.exhibits.layers import site_grid, value_range
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import record
 from headscarp.geo.grid import Grid
 
 
-def centre(grid: Grid) -> tuple[float, float]:
-    """Longitude and latitude of the centre of a grid in degrees."""
-    from pyproj import Transformer
-
-    west, south, east, north = grid.bounds
-    return Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(
-        (west + east) / 2, (south + north) / 2
-    )
-
-
 def locator(grid: Grid) -> str:
     """Where a grid lies: its centre in degrees, its size in pixels and its resolution."""
-    longitude, latitude = centre(grid)
-    place = (
-        f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(longitude):.2f}° "
-        f"{'E' if longitude >= 0 else 'W'}"
-    )
+    place = place_label(*grid.centre_degrees)
     return f"centre {place} · {grid.height} × {grid.width} px of {grid.resolution:g} m"
 
 
@@ -35,7 +22,7 @@ def place_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
     """Tidy records of where each site lies and how high: centre in degrees, lowest and highest elevation in
     metres."""
     for site in spec.sites:
-        longitude, latitude = centre(site_grid(site))
+        longitude, latitude = site_grid(site).centre_degrees
         low, high = value_range(site, "elevation")
         numbers = {
             "centre_longitude": longitude,

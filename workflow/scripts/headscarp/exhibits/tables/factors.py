@@ -24,14 +24,16 @@ from headscarp.samples.cell_table import read_cells
 from headscarp.scoring.breaks import natural_breaks
 from headscarp.scoring.pixel import ratio, to_python
 
+# Classes of aspect as gao2021 (Table II) and ArcGIS have them: flat, then sectors of 45 degrees.
+COMPASS = ("flat", "north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest")
 RANGE_FACTORS = ("elevation", "slope", "curvature", "ndvi", "mndwi", "distance_to_river", "distance_to_fault")
 
 
 def factor_ranges(spec: ExhibitSpec) -> pd.DataFrame:
-    """Least and greatest value of factors inside each study area (gao2021, Table II); rows such as
-    `zigui:elevation`.
+    """Least and greatest value of factors inside each study area, or the classes that are found there
+    (gao2021, Table II); rows such as `zigui:elevation`.
 
-    Options: `factors` (continuous layers).
+    Options: `factors` (layers).
     """
     lines = []
     for one in spec.sites:
@@ -39,11 +41,27 @@ def factor_ranges(spec: ExhibitSpec) -> pd.DataFrame:
         for factor in spec.options.get("factors", RANGE_FACTORS):
             values = values_of(one, factor)[mapped]
             values = values[np.isfinite(values)]
+            row = f"{one.name}:{factor}"
+            if (found := classes_found(one, factor, values)) is not None:
+                printed = spec.published_text(row, "classes")
+                lines.append(text_record(spec, row, "classes", ", ".join(found), printed, data=one.data))
+                continue
             bounds = (float(values.min()), float(values.max())) if values.size else (None, None)
             note = f"{UNIT}{units_of(one, factor)}" if values.size else "no data inside the study area"
             for metric, value in zip(("min", "max"), bounds, strict=True):
-                lines.append(record(spec, f"{one.name}:{factor}", metric, value, data=one.data, note=note))
+                lines.append(record(spec, row, metric, value, data=one.data, note=note))
     return frame_of(lines)
+
+
+def classes_found(site: SiteFiles, factor: str, values: np.ndarray) -> list[str] | None:
+    """Names of the classes of a layer, or of the compass for an angle, that occur among its values; None for
+    a continuous layer."""
+    if is_classed(site, factor):
+        return [name for code, name in class_names(site, factor).items() if (values == code).any()]
+    if layer_record(site, factor).get("kind") != "angle":
+        return None
+    sector = np.where(values < 0, -1, np.round(values / 45).astype(int) % 8)
+    return [name for number, name in enumerate(COMPASS, start=-1) if (sector == number).any()]
 
 
 def class_shares(spec: ExhibitSpec) -> pd.DataFrame:

@@ -8,17 +8,20 @@ import pandas as pd
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
+from headscarp.exhibits.labels import place_label
 from headscarp.exhibits.layers import site_grid, values_of
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import frame_of, record, text_record
 from headscarp.files import read_json
+from headscarp.site.layer_names import IMAGE_UNITS
 
 
 def site(spec: ExhibitSpec) -> pd.DataFrame:
-    """Size, slides and areas of each site, counted on its layers (gao2021, Table I and section II-A); row =
-    site."""
+    """Event, image, size, slides and areas of each site, counted on its layers (gao2021, Table I and section
+    II-A); row = site."""
     lines = []
     for one in spec.sites:
+        lines += site_texts(spec, one)
         grid, label, instances = site_grid(one), values_of(one, "label"), values_of(one, "instances")
         cell_km2 = abs(grid.transform.a * grid.transform.e) / 1e6
         measured = {
@@ -28,11 +31,29 @@ def site(spec: ExhibitSpec) -> pd.DataFrame:
             "landslides": np.unique(instances[instances > 0]).size,
             "landslide_area_km2": np.count_nonzero(label == LANDSLIDE) * cell_km2,
             "study_area_km2": np.count_nonzero(label != UNMAPPED) * cell_km2,
+            "scene_area_km2": label.size * cell_km2,
         }
         lines += [
             record(spec, one.name, metric, float(value), data=one.data) for metric, value in measured.items()
         ]
     return frame_of(lines)
+
+
+def site_texts(spec: ExhibitSpec, site: SiteFiles) -> Iterator[dict[str, Any]]:
+    """Tidy records of what is said of a site in words: event, centre, image, its dates and bands."""
+    manifest = read_json(site.folder / "layers" / "layers.json")
+    bands = [layer["name"] for layer in manifest["layers"] if layer["units"] in IMAGE_UNITS]
+    texts = {
+        "event_date": site.event,
+        "centre": place_label(*site_grid(site).centre_degrees),
+        "image": site.image,
+        "image_date": ", ".join(map(str, manifest["dates"])),
+        "bands": ", ".join(dict.fromkeys(bands)),
+    }
+    for metric, text in texts.items():
+        yield text_record(
+            spec, site.name, metric, text or "–", spec.published_text(site.name, metric), data=site.data
+        )
 
 
 def data_sources(spec: ExhibitSpec) -> pd.DataFrame:

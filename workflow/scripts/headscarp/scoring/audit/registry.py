@@ -50,6 +50,17 @@ CHECKS = {
             Read(table, row=with_factors),
         ],
     ),
+    "stated_gains": Check(
+        "stated",
+        lambda table, text, gains: [
+            *(Read(text, row=row) for row in gains),
+            *(Read(table, row=row) for rows in gains.values() for row in rows),
+        ],
+    ),
+    "scene_area": Check(
+        "stated",
+        lambda table: [Read(table, ("rows", "cols", "resolution_m", "scene_area_km2", "study_area_km2"))],
+    ),
     "headings": Check("columns", lambda table, columns: [Read(table, (*columns, "f1"))]),
     "one_test_set": Check("columns", lambda table, columns: [Read(table, (*columns, "f1"))]),
     "all_background": Check(

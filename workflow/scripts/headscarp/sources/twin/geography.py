@@ -13,6 +13,8 @@ from headscarp.sources.twin.terrain import Terrain, cells_of_lines
 # Mapped ground keeps this far from a main river whose valley floor was left out (m), as at Jiuzhaigou in
 # Table II of gao2021.
 _VALLEY_STRIP_M = 160.0
+# Ground near the main river is enough where there is that many times the study area of it.
+_ENOUGH = 1.2
 
 
 def fault_line(spec: TwinSpec, rng: np.random.Generator) -> np.ndarray:
@@ -33,11 +35,11 @@ def river_lines(
     """The main river and its tributaries, as lines (n, 2) in rows and columns of the DEM's grid.
 
     A stream is a river from the largest catchment on for which no mapped cell is farther than
-    `spec.river_distance_m` from one.
+    `spec.river_distance_m` from one; there are none where all are as near to the main river.
     """
     shape = terrain.elevation.shape
     main = cells_of_lines([terrain.river], shape)
-    for threshold in np.geomspace(3e7, 3e5, 40):
+    for threshold in (np.inf, *np.geomspace(3e7, 3e5, 40)):
         channel = (catchment_m2 >= threshold) & ~terrain.reservoir
         if distance_to(channel | main, spec.dem_grid.resolution)[mapped].max() <= spec.river_distance_m:
             break
@@ -68,11 +70,12 @@ def mapped_area(
     fault_distance: np.ndarray,
     spacing: float,
 ) -> np.ndarray:
-    """Mask (row, col) of the cells of a grid over the scene in the study area: one piece without holes, of
-    the area in the spec.
+    """Mask (row, col) of the cells of a grid over the scene in the study area, of the area in the spec: one
+    piece without holes, or after an earthquake the sides of a valley.
 
-    Mappers leave out the corners of a scene; after an earthquake they stay near its fault and out of the
-    valley floor. The distances (m) are given on the grid, whose cells are `spacing` m wide.
+    Mappers leave out the corners of a scene; after an earthquake they stay near its fault, out of the floor
+    of the main river's valley, and, where that is ground enough, as near to this river as the spec says. The
+    distances (m) are given on the grid, whose cells are `spacing` m wide.
     """
     shape = river_distance.shape
     rows, cols = np.indices(shape)
@@ -80,20 +83,28 @@ def mapped_area(
         shape
     )
     score = 0.5 * correlated_noise(rng, shape, min(shape) / 10, 3.0) + np.minimum(8 * to_edge, 1.5)
-    allowed = np.ones(shape, bool)
+    allowed, floor = np.ones(shape, bool), np.zeros(shape, bool)
+    wanted = spec.study_area_km2 * 1e6 / spacing**2
     if spec.trigger == EARTHQUAKE:
         score -= 4.0 * fault_distance / (min(shape) * spacing)
-        allowed = river_distance >= _VALLEY_STRIP_M
-    return piece_of(score, allowed, spec.study_area_km2 * 1e6 / spacing**2)
+        # Rivers are found on the DEM's grid, a cell of which may be that much farther.
+        near = river_distance <= spec.river_distance_m - spec.dem_grid.resolution
+        if near.sum() >= _ENOUGH * wanted:
+            allowed = near
+        floor = river_distance < _VALLEY_STRIP_M
+    return piece_of(score, allowed, wanted, floor)
 
 
-def piece_of(score: np.ndarray, allowed: np.ndarray, wanted: float) -> np.ndarray:
-    """One piece without holes of about `wanted` cells where the score is highest, inside the mask
-    `allowed`."""
+def piece_of(
+    score: np.ndarray, allowed: np.ndarray, wanted: float, left_out: np.ndarray | None = None
+) -> np.ndarray:
+    """One piece without holes of about `wanted` cells where the score is highest, inside the mask `allowed`;
+    what is `left_out` of it may part it."""
     low, high = score.min(), score.max()
     for _ in range(30):
         middle = (low + high) / 2
         area = largest_part(allowed & (score > middle))
+        area &= True if left_out is None else ~left_out
         low, high = (middle, high) if area.sum() > wanted else (low, middle)
     return area
 

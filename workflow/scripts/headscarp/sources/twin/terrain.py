@@ -27,6 +27,9 @@ THRESHOLD_DEG = np.array([np.nan, 25.0, 32.0, 45.0])
 _PASSES = ((4, 50, 0.05), (2, 24, 0.03), (1, 16, 0.02))
 _MARGIN = 0.12
 _DROWNED_SHARE = 0.045
+# Sharpest ridges: convex curvature (1/100 m, Zevenbergen and Thorne 1987) before the relief is stretched to
+# the spec's, such that it becomes that of Table II of gao2021; and how often what is sharper crumbles.
+_SHARPEST, _CRUMBLING = 5.1, 40
 # A long main river falls by no more than this share of the relief.
 _RIVER_FALL_SHARE = 0.2
 
@@ -75,7 +78,7 @@ def build_terrain(spec: TwinSpec, rng: np.random.Generator) -> Terrain:
         - margin
     )
     elevation, reservoir = _fit_range(
-        spec, fill_depressions(elevation), cells_of_lines([course], elevation.shape)
+        spec, fill_depressions(_rounded_ridges(elevation, spacing)), cells_of_lines([course], elevation.shape)
     )
     elevation = fill_depressions(_flat_floors(elevation, spacing).astype(np.float32))
     return Terrain(elevation, lithology, reservoir, course, units)
@@ -236,6 +239,17 @@ def _fit_range(
     water = np.isin(parts, reached[reached > 0])
     stretched = lowest + (elevation - level) / (top - level) * (highest - lowest)
     return np.where(water, lowest, np.maximum(stretched, lowest + 0.5)), water
+
+
+def _rounded_ridges(elevation: np.ndarray, spacing: float) -> np.ndarray:
+    """Let ridges crumble that are sharper than `_SHARPEST`; without it the threshold slopes of hard rock meet
+    in edges that no elevation model of 30 m shows."""
+    drop = _SHARPEST / 100 * spacing**2 / 4
+    mean_of_four = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]]) / 4
+    for _ in range(_CRUMBLING):
+        above = elevation - ndimage.convolve(elevation, mean_of_four, mode="nearest")
+        elevation = elevation - np.maximum(above - drop, 0)
+    return elevation
 
 
 def _flat_floors(
