@@ -1,0 +1,150 @@
+"""Keep the reference results: copy what a finished run of cards made into docs/results, and fill the README's
+tables from there.
+
+    python benchmarks/reference_results.py collect iburi2018 ecuador   # after `snakemake iburi2018 ecuador`
+    python benchmarks/reference_results.py readme
+
+A number stands in the README only between two comments, such as
+
+    <!-- numbers: iburi2018/comparison | blocked | average_precision, f1 | unet, unet+factors -->
+    <!-- /numbers -->
+
+(exhibit, protocol, metrics, and rows unless all), and what stands between them is made here and nowhere else:
+a test compares.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from headscarp.exhibits.labels import metric_label  # noqa: E402
+from headscarp.exhibits.render import cell_text, digits_for  # noqa: E402
+from headscarp.yaml_files import read_yaml  # noqa: E402
+
+KEPT = ROOT / "docs" / "results"
+# Figures that are kept beside all tables of a card.
+FIGURES = {
+    "gao2021": ["fig7", "fig8"],
+    "iburi2018": ["fig_comparison", "fig_probability", "fig_maps", "fig_curves"],
+    "zhang2024": ["fig15", "fig16", "fig_rates"],
+    "xia2021": ["fig13", "fig16"],
+    "stfusion": ["fig_curves"],
+    "xing2026": ["fig_unseen_b"],
+    "networks": ["ranks"],
+}
+BLOCK = re.compile(r"(<!-- numbers: (.+?) -->\n).*?(<!-- /numbers -->)", re.DOTALL)
+
+
+def collect(card: str, results: Path, kept: Path) -> None:
+    """Copy the tables (CSV, Markdown) and the chosen figures of a card, and write what made them."""
+    tables, folder = results / "tables" / card, kept / card
+    if not tables.exists():
+        raise SystemExit(f"{tables} does not exist; run `snakemake {card}` first")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in sorted(tables.iterdir()):
+        if path.suffix in (".csv", ".md"):
+            shutil.copy2(path, folder)
+    for name in FIGURES.get(card, []):
+        figure = results / "figures" / card / f"{name}.png"
+        if figure.exists():
+            shutil.copy2(figure, folder)
+    (folder / "made_by.json").write_text(json.dumps(made_by(card, results), indent=2) + "\n")
+
+
+def made_by(card: str, results: Path) -> dict[str, Any]:
+    """Machine, commit, scale, hours of jobs and share of converged trainings of a card."""
+    seconds = 0.0
+    for path in results.glob("timings/**/*.tsv"):
+        if card in path.parts or path.stem == card:
+            seconds += float(pd.read_csv(path, sep="\t")["s"].iloc[0])
+    runs = [json.loads(path.read_text()) for path in results.glob(f"runs/{card}/*/*/*/*/run.json")]
+    trained = [run["converged"] for run in runs if "converged" in run]
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return {
+        "card": card,
+        "scale": read_yaml(ROOT / "config.yaml")["scale"],
+        "commit": commit.stdout.strip(),
+        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "hours_of_jobs": round(seconds / 3600, 2),
+        "trainings": len(trained),
+        "converged": sum(trained),
+    }
+
+
+def processor() -> str:
+    """The model of the processor, as the system calls it."""
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def filled(text: str, kept: Path, labels: dict[str, dict[str, str]]) -> str:
+    """The text with its blocks of numbers made anew; `labels` are what people read for the rows of a card."""
+    return BLOCK.sub(lambda found: found[1] + block(found[2], kept, labels) + found[3], text)
+
+
+def block(asked: str, kept: Path, labels: dict[str, dict[str, str]]) -> str:
+    """The Markdown table that a comment asks for."""
+    exhibit, protocol, metrics, *rows = (part.strip() for part in asked.split("|"))
+    card, name = exhibit.split("/")
+    frame = pd.read_csv(kept / card / f"{name}.csv", keep_default_na=False, na_values=[""])
+    frame["note"] = frame["note"].fillna("")
+    frame = frame[frame["protocol"] == protocol]
+    wanted = [metric.strip() for metric in metrics.split(",")]
+    shown = [row.strip() for row in rows[0].split(",")] if rows else list(dict.fromkeys(frame["row"]))
+    data = ", ".join(sorted(set(frame["data"])))
+    lines = [f"| {data} | " + " | ".join(map(metric_label, wanted)) + " |", "|---" * (len(wanted) + 1) + "|"]
+    digits = {metric: digits_for(frame.loc[frame["metric"] == metric, "value"]) for metric in wanted}
+    for row in shown:
+        of_row = {line.metric: line for line in frame[frame["row"] == row].itertuples()}
+        if missing := [metric for metric in wanted if metric not in of_row]:
+            raise SystemExit(
+                f"docs/results/{card}/{name}.csv has no {missing[0]} of row '{row}' ({protocol})"
+            )
+        cells = [cell_text(of_row[metric], digits[metric]) for metric in wanted]
+        mark = " (not converged)" if any("not converged" in of_row[m].note for m in wanted) else ""
+        lines.append(f"| {labels.get(card, {}).get(row, row)}{mark} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def labels_of_cards() -> dict[str, dict[str, str]]:
+    cards = (read_yaml(path) for path in sorted((ROOT / "workflow" / "cards").glob("*.yaml")))
+    return {
+        card["name"]: {name: one.get("label", name) for name, one in card["experiments"].items()}
+        for card in cards
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("collect").add_argument("cards", nargs="+")
+    commands.add_parser("readme")
+    asked = parser.parse_args()
+    if asked.command == "collect":
+        for card in asked.cards:
+            collect(card, ROOT / "results", KEPT)
+    else:
+        path = ROOT / "README.md"
+        path.write_text(filled(path.read_text(encoding="utf-8"), KEPT, labels_of_cards()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
