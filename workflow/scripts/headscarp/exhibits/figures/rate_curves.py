@@ -135,8 +135,8 @@ def area_of(susceptibility: np.ndarray, cells: Cells, fold: int, subset: int) ->
     """Susceptibility, ascending, of the area in which landslides of a subset are looked for in a fold.
 
     That is the subset's cells: what lies outside the study area, in another subset or in the buffer between
-    them is none. Sampled points are few of the cells of their study area; there it is all cells of the map but
-    the points of other subsets.
+    them is none. Sampled points are few of the cells of their study area; there it is all cells of the map
+    but the points of other subsets.
     """
     if not of_points(cells):
         chosen = cells.split[fold] == subset
