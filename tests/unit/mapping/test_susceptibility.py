@@ -87,6 +87,14 @@ def make_site(folder, folds=1, shape=(90, 90)):
     return cube, folder / "cells"
 
 
+def call_a_class(cube, channel):
+    """Say in the cube's header that a channel holds codes."""
+    header = json.loads((cube / "cube.json").read_text())
+    for record in header["channels"]:
+        record["has_mean"] = record["name"] != channel
+    (cube / "cube.json").write_text(json.dumps(header))
+
+
 def spec_of(name="cnn3d", params=None, recipe=None, **changes):
     params = {"windows": [6]} if params is None and name == "cnn3d" else params or {}
     network = {"name": name, "width": 0.125, "params": params}
@@ -110,6 +118,18 @@ def auc(band, cells, fold=0):
 
 
 class TestBatches:
+    def test_codes_reach_the_network_unmixed(self, tmp_path):
+        site = make_site(tmp_path)
+        call_a_class(site[0], "slope")
+        spec = spec_of(params={"windows": [6, 8]})
+        batches = learning.fold_batches(
+            open_cube(site[0]), read_cells(site[1]), 0, spec, Recipe.from_record(spec["recipe"]), CPU
+        )
+        windows, _, _ = next(batches.training(1))
+        for channel, picked in enumerate((False, True)):
+            known = torch.isin(windows[:, 1, channel], batches.factors[channel])
+            assert bool(known.all()) is picked
+
     def test_windows_labels_and_weights(self, site):
         cube, cells = open_cube(site[0]), read_cells(site[1])
         spec = spec_of(params={"windows": [6, 8]})
@@ -283,6 +303,7 @@ class TestTraining:
 class TestMap:
     def test_bands_are_folds_and_equal_the_networks_answers(self, tmp_path):
         site = make_site(tmp_path, folds=3, shape=(110, 110))
+        call_a_class(site[0], "slope")
         train_cells(*site, tmp_path, spec_of(params={"windows": [6, 8]}), "cpu", 1, progress=False)
         map_susceptibility(tmp_path, *site, tmp_path, "cpu")
         bands, names, _ = read_map(tmp_path)
@@ -298,7 +319,9 @@ class TestMap:
             factors = torch.from_numpy(scaled_factors(cube, cells, fold, CHANNELS))
             with torch.no_grad():
                 logits = model.eval()(
-                    neighbourhoods(factors, torch.tensor([20, 50]), torch.tensor([31, 40]), (6, 8))
+                    neighbourhoods(
+                        factors, torch.tensor([20, 50]), torch.tensor([31, 40]), (6, 8), [False, True]
+                    )
                 )
             assert bands[fold, [20, 50], [31, 40]] == pytest.approx(logits.softmax(1)[:, 1].numpy(), abs=1e-5)
         assert json.loads((tmp_path / "map.json").read_text())["pixels"] == 110 * 110
