@@ -27,9 +27,9 @@ _UNDERCUT, _BANK_REACH_M = 0.45, 120.0
 # Catchment per contour length that saturates the soil under the mean rain (m), and saturated share between
 # the driest and wettest place.
 _SATURATING_M, _RAIN_WETNESS = 1500.0, 0.45
-# What the ground within this distance (m) does to a slope and no factor of the slope itself shows: by how much
-# the logarithm of its factor of safety falls from the crest of a valley side to its foot, and the depth of a
-# valley (m) that halves it.
+# What the ground within this distance (m) does to a slope and no factor of the slope itself shows: by how
+# much the logarithm of its factor of safety falls from the crest of a valley side to its foot, and the depth
+# of a valley (m) that halves it.
 _NEIGHBOURHOOD_M = 1000.0
 _UPSLOPE, _VALLEY_M = 2.5, 150.0
 # Slip volume from area, V = 0.074 A^1.450 (Guzzetti et al., 2009), and the limits of DZ/T 0261-2014 (m3).
@@ -283,8 +283,8 @@ def remoteness(
 
 
 def valley_side(spec: TwinSpec, dem: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each cell lies on its valley side, and how deep the valley is: the share of the range of elevation
-    within `_NEIGHBOURHOOD_M` that lies above it (0 crest, 1 foot), and that range (m).
+    """Where each cell lies on its valley side, and how deep the valley is: the share of the range of
+    elevation within `_NEIGHBOURHOOD_M` that lies above it (0 crest, 1 foot), and that range (m).
 
     Both (row, col) on `spec.coarser_grid(spec.coarse_factor)`, from a DEM on `spec.dem_grid`.
     """
@@ -313,8 +313,8 @@ def factor_of_safety(
     upslope: np.ndarray,
     valley_m: np.ndarray,
 ) -> np.ndarray:
-    """Factor of safety, shape (row, col), from all that susceptibility is mapped by: that of an infinite slope,
-    less at the foot of a valley side and in deep valleys.
+    """Factor of safety, shape (row, col), from all that susceptibility is mapped by: that of an infinite
+    slope, less at the foot of a valley side and in deep valleys.
 
     Cohesion is that of the unit's soil, less beside faults, road cuts and undercut banks (distances in m),
     and of roots (`plants`: land cover); water comes from the catchment (m2 per m of contour) and annual rain.
