@@ -1,10 +1,11 @@
-"""Whether zhang2024's 3D-CNN ranks cells better without its two poolings: the same cells, folds, seeds and
-steps for both forms.
+"""How well zhang2024's 3D-CNNs rank cells beside GBDT + LR: same cells, splits and steps for all.
 
-    python benchmarks/bench_cnn3d.py CUBE SAMPLES [SAMPLES …] [--steps 400 2000] [--seeds 3] [--device cuda]
+    python benchmarks/bench_cnn3d.py CUBE INVENTORY AREA OUT [--steps 2000] [--width 0.125] [--rows small …]
 
-CUBE: folder of a cube (`results/sites/ecuador/cube`). SAMPLES: folders of cells with folds
-(`results/sites/ecuador/samples/ecuador/published`). Prints a Markdown table of the AUC over all test folds.
+CUBE: folder of a cube (`results/sites/zhangjiajie_90m/cube`); INVENTORY, AREA: outlines that label its cells
+(`results/raw/zhangjiajie/landslides.gpkg` and `study_area.gpkg`); OUT: folder for cells, runs and maps. Rows
+are trained, mapped and read back as in the card's runs, by its recipe; a run that is there already is not
+repeated. Prints a Markdown table of AUC and average precision over the test cells.
 """
 
 import argparse
@@ -13,83 +14,98 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
-from torch.nn import functional
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from headscarp import networks
-from headscarp.codes import TEST, TRAIN
-from headscarp.networks.neighbourhoods import neighbourhoods
+from headscarp.codes import LANDSLIDE, TEST
+from headscarp.geo.layer import open_any_raster
+from headscarp.mapping.cell_models import fit_cell_model
+from headscarp.mapping.susceptibility import map_susceptibility
+from headscarp.samples.cell_table import read_cells
+from headscarp.samples.cells import build_cells
+from headscarp.samples.spec import CellsSpec
+from headscarp.training.cells import train_cells
+from headscarp.yaml_files import read_yaml
 
-WINDOW, BATCH, LEARNING_RATE = 12, 64, 1e-3
+CARD = Path(__file__).parents[1] / "workflow" / "cards" / "zhang2024.yaml"
+BASE = {"loss": "bce", "optimiser": "adam", "epochs": 10}
+PROTOCOLS = ("published", "blocked")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("cube", type=Path)
-    parser.add_argument("samples", type=Path, nargs="+")
-    parser.add_argument("--steps", type=int, nargs="+", default=[400, 2000])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for name in ("cube", "inventory", "area", "out"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--width", type=float, default=0.125)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", nargs="+", default=["small", "medium", "large", "multi", "gbdt_lr"])
     chosen = parser.parse_args()
-    device = torch.device(chosen.device)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
-    values = torch.from_numpy(np.load(chosen.cube / "cube.npy")[0].astype(np.float32))
+    card = read_yaml(CARD)
+    groups = card["inputs"]
     print(
-        f"{name}, torch {torch.__version__}, width {chosen.width:g}, windows of {WINDOW}, batches of {BATCH}"
-        f", Adam {LEARNING_RATE:g}\n\n| cells | form | steps | AUC by seed | mean |\n|---|---|---|---|---|",
+        f"torch {torch.__version__}, width {chosen.width:g}, {chosen.steps} steps, seed {chosen.seed}\n\n"
+        "| row | cells | AUC | AP | share of landslides | s |\n|---|---|---|---|---|---|",
         flush=True,
     )
-    for folder in chosen.samples:
-        cells = np.load(folder / "cells.npz")
-        for pooling in (True, False):
+    for protocol in PROTOCOLS:
+        samples = chosen.out / protocol
+        if not (samples / "cells.json").exists():
+            source = {"kind": "inventory", "inventory": chosen.inventory, "area": chosen.area}
+            spec = CellsSpec.from_record(cells_record(card))
+            of_cells = [names for group, names in groups.items() if group != "bands"]
+            build_cells(chosen.cube, samples, spec, source, protocol, chosen.seed, of_cells)
+        cells = read_cells(samples)
+        for row in chosen.rows:
             began = time.perf_counter()
-            scores = [
-                auc_by_steps(values, cells, pooling, seed, chosen.steps, chosen.width, device)
-                for seed in range(chosen.seeds)
-            ]
-            for steps in chosen.steps:
-                found = [one[steps] for one in scores]
-                print(
-                    f"| {folder.name} | {'pooled' if pooling else 'not pooled'} | {steps} | "
-                    f"{', '.join(f'{auc:.3f}' for auc in found)} | {np.mean(found):.3f} |",
-                    flush=True,
-                )
-            print(f"<!-- {time.perf_counter() - began:.0f} s -->", flush=True)
+            experiment = card["experiments"][row]
+            name = f"{row}-{protocol}-{chosen.steps}-{chosen.width:g}-{chosen.seed}"
+            run, maps = chosen.out / name, chosen.out / name / "maps"
+            if not (maps / "map.json").exists():
+                fit(experiment, groups, chosen, samples, run, maps)
+            auc, precision, share = scores(cells, maps / "susceptibility.tif")
+            seconds = time.perf_counter() - began
+            print(
+                f"| {row} | {protocol} | {auc:.3f} | {precision:.3f} | {share:.3f} | {seconds:.0f} |",
+                flush=True,
+            )
 
 
-def auc_by_steps(values, cells, pooling, seed, steps, width, device) -> dict[int, float]:
-    """AUC over the cells of all test folds after each number of steps."""
-    label = cells["label"] == 1
-    predicted = {one: np.full(len(label), np.nan) for one in steps}
-    for split in cells["split"]:
-        train, test = np.flatnonzero(split == TRAIN), np.flatnonzero(split == TEST)
-        mean = torch.nanmean(values.flatten(1), 1)[:, None, None]
-        spread = torch.from_numpy(np.nanstd(values.numpy(), axis=(1, 2)))[:, None, None]
-        factors = ((values - mean) / spread).nan_to_num().to(device)
-        torch.manual_seed(seed)
-        model = networks.build("cnn3d", len(values), width=width, windows=[WINDOW], pooling=pooling).to(
-            device
-        )
-        optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-        rng = np.random.default_rng(seed)
-        share = label[train].mean()
-        weight = torch.tensor([1 / (1 - share), 1 / share], dtype=torch.float32, device=device)
-        rows, cols = (torch.from_numpy(cells[axis].astype(np.int64)).to(device) for axis in ("row", "col"))
-        truth = torch.from_numpy(label.astype(np.int64)).to(device)
-        for step in range(1, max(steps) + 1):
-            chosen = torch.from_numpy(rng.choice(train, BATCH)).to(device)
-            windows = neighbourhoods(factors, rows[chosen], cols[chosen], [WINDOW])
-            loss = functional.cross_entropy(model.train()(windows), truth[chosen], weight)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            if step in steps:
-                with torch.no_grad():
-                    seen = neighbourhoods(factors, rows[test], cols[test], [WINDOW])
-                    predicted[step][test] = model.eval()(seen).softmax(1)[:, 1].cpu().numpy()
-    scored = ~np.isnan(predicted[steps[0]])
-    return {one: float(roc_auc_score(label[scored], predicted[one][scored])) for one in steps}
+def cells_record(card: dict) -> dict:
+    (record,) = card["cells"].values()
+    return record
+
+
+def fit(experiment: dict, groups: dict, chosen, samples: Path, run: Path, maps: Path) -> None:
+    """Train and map one row; networks by the card's recipe, but for the number of steps."""
+    spec = {
+        "network": {
+            "name": experiment["network"],
+            "width": chosen.width,
+            "params": experiment.get("params", {}),
+        },
+        "channels": [name for group in experiment["inputs"] for name in groups[group]],
+        "classes": 1,
+        "seed": chosen.seed,
+    }
+    if experiment["network"] != "cnn3d":
+        fit_cell_model(chosen.cube, samples, run, maps, spec)
+        return
+    epochs = {"steps_per_epoch": chosen.steps // BASE["epochs"], "epochs": BASE["epochs"]}
+    spec["recipe"] = BASE | experiment["training"] | epochs
+    train_cells(chosen.cube, samples, run, spec, progress=False)
+    map_susceptibility(run, chosen.cube, samples, maps)
+
+
+def scores(cells, path: Path) -> tuple[float, float, float]:
+    """AUC and average precision over the test cells of all folds, and their share of landslides."""
+    label, probability = [], []
+    with open_any_raster(path) as source:
+        for fold in range(cells.folds):
+            test = cells.split[fold] == TEST
+            label.append(cells.label[test] == LANDSLIDE)
+            probability.append(source.read(fold + 1)[cells.row[test], cells.col[test]])
+    truth, found = np.concatenate(label), np.concatenate(probability)
+    return roc_auc_score(truth, found), average_precision_score(truth, found), truth.mean()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels.curves import read_history
 from headscarp.files import atomic_path, read_json
 from headscarp.samples.windows import Window, read_windows, write_windows
-from headscarp.scoring.bootstrap import read_cell_histograms
 from headscarp.scoring.classes import read_cell_confusions
+from headscarp.scoring.histograms import read_cell_histograms
 from headscarp.training.weights import load_initial_weights, save_weights
 from tests.conftest import REPOSITORY
 from tests.workflow.runs import configure
@@ -294,9 +294,9 @@ def test_a_damaged_file_never_ends_in_a_trace(tmp_path, name):
 def test_a_record_that_lacks_a_key_names_the_file(tmp_path):
     (tmp_path / "scores.json").write_text("{}")
     np.savez(tmp_path / "counts.npz", positive=np.zeros(3))
-    with pytest.raises(HeadscarpError, match=r"scores\.json lacks 'threshold'; delete it"):
+    with pytest.raises(HeadscarpError, match=r"scores\.json lacks 'fold'; delete it"):
         read_cell_histograms(tmp_path)
-    (tmp_path / "scores.json").write_text('{"threshold": 0.5}')
+    (tmp_path / "scores.json").write_text('{"fold": 0}')
     with pytest.raises(HeadscarpError, match=r"counts\.npz lacks 'negative'; delete it"):
         read_cell_histograms(tmp_path)
 

@@ -21,7 +21,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.exhibits.figures.close_ups import chosen_slides
 from headscarp.exhibits.figures.factor_maps import DIRECTIONS, classify
 from headscarp.exhibits.figures.inventory_comparison import richest_window
-from headscarp.exhibits.figures.rate_curves import AREA_SHARES, rate_area, rate_curve
+from headscarp.exhibits.figures.rate_curves import AREA_SHARES, area_of, rate_area, rate_curve
 from headscarp.exhibits.figures.roc import FALSE_POSITIVE_RATES, roc_points
 from headscarp.exhibits.figures.search_chart import read_trials
 from headscarp.exhibits.figures.site_map import SIZES
@@ -39,6 +39,7 @@ from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import ANGLE, CLASSES, Layer, write_cog, write_layer
 from headscarp.mapping.polygons import polygonise, write_polygons
+from headscarp.samples.cell_table import Cells
 from headscarp.scoring.histograms import CellHistograms
 from tests.world import grid_of, layer_of, one, run_record, smooth, write_site_layers
 
@@ -218,6 +219,7 @@ def invent_cells(site: dict) -> None:
             "windows": [12],
             "folds": FOLDS,
             "data": "twin",
+            "label_source": "inventory",
             "normalisation": [{}, {}],
         }
         write_json(Path(folder) / "cells.json", record)
@@ -470,11 +472,9 @@ def test_rates_use_the_cells_and_the_map_of_each_fold(world, spec):
     ):
         for fold, band in enumerate(source.read()):
             for subset, areas in expected.items():
-                kept = np.ones(SHAPE, bool)
-                for row, col, split in zip(cells["row"], cells["col"], cells["split"][fold], strict=True):
-                    kept[row, col] = split in (0, subset)
-                everywhere = band[np.isfinite(band) & kept]
-                chosen = (cells["split"][fold] == subset) & (cells["label"] == 1)
+                of_subset = cells["split"][fold] == subset
+                everywhere = band[cells["row"][of_subset], cells["col"][of_subset]]
+                chosen = of_subset & (cells["label"] == 1)
                 slides = band[cells["row"][chosen], cells["col"][chosen]]
                 areas.append(
                     roc_auc_score(
@@ -486,6 +486,31 @@ def test_rates_use_the_cells_and_the_map_of_each_fold(world, spec):
     assert one(frame, "small", "prediction_rate_auc", "blocked")["value"] == pytest.approx(
         np.mean(expected[3])
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "area"),
+    [
+        ("inventory", {1: [0.3, 0.6], 3: [0.4, 0.9]}),
+        # Points: all cells but those of other subsets, and but the hole.
+        ("points", {1: [0.1, 0.2, 0.3, 0.6, 0.7, 0.8], 3: [0.1, 0.2, 0.4, 0.7, 0.8, 0.9]}),
+    ],
+)
+def test_the_area_of_rates_is_that_of_the_subset(source, area):
+    """Two rows of a map: above the study area with its cells of training, buffer (0) and test, below what
+    lies outside it."""
+    susceptibility = np.array([[0.3, 0.6, 0.2, 0.9, 0.4], [0.1, 0.8, 0.7, np.nan, np.nan]], np.float32)
+    cells = Cells(
+        row=np.zeros(5, int),
+        col=np.arange(5),
+        label=np.array([0, 1, 0, 1, 0]),
+        truth=np.array([0, 1, 0, 1, 0]),
+        block=np.zeros(5, int),
+        split=np.array([[1, 1, 0, 3, 3]]),
+        record={"label_source": source},
+    )
+    for subset, expected in area.items():
+        assert area_of(susceptibility, cells, 0, subset) == pytest.approx(expected)
 
 
 def test_susceptibility_classes_are_natural_breaks_of_the_mean_of_the_folds(world, spec):

@@ -88,6 +88,14 @@ def make_site(folder, folds=1, shape=(90, 90)):
     return cube, folder / "cells"
 
 
+def call_a_class(cube, channel):
+    """Say in the cube's header that a channel holds codes."""
+    header = json.loads((cube / "cube.json").read_text())
+    for record in header["channels"]:
+        record["has_mean"] = record["name"] != channel
+    (cube / "cube.json").write_text(json.dumps(header))
+
+
 def spec_of(name="cnn3d", params=None, recipe=None, **changes):
     params = {"windows": [6]} if params is None and name == "cnn3d" else params or {}
     network = {"name": name, "width": 0.125, "params": params}
@@ -111,6 +119,18 @@ def auc(band, cells, fold=0):
 
 
 class TestBatches:
+    def test_codes_reach_the_network_unmixed(self, tmp_path):
+        site = make_site(tmp_path)
+        call_a_class(site[0], "slope")
+        spec = spec_of(params={"windows": [6, 8]})
+        batches = learning.fold_batches(
+            open_cube(site[0]), read_cells(site[1]), 0, spec, Recipe.from_record(spec["recipe"]), CPU
+        )
+        windows, _, _ = next(batches.training(1))
+        for channel, picked in enumerate((False, True)):
+            known = torch.isin(windows[:, 1, channel], batches.factors[channel])
+            assert bool(known.all()) is picked
+
     def test_windows_labels_and_weights(self, site):
         cube, cells = open_cube(site[0]), read_cells(site[1])
         spec = spec_of(params={"windows": [6, 8]})
@@ -186,7 +206,7 @@ class TestTraining:
         record = json.loads((tmp_path / "run.json").read_text())
         assert record["precision"] == "float32" and record["spec"]["recipe"]["loss"] == "cross_entropy"
         assert (
-            record["folds"][0]["weights"] == "last"
+            record["folds"][0]["weights"] == "best"
             and record["protocol"] == "blocked"
             and record["epochs"] == 3
         )
@@ -275,15 +295,15 @@ class TestTraining:
         with pytest.raises(HeadscarpError, match=told):
             train_cells(*site, tmp_path, spec, "cpu", 1, progress=False)
 
-    def test_precision(self):
-        assert recipe_of_cells(Recipe(), CPU).precision == "float32"
-        assert recipe_of_cells(Recipe(), torch.device("cuda")).precision == "auto"
-        assert recipe_of_cells(Recipe(precision="bfloat16"), CPU).precision == "bfloat16"
+    def test_the_loss_is_that_of_both_outputs(self):
+        assert recipe_of_cells(Recipe()).loss == "cross_entropy"
+        assert recipe_of_cells(Recipe(loss="focal")).loss == "focal"
 
 
 class TestMap:
     def test_bands_are_folds_and_equal_the_networks_answers(self, tmp_path):
         site = make_site(tmp_path, folds=3, shape=(110, 110))
+        call_a_class(site[0], "slope")
         train_cells(*site, tmp_path, spec_of(params={"windows": [6, 8]}), "cpu", 1, progress=False)
         map_susceptibility(tmp_path, *site, tmp_path, "cpu")
         bands, names, _ = read_map(tmp_path)
@@ -299,7 +319,9 @@ class TestMap:
             factors = torch.from_numpy(scaled_factors(cube, cells, fold, CHANNELS))
             with torch.no_grad():
                 logits = model.eval()(
-                    neighbourhoods(factors, torch.tensor([20, 50]), torch.tensor([31, 40]), (6, 8))
+                    neighbourhoods(
+                        factors, torch.tensor([20, 50]), torch.tensor([31, 40]), (6, 8), [False, True]
+                    )
                 )
             assert bands[fold, [20, 50], [31, 40]] == pytest.approx(logits.softmax(1)[:, 1].numpy(), abs=1e-5)
         assert json.loads((tmp_path / "map.json").read_text())["pixels"] == 110 * 110

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import map_coordinates
 from torch.nn import functional
 
 from headscarp import networks
@@ -13,7 +12,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.networks.neighbourhoods import neighbourhoods
 
 
-def small(factors: int, windows: list[int], seed: int = 0, pooling: bool = False) -> torch.nn.Module:
+def small(factors: int, windows: list[int], seed: int = 0, pooling: str = "none") -> torch.nn.Module:
     """A narrow network whose batch norms are not those of the start."""
     torch.manual_seed(seed)
     model = networks.build("cnn3d", factors, width=0.0625, windows=windows, pooling=pooling)
@@ -38,7 +37,15 @@ def small(factors: int, windows: list[int], seed: int = 0, pooling: bool = False
     ("factors", "depths"), [(14, [14, 12, 10, 10, 8, 6, 4, 4]), (5, [5, 3, 1, 1, 1, 1, 1, 1]), (1, [1] * 8)]
 )
 def test_sides_and_depths_with_pooling(window, sides, factors, depths):
-    check_shapes(small(factors, [window], pooling=True), factors, window, depths, sides)
+    check_shapes(small(factors, [window], pooling="spatial"), factors, window, depths, sides)
+
+
+@pytest.mark.parametrize(
+    ("factors", "depths"), [(15, [15, 13, 11, 5, 3, 3, 3, 1]), (4, [4, 4, 4, 2, 2, 2, 2, 1])]
+)
+def test_depths_with_pooling_over_factors(factors, depths):
+    model = small(factors, [12], pooling="volumetric")
+    check_shapes(model, factors, 12, depths, [12, 10, 8, 4, 2, 2, 2, 1])
 
 
 @pytest.mark.parametrize("window", [12, 17, 22])
@@ -70,9 +77,9 @@ def test_parameters_of_the_pooled_form_by_hand():
     normalised = [(1, 64, 27), (64, 64, 27), (64, 128, 27), (128, 128, 3), (128, 128, 3)]
     total = sum(inputs * outputs * taps + 4 * outputs for inputs, outputs, taps in normalised)
     total += 128 * 64 * 4 + 4 * 64 + 64 * 2 + 2  # of 14 factors 4 are left
-    assert networks.describe("cnn3d", 14, pooling=True)["parameters"] == total
+    assert networks.describe("cnn3d", 14, pooling="spatial")["parameters"] == total
     # two more input channels
-    wider = networks.describe("cnn3d", 14, windows=[12, 17, 22], pooling=True)
+    wider = networks.describe("cnn3d", 14, windows=[12, 17, 22], pooling="spatial")
     assert wider["parameters"] == total + 2 * 64 * 27
 
 
@@ -97,8 +104,11 @@ def by_hand(model: torch.nn.Module, volume: np.ndarray) -> np.ndarray:
         return maps
 
     def pool(maps):
-        if not model.pooling:
+        if model.pooling == "none":
             return maps
+        if model.pooling == "volumetric":
+            depth = maps.shape[1] // 2 * 2
+            maps = maps[:, :depth].reshape(len(maps), depth // 2, 2, *maps.shape[2:]).max(2)
         rows, cols = (side // 2 * 2 for side in maps.shape[2:])
         return maps[:, :, :rows, :cols].reshape(*maps.shape[:2], rows // 2, 2, cols // 2, 2).max((3, 5))
 
@@ -107,7 +117,7 @@ def by_hand(model: torch.nn.Module, volume: np.ndarray) -> np.ndarray:
     return last.weight.detach().numpy()[:, :, 0, 0, 0] @ neurons + last.bias.detach().numpy()
 
 
-@pytest.mark.parametrize("pooling", [False, True])
+@pytest.mark.parametrize("pooling", ["none", "spatial", "volumetric"])
 @pytest.mark.parametrize("windows", [[12], [17], [22], [24], [12, 17, 22]])
 def test_forward_is_its_definition(windows, pooling):
     model = small(6, windows, pooling=pooling).double()
@@ -119,7 +129,7 @@ def test_forward_is_its_definition(windows, pooling):
 
 @pytest.mark.parametrize(("window", "seen"), [(12, 12), (17, 16), (22, 20)])
 def test_pooling_drops_the_last_rows_and_columns_of_odd_sides(window, seen):
-    model = small(14, [window], pooling=True)
+    model = small(14, [window], pooling="spatial")
     volumes = torch.rand(32, 1, 14, window, window, requires_grad=True)
     model(volumes)[:, 1].sum().backward()
     touched = volumes.grad.abs().sum((0, 1, 2))
@@ -168,6 +178,13 @@ def test_small_windows_are_refused(settings):
         networks.build("cnn3d", 14, **settings)
 
 
+def test_pooling_is_one_that_there_is_and_has_factors_enough():
+    with pytest.raises(HeadscarpError, match="pooling 'spacial' does not exist; did you mean 'spatial'"):
+        networks.build("cnn3d", 14, pooling="spacial")
+    with pytest.raises(HeadscarpError, match="3 factors are too few for pooling volumetric"):
+        networks.build("cnn3d", 3, pooling="volumetric")
+
+
 def test_impossible_numbers_are_refused():
     with pytest.raises(HeadscarpError, match="in_channels and classes must be at least 1"):
         networks.build("cnn3d", 0)
@@ -177,6 +194,29 @@ def test_impossible_numbers_are_refused():
 
 # --- windows around cells
 # ------------------------------------------------------------------------------------------
+
+
+def resampled_by_hand(values: np.ndarray, at: tuple[int, int], window: int, side: int, by_mean: bool):
+    """A window (side, side) of a map (row, col) around a cell, each of its cells drawn on 1/`side` of a cell
+    of the map: what it covers there, or what lies at its centre."""
+    first, fine = [position - window // 2 for position in at], 2 * side
+    cut = values[first[0] : first[0] + window, first[1] : first[1] + window]
+    drawn = np.kron(cut, np.ones((fine, fine)))
+    # the middle of the smallest window, in parts of a cell of the map from the window's first edge
+    middle = fine * (window // 2 - side // 2) + fine * side // 2
+    starts = middle - window * fine // 2 + 2 * window * np.arange(side)
+    result = np.empty((side, side))
+    for row, top in enumerate(starts):
+        for col, left in enumerate(starts):
+            if by_mean:
+                result[row, col] = drawn[
+                    max(0, top) : top + 2 * window, max(0, left) : left + 2 * window
+                ].mean()
+            else:
+                result[row, col] = drawn[
+                    min(top + window, len(drawn) - 1), min(left + window, len(drawn) - 1)
+                ]
+    return result
 
 
 @settings(deadline=None, max_examples=25)
@@ -189,23 +229,39 @@ def test_impossible_numbers_are_refused():
 def test_windows_are_cut_and_resampled(windows, spare, factors, seed):
     random, largest, side = np.random.default_rng(seed), max(windows), min(windows)
     values = random.random((factors, largest + spare[0], largest + spare[1]))
-    rows, cols = (largest // 2 + random.integers(0, more + 1, 5) for more in spare)
-    found = neighbourhoods(torch.from_numpy(values), torch.from_numpy(rows), torch.from_numpy(cols), windows)
-    assert found.shape == (5, len(windows), factors, side, side)
-    for sample, (row, col) in enumerate(zip(rows, cols, strict=True)):
+    without_mean = random.random(factors) < 0.5
+    rows, cols = (largest // 2 + random.integers(0, more + 1, 3) for more in spare)
+    found = neighbourhoods(
+        torch.from_numpy(values), torch.from_numpy(rows), torch.from_numpy(cols), windows, without_mean
+    )
+    assert found.shape == (3, len(windows), factors, side, side)
+    for sample, at in enumerate(zip(rows, cols, strict=True)):
         for scale, window in enumerate(windows):
-            top, left = row - window // 2, col - window // 2
-            cut = values[:, top : top + window, left : left + window]
-            resized = functional.interpolate(
-                torch.from_numpy(cut)[None], (side, side), mode="bilinear", align_corners=False
-            )[0].numpy()
-            np.testing.assert_allclose(found[sample, scale].numpy(), resized, rtol=1e-12)
-            at = (np.arange(side) + 0.5) * window / side - 0.5
-            for factor in range(factors):
-                expected = map_coordinates(
-                    cut[factor], np.meshgrid(at, at, indexing="ij"), order=1, mode="nearest"
-                )
-                np.testing.assert_allclose(resized[factor], expected, atol=1e-9)
+            for factor, nearest in enumerate(without_mean):
+                expected = resampled_by_hand(values[factor], at, window, side, by_mean=not nearest)
+                np.testing.assert_allclose(found[sample, scale, factor].numpy(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("windows", [[12, 17, 22], [4, 5, 6], [5, 8, 11]], ids=str)
+def test_all_scales_have_one_middle(windows):
+    """On a slope the mean over opposite places is the height at the middle, which the scales share."""
+    rows, cols = np.indices((40, 40)).astype(float)
+    slope = torch.from_numpy((3 * rows + cols)[None])
+    at = torch.tensor([20])
+    side = min(windows)
+    volume = neighbourhoods(slope, at, at, windows)[0, :, 0].numpy()
+    # not the outermost places, one of which is cut off where the middles of two windows differ
+    inner = volume[:, 1 : side - 1, 1 : side - 1].mean((1, 2))
+    np.testing.assert_allclose(inner, 4 * (20 if side % 2 else 19.5), rtol=1e-12)
+    spread = volume[:, side - 2, side // 2] - volume[:, 1, side // 2]
+    np.testing.assert_allclose(spread, 3 * np.array(windows) / side * (side - 3), atol=0.75)
+
+
+def test_codes_are_never_mixed():
+    codes = torch.from_numpy(np.random.default_rng(0).choice([4.0, 19.0], (1, 40, 40)))
+    at = torch.tensor([20, 17])
+    assert set(neighbourhoods(codes, at, at, [12, 17, 22], [True]).unique().tolist()) == {4, 19}
+    assert len(neighbourhoods(codes, at, at, [12, 17, 22], [False]).unique()) > 10
 
 
 @pytest.mark.parametrize("cell", [(10, 15), (20, 15), (15, 10), (15, 20), (-15, 15)])

@@ -163,7 +163,7 @@ def test_an_order_shuffles_the_factors_and_without_leaves_some_out(root):
         plan.runs.record("zhang2024", name, "blocked", 0)["channels"]
         for name in ("small", "small_order1", "multi_no_cover")
     )
-    assert plain != shuffled and sorted(plain) == sorted(shuffled) and len(plain) == 14
+    assert plain != shuffled and sorted(plain) == sorted(shuffled) and len(plain) == 15
     assert set(plain) - set(fewer) == {"ndvi", "land_use", "distance_to_road"}
 
 

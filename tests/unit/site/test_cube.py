@@ -109,7 +109,10 @@ def test_the_cube_equals_its_layers(layers, tmp_path, monkeypatch, rows_at_once)
         "source": "hand",
         "dated": False,
         "masked": False,
+        "has_mean": True,
     }
+    names = ["lithology", "red", "aspect", "aspect_sin", "lithology_2"]
+    assert cube.without_mean(names) == [True, False, True, False, False]
 
 
 def test_nothing_is_read_before_it_is_indexed(layers, tmp_path):

@@ -14,13 +14,16 @@ convolution adds up the scales, so that from there on two windows have no sum in
 windows therefore get them cut and resampled on the device, some cells at a time.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from headscarp.errors import HeadscarpError
-from headscarp.networks.cnn3d import CNN3D, POOL
+from headscarp.networks.cnn3d import CNN3D, NONE, POOL, VOLUMETRIC
 from headscarp.networks.neighbourhoods import neighbourhoods
 
 BATCH = 64  # windows at once where they are evaluated one by one: more is slower on CPUs
@@ -28,7 +31,11 @@ PERIOD = POOL * POOL  # rows after which pooling twice begins anew
 
 
 def susceptibility_map(
-    model: CNN3D, factors: np.ndarray | Tensor, device: torch.device, strip_rows: int = 64
+    model: CNN3D,
+    factors: np.ndarray | Tensor,
+    device: torch.device,
+    strip_rows: int = 64,
+    without_mean: Sequence[bool] | None = None,
 ) -> np.ndarray:
     """Probability of a landslide at every cell, as the model gives it for the cell's own windows.
 
@@ -37,6 +44,7 @@ def susceptibility_map(
         factors: (factor, row, col), scaled as for training; NaN is no data.
         strip_rows: rows that are mapped at once; they bound the memory. Strips overlap by the largest window
             less one row.
+        without_mean: of each factor, for `neighbourhoods`.
 
     Returns:
         (row, col) float32; NaN where the largest window leaves the map or holds a NaN.
@@ -55,7 +63,10 @@ def susceptibility_map(
     probability = np.full((height, width), np.nan, np.float32)
     tall, wide = height - window + 1, width - window + 1
     inside = probability[window // 2 :, window // 2 :][:tall, :wide]
-    evaluate = map_convolved if len(model.windows) == 1 else map_window_by_window
+    if len(model.windows) == 1:
+        evaluate = map_convolved
+    else:
+        evaluate = partial(map_window_by_window, without_mean=without_mean)
     model.eval()
     # TF32, cuDNN's default for float32 convolutions, rounds to 10 bits: maps would depend on the strips by
     # 1e-3.
@@ -71,7 +82,9 @@ def susceptibility_map(
     return probability
 
 
-def map_window_by_window(model: CNN3D, factors: Tensor, batch: int = BATCH) -> Tensor:
+def map_window_by_window(
+    model: CNN3D, factors: Tensor, batch: int = BATCH, without_mean: Sequence[bool] | None = None
+) -> Tensor:
     """Probability (row - n + 1, col - n + 1) at each position of the largest window, n, in (factor, row,
     col); each window on its own."""
     window = max(model.windows)
@@ -80,7 +93,9 @@ def map_window_by_window(model: CNN3D, factors: Tensor, batch: int = BATCH) -> T
     batches = zip(
         (cells // wide + window // 2).split(batch), (cells % wide + window // 2).split(batch), strict=True
     )
-    logits = [model(neighbourhoods(factors, rows, cols, model.windows)) for rows, cols in batches]
+    logits = [
+        model(neighbourhoods(factors, rows, cols, model.windows, without_mean)) for rows, cols in batches
+    ]
     return torch.cat(logits).softmax(1)[:, 1].reshape(tall, wide)
 
 
@@ -88,13 +103,16 @@ def map_convolved(model: CNN3D, factors: Tensor) -> Tensor:
     """The same as `map_window_by_window`, for a model of one window: all positions share the convolutions."""
     (window,) = model.windows
     tall, wide = (side - window + 1 for side in factors.shape[1:])
-    period = PERIOD if model.pooling else 1
+    period = 1 if model.pooling == NONE else PERIOD
     below, half = -tall % period, period * -(-wide // (2 * period))
     padded = functional.pad(factors, (0, 2 * half - wide, 0, below))
     # A left and a right half, because PyTorch leaves a lone input of few channels to a convolution that is
     # ten times slower on CPUs.
     halves = padded.unfold(2, half + window - 1, half).movedim(2, 0)
-    pool, join = (pool_fragments, join_fragments) if model.pooling else (nothing, nothing)
+    if model.pooling == NONE:
+        pool, join = nothing, nothing
+    else:
+        pool, join = partial(pool_fragments, over_factors=model.pooling == VOLUMETRIC), join_fragments
     maps = pool(model.second(pool(model.first(halves[:, None]))))
     logits = join(join(model.head(maps).squeeze(2)))
     return torch.cat(list(logits.softmax(1)[:, 1]), dim=1)[:tall, :wide]
@@ -105,13 +123,15 @@ def nothing(maps: Tensor) -> Tensor:
     return maps
 
 
-def pool_fragments(maps: Tensor) -> Tensor:
+def pool_fragments(maps: Tensor, over_factors: bool) -> Tensor:
     """Max-pool (N, maps, factor, row, col) from the corners (0, 0), (0, 1), (1, 0), (1, 1): (4 N, maps,
-    factor, row / 2, col / 2).
+    factor, row / 2, col / 2), and half as many factors if the pooling is over them too.
 
     With an even number of window positions along both axes all fragments are of one size, and the rows and
     columns left over are those that pooling an odd window drops.
     """
+    if over_factors:
+        maps = functional.max_pool3d(maps, (POOL, 1, 1))
     rows, cols = ((side - 1) // POOL for side in maps.shape[-2:])
     # The maximum of shifted maps is stride-1 pooling, ten times as fast on a CPU as max_pool3d from each
     # corner.

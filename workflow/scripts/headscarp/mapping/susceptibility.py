@@ -40,12 +40,14 @@ def map_susceptibility(
     torch.set_num_threads(threads)
     cube, cells = open_cube(cube_folder), read_cells(cells_folder)
     models, record = load_fold_networks(run_folder, cells.folds)
+    channels = record["spec"]["channels"]
     began = time.perf_counter()
     bands = [
         susceptibility_map(
             model.to(torch_device),
-            scaled_factors(cube, cells, fold, record["spec"]["channels"]),
+            scaled_factors(cube, cells, fold, channels),
             torch_device,
+            without_mean=cube.without_mean(channels),
         )
         for fold, model in enumerate(models)
     ]

@@ -43,6 +43,12 @@ class Cube:
             known.index(require_known(name, known, f"site {self.header['site']}: channel")) for name in names
         ]
 
+    def without_mean(self, names: Iterable[str]) -> list[bool]:
+        """Whether the values of each channel have no mean: codes of classes, and angles."""
+        return [
+            not self.header["channels"][position].get("has_mean", True) for position in self.positions(names)
+        ]
+
 
 def open_cube(folder: str | Path) -> Cube:
     """Open the cube of a site (`cube.npy`, `label.npy`, `instances.npy`, `cube.json`).

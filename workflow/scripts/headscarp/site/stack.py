@@ -21,7 +21,7 @@ SERIES_KEYS = ("series", "never_clear_share")
 @dataclass(frozen=True)
 class Channel:
     """A channel of the cube: the layers it is read from by date (at None what is the same at all dates), and
-    what is done to its values (float32, NaN = no data)."""
+    what is done to its values (float32, NaN = no data). Codes of classes and angles have no mean."""
 
     name: str
     units: str
@@ -29,6 +29,7 @@ class Channel:
     layers: Mapping[str | None, Path]
     encode: Callable[[np.ndarray], np.ndarray]
     masked: bool
+    has_mean: bool = True
 
     @property
     def dated(self) -> bool:
@@ -45,8 +46,8 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
     Strips are read and appended one by one, so memory is bounded by a strip.
 
     cube.json: site, data, grid, dates, channels ({name, units, source, dated: it changes with the date,
-    masked: clouds were taken out of it}), classes; of several dates `series` and `never_clear_share` of
-    layers.json too.
+    masked: clouds were taken out of it, has_mean: false for codes of classes and for angles}), classes; of
+    several dates `series` and `never_clear_share` of layers.json too.
 
     Raises:
         HeadscarpError: a layer is missing or truncated, or the disk is full.
@@ -80,6 +81,7 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
             "source": channel.source,
             "dated": channel.dated,
             "masked": channel.masked,
+            "has_mean": channel.has_mean,
         }
         for channel in channels
     ]
@@ -115,6 +117,7 @@ def channels_of(records: Sequence[dict[str, Any]], folder: Path) -> list[Channel
         layers=layers,
         encode=lambda values: values,
         masked=masked,
+        has_mean=kind not in (ANGLE, CLASSES),
     )
     if kind == ANGLE:
         return [

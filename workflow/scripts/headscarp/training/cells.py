@@ -38,11 +38,13 @@ class CellBatches:
     """Batches of one fold, all on the device of `factors`: windows (n, scale, channel, s, s), target (n)
     int64, weight (n) float32.
 
-    `factors` (channel, row, col) are scaled; `subsets` maps train and validation to row, col and label (cell)
-    int64 of their cells; `weights` are those of no landslide and landslide.
+    `factors` (channel, row, col) are scaled, `without_mean` says which of them have none; `subsets` maps
+    train and validation to row, col and label (cell) int64 of their cells; `weights` are those of no
+    landslide and landslide.
     """
 
     factors: Tensor
+    without_mean: list[bool]
     subsets: dict[str, tuple[Tensor, Tensor, Tensor]]
     weights: Tensor
     windows: tuple[int, ...]
@@ -66,7 +68,8 @@ class CellBatches:
     def _batches(self, split: str, order: np.ndarray) -> Iterator[Batch]:
         for chosen in torch.from_numpy(order).to(self.factors.device).split(self.batch):
             row, col, label = (values[chosen] for values in self.subsets[split])
-            yield neighbourhoods(self.factors, row, col, self.windows), label, self.weights[label]
+            windows = neighbourhoods(self.factors, row, col, self.windows, self.without_mean)
+            yield windows, label, self.weights[label]
 
 
 def train_cells(
@@ -245,6 +248,7 @@ def fold_batches(
     steps = recipe.steps_per_epoch or -(-int(chosen["train"].sum()) // recipe.batch)
     return CellBatches(
         factors=factors,
+        without_mean=cube.without_mean(spec["channels"]),
         subsets=subsets,
         weights=weights,
         windows=build_untrained(spec).windows,

@@ -31,9 +31,9 @@ def rate_curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
     Chung and Fabbri (2003): with training cells it says how well a map fits (success rate), with test cells
     how well it predicts (prediction rate). The map of each fold meets the cells of that fold; curves and
-    areas under them are means over folds and seeds. The area is all cells of the map but those of the other
-    subset, whose labels the map knows (or of which it knows none). The numbers behind it are those areas, and
-    the share of test landslides in the most susceptible 10, 20 and 30 % of the area.
+    areas under them are means over folds and seeds. The area is that of the subset's own cells (see
+    `area_of`). The numbers behind it are those areas under the curves, and the share of test landslides in
+    the most susceptible 10, 20 and 30 % of the area.
     """
     site, lines = spec.only_site(), []
     figure, panels = protocol_panels(spec)
@@ -73,12 +73,13 @@ def rate_curves(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         below(axes, "Area under the prediction-rate curve")
     panels[0].set_ylabel("Share of landslide cells")
+    area = "all cells but points of other subsets" if of_points(cells) else "cells of the same subset"
     kinds = [Line2D([], [], color=palette.INK, ls=line, lw=1.2, label=text) for _, _, line, text in RATES]
     figure.legend(handles=kinds, loc="outside upper center", ncols=2)
     sign(
         figure,
         spec,
-        "Dotted: a map of chance. Area: all cells but those of other subsets. Mean of folds and seeds.",
+        f"Dotted: a map of chance. Area: {area}. Mean of folds and seeds.",
     )
     return figure, frame_of(lines)
 
@@ -131,12 +132,25 @@ def run_rates(run: RunFiles, cells: Cells) -> dict[str, tuple[np.ndarray, float]
 
 
 def area_of(susceptibility: np.ndarray, cells: Cells, fold: int, subset: int) -> np.ndarray:
-    """Susceptibility, ascending, of all cells that have one but those sampled for another subset than
-    `subset` in a fold."""
+    """Susceptibility, ascending, of the area in which landslides of a subset are looked for in a fold.
+
+    That is the subset's cells: what lies outside the study area, in another subset or in the buffer between
+    them is none. Sampled points are few of the cells of their study area; there it is all cells of the map
+    but the points of other subsets.
+    """
+    if not of_points(cells):
+        chosen = cells.split[fold] == subset
+        values = susceptibility[cells.row[chosen], cells.col[chosen]]
+        return np.sort(values[np.isfinite(values)])
     others = (cells.split[fold] != subset) & (cells.split[fold] != UNUSED)
     counted = np.isfinite(susceptibility)
     counted[cells.row[others], cells.col[others]] = False
     return np.sort(susceptibility[counted])
+
+
+def of_points(cells: Cells) -> bool:
+    """Whether the cells are sampled points, not all cells of a study area."""
+    return cells.record["label_source"] == "points"
 
 
 def rate_curve(area: np.ndarray, slides: np.ndarray) -> np.ndarray:

@@ -27,6 +27,11 @@ _UNDERCUT, _BANK_REACH_M = 0.45, 120.0
 # Catchment per contour length that saturates the soil under the mean rain (m), and saturated share between
 # the driest and wettest place.
 _SATURATING_M, _RAIN_WETNESS = 1500.0, 0.45
+# What the ground within this distance (m) does to a slope and no factor of the slope itself shows: by how
+# much the logarithm of its factor of safety falls from the crest of a valley side to its foot, and the depth
+# of a valley (m) that halves it.
+_NEIGHBOURHOOD_M = 1000.0
+_UPSLOPE, _VALLEY_M = 2.5, 150.0
 # Slip volume from area, V = 0.074 A^1.450 (Guzzetti et al., 2009), and the limits of DZ/T 0261-2014 (m3).
 _VOLUME_FACTOR, _VOLUME_EXPONENT = 0.074, 1.450
 _MEDIUM_M3, _LARGE_M3, _EXTRA_LARGE_M3 = 1e5, 1e6, 1e7
@@ -279,6 +284,23 @@ def remoteness(
     return distance / size[tuple(nearest)] + road_distance / 120
 
 
+def valley_side(spec: TwinSpec, dem: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each cell lies on its valley side, and how deep the valley is: the share of the range of
+    elevation within `_NEIGHBOURHOOD_M` that lies above it (0 crest, 1 foot), and that range (m).
+
+    Both (row, col) on `spec.coarser_grid(spec.coarse_factor)`, from a DEM on `spec.dem_grid`.
+    """
+    height = block_mean(dem, COARSE_FACTOR)
+    reach = round(_NEIGHBOURHOOD_M / (spec.resolution_m * spec.coarse_factor))
+    down, right = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    around = np.hypot(down, right) <= reach
+    crest, floor = (
+        filtered(height, footprint=around, mode="nearest")
+        for filtered in (ndimage.maximum_filter, ndimage.minimum_filter)
+    )
+    return (crest - height) / np.maximum(crest - floor, 1.0), crest - floor
+
+
 def factor_of_safety(
     spec: TwinSpec,
     rng: np.random.Generator,
@@ -290,12 +312,16 @@ def factor_of_safety(
     road_distance: np.ndarray,
     fault_distance: np.ndarray,
     plants: np.ndarray,
+    upslope: np.ndarray,
+    valley_m: np.ndarray,
 ) -> np.ndarray:
-    """Factor of safety of an infinite slope, shape (row, col), from all that susceptibility is mapped by.
+    """Factor of safety, shape (row, col), from all that susceptibility is mapped by: that of an infinite
+    slope, less at the foot of a valley side and in deep valleys.
 
     Cohesion is that of the unit's soil, less beside faults, road cuts and undercut banks (distances in m),
     and of roots (`plants`: land cover); water comes from the catchment (m2 per m of contour) and annual rain.
-    Soil varies by itself too, which no layer shows.
+    Soil varies by itself too, which no layer shows. The valley side is that of `valley_side`: it takes a
+    neighbourhood to see it, so that windows of cells can tell more than cells.
     """
     roots = np.zeros(covers.SNOW + 1, np.float32)
     for kind, strength in _ROOTS.items():
@@ -311,7 +337,8 @@ def factor_of_safety(
     wetness = contributing_m * rain**2 / (np.sin(slope) * _SATURATING_M) + _RAIN_WETNESS * (
         rain_mm - driest
     ) / (wettest - driest)
-    return infinite_slope(slope, cohesion, FRICTION_DEG[units], np.clip(wetness, 0, 1))
+    alone = infinite_slope(slope, cohesion, FRICTION_DEG[units], np.clip(wetness, 0, 1))
+    return alone * np.exp(_UPSLOPE * (0.5 - upslope)) / (1 + valley_m / _VALLEY_M)
 
 
 def land_use(

@@ -209,6 +209,10 @@ def build_landscape(spec: TwinSpec, rngs: dict[str, np.random.Generator]) -> Lan
             road_distance,
             fault_distance,
             plants,
+            *(
+                resample_to(field, shape, spec.coarse_factor).astype(real)
+                for field in regions.valley_side(spec, terrain.elevation)
+            ),
         )
         allowed &= ~road_mask & (plants != BUILT)
     else:
