@@ -1,7 +1,8 @@
-# make demo: every table and figure at scale demo.   make report: all of it in one page for a browser.
+# make demo: a first look, the map of Iburi first.   make report: every table and figure of config.yaml in one page for a browser.
 # make test: all tests but those of make test-deploy (conda, SLURM, a browser).   make test-quick: two minutes of them.   make lint, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
+MAP := results/sites/iburi/map.html
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 # One thread a job, several jobs side by side: fastest for many small trainings.
 export OMP_NUM_THREADS ?= 1
@@ -13,8 +14,11 @@ export HEADSCARP_DATA ?= $(abspath $(wildcard ../shared/data))
 SIDE_BY_SIDE := -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo report test test-quick test-deploy lint clean
+# Real ground first, then one headline exhibit of each paper (`deliver` of scale demo in the cards).
 demo: .venv/installed
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --cores $(CORES) --config scale=demo -- $(MAP)
+	@echo "The map of Iburi, for a browser: file://$(abspath $(MAP))"
+	$(BIN)/snakemake --cores $(CORES) --config scale=demo 'cards=[iburi2018, gao2021, zhang2024, xia2021, stfusion, xing2026]'
 
 report: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) all results/provenance.html

@@ -13,20 +13,20 @@ from tests.workflow.runs import configure, planned, snakemake
 
 
 def test_one_table_trains_its_own_rows_only(tmp_path):
-    configure(tmp_path / "run", scale="demo")
+    configure(tmp_path / "run", scale="standard")
     result = snakemake(tmp_path / "run", "--dry-run", "results/tables/gao2021/table7.csv")
     jobs = planned(result)
-    assert jobs["train_network"] == 7 * 2 * 2
+    assert jobs["train_network"] == 7 * 2 * 3
     assert jobs["simulate_zigui"] == 1 and jobs["build_table"] == 1 and "draw_figure" not in jobs
 
 
 def test_one_table_of_susceptibility_makes_its_own_inventory_only(tmp_path):
-    configure(tmp_path / "run", scale="demo")
+    configure(tmp_path / "run", scale="standard", seeds=[0])
     jobs = planned(snakemake(tmp_path / "run", "--dry-run", "results/tables/zhang2024/table6.csv"))
-    # protocols
+    # published (and as_released, on its inventory) and blocked
     assert jobs["search_hyperparameters"] == jobs["train_network"] == jobs["make_inventory"] == 2
     assert jobs["map_scene"] == 2 * 2  # at home, for the threshold, and where cells are labelled
-    assert jobs["train_susceptibility"] == 5 * 2 and jobs["fit_cell_model"] == 3 * 2  # models, protocols
+    assert jobs["train_susceptibility"] == 5 * 3 and jobs["fit_cell_model"] == 4 * 3  # models, protocols
     assert jobs["simulate_zhangjiajie"] == 1 and "simulate_zigui" not in jobs
 
 
@@ -38,13 +38,13 @@ def test_one_table_of_series_searches_and_trains_its_own_rows_only(tmp_path):
     assert jobs["simulate_karakoram"] == 2 and jobs["join_scenes"] == 1 and "simulate_zigui" not in jobs
 
 
-@pytest.mark.parametrize("scale", ["demo", "full"])
+@pytest.mark.parametrize("scale", ["demo", "standard", "full"])
 def test_the_recipe_of_every_exhibit_holds_at_every_scale(tmp_path, scale):
     configure(tmp_path / "run", scale=scale)
     jobs = planned(
         snakemake(tmp_path / "run", "--dry-run", "gao2021", "zhang2024", "xia2021", "stfusion", "xing2026")
     )
-    assert jobs["draw_figure"] == 6 + 13 + 11 + 7 + 5 and jobs["build_table"] == 7 + 10 + 13 + 8 + 6
+    assert jobs["draw_figure"] == 6 + 13 + 11 + 7 + 11 and jobs["build_table"] == 7 + 13 + 13 + 8 + 7
 
 
 @pytest.mark.parametrize(

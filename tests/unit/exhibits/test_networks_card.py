@@ -100,7 +100,7 @@ def test_experiments_read_the_channels_of_each_site(root):
     assert described["channels"] == at["zigui"]
 
 
-@pytest.mark.parametrize(("scale", "runs"), [("tiny", 3 * 2), ("demo", 3 * 2 * 3), ("full", 16 * 2 * 3)])
+@pytest.mark.parametrize(("scale", "runs"), [("tiny", 3 * 2), ("demo", 3 * 2 * 3), ("standard", 16 * 2 * 3)])
 def test_a_scale_runs_its_rows(root, scale, runs):
     plan = load_plan(CONFIG | {"scale": scale}, root)
     card = plan.cards["networks"]

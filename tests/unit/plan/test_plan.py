@@ -33,7 +33,7 @@ def change_card(root, name, change):
     path.write_text(yaml.safe_dump(record))
 
 
-@pytest.mark.parametrize("scale", ["tiny", "demo", "full"])
+@pytest.mark.parametrize("scale", ["tiny", "demo", "standard", "full"])
 def test_every_card_resolves_at_every_scale(root, scale):
     plan = load_plan(CONFIG | {"scale": scale}, root)
     papers = {"gao2021", "zhang2024", "xia2021", "stfusion", "xing2026"}
@@ -72,10 +72,10 @@ def test_gao2021_makes_every_exhibit_of_the_paper(root):
 
 
 def test_a_table_asks_for_its_own_rows_only(root):
-    plan = load_plan(CONFIG | {"scale": "demo"}, root)
+    plan = load_plan(CONFIG | {"scale": "standard"}, root)
     runs = plan.exhibits.runs(plan.exhibits.find("gao2021", "table7"))
     assert {run.site for run in runs} == {"zigui"}
-    assert len(runs) == 7 * 2 * 2  # rows, protocols, seeds
+    assert len(runs) == 7 * 2 * 3  # rows, protocols, seeds
 
 
 def test_an_own_seed_list_replaces_that_of_the_scale(root):
@@ -126,6 +126,24 @@ def test_a_tuned_experiment_waits_for_the_search_of_its_protocol(root):
     assert plan.runs.best_of_search("zhang2024", "small", "published", "0") == []
 
 
+def test_a_scale_says_what_plain_snakemake_makes(root):
+    plan = load_plan(CONFIG | {"scale": "demo"}, root)
+    assert plan.delivered("gao2021") == plan.exhibits.find("gao2021", "table7").files
+    assert not set(plan.claims.targets) & set(plan.all_targets)
+    # What is not delivered can be asked for, with all its rows.
+    assert len(plan.exhibits.find("gao2021", "table8").rows) == 7
+    assert len(plan.exhibits.find("gao2021", "table7").rows) == 3
+    whole = load_plan(CONFIG | {"scale": "standard"}, root)
+    assert set(whole.targets("gao2021")) <= set(whole.all_targets) >= set(whole.claims.targets)
+    with pytest.raises(
+        HeadscarpError, match=r"scales, demo, deliver: exhibit 'tabel7' .*did you mean 'table7'"
+    ):
+        load_plan(
+            CONFIG | {"scale": "demo", "overlay": {"gao2021": {"scales": {"demo": {"deliver": ["tabel7"]}}}}},
+            root,
+        )
+
+
 def test_folds_of_the_ground_rotate_with_the_seed_under_blocked(root):
     samples = load_plan(CONFIG, root).samples
     places = {("gao2021", "jiuzhaigou"): 3, ("zhang2024", "zhangjiajie_90m"): 3, ("iburi2018", "iburi"): 1}
@@ -138,7 +156,7 @@ def test_folds_of_the_ground_rotate_with_the_seed_under_blocked(root):
     assert samples.of_run("gao2021", "jiuzhaigou", "blocked", 5)[0] == f"{folder}/windows.csv"
 
 
-@pytest.mark.parametrize("scale", ["tiny", "demo", "full"])
+@pytest.mark.parametrize("scale", ["tiny", "demo", "standard", "full"])
 def test_the_four_networks_of_stfusion_get_the_same_search(root, scale):
     """They differ in the network, and in the pre-training that only one of them can have; every network of
     windows in Table 2 is tuned by its own."""

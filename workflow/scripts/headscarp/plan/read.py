@@ -78,7 +78,7 @@ def resolve_card(
         for key, one in merge(record.get("searches", {}), scale.get("searches", {})).items()
     }
     exhibits = {
-        key: resolve_exhibit(name, key, rows_at(scale, one, place, experiments), protocols, shown)
+        key: resolve_exhibit(name, key, rows_at(scale, key, one, place, experiments), protocols, shown)
         for key, one in record["exhibits"].items()
     }
     card = Card(

@@ -6,9 +6,10 @@ from headscarp.plan.shown import Claim, ClaimTest, Exhibit
 from headscarp.vocabulary import require_known
 
 
-def rows_at(scale: dict, exhibit: dict, place: str, experiments: dict) -> dict:
-    """The record of an exhibit with those of its rows that a scale runs: all, unless the scale names some."""
-    if "rows" not in scale or "rows" not in exhibit:
+def rows_at(scale: dict, name: str, exhibit: dict, place: str, experiments: dict) -> dict:
+    """The record of an exhibit with those of its rows that a scale runs: all, unless the scale names some
+    (and, where it names what it delivers, the exhibit is among that: others are made whole on request)."""
+    if "rows" not in scale or "rows" not in exhibit or name not in scale.get("deliver", [name]):
         return exhibit
     for row in scale["rows"]:
         require_known(row, experiments, f"{place}, scales, rows: experiment")

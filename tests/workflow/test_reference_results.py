@@ -1,0 +1,44 @@
+"""The README's numbers: made from docs/results and from nowhere else."""
+
+import importlib.util
+
+import pandas as pd
+import pytest
+
+from headscarp.exhibits.tidy import COLUMNS
+from tests.conftest import REPOSITORY
+
+KEPT = REPOSITORY / "docs" / "results"
+
+
+@pytest.fixture(scope="module")
+def script():
+    path = REPOSITORY / "benchmarks" / "reference_results.py"
+    spec = importlib.util.spec_from_file_location("reference_results", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_holds_the_reference_results(script):
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert script.filled(text, KEPT, script.labels_of_cards()) == text
+
+
+def test_a_block_is_filled_from_the_table_of_its_card(script, tmp_path):
+    line = dict.fromkeys(COLUMNS, "") | {"protocol": "blocked", "data": "real", "n_seeds": 3}
+    lines = [
+        line | {"row": "unet", "metric": "f1", "value": 0.5125, "ci_low": 0.4, "ci_high": 0.61, "sd": 0.02},
+        line
+        | {"row": "segnet", "metric": "f1", "value": 0.25, "note": "not converged, a first look: 1 of 3"},
+    ]
+    (tmp_path / "iburi").mkdir()
+    pd.DataFrame(lines, columns=COLUMNS).to_csv(tmp_path / "iburi" / "scores.csv", index=False)
+    asked = "<!-- numbers: iburi/scores | blocked | f1 -->\nold\n<!-- /numbers -->\n"
+    text = script.filled(f"before\n{asked}after\n", tmp_path, {"iburi": {"unet": "U-Net"}})
+    assert "| real | F1 |" in text and "old" not in text
+    assert "| U-Net | 0.512 ± 0.020 [0.400, 0.610] |" in text
+    assert "| segnet (not converged) | 0.250 |" in text
+    assert text.startswith("before\n<!-- numbers") and text.endswith("<!-- /numbers -->\nafter\n")
+    with pytest.raises(SystemExit, match="has no auc of unet"):
+        script.filled(asked.replace("| f1", "| auc"), tmp_path, {})
