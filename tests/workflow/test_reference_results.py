@@ -40,5 +40,5 @@ def test_a_block_is_filled_from_the_table_of_its_card(script, tmp_path):
     assert "| U-Net | 0.512 ± 0.020 [0.400, 0.610] |" in text
     assert "| segnet (not converged) | 0.250 |" in text
     assert text.startswith("before\n<!-- numbers") and text.endswith("<!-- /numbers -->\nafter\n")
-    with pytest.raises(SystemExit, match="has no auc of row .unet."):
+    with pytest.raises(SystemExit, match=r"has no auc of row .unet."):
         script.filled(asked.replace("| f1", "| auc"), tmp_path, {})
