@@ -264,7 +264,10 @@ WRITERS = {
         read_arrays,
     ),
     "counts.npz": (
-        lambda path: np.savez_compressed(path, confusion=np.ones((4, 2, 2))),
+        lambda path: (
+            path.with_name("scores.json").write_text('{"fold": 0}'),
+            np.savez_compressed(path, confusion=np.ones((4, 2, 2))),
+        ),
         lambda path: read_cell_confusions(path.parent),
     ),
     "model.safetensors": (lambda path: save_weights(path, torch.nn.Linear(2, 3).state_dict()), weights_of),

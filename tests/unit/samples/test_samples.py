@@ -616,3 +616,12 @@ def planned_label(twin, rng) -> np.ndarray:
     for top, left in zip(*np.unravel_index(corners, shape), strict=True):
         label[top : top + side, left : left + side] = 1
     return label
+
+
+def test_one_slide_across_all_blocks_can_be_dealt():
+    """It is one component, whose centre lies in one block only."""
+    label = np.zeros((300, 300), np.uint8)
+    label[::7] = 1
+    label[:, 150:153] = 1
+    for fold in range(3):
+        assert (blocked_split(label, SamplingSpec(window=32), 0, fold=fold).regions == TEST).any()

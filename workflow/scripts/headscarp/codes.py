@@ -17,3 +17,7 @@ UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
 LAND_COVER = ("bare land", "landslide", "building", "vegetation", "water", "road")
 # The same names without spaces, as scores and columns have them, by code.
 LAND_COVER_KEYS = {code: name.replace(" ", "_") for code, name in enumerate(LAND_COVER)}
+
+# The protocol of cells that trains and validates on all of them, the tested ones included, as the code that
+# was released with Zhang et al. (2024) does.
+AS_RELEASED = "as_released"

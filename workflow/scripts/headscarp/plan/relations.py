@@ -8,10 +8,10 @@ Names of sites, experiments, searches and input groups are looked up while a car
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from headscarp.codes import AS_RELEASED
 from headscarp.errors import HeadscarpError
 from headscarp.plan.model import Card, Site
 from headscarp.plan.shown import Exhibit
-from headscarp.samples.cell_table import AS_RELEASED
 from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
 from headscarp.schema import parts, validate
 from headscarp.scoring.metric_names import (

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from headscarp.codes import AS_RELEASED
 from headscarp.plan.model import Run
 from headscarp.plan.paths import CELL_FILES, SAMPLE_FILES, below
 from headscarp.plan.selection import Selection
-from headscarp.samples.cell_table import AS_RELEASED
-from headscarp.samples.spec import CellsSpec, SamplingSpec
+from headscarp.samples.spec import CellsSpec, SamplingSpec, rotating_folds
 from headscarp.yaml_files import merge
 
 
@@ -36,7 +36,7 @@ class Samples:
             if self.plan.is_cell_site(site):
                 self._known[card, site] = CellsSpec.from_record(self.plan.card_of(site).cells[site]).rotating
             else:
-                self._known[card, site] = SamplingSpec.from_record(self.windows(card, site)).folds
+                self._known[card, site] = rotating_folds(self.windows(card, site))
         return self._known[card, site]
 
     def first_fold(self, card: str, site: str, protocol: str) -> int:

@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import SPLITS, TEST, TRAIN, UNUSED, VALIDATION
+from headscarp.codes import AS_RELEASED, SPLITS, TEST, TRAIN, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.site.cube import Cube
 from headscarp.vocabulary import require_known
 
 SUBSETS = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
-# The protocol of cells that trains and validates on all of them, the tested ones included, as the code that
-# was released with Zhang et al. (2024) does.
-AS_RELEASED = "as_released"
 
 
 def members(split: np.ndarray, subset: str, protocol: str) -> np.ndarray:

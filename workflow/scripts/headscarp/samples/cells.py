@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
+from headscarp.codes import AS_RELEASED, LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.samples.blocks import DEFAULT_BLOCKS, block_assignments, clear_buffer, dilated, rotations
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.cell_labels import label_cells
-from headscarp.samples.cell_table import AS_RELEASED, SUBSETS, members
+from headscarp.samples.cell_table import SUBSETS, members
 from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
@@ -233,7 +233,8 @@ def blocked_regions(
             sound = [one for one, problem in zip(regions, problems, strict=True) if problem is None]
             if not sound:
                 where = f"fold {len(chosen) + 1} of {len(candidates)}"
-                first_problem = first_problem or (problems[0] or "").replace("fold 1 of 1", where)
+                told = problems[0] if problems else "fold 1 of 1 leaves too few blocks with landslides"
+                first_problem = first_problem or told.replace("fold 1 of 1", where)
                 break
             chosen.append(sound[0])
         else:

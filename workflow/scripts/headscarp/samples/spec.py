@@ -111,6 +111,13 @@ BLOCKS, PATCHES, SCENES = "blocks", "patches", "scenes"
 SPLIT_KINDS = {BLOCKS: BlockSplit, PATCHES: PatchSplit, SCENES: SceneSplit, "strips": StripSplit}
 
 
+def rotating_folds(sampling: Mapping[str, Any]) -> int:
+    """How many folds a card's `sampling` deals the ground to under `blocked`, also where it is not complete
+    (of a scene that is no site of its own); 1 where all seeds test the same ground."""
+    split = sampling.get("split", {})
+    return split.get("folds", ROTATING_FOLDS) if split.get("kind", BLOCKS) == BLOCKS else 1
+
+
 @dataclass(frozen=True)
 class SamplingSpec:
     """How windows are drawn: sizes in pixels; `background_ratio` windows without landslide are drawn per
