@@ -271,17 +271,28 @@ def test_average_precision_of_landslides_stands_beside_f1(world):
 
 
 def test_a_row_that_loses_to_single_pixels_is_told(world, tmp_path):
-    """FSTF-Net, taken for the pixel-wise row, is above RAE-D in everything; the reverse says nothing."""
-    spec = spec_of(world, "class_scores", options={"pixel_wise": ["fstf_net"]})
+    """FSTF-Net, taken for a forest, is above RAE-D in everything; the reverse says nothing."""
+
+    def taken_for_a_forest(row, **more):
+        other = {"network": "rae_d", "channels": ["red", "slope"], "dates": "last"}
+        forest = {"network": "random_forest", "channels": ["red"], "dates": "last"} | more
+        return spec_of(
+            world, "class_scores", experiments=dict.fromkeys(("rae_d", "fstf_net"), other) | {row: forest}
+        )
+
+    spec = taken_for_a_forest("fstf_net")
     frame = function_of("class_scores")(spec)
     told = one(frame, "rae_d", "oa", "blocked")["note"]
     assert told == "RAE-D loses to FSTF-Net under blocked: OA, Average F1, Landslide F1, Landslide AP"
     assert not frame[frame["row"] == "fstf_net"]["note"].str.contains("loses").any()
     assert rendered(frame, spec, tmp_path).count(told) == 1
-    frame = function_of("class_scores")(spec_of(world, "class_scores", options={"pixel_wise": ["rae_d"]}))
-    assert not frame["note"].str.contains("loses").any()
-    with pytest.raises(HeadscarpError, match="pixel_wise: row 'rae' does not exist"):
-        function_of("class_scores")(spec_of(world, "class_scores", options={"pixel_wise": ["rae"]}))
+    # A forest that reads more than the network does is no floor.
+    for none in (
+        taken_for_a_forest("rae_d"),
+        taken_for_a_forest("fstf_net", channels=["nir"]),
+        taken_for_a_forest("fstf_net", dates="all"),
+    ):
+        assert not function_of("class_scores")(none)["note"].str.contains("loses").any()
 
 
 # --- fine-tuning, effect, change

@@ -75,7 +75,7 @@ def test_a_table_asks_for_its_own_rows_only(root):
     plan = load_plan(CONFIG | {"scale": "standard"}, root)
     runs = plan.exhibits.runs(plan.exhibits.find("gao2021", "table7"))
     assert {run.site for run in runs} == {"zigui"}
-    assert len(runs) == 7 * 2 * 3  # rows, protocols, seeds
+    assert len(runs) == 9 * 2 * 3  # rows, protocols, seeds
 
 
 def test_an_own_seed_list_replaces_that_of_the_scale(root):
@@ -131,8 +131,8 @@ def test_a_scale_says_what_plain_snakemake_makes(root):
     assert plan.delivered("gao2021") == plan.exhibits.find("gao2021", "table7").files
     assert not set(plan.claims.targets) & set(plan.all_targets)
     # What is not delivered can be asked for, with all its rows.
-    assert len(plan.exhibits.find("gao2021", "table8").rows) == 7
-    assert len(plan.exhibits.find("gao2021", "table7").rows) == 3
+    assert len(plan.exhibits.find("gao2021", "table8").rows) == 9
+    assert len(plan.exhibits.find("gao2021", "table7").rows) == 4
     whole = load_plan(CONFIG | {"scale": "standard"}, root)
     assert set(whole.targets("gao2021")) <= set(whole.all_targets) >= set(whole.claims.targets)
     with pytest.raises(

@@ -181,4 +181,5 @@ def described(card: Card, experiment: str, site: str) -> dict[str, Any]:
         "width": card.width,
         "params": spec.params,
         "channels": list(spec.channels_at(site)),
+        "dates": spec.dates,
     }

@@ -9,7 +9,7 @@ import pandas as pd
 
 from headscarp.exhibits.averages import BOOTSTRAP_SEED, aggregate, mean_of, over_folds, undefined_notes
 from headscarp.exhibits.effects import effects
-from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.forests import held_against_forests
 from headscarp.exhibits.runs import runs_by_row
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import beside, frame_of, record
@@ -43,11 +43,11 @@ def class_scores(spec: ExhibitSpec) -> pd.DataFrame:
     recall, F1 and average precision (xia2021, Tables 3 and 6); mean and sd over seeds, and a 95 % interval by
     bootstrap over blocks and seeds.
 
-    Options: `elsewhere` (true: of the runs applied to the exhibit's target); `pixel_wise` (rows that see
-    single pixels only: a note says where another row scores below one of them).
+    Where a row scores below a pixel-wise forest a note says so. Options: `elsewhere` (true: of the runs
+    applied to the exhibit's target).
     """
     lines = [*score_records(spec, PRINTED_COLUMNS | OURS), *ranked_records(spec)]
-    return frame_of(held_against(spec, lines, spec.options.get("pixel_wise", [])))
+    return frame_of(held_against_forests(spec, lines, HELD_AGAINST_PIXELS))
 
 
 def ranked_records(spec: ExhibitSpec) -> list[dict[str, Any]]:
@@ -57,38 +57,6 @@ def ranked_records(spec: ExhibitSpec) -> list[dict[str, Any]]:
         beside(line, RANKED, spec.published_value(line["row"], RANKED))
         for line in aggregate(place, ["average_precision"])
     ]
-
-
-def held_against(
-    spec: ExhibitSpec, lines: Sequence[dict[str, Any]], pixel_wise: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Tidy records, with a note on the OA of each row that scores below a row of `pixel_wise` under the same
-    protocol: in which of `HELD_AGAINST_PIXELS` seeing more than single pixels does not pay.
-
-    Raises:
-        HeadscarpError: a row of `pixel_wise` is none of the exhibit's.
-    """
-    for row in pixel_wise:
-        require_known(row, spec.rows, f"exhibit '{spec.name}', pixel_wise: row")
-    values = {(line["protocol"], line["row"], line["metric"]): line["value"] for line in lines}
-
-    def lost(line: Mapping[str, Any], other: str) -> list[str]:
-        pairs = [
-            (metric, *(values.get((line["protocol"], row, metric)) for row in (line["row"], other)))
-            for metric in HELD_AGAINST_PIXELS
-        ]
-        return [metric_label(m) for m, own, floor in pairs if None not in (own, floor) and own < floor]
-
-    for line in lines:
-        found = {}
-        if line["metric"] == "oa" and line["row"] not in pixel_wise:
-            found = {row: names for row in pixel_wise if (names := lost(line, row))}
-        notes = [
-            f"{spec.labels[line['row']]} loses to {spec.labels[row]} under {line['protocol']}: "
-            f"{', '.join(names)}"
-            for row, names in found.items()
-        ]
-        yield line | {"note": "; ".join(filter(None, [line["note"], *notes]))}
 
 
 def extraction(spec: ExhibitSpec) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from headscarp.exhibits.averages import aggregate
 from headscarp.exhibits.effects import Effect, effects, exact_difference
+from headscarp.exhibits.forests import held_against_forests
 from headscarp.exhibits.regions import PAPER_NAMES, PERCENT, in_paper_names
 from headscarp.exhibits.runs import Scored, groups_of, plateau_notes, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
@@ -40,7 +41,8 @@ def score_gains(spec: ExhibitSpec) -> pd.DataFrame:
     published: row of the published table that holds its gains (optional), whose metrics are `pa_gain` and so
     on}.
     """
-    lines = [in_paper_names(line) for line in aggregate(spec, list(PAPER_NAMES), PERCENT)]
+    scored = held_against_forests(spec, aggregate(spec, list(PAPER_NAMES), PERCENT), COMPARED)
+    lines = [in_paper_names(line) for line in scored]
     for pair, *measured in measured_effects(spec, list(PAPER_NAMES)):
         line, _ = effect_records(spec, *measured, f"{pair['label']}: difference in percentage points")
         points = {key: PERCENT * line[key] for key in ("value", "ci_low", "ci_high") if line[key] is not None}

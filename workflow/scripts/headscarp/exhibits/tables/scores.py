@@ -6,14 +6,18 @@ import pandas as pd
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.averages import aggregate, mean_of, over_folds, undefined_notes
+from headscarp.exhibits.forests import held_against_forests
 from headscarp.exhibits.runs import groups_of, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import AS_PRINTED, beside, frame_of, names_of, record
 from headscarp.scoring.objects import pooled_objects
 
+HELD_AGAINST_PIXELS = ("average_precision", "f1")
+
 
 def scores(spec: ExhibitSpec) -> pd.DataFrame:
-    """Pixel metrics of each experiment under each protocol (gao2021, Tables VII and VIII).
+    """Pixel metrics of each experiment under each protocol (gao2021, Tables VII and VIII); a note says where
+    a network scores below a pixel-wise forest.
 
     Options: `metrics` (names of scores.json), `unit` (percent or fraction, the default).
     """
@@ -22,7 +26,8 @@ def scores(spec: ExhibitSpec) -> pd.DataFrame:
         raise HeadscarpError(
             f"exhibit '{spec.name}': unit '{unit}' does not exist; it is percent or fraction"
         )
-    return frame_of(aggregate(spec, spec.options["metrics"], 100.0 if unit == "percent" else 1.0))
+    lines = aggregate(spec, spec.options["metrics"], 100.0 if unit == "percent" else 1.0)
+    return frame_of(held_against_forests(spec, lines, HELD_AGAINST_PIXELS))
 
 
 def objects(spec: ExhibitSpec) -> pd.DataFrame:
@@ -103,7 +108,7 @@ def printed_scores(spec: ExhibitSpec) -> pd.DataFrame:
                     else found[row, protocol, metric]
                 )
                 lines.append(beside(line, metric, published.get(column_of.get(metric))))
-    return frame_of(lines)
+    return frame_of(held_against_forests(spec, lines, HELD_AGAINST_PIXELS))
 
 
 def truth_records(spec: ExhibitSpec, metrics: list[str]) -> dict[tuple[str, str, str], dict[str, Any]]:
