@@ -253,7 +253,6 @@ def check_rows(exhibit: Exhibit, rows: Sequence[str], place: str) -> None:
     options = exhibit.options
     named = [(key, row) for key in ("row_columns", "shares") for row in options.get(key, {})]
     named += [(key, options[key]) for key in ("reference", "baseline") if key in options]
-    named += [("pixel_wise", row) for row in options.get("pixel_wise", [])]
     for pair in options.get("pairs", []):
         named += [("pairs", row) for row in (pair["rows"] if isinstance(pair, dict) else pair)]
     for key, row in named:
