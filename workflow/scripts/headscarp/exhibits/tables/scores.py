@@ -7,7 +7,7 @@ import pandas as pd
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.averages import aggregate, mean_of, over_folds, undefined_notes
 from headscarp.exhibits.forests import held_against_forests
-from headscarp.exhibits.runs import groups_of, scored_runs
+from headscarp.exhibits.runs import Scored, groups_of, plateau_notes, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import AS_PRINTED, beside, frame_of, names_of, record
 from headscarp.scoring.objects import pooled_objects
@@ -42,18 +42,18 @@ def objects(spec: ExhibitSpec) -> pd.DataFrame:
             if metric == "slides":  # the same slides whatever the seed, and a sum over folds
                 value |= {"sd": None, "fold_mean": None}
             name = "slides" if metric == "slides" else f"object_{metric}"
-            lines.append(object_record(spec, row, name, protocol, value, len(group)))
+            lines.append(object_record(spec, row, name, protocol, value, group))
         for name, of_seeds in by_size([one.scores["size_recall"] for one in group]).items():
             slides, found = (sum(one[key] for one in of_seeds) for key in ("slides", "detected"))
             value = over_folds([one["recall"] for one in of_seeds], found / slides if slides else None, folds)
-            lines.append(object_record(spec, row, name, protocol, value, len(group)))
+            lines.append(object_record(spec, row, name, protocol, value, group))
     return frame_of(lines)
 
 
 def object_record(
-    spec: ExhibitSpec, row: str, metric: str, protocol: str, value: dict[str, Any], seeds: int
+    spec: ExhibitSpec, row: str, metric: str, protocol: str, value: dict[str, Any], group: list[Scored]
 ) -> dict[str, Any]:
-    note = "; ".join(undefined_notes(value["n_seeds"], seeds, protocol))
+    note = "; ".join([*undefined_notes(value["n_seeds"], len(group), protocol), *plateau_notes(group)])
     same = {"protocol": protocol, "data": spec.only_site().data, "note": note}
     return record(spec, row, metric, **same, **value)
 
