@@ -135,7 +135,7 @@ def test_every_claim_has_a_verdict_under_its_protocols(finished):
     twin = claims[claims["data"] == "twin"]
     assert set(twin["protocol"]) == {"published", "blocked"}
     told = claims.dropna(subset=["ci_low", "ci_high"])
-    assert len(told) and told["note"].str.contains("fewer than 3 seeds").all()
+    assert len(told) and told["note"].str.contains("fewer than 3 seeds|not converged").all()
     assert (finished / "results/figures/claims.png").exists()
 
 
@@ -210,7 +210,8 @@ def test_a_new_seed_adds_its_trainings_only(finished):
     finally:
         configure(finished)
     assert jobs["train_network"] == 7 * 2
-    assert "simulate_zigui" not in jobs and "sample_windows" not in jobs
+    # Seed 1 tests the next fold of the blocks.
+    assert "simulate_zigui" not in jobs and jobs["sample_windows"] == 1
 
 
 def test_a_failing_job_names_the_file_and_leaves_nothing(finished, tmp_path):

@@ -115,8 +115,8 @@ def over_folds(
     values: Sequence[float | None], pooled: float | None, folds: Sequence[int], scale: float = 1.0
 ) -> dict[str, Any]:
     """`mean_of` the values of runs; where their seeds test different folds of the ground the value is the
-    pooled one, and `fold_mean` the mean of the folds."""
+    pooled one, which may be undefined, and `fold_mean` the mean of the folds."""
     found = mean_of(values, scale)
-    if len(set(folds)) == 1 or pooled is None:
+    if len(set(folds)) == 1:
         return found
-    return found | {"value": pooled * scale, "fold_mean": found["value"]}
+    return found | {"value": None if pooled is None else pooled * scale, "fold_mean": found["value"]}

@@ -14,6 +14,7 @@ from headscarp.exhibits.sections import Section, write_pages
 from headscarp.exhibits.spec import TWIN
 from headscarp.exhibits.tidy import PRINTED_TEXT, SIMULATED, TEXT, UNIT, write_csv
 
+NOTES_PARTED_BY = "; "
 NOT_CONVERGED_MARK = " (not converged)"
 
 
@@ -36,11 +37,12 @@ def write_table(
 
 
 def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
-    """Each distinct note of a frame once, with the rows it belongs to where they are few and it names
-    none."""
+    """Each distinct note of a frame once, with the rows it belongs to where they are few and it names none;
+    a line may hold several, parted by semicolons."""
     noted = frame[(frame["note"] != "") & ~frame["note"].str.startswith((UNIT, TEXT))]
+    single = noted.assign(note=noted["note"].str.split(NOTES_PARTED_BY)).explode("note")
     lines = []
-    for note, group in noted.groupby("note", sort=False):
+    for note, group in single.groupby("note", sort=False):
         rows = list(dict.fromkeys(row_label(row, labels) for row in group["row"]))
         lines.append(
             f"{', '.join(rows)}: {note}"

@@ -10,7 +10,7 @@ import pandas as pd
 from headscarp.exhibits.averages import BOOTSTRAP_SEED, aggregate, mean_of, over_folds, undefined_notes
 from headscarp.exhibits.effects import effects
 from headscarp.exhibits.forests import held_against_forests
-from headscarp.exhibits.runs import runs_by_row
+from headscarp.exhibits.runs import Scored, plateau_notes, runs_by_row
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.exhibits.tidy import beside, frame_of, record
 from headscarp.files import read_json
@@ -33,6 +33,8 @@ PRINTED_COLUMNS = {
 }
 OURS = {name: name for name in ("g_mean", "landslide_recall", "landslide_f1")}
 EFFECTS = ("landslide_f1", "oa")
+# A seed is scored on its own fold of the ground, whose slides and boundaries are not pooled.
+FOLDS_APART = "slides and boundaries: mean of the folds that the seeds test"
 RANKED = "landslide_average_precision"
 # Scores in which a row is held against those that see single pixels only.
 HELD_AGAINST_PIXELS = ("oa", "avg_f1", "landslide_f1", RANKED)
@@ -93,6 +95,7 @@ def score_records(spec: ExhibitSpec, metrics: Mapping[str, str]) -> Iterator[dic
         bounds, pooled = intervals(group, BOOTSTRAP_SEED), to_python(pooled_metrics(group))
         folds = [one.fold for one in group]
         each = [to_python(one.metrics(np.ones(len(one.confusion)))) for one in group]
+        unready = plateau_notes(scores_of(runs))
         same = {"protocol": protocol, "data": data_of(runs)}
         absent = absence_notes(np.sum([one.confusion.sum(axis=0) for one in group], axis=0))
         for column, metric in metrics.items():
@@ -103,7 +106,7 @@ def score_records(spec: ExhibitSpec, metrics: Mapping[str, str]) -> Iterator[dic
                 if metric.startswith("mean") or metric == "g_mean"
                 else undefined_notes(value["n_seeds"], len(group), protocol)
             )
-            yield record(spec, row, column, note="; ".join(notes), **same, **value)
+            yield record(spec, row, column, note="; ".join([*notes, *unready]), **same, **value)
 
 
 def extraction_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
@@ -114,8 +117,10 @@ def extraction_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
         of_pixels.setdefault((line["protocol"], line["row"]), []).append(line)
     for protocol, row, runs in runs_by_row(spec):
         yield from of_pixels[protocol, row]
-        scores = [read_json(run.maps / "scores.json") for run in runs]
+        scored = scores_of(runs)
+        scores = [one.scores for one in scored]
         same = {"protocol": protocol, "data": data_of(runs)}
+        of_run = [*([FOLDS_APART] if len({one.fold for one in scored}) > 1 else []), *plateau_notes(scored)]
         rule = scores[0]["extraction"]["object"]["rule"]
         measured = {
             f"object_{metric}": ([one["extraction"]["object"][metric] for one in scores], rule)
@@ -125,13 +130,18 @@ def extraction_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
         measured["boundary_f1"] = [one["boundary"]["f1"] for one in scores], tolerance
         for metric, (values, note) in measured.items():
             value = mean_of(values)
-            notes = [note, *undefined_notes(value["n_seeds"], len(values), protocol)]
+            notes = [note, *undefined_notes(value["n_seeds"], len(values), protocol), *of_run]
             yield record(spec, row, metric, published=None, note="; ".join(notes), **same, **value)
+
+
+def scores_of(runs: Sequence[RunFiles]) -> list[Scored]:
+    """Runs with their scores."""
+    return [Scored(run, read_json(run.maps / "scores.json")) for run in runs]
 
 
 def data_of(runs: Sequence[RunFiles]) -> str:
     """Whether runs were scored on a twin or on real data."""
-    return read_json(runs[0].maps / "scores.json")["data"]
+    return scores_of(runs[:1])[0].scores["data"]
 
 
 def fine_tuning(spec: ExhibitSpec) -> pd.DataFrame:
