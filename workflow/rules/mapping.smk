@@ -62,8 +62,37 @@ rule map_forest:
         "../scripts/map_forest.py"
 
 
-# The map of a collage is one; that of a scene of it is cut out and not made anew.
+rule map_forest_elsewhere:
+    input:
+        cube=CUBE_OF_PLACE,
+        home=CUBE,
+        samples=get_samples,
+        run=RUN + "/run.json",
+    output:
+        probability=PLACE + "/probability.tif",
+        classes=PLACE + "/classes.tif",
+        record=PLACE + "/map.json",
+    log:
+        log_of("mapping", "map_forest_elsewhere", PLACE_KEYS),
+    benchmark:
+        timing_of("mapping", "map_forest_elsewhere", PLACE_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(FOREST)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        mem_mb=3000,
+    message:
+        "Mapping {wildcards.place} with {wildcards.experiment} grown on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/map_forest_elsewhere.py"
+
+
+# The map of a collage is one; that of a scene of it is cut out and not made anew. A forest maps its own site
+# as it grows.
 ruleorder: cut_map > map_scene
+ruleorder: cut_map > map_forest > map_forest_elsewhere
 
 
 rule cut_map:

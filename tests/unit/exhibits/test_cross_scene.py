@@ -183,7 +183,7 @@ def root(tmp_path, monkeypatch):
 def test_cross_tables_read_every_run_on_every_other_region(root):
     plan = load_plan(CONFIG, root)
     files = plan.exhibits.inputs(plan.exhibits.find("xing2026", "cross_scene"))
-    assert len(files) == 3 * 2 * (2 + 2 * 2)  # regions, inputs, files of the run and of it on two others
+    assert len(files) == 3 * 4 * (2 + 2 * 2)  # regions, rows, files of the run and of it on two others
     run = Run(card="xing2026", site="region_b", experiment="resu_cbnet", protocol="blocked", seed=0)
     assert {
         f"{run.home}/scores.json",

@@ -33,11 +33,11 @@ from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import DPI, WIDTH, draw, look, new_figure, save
 from headscarp.exhibits.panels.marks import nice_length
 from headscarp.exhibits.panels.view import View
-from headscarp.exhibits.render import digits_for, write_table
+from headscarp.exhibits.render import digits_for, notes_of, write_table
 from headscarp.exhibits.runs import Scored
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tables.factors import classes_found
-from headscarp.exhibits.tidy import COLUMNS
+from headscarp.exhibits.tidy import COLUMNS, frame_of
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, Layer, write_layer
@@ -543,6 +543,19 @@ def test_table_is_written_in_three_forms(of_runs, tmp_path):
     assert f"{text}published 89.48" in parser.cells
     assert parser.cells.count("simulated site (twin)") == len(RUNS) * 2
     assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_a_note_stands_once_whatever_it_is_joined_with():
+    frame = frame_of(
+        {"row": row, "metric": "f1", "value": 0.5, "note": note}
+        for row, note in (
+            ("unet", "folds are pooled"),
+            ("segnet", "folds are pooled; 1 of 3 stopped"),
+            ("fcn8s", "folds are pooled; 2 of 3 stopped"),
+        )
+    )
+    told = notes_of(frame, {"segnet": "SegNet", "fcn8s": "FCN-8s"})
+    assert told == ["folds are pooled", "SegNet: 1 of 3 stopped", "FCN-8s: 2 of 3 stopped"]
 
 
 def test_numbers_are_shown_to_sensible_digits():

@@ -100,7 +100,7 @@ def test_experiments_read_the_channels_of_each_site(root):
     assert described["channels"] == at["zigui"]
 
 
-@pytest.mark.parametrize(("scale", "runs"), [("tiny", 3 * 2), ("demo", 3 * 2 * 3), ("standard", 16 * 2 * 3)])
+@pytest.mark.parametrize(("scale", "runs"), [("tiny", 4 * 2), ("demo", 4 * 2 * 3), ("standard", 17 * 2 * 3)])
 def test_a_scale_runs_its_rows(root, scale, runs):
     plan = load_plan(CONFIG | {"scale": scale}, root)
     card = plan.cards["networks"]
@@ -127,7 +127,10 @@ def test_without_its_real_site_the_card_is_skipped(root):
             lambda card: card["sites"]["zigui"].update(title="Mine"),
             "the key 'title' does not go with the others",
         ),
-        (lambda card: card["inputs"]["optical"].pop("zigui"), "experiment fcn8s, inputs: site 'zigui'"),
+        (
+            lambda card: card["inputs"]["optical"].pop("zigui"),
+            "experiment random_forest, inputs: site 'zigui'",
+        ),
         (
             lambda card: card["scales"]["demo"].update(rows=["unett"]),
             "scales, rows: experiment 'unett'.*unet",
@@ -270,6 +273,17 @@ def test_scores_stand_beside_costs(world):
     assert one(frame, "segnet", "seconds_per_megapixel", "blocked")["value"] == pytest.approx(6)
     memory = one(frame, "segnet", "training_memory_mib", "blocked")
     assert memory["value"] == 500 and "process" in memory["note"]
+
+
+def test_a_network_below_a_pixel_wise_forest_says_so_and_a_forest_has_no_layers_to_count(world):
+    experiments = world["experiments"] | {"unet": world["experiments"]["unet"] | {"network": "random_forest"}}
+    for name, one_of in experiments.items():
+        one_of["dates"] = "last"
+    frame = function_of("network_comparison")(
+        spec_of(world | {"experiments": experiments}, "network_comparison")
+    )
+    assert "loses to unet under blocked: F1" in one(frame, "segnet", "f1", "blocked")["note"]
+    assert set(frame.loc[frame["row"] == "unet", "metric"]) == {"f1", "average_precision", "iou"}
 
 
 def test_every_pair_gets_a_difference_a_p_value_and_a_verdict(world):

@@ -3,6 +3,7 @@ scikit-learn."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -27,7 +28,7 @@ from headscarp import networks
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer, write_layer
-from headscarp.mapping.forest import run_forest, sample_pixels, training_pixels
+from headscarp.mapping.forest import run_forest, run_forest_elsewhere, sample_pixels, training_pixels
 from headscarp.mapping.network_map import map_run
 from headscarp.mapping.polygons import polygonise, write_polygons
 from headscarp.mapping.predict import Tiling, predict_strips
@@ -432,6 +433,31 @@ class TestForest:
         np.testing.assert_allclose(list(record["importances"].values()), forest.feature_importances_)
         assert record["importances"]["nir"] < 0.2 and record["pixels"] == training.sum()
         assert json.loads((tmp_path / "run" / "map.json").read_text())["pixels"] == 75 * 90
+
+    def test_it_maps_another_place_as_it_was_grown(self, site, tmp_path):
+        """A place shows other values on another grid; at home the forest grown again maps as before."""
+        run, home, away = (tmp_path / name for name in ("run", "home", "away"))
+        run_forest(*site, run, home, self.spec)
+        run_forest_elsewhere(run, *site, site[0], tmp_path / "again")
+        for name in ("probability.tif", "classes.tif"):
+            assert (tmp_path / "again" / name).read_bytes() == (home / name).read_bytes()
+        place = tmp_path / "place"
+        shutil.copytree(site[0], place)
+        cube = np.load(place / "cube.npy")[:, :, 10:50, 5:70]
+        np.save(place / "cube.npy", cube)
+        np.save(place / "label.npy", np.load(place / "label.npy")[10:50, 5:70])
+        header = json.loads((place / "cube.json").read_text())
+        grid = Grid(GRID.crs, GRID.transform @ Affine.translation(5, 10), 40, 65)
+        (place / "cube.json").write_text(json.dumps(header | {"grid": grid.to_record()}))
+        run_forest_elsewhere(run, *site, place, away)
+        layer, whole = (read_layer(folder / "probability.tif") for folder in (away, home))
+        assert layer.grid == grid
+        np.testing.assert_array_equal(layer.values, whole.values[10:50, 5:70])
+
+    def test_an_ungrown_forest_is_told(self, site, tmp_path):
+        with pytest.raises(HeadscarpError, match=r"run\.json"):
+            run_forest_elsewhere(tmp_path / "run", *site, site[0], tmp_path / "away")
+        assert not (tmp_path / "away").exists()
 
     def test_several_classes_are_told_apart_as_scikit_learn_does(self, site, tmp_path):
         label = np.load(site[0] / "label.npy")

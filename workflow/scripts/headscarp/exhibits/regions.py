@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from headscarp.exhibits.averages import aggregate
+from headscarp.exhibits.forests import held_against_forests
 from headscarp.exhibits.runs import scored_runs
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import beside, record
 
 PERCENT = 100.0
+COMPARED = ("f1", "average_precision")  # in which rows are held against pixel-wise forests
 # The paper's names of its scores, and ours: papers.md reads CPA (class pixel accuracy) as the precision of
 # the landslide class.
 MEASURES = {
@@ -56,7 +58,7 @@ def pair_records(spec: ExhibitSpec, trained: SiteFiles, scored: SiteFiles) -> It
     where = HOME if home else AWAY
     shares = {(one.run.row, one.run.protocol): one.scores["landslide_share"] for one in scored_runs(there)}
     lines = aggregate(there, list(PAPER_NAMES), PERCENT)
-    for line in lines:
+    for line in held_against_forests(there, lines, COMPARED):
         note = "; ".join(filter(None, [where, line["note"]]))
         yield in_paper_names(line | {"row": f"{trained.name}:{scored.name}:{line['row']}", "note": note})
     for (row, protocol), share in shares.items():

@@ -14,9 +14,16 @@ from headscarp.codes import LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.network_map import write_map_rasters, write_map_record
+from headscarp.mapping.network_map import require_dates, write_map_rasters, write_map_record
 from headscarp.provenance import files_read_by_run, run_provenance
-from headscarp.training.windows import BLOCKED, NormalisedCube, Samples, open_samples, with_dates_of_cube
+from headscarp.training.windows import (
+    BLOCKED,
+    NormalisedCube,
+    Samples,
+    open_normalised,
+    open_samples,
+    with_dates_of_cube,
+)
 from headscarp.vocabulary import require_known
 
 DEFAULTS = {"n_estimators": 100, "min_samples_leaf": 5, "max_features": "sqrt"}
@@ -49,17 +56,8 @@ def run_forest(
     started, run_folder = time.time(), Path(run_folder)
     spec = with_dates_of_cube(spec, cube_folder)
     samples = open_samples(cube_folder, samples_folder, spec["channels"], dates=spec.get("dates"))
-    forest = make_forest(spec["network"]["params"], spec["seed"], threads)
     began = time.perf_counter()
-    classes = spec.get("classes", 1)
-    values, labels = sample_pixels(samples, date, maximum_pixels, spec["seed"])
-    slides = labels == LANDSLIDE
-    if slides.all() or not slides.any():
-        raise HeadscarpError(
-            f"{samples_folder}: the training pixels hold only landslides "
-            "or only background; use other blocks or another seed"
-        )
-    forest.fit(values, labels if classes > 1 else slides)
+    forest, labels = grow_forest(samples, spec, samples_folder, threads, date, maximum_pixels)
     write_json(
         run_folder / "run.json",
         {
@@ -74,21 +72,75 @@ def run_forest(
             "device": "cpu",
             "threads": threads,
             "pixels": len(labels),
-            "landslide_share": float(slides.mean()),
+            "landslide_share": float((labels == LANDSLIDE).mean()),
             "importances": dict(zip(planes_of(spec), forest.feature_importances_.tolist(), strict=True)),
             "seconds": round(time.perf_counter() - began, 3),
         }
         | run_provenance(started, files_read_by_run(cube_folder, samples_folder)),
     )
+    map_with_forest(forest, samples.cube, Path(cube_folder), Path(out_folder), spec, date)
+
+
+def run_forest_elsewhere(
+    run_folder: str | Path,
+    home_folder: str | Path,
+    samples_folder: str | Path,
+    cube_folder: str | Path,
+    out_folder: str | Path,
+    threads: int = 1,
+    date: int = -1,
+    maximum_pixels: int = 50_000,
+) -> None:
+    """Map another place with the forest of a run: `probability.tif`, `classes.tif` and `map.json` in
+    `out_folder`.
+
+    The forest is grown again, the same from the same seed on the same pixels of the cube in `home_folder`:
+    that takes seconds, a stored one a hundred megabytes. Values of the place are normalised as in training.
+
+    Raises:
+        HeadscarpError: the run is not there, a file of the cubes or the samples is missing, or the cube of
+            the place lacks a channel or has another number of dates than the forest reads.
+    """
+    run_folder, cube_folder = Path(run_folder), Path(cube_folder)
+    spec = read_json(run_folder / "run.json")["spec"]
+    require_dates(spec, cube_folder, run_folder)
+    channels, dates = spec["channels"], spec.get("dates")
+    samples = open_samples(home_folder, samples_folder, channels, dates=dates)
+    forest, _ = grow_forest(samples, spec, samples_folder, threads, date, maximum_pixels)
+    cube = open_normalised(cube_folder, samples_folder, channels, dates=dates)
+    map_with_forest(forest, cube, cube_folder, Path(out_folder), spec, date)
+
+
+def grow_forest(
+    samples: Samples, spec: dict[str, Any], folder: str | Path, threads: int, date: int, maximum_pixels: int
+) -> tuple[RandomForestClassifier, np.ndarray]:
+    """A forest fitted to a random sample of training pixels, and their classes (pixel,); `folder` is that of
+    the samples, for messages."""
+    forest = make_forest(spec["network"]["params"], spec["seed"], threads)
+    values, labels = sample_pixels(samples, date, maximum_pixels, spec["seed"])
+    slides = labels == LANDSLIDE
+    if slides.all() or not slides.any():
+        raise HeadscarpError(
+            f"{folder}: the training pixels hold only landslides "
+            "or only background; use other blocks or another seed"
+        )
+    forest.fit(values, labels if spec.get("classes", 1) > 1 else slides)
+    return forest, labels
+
+
+def map_with_forest(
+    forest: RandomForestClassifier,
+    cube: NormalisedCube,
+    cube_folder: Path,
+    out_folder: Path,
+    spec: dict[str, Any],
+    date: int,
+) -> None:
     began = time.perf_counter()
-    grid = Grid.from_record(read_json(Path(cube_folder) / "cube.json")["grid"])
-    write_map_rasters(
-        Path(out_folder),
-        predict_strips(forest, samples.cube, date, classes),
-        grid,
-        f"headscarp: random forest, seed {spec['seed']}",
-    )
-    write_map_record(Path(out_folder), time.perf_counter() - began, samples.cube.shape, "cpu")
+    grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
+    strips = predict_strips(forest, cube, date, spec.get("classes", 1))
+    write_map_rasters(out_folder, strips, grid, f"headscarp: random forest, seed {spec['seed']}")
+    write_map_record(out_folder, time.perf_counter() - began, cube.shape, "cpu")
 
 
 def planes_of(spec: dict[str, Any]) -> list[str]:

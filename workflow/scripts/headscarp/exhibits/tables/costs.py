@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from headscarp.exhibits.averages import aggregate, mean_of
+from headscarp.exhibits.forests import FOREST, held_against_forests
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record
 from headscarp.files import read_json
@@ -94,13 +95,15 @@ METRICS = ("f1", "average_precision", "iou")
 
 
 def network_comparison(spec: ExhibitSpec) -> pd.DataFrame:
-    """F1, average precision and IoU of each row with 95 % intervals, what `cross_tables.lightweight` tells of
-    its costs, and the peak memory of its training in MiB."""
-    frames = [frame_of(aggregate(spec, METRICS))]
+    """F1, average precision and IoU of each row with 95 % intervals, what `lightweight` tells of the costs of
+    the networks among them, and the peak memory of their training in MiB."""
+    frames = [frame_of(held_against_forests(spec, aggregate(spec, METRICS), METRICS))]
+    runs = tuple(run for run in spec.runs if spec.experiments[run.row]["network"] != FOREST)
+    of_networks = replace(spec, runs=runs)
     for protocol in spec.protocols:
-        runs = tuple(run for run in spec.runs if run.protocol == protocol)
-        frames.append(lightweight(replace(spec, runs=runs)).assign(protocol=protocol))
-    return pd.concat([*frames, frame_of(memory_records(spec))], ignore_index=True)
+        runs = tuple(run for run in of_networks.runs if run.protocol == protocol)
+        frames.append(lightweight(replace(of_networks, runs=runs)).assign(protocol=protocol))
+    return pd.concat([*frames, frame_of(memory_records(of_networks))], ignore_index=True)
 
 
 def memory_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:

@@ -8,13 +8,12 @@ import pandas as pd
 from headscarp.exhibits.averages import aggregate
 from headscarp.exhibits.effects import Effect, effects, exact_difference
 from headscarp.exhibits.forests import held_against_forests
-from headscarp.exhibits.regions import PAPER_NAMES, PERCENT, in_paper_names
+from headscarp.exhibits.regions import COMPARED, PAPER_NAMES, PERCENT, in_paper_names
 from headscarp.exhibits.runs import Scored, groups_of, plateau_notes, scored_runs
 from headscarp.exhibits.spec import ExhibitSpec
 from headscarp.exhibits.tidy import frame_of, record, text_record
 from headscarp.scoring.claims import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED, judge
 
-COMPARED = ("f1", "average_precision")
 BETTER, WORSE, OPEN = "better", "worse", "not settled"
 WORDS = {SUPPORTED: BETTER, CONTRADICTED: WORSE, EQUIVALENT: EQUIVALENT, INCONCLUSIVE: OPEN}
 
