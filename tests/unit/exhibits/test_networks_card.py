@@ -277,7 +277,7 @@ def test_scores_stand_beside_costs(world):
 
 def test_a_network_below_a_pixel_wise_forest_says_so_and_a_forest_has_no_layers_to_count(world):
     experiments = world["experiments"] | {"unet": world["experiments"]["unet"] | {"network": "random_forest"}}
-    for name, one_of in experiments.items():
+    for one_of in experiments.values():
         one_of["dates"] = "last"
     frame = function_of("network_comparison")(
         spec_of(world | {"experiments": experiments}, "network_comparison")
