@@ -89,8 +89,8 @@ def test_landslide4sense_comes_back_exactly(tmp_path):
         "red_edge2",
         "red_edge3",
         "nir",
-        "nir_narrow",
         "water_vapour",
+        "cirrus",
         "swir1",
         "swir2",
         "slope",
@@ -135,6 +135,46 @@ def test_landslide4sense_comes_back_exactly(tmp_path):
         "dated": False,
         "masked": False,
     }
+
+
+L4S = "data/l4s_14band_samples"
+MOSAICS = "data/l4s_four_regions"
+
+
+def test_real_patches_of_landslide4sense_have_the_bands_of_their_names(real_data, tmp_path):
+    """Infrared bands beside each other are alike, cirrus sees no ground, and the slope is that of the
+    elevations."""
+    samples = real_data(L4S)
+    for kind, prefix in (("img", "image_"), ("mask", "mask_")):
+        (tmp_path / "TrainData" / kind).mkdir(parents=True)
+        for path in samples.glob(f"{prefix}*.h5"):
+            (tmp_path / "TrainData" / kind / path.name).symlink_to(path)
+    cube, lines = build(tmp_path, tmp_path / "cube", format="landslide4sense")
+    assert list(lines) == [f"TrainData_{number}" for number in (42, 168, 1002, 3520, 3597, 3645)]
+    for line in lines.values():
+        layers = dict(zip(cube.channels, cut(cube.values, line)[0], strict=True))
+
+        def likeness(one, other, layers=layers):
+            return np.corrcoef(layers[one].ravel(), layers[other].ravel())[0, 1]
+
+        assert likeness("red_edge3", "nir") > 0.85 and likeness("swir1", "swir2") > 0.85
+        assert likeness("water_vapour", "nir") > 0.6 > 0.5 > likeness("cirrus", "nir")
+        layers["steepness"] = np.hypot(*np.gradient(layers["elevation"]))
+        assert likeness("slope", "steepness") > 0.7
+
+
+def test_a_real_patch_of_landslide4sense_is_that_of_the_mosaic_put_together_from_pictures(real_data):
+    samples, mosaics = real_data(L4S), real_data(MOSAICS)
+    found = landslide4sense_format.read_pixels(samples / "image_3597.h5", samples / "mask_3597.h5")
+    bands = dict(zip(landslide4sense_format.BANDS, found.values[0], strict=False))
+    with rasterio.open(mosaics / "kodagu_s2_rgb.tif") as source:
+        window = rasterio.windows.Window(5 * 128, 11 * 128, 128, 128)  # patches.csv
+        mosaic = source.read(window=window)
+    with rasterio.open(mosaics / "kodagu_label.tif") as source:
+        np.testing.assert_array_equal(found.label, source.read(1, window=window))
+    for name, ours in zip(("red", "green", "blue"), mosaic, strict=True):
+        assert np.corrcoef(bands[name].ravel(), ours.ravel())[0, 1] > 0.995
+        assert np.median(ours / 60 / bands[name]) == pytest.approx(1, abs=0.05)
 
 
 def test_archives_may_unpack_into_folders_of_their_own(tmp_path):

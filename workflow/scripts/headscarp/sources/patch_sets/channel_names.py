@@ -16,7 +16,15 @@ SENTINEL2 = (
     "swir2",
 )
 _OF_FORMAT = {
-    "landslide4sense": ("coastal", *SENTINEL2[:8], "water_vapour", *SENTINEL2[8:], "slope", "elevation"),
+    "landslide4sense": (
+        "coastal",
+        *SENTINEL2[:7],
+        "water_vapour",
+        "cirrus",
+        *SENTINEL2[8:],
+        "slope",
+        "elevation",
+    ),
     "hr_gldd": ("blue", "green", "red", "nir"),
     "gdcld": ("red", "green", "blue"),
     "cas": ("red", "green", "blue"),

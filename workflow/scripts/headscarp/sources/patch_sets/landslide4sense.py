@@ -7,10 +7,11 @@ doi:10.1109/TGRS.2022.3215209. Data: doi:10.5281/zenodo.10463239
 From the paper and the challenge's description, not checked against the archive here: `TrainData`, `ValidData`
 and `TestData` (3799, 245 and 800 patches), each with `img/image_<n>.h5` (data set `img`, 128 x 128 x 14) and
 `mask/mask_<n>.h5` (data set `mask`, 128 x 128, 0 or 1); 10 m cells; layers 1 to 12 are the bands of
-Sentinel-2 without B10, 13 the slope and 14 the elevation of ALOS PALSAR. The authors number the bands B1 to
-B12 without saying which is B8A; the order here is that of Sentinel-2's products: B08, B8A, B09. Values were
-rescaled by the authors (they are neither reflectances nor metres), so that all units are 1. Where the patches
-are is not told. The challenge published no masks of ValidData and TestData; such patches are unmapped.
+Sentinel-2 without B8A (so the organisers in github.com/iarai/Landslide4Sense-2022, issue 3; in patches the
+ninth layer is less like B08 than any B8A, and the tenth, cirrus, not at all), 13 the slope and 14 the
+elevation of ALOS PALSAR. Values were rescaled by the authors (they are neither reflectances nor metres), so
+that all units are 1. Where the patches are is not told. The challenge published no masks of ValidData and
+TestData; such patches are unmapped.
 """
 
 from collections.abc import Mapping
@@ -48,8 +49,8 @@ BANDS = {
     "red_edge2": "B06",
     "red_edge3": "B07",
     "nir": "B08",
-    "nir_narrow": "B8A",
     "water_vapour": "B09",
+    "cirrus": "B10",
     "swir1": "B11",
     "swir2": "B12",
 }
