@@ -153,7 +153,7 @@ def test_the_table_is_that_of_a_run_without_conda(made, tmp_path):
         TABLE,
     )
     table = (made / TABLE).read_bytes()
-    assert table.count(b"\n") == 1 + 2 * 6 and table == (tmp_path / TABLE).read_bytes()
+    assert table.count(b"\n") == 1 + 2 * 7 and table == (tmp_path / TABLE).read_bytes()
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
