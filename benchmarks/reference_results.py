@@ -65,11 +65,11 @@ def collect(card: str, results: Path, kept: Path) -> None:
 
 
 def made_by(card: str, results: Path) -> dict[str, Any]:
-    """Machine, commit, scale, hours of jobs and share of converged trainings of a card."""
+    """Machine, commit, scale, CPU hours of all jobs and share of converged trainings of a card."""
     seconds = 0.0
     for path in results.glob("timings/**/*.tsv"):
         if card in path.parts or path.stem == card:
-            seconds += float(pd.read_csv(path, sep="\t")["s"].iloc[0])
+            seconds += float(pd.read_csv(path, sep="\t")["cpu_time"].iloc[0])
     runs = [json.loads(path.read_text()) for path in results.glob(f"runs/{card}/*/*/*/*/run.json")]
     trained = [run["converged"] for run in runs if "converged" in run]
     commit = subprocess.run(
@@ -80,7 +80,7 @@ def made_by(card: str, results: Path) -> dict[str, Any]:
         "scale": read_yaml(ROOT / "config.yaml")["scale"],
         "commit": commit.stdout.strip(),
         "machine": f"{processor()}, {os.cpu_count()} cores",
-        "hours_of_jobs": round(seconds / 3600, 2),
+        "cpu_hours": round(seconds / 3600, 2),
         "trainings": len(trained),
         "converged": sum(trained),
     }

@@ -18,6 +18,7 @@ CARDS = [
     "stfusion",
     "xing2026",
     "xing2026_real",
+    "four_regions",
     "ecuador",
     "emilia",
     "emilia_series",

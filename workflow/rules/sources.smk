@@ -58,6 +58,8 @@ rule link_file:
     localrule: True
     conda:
         "../../envs/geo.yaml"
+    params:
+        crs=lambda wildcards: plan.sites[wildcards.site].crs,
     message:
         "Linking {wildcards.name} of {wildcards.site}"
     script:

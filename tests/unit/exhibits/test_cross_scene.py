@@ -173,7 +173,7 @@ def root(tmp_path, monkeypatch):
         REPOSITORY / "workflow", tmp_path / "workflow", ignore=shutil.ignore_patterns("__pycache__")
     )
     for path in (tmp_path / "workflow/cards").glob("*.yaml"):
-        if path.stem not in ("xing2026", "xing2026_real", "iburi2018"):
+        if path.stem not in ("xing2026", "xing2026_real", "four_regions", "iburi2018"):
             path.unlink()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HEADSCARP_MIRROR", raising=False)

@@ -40,6 +40,7 @@ def test_every_card_resolves_at_every_scale(root, scale):
     assert set(plan.cards) == papers | {
         "iburi2018",
         "xing2026_real",
+        "four_regions",
         "ecuador",
         "emilia",
         "emilia_series",
@@ -50,6 +51,15 @@ def test_every_card_resolves_at_every_scale(root, scale):
             # An audit reads published numbers only, an architecture the library of networks.
             assert plan.exhibits.inputs(exhibit) or exhibit.kind in ("audit", "architecture")
             assert plan.exhibits.record(exhibit)["sites"]
+
+
+def test_a_scale_of_some_rows_compares_those_only(root):
+    config = CONFIG | {"cards": ["four_regions"]}
+    left_out = load_plan(config, root).cards["four_regions"].exhibits["left_out"]
+    assert left_out.options["pairs"] == [["resu_cbnet", "random_forest"]] and "unet" not in left_out.rows
+    pairs = {"exhibits": {"left_out": {"options": {"pairs": [["resu_cbnet", "unett"]]}}}}
+    with pytest.raises(HeadscarpError, match=r"left_out, options, pairs: row 'unett'.*unet"):
+        load_plan(config | {"overlay": {"four_regions": pairs}}, root)
 
 
 def test_gao2021_makes_every_exhibit_of_the_paper(root):

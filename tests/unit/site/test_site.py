@@ -694,6 +694,7 @@ def test_all_layers_of_a_site(tmp_path):
     [
         ({"raster": {}}, r"site valley, layers: unknown key 'raster'; did you mean 'rasters'"),
         ({"grid": {"crs": CRS, "like": "bands.tif"}}, "layers, grid: the key 'resolution_m' is missing"),
+        ({"grid": {"resolution_m": 20, "like": "bands.tif"}}, "layers, grid: the key 'crs' is missing"),
         ({"terrain": ["slop"]}, "terrain: layer 'slop' does not exist; did you mean 'slope'"),
         (
             {"indices": {"ndvi": {"nir": "nri", "red": "red"}}},

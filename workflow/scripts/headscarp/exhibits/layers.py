@@ -47,6 +47,12 @@ def layer_path(site: SiteFiles, name: str, date: str | None = None) -> Path:
     return dated[require_known(date or max(dated), dated, f"site '{site.name}', layer '{name}': date")]
 
 
+def has_layer(site: SiteFiles, name: str) -> bool:
+    """Whether a site has a layer, of whatever date."""
+    folder = site.folder / "layers"
+    return (folder / f"{name}.tif").exists() or any(folder.glob(f"{name}_{DATED}.tif"))
+
+
 def date_suffix(stem: str) -> str:
     """`_2020-09-22` of the name of the file of a layer with dates; nothing of one without."""
     return stem[-ISO - 1 :] if fnmatchcase(stem, f"*_{DATED}") else ""

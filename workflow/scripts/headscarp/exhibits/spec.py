@@ -12,7 +12,8 @@ TWIN = "twin"
 @dataclass(frozen=True)
 class SiteFiles:
     """A study area on disk: `folder` holds layers/ (with layers.json) and cube/; `raw` its raw files;
-    `samples` is {protocol: folder}. `event` says what made its landslides, `image` whose image it is."""
+    `samples` is {protocol: folder}. `event` says what made its landslides, `image` whose image it is;
+    the corner of the grid of a `placeless` one is made up."""
 
     name: str
     title: str
@@ -22,6 +23,7 @@ class SiteFiles:
     raw: Path
     event: str = ""
     image: str = ""
+    placeless: bool = False
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "SiteFiles":
@@ -36,6 +38,7 @@ class SiteFiles:
             Path(record.get("raw", folder / "raw")),
             record.get("event", ""),
             record.get("image", ""),
+            record.get("placeless", False),
         )
 
 

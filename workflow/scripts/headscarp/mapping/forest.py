@@ -191,9 +191,10 @@ def predict_strips(
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
         values = cube.read(date, slice(top, top + rows), slice(0, width))
-        nothing = ~cube.has_data(values)
-        pixels = np.nan_to_num(values).reshape(len(values), -1).T
-        by_code = np.zeros((max(classes, 2), len(pixels)), np.float32)
-        by_code[codes] = forest.predict_proba(pixels).T
-        probability = by_code[-classes:].reshape(classes, *nothing.shape)
-        yield top, np.where(nothing, np.float32(np.nan), probability)
+        some = cube.has_data(values)
+        by_code = np.zeros((max(classes, 2), some.sum()), np.float32)
+        if some.any():
+            by_code[codes] = forest.predict_proba(np.nan_to_num(values[:, some]).T).T
+        probability = np.full((classes, *some.shape), np.nan, np.float32)
+        probability[:, some] = by_code[-classes:]
+        yield top, probability

@@ -126,18 +126,19 @@ def predict_strips(
         for first in range(0, len(lefts), batch):
             chosen = lefts[first : first + batch]
             windows = [read_window(cube, date, top, left, tall, wide) for left in chosen]
-            probabilities = predict_windows(
-                model, np.stack([image for image, _ in windows]), device, precision
-            )
+            # Windows without data are not worth the network's time, but for one that tells the classes.
+            some = [index for index, (_, nothing) in enumerate(windows) if not nothing.all()]
+            some = some or [0] * (strip is None)
+            images = [windows[index][0] for index in some]
+            found = predict_windows(model, np.stack(images), device, precision) if some else []
             if strip is None:
-                strip = np.zeros((probabilities.shape[1], tall, round_up_to_alignment(width)), np.float32)
+                strip = np.zeros((found.shape[1], tall, round_up_to_alignment(width)), np.float32)
                 empty = np.zeros(strip.shape[1:], bool)
-            for left, weights, probability, (_, nothing) in zip(
-                chosen, across[first : first + batch], probabilities, windows, strict=True
-            ):
-                cols = slice(left, left + wide)
-                strip[:, :, cols] += probability * down[:, None] * weights
-                empty[:, cols] = nothing
+            for index, probability in zip(some, found, strict=True):
+                cols = slice(chosen[index], chosen[index] + wide)
+                strip[:, :, cols] += probability * down[:, None] * across[first + index]
+            for left, (_, nothing) in zip(chosen, windows, strict=True):
+                empty[:, left : left + wide] = nothing
         done = below - top
         rows = min(done, height - top)
         yield top, np.where(empty[:rows, :width], np.float32(np.nan), strip[:, :rows, :width])

@@ -109,6 +109,7 @@ class Exhibits:
             "data": site.data,
             "event": site.event,
             "image": site.image,
+            "placeless": site.placeless,
             "samples": self._samples(exhibit, site),
         }
 

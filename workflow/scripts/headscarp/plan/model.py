@@ -25,7 +25,8 @@ class Site:
 
     A collage has neither; it joins the cubes of `scenes`. `sampling` changes that of the card. `origins` says
     of each file of an area or a set of patches where it comes from, and `patch_set` how the patches of one
-    are read, which have no layers.
+    are read, which have no layers. `crs` is given to rasters of a local folder that have none; sites of one
+    `ground` show the same place. The corner of a `placeless` one is made up.
     """
 
     name: str
@@ -47,6 +48,9 @@ class Site:
     composite: tuple[str, ...] | None = None
     event: str = ""
     image: str = ""
+    crs: str | None = None
+    ground: str | None = None
+    placeless: bool = False
 
     @property
     def folder(self) -> str:

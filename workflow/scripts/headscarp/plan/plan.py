@@ -16,6 +16,7 @@ from headscarp.plan.available import refuse_missing, why_unreachable
 from headscarp.plan.checks import check_claims, refuse_shared_experiments, refuse_shared_sites
 from headscarp.plan.claims import Claims
 from headscarp.plan.exhibits import Exhibits
+from headscarp.plan.grounds import check_grounds
 from headscarp.plan.maps import Maps
 from headscarp.plan.model import MAPS, Card
 from headscarp.plan.origins import Origins
@@ -181,6 +182,7 @@ def load_cards(config: dict[str, Any], workflow: Path) -> dict[str, Card]:
     sites = {name: site for card in cards.values() for name, site in card.sites.items()}
     for name, card in cards.items():
         check_relations(records[name], card, config["scale"], sites)
+        check_grounds(card, sites, f"card {name}")
     refuse_shared_sites(cards)
     for name in config["cards"]:
         require_known(name, cards, "config.yaml, cards: card")

@@ -13,7 +13,17 @@ def rows_at(scale: dict, name: str, exhibit: dict, place: str, experiments: dict
         return exhibit
     for row in scale["rows"]:
         require_known(row, experiments, f"{place}, scales, rows: experiment")
-    return exhibit | {"rows": [row for row in exhibit["rows"] if row in scale["rows"]]}
+    left_out = set(exhibit["rows"]) - set(scale["rows"])
+    found = exhibit | {"rows": [row for row in exhibit["rows"] if row not in left_out]}
+    if "pairs" in exhibit.get("options", {}):
+        pairs = [pair for pair in exhibit["options"]["pairs"] if left_out.isdisjoint(rows_of_pair(pair))]
+        found["options"] = exhibit["options"] | {"pairs": pairs}
+    return found
+
+
+def rows_of_pair(pair: dict | list) -> list[str]:
+    """The two rows that an option `pairs` compares."""
+    return pair["rows"] if isinstance(pair, dict) else pair
 
 
 def resolve_exhibit(

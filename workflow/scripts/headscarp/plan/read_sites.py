@@ -66,8 +66,15 @@ def resolve_site(
 ) -> Site:
     """One of the sites `records` of a card; `known` are those of all cards."""
     place = f"card {card}, site {name}"
+    if "crs" in record and record["source"] != "local":
+        raise HeadscarpError(
+            f"{place}: the key `crs` is for rasters of a local folder; the files of an area have it as a key "
+            "of their own, others say theirs"
+        )
     raw = require_known(record.get("raw", name), known, f"{place}: raw")
     source = known[raw]
+    if "ground" in record:
+        require_known(record["ground"], known, f"{place}: ground")
     for scene in record.get("scenes", []):
         require_known(scene, records, f"{place}: scene")
     require_parts(record, place)
@@ -102,6 +109,9 @@ def resolve_site(
         composite=tuple(record["composite"]) if "composite" in record else None,
         event=record.get("event", ""),
         image=record.get("image", ""),
+        crs=record.get("crs"),
+        ground=record.get("ground"),
+        placeless=record.get("placeless", False),
     )
 
 

@@ -6,6 +6,7 @@ Names of sites, experiments, searches and input groups are looked up while a car
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from headscarp.codes import AS_RELEASED
@@ -58,7 +59,9 @@ def check_relations(record: dict[str, Any], card: Card, scale: str, sites: Mappi
         where = f"{place}, exhibit {exhibit.name}, options"
         check_protocols(exhibit, record["exhibits"][exhibit.name], card, f"{place}, exhibit {exhibit.name}")
         check_metrics(exhibit, where)
-        check_rows(exhibit, rows, where)
+        # So are pairs, whose names are to exist all the same.
+        whole = replace(exhibit, options=record["exhibits"][exhibit.name].get("options", {}))
+        check_rows(whole, rows, where)
         check_published(exhibit, card, where)
         check_shown(exhibit, card, sites, where)
 

@@ -83,7 +83,8 @@ def _check_grid(grid: Mapping[str, Any], place: str) -> None:
             f"{place}: like (a raster) and around (an outline) exclude each other, and one must be there; "
             f"keep or add one of them"
         )
-    needed = ("crs", "resolution_m") if "around" in grid or "crs" in grid else ()
+    # Without a CRS the raster's own grid is taken, in which a resolution would have no say.
+    needed = ("crs", "resolution_m") if {"around", "crs", "resolution_m"} & set(grid) else ()
     for key in needed:
         if key not in grid:
             raise HeadscarpError(f"{place}: the key '{key}' is missing; add it")

@@ -14,7 +14,7 @@ from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.layers import layer_path, site_grid
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import panel_letter, sign
-from headscarp.exhibits.panels.ground import grey_relief, hillshade, paint
+from headscarp.exhibits.panels.ground import grey_relief, paint, tone
 from headscarp.exhibits.panels.legend import WIDE, legend_at_foot, swatches
 from headscarp.exhibits.panels.marks import hatch, orient, outline, show
 from headscarp.exhibits.panels.page import HEADING, Page
@@ -37,7 +37,7 @@ def confusion_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     view = View.of(site_grid(site))
     regions = {protocol: regions_shown(spec, protocol, view) for protocol in spec.protocols}
     west, east, south, north = scored_extent(list(regions.values()), view)
-    relief = hillshade(view, site)
+    relief = tone(view, site)
     label = view.read(layer_path(site, "label"), classes=True)
     page = Page.fit(
         len(spec.rows), (north - south) / (east - west), len(spec.protocols), HEADING, footer=0.62

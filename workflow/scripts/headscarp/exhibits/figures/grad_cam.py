@@ -18,8 +18,8 @@ from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import HEIGHT, WIDTH, sign
 from headscarp.exhibits.panels.ground import (
     grey_relief,
-    hillshade,
     paint,
+    tone,
 )
 from headscarp.exhibits.panels.marks import outline, scale_bar, show
 from headscarp.exhibits.panels.page import MARGIN, Page, place
@@ -71,7 +71,7 @@ def grad_cam(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     for number, window in enumerate(windows):
         view = scene.view(tuple(int(n) for n in window))
         slides = view.read(layer_path(site, "label"), classes=True) == LANDSLIDE
-        ground = grey_relief(hillshade(view, site), np.zeros(view.shape))
+        ground = grey_relief(tone(view, site), np.zeros(view.shape))
         axes = [page.axes_of(figure, number, index) for index in range(2 + len(runs))]
         axes[0].set_ylabel(f"Window {number + 1}", fontsize=7)
         show(axes[0], scene.image(view), view)

@@ -7,7 +7,7 @@ from matplotlib.colors import LightSource, LinearSegmentedColormap, to_rgb
 
 from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.layers import layer_path
+from headscarp.exhibits.layers import has_layer, layer_path
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import SiteFiles
 
@@ -15,6 +15,14 @@ ELEVATION = LinearSegmentedColormap.from_list(
     "hypsometric", ["#7A9A7E", "#B5C69A", "#EBDFB0", "#D3B48A", "#A98467", "#CFC4BC", "#FAFAFA"]
 )
 TRUE_COLOUR = ("red", "green", "blue")
+
+
+def tone(view: View, site: SiteFiles) -> np.ndarray:
+    """Light and dark 0..1 of a site's ground, (row, col): its relief or, of a site without elevations, the
+    brightness of its image."""
+    if has_layer(site, "elevation"):
+        return hillshade(view, site)
+    return composite(view, site, TRUE_COLOUR).mean(axis=-1)
 
 
 def hillshade(view: View, site: SiteFiles) -> np.ndarray:

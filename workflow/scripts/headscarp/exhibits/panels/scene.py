@@ -20,9 +20,9 @@ from headscarp.exhibits.panels.ground import (
     band_limits,
     composite,
     grey_relief,
-    hillshade,
     image_bands,
     paint,
+    tone,
 )
 from headscarp.exhibits.panels.legend import swatches
 from headscarp.exhibits.panels.marks import hatch, outline, show
@@ -225,7 +225,7 @@ def draw_outcomes(axes: Axes, scene: Scene, view: View, run: RunFiles) -> dict[s
 def draw_inventory(axes: Axes, site: SiteFiles, view: View) -> None:
     """Mapped landslides over grey relief, unmapped land hatched."""
     label = view.read(layer_path(site, "label"), classes=True)
-    image = grey_relief(hillshade(view, site), label)
+    image = grey_relief(tone(view, site), label)
     paint(image, label == LANDSLIDE, palette.SLIDE)
     show(axes, image, view)
     hatch(axes, label == UNMAPPED, view)

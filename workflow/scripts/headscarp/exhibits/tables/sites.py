@@ -45,7 +45,7 @@ def site_texts(spec: ExhibitSpec, site: SiteFiles) -> Iterator[dict[str, Any]]:
     bands = [layer["name"] for layer in manifest["layers"] if layer["units"] in IMAGE_UNITS]
     texts = {
         "event_date": site.event,
-        "centre": place_label(*site_grid(site).centre_degrees),
+        "centre": "" if site.placeless else place_label(*site_grid(site).centre_degrees),
         "image": site.image,
         "image_date": ", ".join(map(str, manifest["dates"])),
         "bands": ", ".join(dict.fromkeys(bands)),
