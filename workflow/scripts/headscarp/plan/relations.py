@@ -12,6 +12,7 @@ from typing import Any
 from headscarp.codes import AS_RELEASED
 from headscarp.errors import HeadscarpError
 from headscarp.plan.model import Card, Site
+from headscarp.plan.read_shown import rows_of_pair
 from headscarp.plan.shown import Exhibit
 from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
 from headscarp.schema import parts, validate
@@ -59,7 +60,7 @@ def check_relations(record: dict[str, Any], card: Card, scale: str, sites: Mappi
         where = f"{place}, exhibit {exhibit.name}, options"
         check_protocols(exhibit, record["exhibits"][exhibit.name], card, f"{place}, exhibit {exhibit.name}")
         check_metrics(exhibit, where)
-        # So are pairs, whose names are to exist all the same.
+        # All pairs, too: those of rows that a scale leaves out are to name rows that exist.
         whole = replace(exhibit, options=record["exhibits"][exhibit.name].get("options", {}))
         check_rows(whole, rows, where)
         check_published(exhibit, card, where)
@@ -257,7 +258,7 @@ def check_rows(exhibit: Exhibit, rows: Sequence[str], place: str) -> None:
     named = [(key, row) for key in ("row_columns", "shares") for row in options.get(key, {})]
     named += [(key, options[key]) for key in ("reference", "baseline") if key in options]
     for pair in options.get("pairs", []):
-        named += [("pairs", row) for row in (pair["rows"] if isinstance(pair, dict) else pair)]
+        named += [("pairs", row) for row in rows_of_pair(pair)]
     for key, row in named:
         require_known(row, rows, f"{place}, {key}: row")
     if exhibit.kind == "factor_classes":
