@@ -2,7 +2,7 @@
 import re
 import shutil
 
-from headscarp.plan.model import CELLS, FOREST, NEIGHBOURHOODS, WINDOWS, Run
+from headscarp.plan.model import CELLS, FOREST, MAPPED, NEIGHBOURHOODS, SEEDS, SYMMETRIES, WINDOWS, Run
 from headscarp.plan.paths import *
 
 

@@ -1,9 +1,20 @@
 # Stage mapping: what a run makes of a place, its own site (home) or another: landslide probability and classes, susceptibility, inventories, changes.
 
 
+def get_patches(wildcards):
+    """Where the patches of a place stand, if it is a set of them."""
+    return PATCHES.format(site=wildcards.place) if wildcards.place in plan.patch_sets else []
+
+
+def get_averaged(wildcards, name, place=None):
+    """A file of each of the runs that a run averages."""
+    return [run.file(name, place) for run in plan.runs.averaged(get_run(wildcards))]
+
+
 rule map_scene:
     input:
         cube=CUBE_OF_PLACE,
+        patches=get_patches,
         samples=get_samples,
         model=rules.train_network.output.model,
         record=rules.train_network.output.record,
@@ -30,6 +41,79 @@ rule map_scene:
         "Mapping {wildcards.place} with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
         "../scripts/map_scene.py"
+
+
+rule map_symmetries:
+    input:
+        cube=CUBE_OF_PLACE,
+        patches=get_patches,
+        samples=get_samples,
+        model=lambda wildcards: get_averaged(wildcards, "model.safetensors")[0],
+        record=lambda wildcards: get_averaged(wildcards, "run.json")[0],
+    output:
+        probability=PLACE + "/probability.tif",
+        classes=PLACE + "/classes.tif",
+        record=PLACE + "/map.json",
+    log:
+        log_of("mapping", "map_symmetries", PLACE_KEYS),
+    benchmark:
+        timing_of("mapping", "map_symmetries", PLACE_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(SYMMETRIES)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        gpu=get_gpus,
+        mem_mb=3000,
+    params:
+        mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
+        trained_on=lambda wildcards: plan.samples.side_of_windows(wildcards.card, wildcards.site),
+    message:
+        "Mapping {wildcards.place} in eight symmetries for {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/map_symmetries.py"
+
+
+rule average_maps:
+    input:
+        maps=lambda wildcards: get_averaged(wildcards, "probability.tif", wildcards.place),
+        records=lambda wildcards: get_averaged(wildcards, "map.json", wildcards.place),
+    output:
+        probability=PLACE + "/probability.tif",
+        classes=PLACE + "/classes.tif",
+        record=PLACE + "/map.json",
+    log:
+        log_of("mapping", "average_maps", PLACE_KEYS),
+    benchmark:
+        timing_of("mapping", "average_maps", PLACE_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(SEEDS)),
+    conda:
+        "../../envs/map.yaml"
+    message:
+        "Averaging the maps of {wildcards.place} by all seeds for {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
+    script:
+        "../scripts/average_maps.py"
+
+
+rule record_average:
+    input:
+        lambda wildcards: get_averaged(wildcards, "run.json"),
+    output:
+        RUN + "/run.json",
+    log:
+        log_of("mapping", "record_average", RUN_KEYS),
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(SYMMETRIES, SEEDS)),
+    conda:
+        "../../envs/map.yaml"
+    params:
+        average=lambda wildcards: plan.runs.experiment(wildcards.card, wildcards.experiment).average,
+    message:
+        "Recording what {wildcards.experiment} averages ({wildcards.card}, {wildcards.site}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/record_average.py"
 
 
 rule map_forest:
@@ -92,6 +176,8 @@ rule map_forest_elsewhere:
 # The map of a collage is one; that of a scene of it is cut out and not made anew. A forest maps its own site
 # as it grows.
 ruleorder: cut_map > map_scene
+ruleorder: cut_map > map_symmetries
+ruleorder: cut_map > average_maps
 ruleorder: cut_map > map_forest > map_forest_elsewhere
 
 

@@ -28,7 +28,7 @@ rule score_run:
     benchmark:
         timing_of("scoring", "score_run", PLACE_KEYS)
     wildcard_constraints:
-        experiment=either(plan.runs.names_of_experiments(WINDOWS, FOREST)),
+        experiment=either(plan.runs.names_of_experiments(*MAPPED)),
     conda:
         "../../envs/geo.yaml"
     message:

@@ -5,12 +5,14 @@ import logging
 from pathlib import Path
 
 from headscarp.files import read_json
+from headscarp.geo.layer import read_layer
 from headscarp.job import job
 from headscarp.mapping.inventory import build_inventory, inventory_threshold
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        threshold, notes = inventory_threshold(read_json(snakemake.input.scores))
+        scores, probability = read_json(snakemake.input.scores), read_layer(snakemake.input.probability)
+        threshold, notes = inventory_threshold(scores, probability.values)
         for note in notes:
             logging.getLogger(__name__).warning(note)
         build_inventory(

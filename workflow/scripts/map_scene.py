@@ -16,7 +16,5 @@ if "snakemake" in globals():
             Path(snakemake.output.probability).parent,
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
-            tiling=Tiling(**snakemake.params.mapping)
-            if snakemake.params.mapping
-            else Tiling.like_training(snakemake.params.trained_on),
+            tiling=Tiling.of_card(snakemake.params.mapping, snakemake.params.trained_on),
         )

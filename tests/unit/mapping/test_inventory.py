@@ -95,10 +95,30 @@ def test_a_hand_made_inventory(tmp_path):
     [(0.4, 0.2, 0.5), (0.09, 0.2, 0.2), (None, 0.2, 0.2), (0.05, 0.7, 0.5)],
 )
 def test_the_protocols_threshold_makes_the_inventory_unless_it_leaves_next_to_nothing(recall, best, taken):
-    scores = {"threshold": 0.5, "best_threshold": best, "metrics": {"recall": recall}}
-    threshold, notes = inventory_threshold(scores)
+    scores = {
+        "threshold": 0.5,
+        "best_threshold": best,
+        "metrics": {"recall": recall},
+        "landslide_share": 0.05,
+    }
+    probability = np.array([[0.1] * 9 + [0.3]])
+    threshold, notes = inventory_threshold(scores, probability)
     assert threshold == taken and len(notes) == (taken != 0.5)
     assert all("at 0.5 the network finds less than 10%" in note and "0.2 is taken" in note for note in notes)
+
+
+def test_a_network_without_skill_maps_no_more_than_there_are_landslides():
+    scores = {
+        "threshold": 0.5,
+        "best_threshold": 1e-4,
+        "metrics": {"recall": None},
+        "landslide_share": 0.02,
+    }
+    probability = np.random.default_rng(0).uniform(1e-4, 1e-3, (100, 100))
+    probability[:10] = np.nan
+    threshold, (note,) = inventory_threshold(scores, probability)
+    assert (probability >= threshold).sum() == pytest.approx(0.02 * 9000, abs=2)
+    assert "would map 100% of the ground" in note and "2.00%" in note
 
 
 def test_landslides_outside_the_study_area_are_not_in_the_inventory(tmp_path):

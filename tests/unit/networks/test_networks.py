@@ -361,7 +361,7 @@ def test_unknown_parameter_names_the_nearest():
     ):
         networks.build("fc_densenet", 7, grwoth=12)
     with pytest.raises(HeadscarpError, match="it has: none"):
-        networks.build("unet", 7, growth=12)
+        networks.build("resunet", 7, growth=12)
 
 
 @pytest.mark.parametrize(

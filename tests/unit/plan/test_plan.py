@@ -41,6 +41,7 @@ def test_every_card_resolves_at_every_scale(root, scale):
         "iburi2018",
         "xing2026_real",
         "four_regions",
+        "sichuan_aerial",
         "ecuador",
         "emilia",
         "emilia_series",
@@ -51,6 +52,25 @@ def test_every_card_resolves_at_every_scale(root, scale):
             # An audit reads published numbers only, an architecture the library of networks.
             assert plan.exhibits.inputs(exhibit) or exhibit.kind in ("audit", "architecture")
             assert plan.exhibits.record(exhibit)["sites"]
+            assert {row.split(":")[-1] for row in rows_named(exhibit.options)} <= set(exhibit.rows)
+
+
+def rows_named(options):
+    """All rows that the options of an exhibit name; those of tables of factors are no experiments."""
+    if "factors" in options:
+        return []
+    named = [row for key in ("published_rows", "row_columns", "shares") for row in options.get(key, {})]
+    named += [options[key] for key in ("reference", "baseline") if key in options]
+    pairs = [pair["rows"] if isinstance(pair, dict) else pair for pair in options.get("pairs", [])]
+    return [*named, *(row for pair in pairs for row in pair)]
+
+
+def test_a_scale_without_the_row_that_others_are_held_against_is_refused(root):
+    rows = {"scales": {"tiny": {"rows": ["small", "gbdt_lr"]}}}
+    with pytest.raises(
+        HeadscarpError, match=r"rows: 'multi' is left out.*significance.*\(reference\); add it"
+    ):
+        load_plan(CONFIG | {"cards": ["ecuador"], "overlay": {"ecuador": rows}}, root)
 
 
 def test_a_scale_of_some_rows_compares_those_only(root):
@@ -433,3 +453,69 @@ def test_a_card_whose_files_cannot_be_had_is_skipped_by_name_and_the_twins_run(r
     plan = load_plan(CONFIG | {"cards": ["gao2021", "iburi2018"]}, root)
     assert plan.selected == ("gao2021",)
     assert "HEADSCARP_MIRROR" in plan.skipped["iburi2018"]
+
+
+def averaging(of, over, **more):
+    return {"overlay": {"iburi2018": {"experiments": {"mean": {"average": {"of": of, "over": over}} | more}}}}
+
+
+def test_averages_take_all_from_what_they_average(root):
+    config = CONFIG | {"cards": ["iburi2018"], "scale": "standard"}
+    plan = load_plan(config | averaging("unet_symmetries", "seeds"), root)
+    card = plan.cards["iburi2018"]
+    mean, base = card.experiments["mean"], card.experiments["unet+factors"]
+    assert (mean.channels, mean.network, mean.method) == (base.channels, base.network, "seeds")
+    assert card.seeds_of("mean") == (0,) and card.seeds_of("unet+factors") == (0, 1, 2)
+    run = Run(card="iburi2018", site="iburi", experiment="mean", protocol="blocked", seed=0)
+    assert [(one.experiment, one.seed) for one in plan.runs.averaged(run)] == [
+        ("unet_symmetries", seed) for seed in (0, 1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (averaging("unet+factor", "seeds"), r"mean, average, of: experiment 'unet\+factor'.*unet\+factors"),
+        (averaging("unet", "turns"), r"average, over: 'turns' does not exist"),
+        (averaging("unet", "seeds", network="unet"), r"the key 'network' does not go with the others"),
+        (averaging("random_forest", "symmetries"), r"random_forest is a pixel-wise forest"),
+        (averaging("unet_seeds", "symmetries"), r"average, of: experiment 'unet_seeds'"),
+    ],
+)
+def test_averages_of_what_cannot_be_averaged_are_refused(root, change, message):
+    with pytest.raises(HeadscarpError, match=message):
+        load_plan(CONFIG | {"cards": ["iburi2018"]} | change, root)
+
+
+def test_a_mean_over_seeds_that_rotate_is_refused(root):
+    mean = {"average": {"of": "unet", "over": "seeds"}}
+    with pytest.raises(HeadscarpError, match=r"folds of the ground in turn.*\(mean\).*strips"):
+        load_plan(CONFIG | {"overlay": {"gao2021": {"experiments": {"mean": mean}}}}, root)
+
+
+def test_averages_of_cells_are_refused(root):
+    mean = {"average": {"of": "gbdt_lr", "over": "seeds"}}
+    with pytest.raises(HeadscarpError, match=r"gbdt_lr is on cells"):
+        load_plan(
+            CONFIG | {"cards": ["ecuador"], "overlay": {"ecuador": {"experiments": {"mean": mean}}}}, root
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "message"),
+    [
+        ("curves", "unet_symmetries", r"reads history.csv of each run, which 'unet_symmetries' \(an average"),
+        (
+            "curves",
+            "random_forest",
+            r"reads history.csv of each run, which 'random_forest' \(random_forest\)",
+        ),
+        ("grad_cam", "random_forest", r"reads gradcam.npz"),
+        ("pairwise", "unet_seeds", r"'unet_seeds' is one run, the mean of all seeds"),
+    ],
+)
+def test_rows_that_do_not_make_what_is_shown_are_refused(root, kind, row, message):
+    exhibit = {"kind": kind, "title": "t", "caption": "c", "sites": ["iburi"], "rows": ["unet", row]}
+    overlay = {"iburi2018": {"exhibits": {"mine": exhibit}}}
+    with pytest.raises(HeadscarpError, match=message):
+        load_plan(CONFIG | {"cards": ["iburi2018"], "scale": "full", "overlay": overlay}, root)

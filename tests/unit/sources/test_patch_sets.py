@@ -4,6 +4,7 @@ drawn as windows."""
 import csv
 import dataclasses
 import json
+import warnings
 
 import h5py
 import numpy as np
@@ -13,11 +14,12 @@ import xarray
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.measure import block_reduce
 
 from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
-from headscarp.mapping.predict import Tiling, predict_strips
+from headscarp.mapping.predict import ALIGNMENT, predict_parts
 from headscarp.samples.build import build_samples
 from headscarp.samples.patch_split import PlacedPatch, ground_squares, patch_split, read_patches
 from headscarp.samples.spec import SamplingSpec
@@ -27,6 +29,7 @@ from headscarp.site.cube import open_cube
 from headscarp.site.patch_sheet import GAP, Sheet, build_patch_set, build_sheet
 from headscarp.sources.patch_sets import landslide4sense as landslide4sense_format
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels, label_of_mask
+from headscarp.sources.patch_sets.registry import open_patch_set
 from headscarp.training.windows import open_normalised, open_samples
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
@@ -584,7 +587,7 @@ def write_sheet(folder, patches):
 
 @given(count=st.integers(1, 40), height=st.integers(1, 150), width=st.integers(1, 150))
 @settings(max_examples=60, deadline=None)
-def test_patches_stand_apart_and_a_window_of_mapping_holds_one(count, height, width):
+def test_patches_stand_apart(count, height, width):
     sheet, taken = Sheet(count, height, width), set()
     tall, wide = sheet.shape
     assert (
@@ -597,10 +600,6 @@ def test_patches_stand_apart_and_a_window_of_mapping_holds_one(count, height, wi
         assert row >= GAP and col >= GAP and row + height + GAP <= tall and col + width + GAP <= wide
         taken.add((row, col))
     assert len(taken) == count
-    tiling = Tiling(window=sheet.pitch[0] + GAP, margin=0)
-    size, origins = tiling.origins(tall)
-    assert size == sheet.pitch[0] + GAP
-    assert origins == sorted({row - GAP for row, _ in taken})
 
 
 @given(
@@ -831,14 +830,16 @@ def test_from_files_to_batches_and_a_map_of_single_patches(tmp_path):
             return image.sum((1, 2, 3), keepdim=True).expand(-1, 1, *image.shape[2:]) / 100
 
     normalised = open_normalised(tmp_path / "cube", tmp_path / "published", ["nir", "slope"])
-    tiling = Tiling(window=Sheet(9, SIDE, SIDE).pitch[0] + GAP, margin=0)
-    strips = [
-        strip[0] for _, strip in predict_strips(Everywhere(), normalised, torch.device("cpu"), tiling=tiling)
-    ]
-    probability = np.concatenate(strips)
+    parts = [patch.area for patch in read_patches(tmp_path / "cube/patches.csv")]
+    found = list(predict_parts(Everywhere(), normalised, parts, torch.device("cpu")))
+    assert [top for top, _ in found] == [0, *np.cumsum([strip.shape[1] for _, strip in found])[:-1]]
+    probability = np.concatenate([strip[0] for _, strip in found])
+    assert probability.shape == cube.label.shape
     for name, line in lines.items():
         own = np.stack([images[name][..., 7], images[name][..., 12]])
-        logit = ((own - mean) / sd).sum() / 100
+        beyond = -SIDE % ALIGNMENT  # a scene is mirrored up to the coarsest stride
+        seen = np.pad((own - mean) / sd, ((0, 0), (0, beyond), (0, beyond)), mode="reflect")
+        logit = seen.sum() / 100
         np.testing.assert_allclose(cut(probability, line), 1 / (1 + np.exp(-logit)), rtol=1e-4)
     assert np.isnan(probability[cube.label == UNMAPPED]).all() and (cube.label == LANDSLIDE).any()
 
@@ -851,5 +852,104 @@ def test_the_example_card_names_channels_and_windows_that_exist():
     known = {channel.name for channel in landslide4sense_format.CHANNELS}
     assert spec.kind == "patches" and spec.window == 128
     assert {name for group in card["inputs"].values() for name in group} <= known
-    assert card["mapping"] == {"window": Sheet(1, 128, 128).pitch[0] + GAP, "margin": 0}
-    assert Tiling().fade == GAP
+    assert "mapping" not in card
+
+
+# --- pictures and masks in two folders
+
+
+def write_pictures(raw, count=6, side=16, suffix=".png", name="tile{0}_part{1}"):
+    """Pictures of which two show one place; the third part of each is landslide."""
+    rng = np.random.default_rng(5)
+    pictures = {}
+    for number in range(count):
+        stem = name.format(number // 2, number % 2)
+        values = rng.integers(0, 255, (3, side, side), dtype=np.uint8)
+        mask = np.zeros((side, side), np.uint8)
+        mask[: side // 3] = 1
+        for folder, bands, ending in (("images", values, suffix), ("masks", mask[None], ".png")):
+            write_picture(raw / folder / f"{stem}{ending}", bands)
+        pictures[stem] = values, mask
+    return pictures
+
+
+def write_picture(path, bands):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    driver = "JPEG" if path.suffix == ".jpg" else "PNG"
+    shape = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": "uint8"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(path, "w", driver=driver, **shape) as target:
+            target.write(bands)
+
+
+def test_pictures_come_with_their_places_and_without_a_size(tmp_path):
+    pictures = write_pictures(tmp_path / "raw")
+    cube, lines = build(tmp_path / "raw", tmp_path / "cube", format="images", group="tile[0-9]+")
+    assert {line["group"] for line in lines.values()} == {"tile0", "tile1", "tile2"}
+    assert cube.header["patches"]["size_known"] is False
+    assert any("size of a pixel is not known" in note for note in cube.header["notes"])
+    for name, line in lines.items():
+        values, mask = pictures[name.removeprefix("images_")]
+        np.testing.assert_array_equal(cut(cube.values[0], line), values)
+        np.testing.assert_array_equal(cut(cube.label, line), mask)
+
+
+def test_a_picture_without_a_group_is_a_place_of_its_own(tmp_path):
+    write_pictures(tmp_path / "raw", suffix=".jpg")
+    _, lines = build(tmp_path / "raw", tmp_path / "cube", format="images", resolution_m=0.5)
+    assert sorted(line["group"] for line in lines.values()) == sorted(
+        name.removeprefix("images_") for name in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ("scene", r"'scene' does not fit the beginning of the name tile0_part0"),
+        ("(", r"no regular expression"),
+    ],
+)
+def test_a_group_that_names_no_place_is_refused(tmp_path, group, message):
+    write_pictures(tmp_path / "raw")
+    with pytest.raises(HeadscarpError, match=message):
+        build(tmp_path / "raw", tmp_path / "cube", format="images", group=group)
+
+
+def test_cells_are_joined_by_means_and_by_the_greater_part(tmp_path):
+    pictures = write_pictures(tmp_path / "raw", side=16)
+    cube, lines = build(tmp_path / "raw", tmp_path / "cube", format="images", resolution_m=0.5, join=4)
+    assert cube.header["grid"]["transform"][0] == 2.0
+    for name, line in lines.items():
+        values, mask = pictures[name.removeprefix("images_")]
+        expected = [[block_reduce(band, (4, 4), np.mean) for band in values]]
+        np.testing.assert_allclose(cut(cube.values, line), expected, rtol=1e-6)
+        np.testing.assert_array_equal(cut(cube.label, line), block_reduce(mask, (4, 4), np.mean) >= 0.5)
+    with pytest.raises(HeadscarpError, match=r"of which 32 become one .*`size` larger"):
+        build(tmp_path / "raw", tmp_path / "other", format="images", join=32)
+
+
+def test_all_places_are_tested_once_by_folds_that_share_none(tmp_path):
+    write_pictures(tmp_path / "raw", count=24)
+    build(tmp_path / "raw", tmp_path / "cube", format="images", group="tile[0-9]+")
+    record = {"window": 16, "stride": 16, "seeded_on_landslides": False}
+    spec = SamplingSpec.from_record(record | {"split": {"kind": "patches", "folds": 3}})
+    lines = read_patches(tmp_path / "cube/patches.csv")
+    tested = []
+    for fold in range(3):
+        build_samples(tmp_path / "cube", tmp_path / f"fold{fold}", spec, "blocked", 0, fold=fold)
+        regions = np.load(tmp_path / f"fold{fold}/regions.npy")
+        subset = {line.name: int(regions[line.area].max()) for line in lines}
+        by_place = {(line.group, subset[line.name]) for line in lines}
+        assert len(by_place) == len({line.group for line in lines}) and set(subset.values()) == {1, 2, 3}
+        tested += [name for name, code in subset.items() if code == 3]
+        assert json.loads((tmp_path / f"fold{fold}/samples.json").read_text())["folds"] == 3
+    assert sorted(tested) == sorted(line.name for line in lines)
+
+
+def test_real_aerial_scenes_of_sichuan(real_data):
+    folder = real_data("data/sichuan_aerial_landslide")
+    found = open_patch_set({"format": "images"}, folder)
+    assert len(found.patches) == 36 and found.resolution_m is None
+    pixels = found.patches[3].read()
+    assert pixels.values.shape == (1, 3, 1024, 1024) and set(np.unique(pixels.label)) == {0, 1}

@@ -1,5 +1,7 @@
 """The codes in rasters of labels and of classes, the same in every file of every station."""
 
+# Ground without landslides; where several classes are told apart it is one of them.
+BACKGROUND = 0
 LANDSLIDE = 1
 # No data of labels and class maps: nobody mapped this ground, or no class is known there. It is neither
 # trained on nor scored.

@@ -26,21 +26,36 @@ MEAN_COLUMNS = {"slope": "slope_deg", "elevation": "elevation_m"}  # layer: colu
 MASK_KEYS = ("file", "buffer_m")
 # Recall on the run's own evaluated land below which a map at the protocol's threshold is no inventory.
 LEAST_RECALL = 0.1
+# How many times the share of landslides in that land an inventory may map; a network without skill has its
+# highest F1 where it calls all ground landslides.
+MOST_MAPPED = 4
 
 
-def inventory_threshold(scores: Mapping[str, Any]) -> tuple[float, list[str]]:
-    """The probability from which a run's maps are landslides, by its scores.json, and a note where that is
-    not the protocol's threshold.
+def inventory_threshold(scores: Mapping[str, Any], probability: np.ndarray) -> tuple[float, list[str]]:
+    """The probability from which a run's map is landslides, by its scores.json and its `probability` (row,
+    col), and a note where that is not the protocol's threshold.
 
     A network that answers next to nothing at that threshold would leave no inventory; the one of highest F1
-    on the land that tunes the protocol's networks is taken then (the test chips under `published`).
+    on the land that tunes the protocol's networks is taken then (the test chips under `published`), or, where
+    that would map far more than the landslides of that land, the one that maps as large a share as they have.
     """
     threshold, best = scores["threshold"], scores["best_threshold"]
     if (scores["metrics"]["recall"] or 0.0) >= LEAST_RECALL or best >= threshold:
         return threshold, []
-    return best, [
+    note = (
         f"at {threshold:g} the network finds less than {LEAST_RECALL:.0%} of the landslide pixels of its own "
-        f"evaluated land; {best:.3g} is taken, the threshold of highest F1 there"
+        "evaluated land; "
+    )
+    values, share = probability[np.isfinite(probability)], scores["landslide_share"]
+    mapped = float((values >= best).mean())
+    if mapped <= MOST_MAPPED * share:
+        return best, [f"{note}{best:.3g} is taken, the threshold of highest F1 there"]
+    likeliest = float(np.quantile(values, 1 - share))
+    return likeliest, [
+        f"{note}that of highest F1 there, {best:.3g}, would map {mapped:.0%} of the ground, so that the "
+        f"network tells landslides from other ground hardly at all; {likeliest:.3g} is taken, which maps as "
+        f"large a share as landslides have there ({share:.2%}): read nothing into this inventory, nor into "
+        "what is learnt from it"
     ]
 
 

@@ -1,7 +1,7 @@
 """The map of a trained run: landslide probability and classes of a whole place, as COGs."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.predict import Tiling, predict_strips
+from headscarp.mapping.predict import Tiling, predict_parts, predict_strips
 from headscarp.mapping.raster import class_raster, probability_raster
+from headscarp.samples.patch_split import PATCHES_FILE, read_patches
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.weights import load_network
 from headscarp.training.windows import open_normalised, with_dates_of_cube
@@ -32,18 +33,22 @@ def map_run(
     date: int = -1,
     tiling: Tiling | None = None,
     statistics: str | Path | None = None,
+    turns: Sequence[int] = (),
 ) -> None:
     """Write `probability.tif`, `classes.tif` and `map.json` of a trained run into `out_folder`.
 
     The probability is that of landslides (class 1 where there are several); `classes.tif` holds the codes of
     the likeliest classes.
 
+    The cube of a set of patches is mapped patch by patch, each as a scene of its own.
+
     `date` counts the cube's dates as Python does; the label, and so the windows, belong to the last one; a
     network of series reads all dates of the cube in their order, which must be as many as those it was
     trained on. The cube may be that of another place than the run was trained on; `samples_folder` is of the
     training site in any case, so that values are normalised as in training (by the statistics of `run.json`,
     if the run was trained with others than its site's). `statistics` names another samples.json, such as that
-    of the cube's own site, to normalise by instead.
+    of the cube's own site, to normalise by instead. In the `turns` (see `predict.predict_strips`) the network
+    sees each window too, and the map is the mean.
 
     Raises:
         HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks
@@ -67,10 +72,16 @@ def map_run(
     precision = choose_precision(spec["recipe"]["precision"], torch_device)
     tiling = tiling or Tiling()
     batch = max(1, PIXELS_AT_ONCE // tiling.pixels)
-    strips = predict_strips(model, cube, torch_device, precision, date, tiling, batch)
+    header = read_json(cube_folder / "cube.json")
+    options = torch_device, precision, date, tiling, batch, turns
+    if "patches" in header:
+        parts = [patch.area for patch in read_patches(cube_folder / PATCHES_FILE)]
+        strips = predict_parts(model, cube, parts, *options)
+    else:
+        strips = predict_strips(model, cube, *options)
     network = spec["network"]["name"]
     began = time.perf_counter()
-    grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
+    grid = Grid.from_record(header["grid"])
     write_map_rasters(out_folder, strips, grid, f"headscarp: {network}, seed {record['seed']}")
     write_map_record(out_folder, time.perf_counter() - began, cube.shape, device_name(torch_device))
 

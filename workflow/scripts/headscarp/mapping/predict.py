@@ -8,7 +8,7 @@ beyond the network's receptive radius the result is that of one pass. At the bot
 mirrored up to a multiple of `ALIGNMENT`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from headscarp.errors import HeadscarpError
 from headscarp.training.devices import autocast
-from headscarp.training.windows import NormalisedCube
+from headscarp.training.windows import NormalisedCube, apply_symmetry, undo_symmetry
 
 ALIGNMENT = 32
 
@@ -42,6 +42,11 @@ class Tiling:
                 f"{self.fade} do not fit; the window must be a multiple of {ALIGNMENT} "
                 f"and larger than two margins and the fade together ({self.overlap})"
             )
+
+    @classmethod
+    def of_card(cls, mapping: Mapping[str, int], trained_on: int) -> "Tiling":
+        """As a card's section `mapping` says or, where it says nothing, `like_training`."""
+        return cls(**mapping) if mapping else cls.like_training(trained_on)
 
     @classmethod
     def like_training(cls, window: int) -> "Tiling":
@@ -105,13 +110,15 @@ def predict_strips(
     date: int = -1,
     tiling: Tiling | None = None,
     batch: int = 1,
+    turns: Sequence[int] = (),
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the map strip by strip from the top: (first row, probabilities of shape (classes, rows, cols)
     float32).
 
     A single logit gives the sigmoid, several the softmax. NaN where the site has no data: all channels are
     NaN or, of a `NormalisedSeries`, no date is observed. Memory holds one strip of windows, whatever the
-    height of the site; `batch` windows go through the network at once.
+    height of the site; `batch` windows go through the network at once. It sees each as it is and in the
+    `turns`, symmetries of `training.windows.apply_symmetry`; what it finds is the mean.
     """
     tiling = tiling or Tiling()
     height, width = cube.shape
@@ -130,7 +137,11 @@ def predict_strips(
             some = [index for index, (_, nothing) in enumerate(windows) if not nothing.all()]
             some = some or [0] * (strip is None)
             images = [windows[index][0] for index in some]
-            found = predict_windows(model, np.stack(images), device, precision) if some else []
+            found = predict_windows(model, np.stack(images), device, precision) if some else np.empty(0)
+            for turn in turns if some else ():
+                images = [read_window(cube, date, top, chosen[index], tall, wide, turn)[0] for index in some]
+                found += predict_turned(model, np.stack(images), device, precision, turn)
+            found /= 1 + len(turns)
             if strip is None:
                 strip = np.zeros((found.shape[1], tall, round_up_to_alignment(width)), np.float32)
                 empty = np.zeros(strip.shape[1:], bool)
@@ -146,12 +157,39 @@ def predict_strips(
         strip[:, -done:] = 0
 
 
+def predict_parts(
+    model: nn.Module, cube: NormalisedCube, parts: Sequence[tuple[slice, slice]], *options, **named
+) -> Iterator[tuple[int, np.ndarray]]:
+    """`predict_strips` of a sheet of patches, each of the `parts` (rows, columns) as a scene of its own: no
+    network sees two at once. NaN between them.
+
+    Parts that share a row start and end with each other.
+    """
+    height, width = cube.shape
+    rows = sorted({(down.start, down.stop) for down, _ in parts})
+    top = 0
+    for first, end in rows:
+        strip = None
+        for across in (right for down, right in parts if down.start == first):
+            strips = predict_strips(model, cube.part(slice(first, end), across), *options, **named)
+            found = np.concatenate([each for _, each in strips], axis=1)
+            if strip is None:
+                strip = np.full((len(found), end - top, width), np.nan, np.float32)
+            strip[:, first - top :, across] = found
+        yield top, strip
+        top = end
+    if top < height:
+        yield top, np.full((len(strip), height - top, width), np.nan, np.float32)
+
+
 def read_window(
-    cube: NormalisedCube, date: int, top: int, left: int, tall: int, wide: int
+    cube: NormalisedCube, date: int, top: int, left: int, tall: int, wide: int, turn: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """A window (plane, tall, wide), no data as 0, mirrored where it leaves the site; and where (tall, wide)
-    it has no data at all."""
-    values = cube.read(date, slice(top, top + tall), slice(left, left + wide))
+    it has no data at all. Its azimuths are those of a window turned by the symmetry `turn`, which itself is
+    left to `predict_turned`."""
+    values = cube.read(date, slice(top, top + tall), slice(left, left + wide), turn)
+    values = undo_symmetry(values, turn)
     beyond = ((0, tall - values.shape[1]), (0, wide - values.shape[2]))
     nothing = np.pad(~cube.has_data(values), beyond)
     np.nan_to_num(values, copy=False)
@@ -166,6 +204,14 @@ def predict_windows(
     with torch.inference_mode(), autocast(device, precision):
         logits = model(image)
     return to_probability(logits.float()).cpu().numpy()
+
+
+def predict_turned(
+    model: nn.Module, images: np.ndarray, device: torch.device, precision: torch.dtype, turn: int
+) -> np.ndarray:
+    """`predict_windows` of images that the network sees turned by a symmetry."""
+    turned = np.ascontiguousarray(apply_symmetry(images, turn))
+    return undo_symmetry(predict_windows(model, turned, device, precision), turn)
 
 
 def to_probability(logits: Tensor) -> Tensor:

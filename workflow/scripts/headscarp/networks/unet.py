@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from headscarp.networks import register
-from headscarp.networks.blocks import SegmentationNetwork, TwoStepHead, convolution, scaled, up_convolution
+from headscarp.networks.blocks import (
+    SegmentationNetwork,
+    TwoStepHead,
+    convolution,
+    double_conv_norm_relu,
+    scaled,
+    up_convolution,
+)
 
 
 class UNet(SegmentationNetwork):
@@ -68,11 +75,15 @@ def two_convolutions(inputs: int, outputs: int) -> nn.Sequential:
 
 
 @register("unet")
-def build_unet(in_channels: int, classes: int, width: float) -> UNet:
+def build_unet(
+    in_channels: int, classes: int, width: float, dropout: float = 0.0, norm: bool = False
+) -> UNet:
     """gao2021's form, four levels of 64-512 (7,700,741 parameters with 7 bands, 1 class: the only natural
-    form that fits Table IX)."""
+    form that fits Table IX); not of the paper are `dropout` at the two deepest levels and `norm`, batch norm
+    after every convolution of a level."""
     widths = [scaled(channels, width) for channels in (64, 128, 256, 512)]
-    return UNet(in_channels, widths, TwoStepHead(widths[0], classes))
+    convolutions = double_conv_norm_relu if norm else two_convolutions
+    return UNet(in_channels, widths, TwoStepHead(widths[0], classes), dropout, convolutions)
 
 
 @register("unet_ronneberger")

@@ -43,7 +43,7 @@ def why_unreachable(
         site = owners[raw].sites[raw]
         if site.source == "local" and (reason := why_not_local(site, data)):
             return reason
-        if reason := next(why_no_path(site), None):
+        if reason := next(why_no_path(site), None) or next(why_no_data(site, data), None):
             return reason
         if site.source != "archive" or offline:
             continue
@@ -70,12 +70,22 @@ def why_no_path(site: Site) -> Iterator[str]:
                 )
 
 
+def why_no_data(site: Site, data: str | None) -> Iterator[str]:
+    """A reason for each file of a set of patches that the folder of data sets lacks."""
+    for spec in site.origins.values():
+        for path in paths_of(spec, data) if "data" in spec else []:
+            if not (data and path.exists()):
+                yield not_at_hand(site, data, f"{path} does not exist", Path(spec["data"]).parts[0])
+
+
 def why_not_local(site: Site, data: str | None) -> str | None:
     """Why the files of a local site cannot be had, or None."""
     folder = Path(data or ".") / (site.origin or site.name)
     missing = [name for name in site.files if not (folder / name).exists()]
-    if not missing:
-        return None
-    where = f"{folder} lacks {', '.join(missing)}" if data else "no folder of data sets is set"
-    remedy = f"set `data:` in config.yaml or HEADSCARP_DATA to the folder that holds {folder.name}/"
+    return not_at_hand(site, data, f"{folder} lacks {', '.join(missing)}", folder.name) if missing else None
+
+
+def not_at_hand(site: Site, data: str | None, lacks: str, folder: str) -> str:
+    where = lacks if data else "no folder of data sets is set"
+    remedy = f"set `data:` in config.yaml or HEADSCARP_DATA to the folder that holds {folder}/"
     return f"the files of site {site.name} are not at hand: {where}; {remedy}"

@@ -3,7 +3,17 @@ name runs that their sites can have."""
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.kinds import AUDIT, KINDS
-from headscarp.plan.model import Card
+from headscarp.plan.model import (
+    CELLS,
+    MAPPED,
+    NEIGHBOURHOODS,
+    SEEDS,
+    SYMMETRIES,
+    WINDOWS,
+    Card,
+    Experiment,
+)
+from headscarp.plan.read_shown import rows_of_pair
 from headscarp.plan.shown import Claim, ClaimTest, Exhibit
 from headscarp.scoring import metric_names
 from headscarp.scoring.claims import printed_effect
@@ -13,6 +23,14 @@ from headscarp.vocabulary import require_known
 # Metrics that a claim may be about, of runs that map landslides and of runs of several classes: more of each
 # is better.
 PIXEL_METRICS = (*CONFUSION_METRICS, *RANKING)
+# By which methods the files are made that exhibits read of runs; others are made by all.
+MAKERS = (
+    dict.fromkeys(("probability.tif", "classes.tif"), MAPPED)
+    | dict.fromkeys(("susceptibility.tif", "predictions.npz"), (NEIGHBOURHOODS, CELLS))
+    | {"history.csv": (WINDOWS, NEIGHBOURHOODS), "gradcam.npz": (WINDOWS,)}
+)
+# Exhibits that compare all their rows seed by seed.
+SEED_BY_SEED = ("pairwise", "ranks")
 FLAT_METRICS = tuple(metric for metric in metric_names.FLAT_METRICS if metric not in ("oe", "ce"))
 
 
@@ -36,6 +54,8 @@ def check_card(card: Card) -> None:
     for key in card.polygons:
         require_known(key, card.experiments, f"{place}, polygons: experiment")
     check_starts(card)
+    for experiment in card.experiments.values():
+        check_average(card, experiment, f"{place}, experiment {experiment.name}, average")
     for one in card.change.get("dates", []):
         require_known(one["site"], card.sites, f"{place}, change, dates: site")
     for exhibit in card.exhibits.values():
@@ -55,6 +75,23 @@ def check_starts(card: Card) -> None:
             )
 
 
+def check_average(card: Card, experiment: Experiment, place: str) -> None:
+    """Raise a `HeadscarpError` where what an experiment averages has not got what is averaged."""
+    if not experiment.average:
+        return
+    averaged = card.experiments[experiment.average["of"]]
+    if averaged.reads_cells or (experiment.method == SYMMETRIES and averaged.method != WINDOWS):
+        what = "on cells" if averaged.reads_cells else "a pixel-wise forest, to which all symmetries are one"
+        raise HeadscarpError(
+            f"{place}: {averaged.name} is {what}; name an experiment that maps windows with a network"
+        )
+    if experiment.method == SEEDS and averaged.classes > 1:
+        raise HeadscarpError(
+            f"{place}: maps of several classes keep the likeliest class alone, of which there is no mean; "
+            "average over symmetries, or use a card of landslides alone"
+        )
+
+
 def check_exhibit(card: Card, exhibit: Exhibit) -> None:
     """Raise a `HeadscarpError` where an exhibit is of an unknown kind, or names what the card has not."""
     place = f"card {card.name}, exhibit {exhibit.name}"
@@ -63,6 +100,8 @@ def check_exhibit(card: Card, exhibit: Exhibit) -> None:
         require_known(site, card.sites, f"{place}: site")
     for row in exhibit.rows:
         require_known(row, card.experiments, f"{place}: experiment")
+        check_made(exhibit, card.experiments[row], place)
+    check_compared(card, exhibit, place)
     for search in exhibit.searches:
         require_known(search, card.searches, f"{place}: search")
     if exhibit.kind == AUDIT and not card.audit:
@@ -72,6 +111,34 @@ def check_exhibit(card: Card, exhibit: Exhibit) -> None:
     elif exhibit.reads.at_target or exhibit.options.get("elsewhere"):
         raise HeadscarpError(
             f"{place}: {exhibit.kind} shows what runs made of another site; name that site as `target`"
+        )
+
+
+def check_made(exhibit: Exhibit, row: Experiment, place: str) -> None:
+    """Refuse a row whose runs do not make what an exhibit reads of them."""
+    kind = exhibit.reads
+    for file in (*kind.runs, *kind.at_target, *kind.at_other_sites):
+        if row.method not in MAKERS.get(file, (row.method,)):
+            what = f"an average over {row.method}" if row.average else row.network
+            raise HeadscarpError(
+                f"{place}: {exhibit.kind} reads {file} of each run, which '{row.name}' ({what}) does not "
+                "make; leave that row out"
+            )
+
+
+def check_compared(card: Card, exhibit: Exhibit, place: str) -> None:
+    """Refuse a mean over seeds where rows are compared seed by seed."""
+    compared = list(exhibit.rows) if exhibit.kind in SEED_BY_SEED else []
+    compared += [row for pair in exhibit.options.get("pairs", []) for row in rows_of_pair(pair)]
+    for row in compared:
+        refuse_mean_of_seeds(card, row, place)
+
+
+def refuse_mean_of_seeds(card: Card, row: str, place: str) -> None:
+    if row in card.experiments and card.experiments[row].method == SEEDS:
+        raise HeadscarpError(
+            f"{place}: '{row}' is one run, the mean of all seeds, and cannot be compared seed by seed; show "
+            "it in a table of scores, and leave it out here"
         )
 
 
@@ -128,6 +195,7 @@ def check_claim(claim: Claim, test: ClaimTest, cards: dict[str, Card]) -> None:
         require_known(site, card.sites, f"{place}: site of card {card.name}")
     for row in (test.first, test.second):
         require_known(row, card.experiments, f"{place}: experiment of card {card.name}")
+        refuse_mean_of_seeds(card, row, place)
         if card.experiments[row].reads_cells != (test.site in card.cells):
             kind = "cells" if test.site in card.cells else "windows of pixels"
             raise HeadscarpError(

@@ -37,14 +37,14 @@ class Exhibits:
         if not exhibit.reads.reads_runs:
             return []
         card = self.plan.cards[exhibit.card]
-        seeds = card.seeds[:1] if exhibit.seeds == "first" else card.seeds
+        first = exhibit.seeds == "first"
         return [
             Run(card=exhibit.card, site=site, experiment=row, protocol=protocol, seed=seed)
             for site in exhibit.sites
             for row in exhibit.rows
             for protocol in exhibit.protocols
             if card.is_tested(site, protocol)
-            for seed in seeds
+            for seed in (card.seeds[:1] if first else card.seeds_of(row))
         ]
 
     def inputs(self, exhibit: Exhibit) -> list[str]:

@@ -10,8 +10,11 @@ from headscarp.site.terrain_names import names_over_windows
 from headscarp.yaml_files import merge
 
 # How an experiment is run: a network that reads windows of pixels, a forest on single pixels, a network on
-# the neighbourhoods of cells of susceptibility, and models on single cells.
+# the neighbourhoods of cells of susceptibility, and models on single cells; or, of what another experiment
+# trained, averages over the symmetries of windows and over seeds.
 WINDOWS, FOREST, NEIGHBOURHOODS, CELLS = "windows", "forest", "neighbourhoods", "cells"
+SYMMETRIES, SEEDS = "symmetries", "seeds"
+MAPPED = (WINDOWS, FOREST, SYMMETRIES, SEEDS)  # those that map landslides pixel by pixel
 MAPS = "maps"  # what a scale delivers beside exhibits
 METHODS = {"random_forest": FOREST, "cnn3d": NEIGHBOURHOODS} | dict.fromkeys(
     ("gbdt_lr", "logistic_regression", "cell_forest"), CELLS
@@ -93,8 +96,10 @@ class Experiment:
     `start` ({site, experiment}) names the run whose weights it starts from, `share` the part of the training
     windows it sees, and `statistics` whose normalisation its channels get (`own`, or that of the `start`).
     `dates` says which dates of a place it reads: the `last`, `all`, or all `shuffled` anew for each training
-    window. `training` may hold changes under a protocol, see `recipe`. `by_site` holds the channels of each
-    site where an input group has others at other sites; `channels` are then those of the first.
+    window. `training` may hold changes under a protocol, see `recipe`. `average` ({of, over}) names the
+    experiment whose maps it averages, and over what; all else but the label is then that experiment's.
+    `by_site` holds the channels of each site where an input group has others at other sites; `channels` are
+    then those of the first.
     """
 
     name: str
@@ -110,10 +115,11 @@ class Experiment:
     statistics: str
     dates: str
     by_site: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    average: dict[str, str] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
-        return METHODS.get(self.network, WINDOWS)
+        return self.average.get("over") or METHODS.get(self.network, WINDOWS)
 
     @property
     def reads_cells(self) -> bool:
@@ -210,6 +216,10 @@ class Card:
     def is_tested(self, site: str, protocol: str) -> bool:
         """Whether a site is tested under a protocol: one of the card's, or a further one of its cells."""
         return protocol in (*self.protocols, *self.cells.get(site, {}).get("protocols", ()))
+
+    def seeds_of(self, experiment: str) -> tuple[int, ...]:
+        """Seeds of the runs of an experiment: of the mean over all seeds the first alone."""
+        return self.seeds[:1] if self.experiments[experiment].method == SEEDS else self.seeds
 
     @property
     def targets(self) -> set[str]:

@@ -44,11 +44,12 @@ class AreaFile:
 
 @dataclass(frozen=True)
 class Origins:
-    """The raw files of all areas and sets of patches, and the registered data sets that they may be parts
-    of."""
+    """The raw files of all areas and sets of patches, the registered data sets that they may be parts of, and
+    the folder of `data` sets that cannot be downloaded."""
 
     sites: Mapping[str, Site]
     datasets: Mapping[str, Dataset]
+    data: str | None
 
     @cached_property
     def files(self) -> dict[str, AreaFile]:
@@ -98,7 +99,7 @@ class Origins:
     def origin(self, file: AreaFile) -> list[str]:
         """The user's files, or the download, that a file is taken from."""
         key = next(iter(self.downloaded(file)), None)
-        return [f"{DOWNLOADS}/{key}"] if key else [str(path) for path in paths_of(file.spec)]
+        return [f"{DOWNLOADS}/{key}"] if key else [str(path) for path in paths_of(file.spec, self.data)]
 
     def state(self, raw: str) -> list[tuple[str, int, int]]:
         """What tells whether a user's files were replaced since they were taken over, by older ones too

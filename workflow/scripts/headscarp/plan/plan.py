@@ -58,7 +58,7 @@ class Plan(Selection):
 
     @cached_property
     def origins(self) -> Origins:
-        return Origins(self.sites, self.datasets)
+        return Origins(self.sites, self.datasets, self.data)
 
     @cached_property
     def samples(self) -> Samples:

@@ -9,7 +9,7 @@ from typing import Any
 from headscarp.errors import HeadscarpError
 from headscarp.plan.checks import check_card
 from headscarp.plan.model import MAPS, METHODS, Card
-from headscarp.plan.read_experiments import resolve_experiment, resolve_search
+from headscarp.plan.read_experiments import resolve_experiments, resolve_search
 from headscarp.plan.read_shown import resolve_claim, resolve_exhibit, rows_at
 from headscarp.plan.read_sites import sites_of_card
 from headscarp.schema import validate
@@ -69,10 +69,15 @@ def resolve_card(
     further = {protocol for one in cells.values() for protocol in one.get("protocols", ())}
     shown = (*protocols, *further.intersection(config["protocols"]))
     classes = len(record.get("classes", [1]))
-    experiments = {
-        key: resolve_experiment(place, key, one, inputs, sites, training, networks, classes)
-        for key, one in merge(record["experiments"], scale.get("experiments", {})).items()
-    }
+    experiments = resolve_experiments(
+        place,
+        merge(record["experiments"], scale.get("experiments", {})),
+        inputs,
+        sites,
+        training,
+        networks,
+        classes,
+    )
     searches = {
         key: resolve_search(name, key, one, inputs, scale["width"], sites, networks, classes)
         for key, one in merge(record.get("searches", {}), scale.get("searches", {})).items()

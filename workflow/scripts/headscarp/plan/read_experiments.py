@@ -3,9 +3,10 @@ recipes."""
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from headscarp.plan.model import Experiment, Search, Site
+from headscarp.plan.model import SEEDS, SYMMETRIES, Experiment, Search, Site
 from headscarp.vocabulary import require_known
 from headscarp.yaml_files import merge
 
@@ -32,6 +33,36 @@ def channels_read(place: str, record: dict, inputs: dict, site: str) -> tuple[st
     if "order" in record:
         random.Random(record["order"]).shuffle(channels)
     return tuple(channels)
+
+
+def resolve_experiments(
+    place: str,
+    records: Mapping[str, dict],
+    inputs: dict,
+    sites: Mapping[str, Site],
+    training: dict,
+    networks: set[str],
+    classes: int,
+) -> dict[str, Experiment]:
+    """All experiments of a card by name, in its order."""
+    found = {
+        name: resolve_experiment(place, name, one, inputs, sites, training, networks, classes)
+        for name, one in records.items()
+        if "average" not in one
+    }
+    # A mean over seeds may be one of means over symmetries, but not the other way round.
+    for over in (SYMMETRIES, SEEDS):
+        averages = {name: one for name, one in records.items() if one.get("average", {}).get("over") == over}
+        found |= {name: resolve_average(place, name, one, found) for name, one in averages.items()}
+    return {name: found[name] for name in records}
+
+
+def resolve_average(place: str, name: str, record: dict, known: Mapping[str, Experiment]) -> Experiment:
+    """An experiment that averages what another one maps."""
+    average = record["average"]
+    where = f"{place}, experiment {name}, average, of: experiment"
+    base = known[require_known(average["of"], known, where)]
+    return replace(base, name=name, label=record.get("label", name), average=average)
 
 
 def resolve_experiment(

@@ -2,23 +2,42 @@
 
 from typing import Any
 
+from headscarp.errors import HeadscarpError
 from headscarp.plan.shown import Claim, ClaimTest, Exhibit
 from headscarp.vocabulary import require_known
+
+# Options of exhibits that say something of a row each, {row: ...}, and those that name one row.
+OF_ROWS, ONE_ROW = ("published_rows", "row_columns", "shares"), ("reference", "baseline")
 
 
 def rows_at(scale: dict, name: str, exhibit: dict, place: str, experiments: dict) -> dict:
     """The record of an exhibit with those of its rows that a scale runs: all, unless the scale names some
-    (and, where it names what it delivers, the exhibit is among that: others are made whole on request)."""
+    (and, where it names what it delivers, the exhibit is among that: others are made whole on request). Its
+    options say nothing of rows that are left out.
+
+    Raises:
+        HeadscarpError: the scale names an unknown row, or leaves out the one that others are held against.
+    """
     if "rows" not in scale or "rows" not in exhibit or name not in scale.get("deliver", [name]):
         return exhibit
     for row in scale["rows"]:
         require_known(row, experiments, f"{place}, scales, rows: experiment")
     left_out = set(exhibit["rows"]) - set(scale["rows"])
-    found = exhibit | {"rows": [row for row in exhibit["rows"] if row not in left_out]}
-    if "pairs" in exhibit.get("options", {}):
-        pairs = [pair for pair in exhibit["options"]["pairs"] if left_out.isdisjoint(rows_of_pair(pair))]
-        found["options"] = exhibit["options"] | {"pairs": pairs}
-    return found
+    options = dict(exhibit.get("options", {}))
+    for option in ONE_ROW:
+        if options.get(option) in left_out:
+            raise HeadscarpError(
+                f"{place}, scales, rows: '{options[option]}' is left out, against which exhibit {name} holds "
+                f"the others ({option}); add it"
+            )
+    for option in OF_ROWS:
+        if option in options:
+            options[option] = {
+                row: said for row, said in options[option].items() if row.split(":")[-1] not in left_out
+            }
+    if "pairs" in options:
+        options["pairs"] = [pair for pair in options["pairs"] if left_out.isdisjoint(rows_of_pair(pair))]
+    return exhibit | {"rows": [row for row in exhibit["rows"] if row not in left_out], "options": options}
 
 
 def rows_of_pair(pair: dict | list) -> list[str]:

@@ -9,7 +9,7 @@ from headscarp.sources.twin.files import raw_files
 from headscarp.vocabulary import require_known
 
 # Where a file of an area may come from, and the one that every area has.
-ORIGINS, OUTLINE = ("stac", "dataset", "url", "path"), "outline.gpkg"
+ORIGINS, OUTLINE = ("stac", "dataset", "url", "path", "data"), "outline.gpkg"
 
 
 def own_sites(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -105,7 +105,7 @@ def resolve_site(
         scenes=tuple(record.get("scenes", [])),
         sampling=record.get("sampling", {}),
         origins=origins_of(source, f"card {card}, site {raw}, files"),
-        patch_set=identity | record["patch_set"] if "patch_set" in record else {},
+        patch_set=identity | patch_set_at(record["patch_set"], size) if "patch_set" in record else {},
         composite=tuple(record["composite"]) if "composite" in record else None,
         event=record.get("event", ""),
         image=record.get("image", ""),
@@ -113,6 +113,13 @@ def resolve_site(
         ground=record.get("ground"),
         placeless=record.get("placeless", False),
     )
+
+
+def patch_set_at(record: dict[str, Any], size: float) -> dict[str, Any]:
+    """The part `patch_set` of a site with `join`, how many cells become one in each direction at a scale."""
+    shrinks = record.get("shrinks_with_scale", False)
+    kept = {key: value for key, value in record.items() if key != "shrinks_with_scale"}
+    return kept | {"join": max(1, round(1 / size)) if shrinks else 1}
 
 
 def require_parts(record: dict[str, Any], place: str) -> None:
@@ -156,5 +163,9 @@ def origins_of(record: dict[str, Any], place: str) -> dict[str, dict[str, Any]]:
         if len(named) != 1:
             raise HeadscarpError(
                 f"{place}, {name}: give one of {', '.join(ORIGINS)}, which says where the file comes from"
+            )
+        if "data" in spec and record["source"] == "area":
+            raise HeadscarpError(
+                f"{place}, {name}: `data` is for sets of patches; name the file of an area as `path`"
             )
     return files

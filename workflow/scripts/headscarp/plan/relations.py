@@ -11,8 +11,8 @@ from typing import Any
 
 from headscarp.codes import AS_RELEASED
 from headscarp.errors import HeadscarpError
-from headscarp.plan.model import Card, Site
-from headscarp.plan.read_shown import rows_of_pair
+from headscarp.plan.model import SEEDS, Card, Site
+from headscarp.plan.read_shown import OF_ROWS, ONE_ROW, rows_of_pair
 from headscarp.plan.shown import Exhibit
 from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
 from headscarp.schema import parts, validate
@@ -194,6 +194,7 @@ def check_samples(card: Card, sites: Mapping[str, Site], place: str) -> None:
         if site.name in card.cells or (leaves_scenes_out and not site.scenes):
             continue
         spec = SamplingSpec.from_record(record, where)
+        refuse_seeds_of_folds(card, spec, f"{place}, site {site.name}")
         for channel in spec.superpixels.channels if spec.superpixels else ():
             require_channel(channel, [site], sites, f"{where}, superpixels: channel")
         for key in ("test", "validation") if leaves_scenes_out else ():
@@ -205,6 +206,17 @@ def check_samples(card: Card, sites: Mapping[str, Site], place: str) -> None:
         if "layer" in record:
             channel = record["layer"]["channel"]
             require_channel(channel, [card.sites[name]], sites, f"{where}, layer: channel")
+
+
+def refuse_seeds_of_folds(card: Card, spec: SamplingSpec, place: str) -> None:
+    """Refuse a mean over seeds that test different ground: each has trained on what another one tests."""
+    means = [one.name for one in card.experiments.values() if one.method == SEEDS]
+    if means and "blocked" in card.protocols and spec.folds > 1:
+        raise HeadscarpError(
+            f"{place}: its seeds test {spec.folds} folds of the ground in turn, so that their mean "
+            f"({', '.join(means)}) would be tested where some of them trained; take a split that all seeds "
+            "share, such as `split: {kind: strips, ...}`, or leave that experiment out"
+        )
 
 
 def check_files(card: Card, place: str) -> None:
@@ -255,8 +267,8 @@ def check_metrics(exhibit: Exhibit, place: str) -> None:
 def check_rows(exhibit: Exhibit, rows: Sequence[str], place: str) -> None:
     """Rows that options name are rows of the exhibit."""
     options = exhibit.options
-    named = [(key, row) for key in ("row_columns", "shares") for row in options.get(key, {})]
-    named += [(key, options[key]) for key in ("reference", "baseline") if key in options]
+    named = [(key, row) for key in OF_ROWS[1:] for row in options.get(key, {})]
+    named += [(key, options[key]) for key in ONE_ROW if key in options]
     for pair in options.get("pairs", []):
         named += [("pairs", row) for row in rows_of_pair(pair)]
     for key, row in named:

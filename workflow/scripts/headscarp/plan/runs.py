@@ -1,9 +1,9 @@
 """What the rules ask of runs: their names, their resolved specifications, and what they start from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from headscarp.plan.model import Experiment, Run
+from headscarp.plan.model import SEEDS, Experiment, Run
 from headscarp.plan.read_experiments import dates_read
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
@@ -61,6 +61,13 @@ class Runs:
         """The run of the same protocol and seed whose weights an experiment starts from."""
         start = self.experiment(card, experiment).start
         return Run(card=card, **start, protocol=protocol, seed=int(seed)) if start else None
+
+    def averaged(self, run: Run) -> list[Run]:
+        """The runs whose maps a run is the mean of: of its own seed, or of all seeds."""
+        card = self.plan.cards[run.card]
+        experiment = card.experiments[run.experiment]
+        seeds = card.seeds if experiment.method == SEEDS else (run.seed,)
+        return [replace(run, experiment=experiment.average["of"], seed=seed) for seed in seeds]
 
     def statistics(self, card: str, experiment: str, protocol: str, seed: str) -> list[str]:
         """The samples.json whose normalisation an experiment uses in place of that of its own samples, if it

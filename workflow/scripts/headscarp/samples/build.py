@@ -62,7 +62,8 @@ def build_samples(
     `published` (Gao et al. 2021 standardise the whole image). Where training windows are those of
     superpixels, samples.json tells their `stages` (see `SuperpixelSampler.balanced`).
 
-    Of spatial blocks under `blocked` the fold `fold` is tested; the folds together test all ground once.
+    Of spatial blocks, or of patches dealt to folds, under `blocked` the fold `fold` is tested; the folds
+    together test all ground once.
 
     The cube of a set of patches (its header has `patches`) is split by whole patches (see
     `patch_split.patch_split`), of which each is a bootstrap cell.
@@ -89,7 +90,7 @@ def build_samples(
     sampler = superpixel_sampler(cube[-1], channels, label, spec) if spec.superpixels else None
     blocked, scenes = protocol == "blocked", header.get("scenes", [])
     if patches:
-        split, note = patch_split(label, spec, seed, patches, protocol, len(cube) - 1, sampler)
+        split, note = patch_split(label, spec, seed, patches, protocol, len(cube) - 1, sampler, fold)
         notes = [note]
     else:
         split = SPLITTERS[protocol](

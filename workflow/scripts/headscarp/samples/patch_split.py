@@ -97,13 +97,14 @@ def patch_split(
     protocol: str,
     date: int = 0,
     sampler: Sampler | None = None,
+    fold: int = 0,
 ) -> tuple[Split, str]:
     """Windows and regions of a sheet, and a note on how its patches were split.
 
     `published`: the set's own subsets. `blocked`: the same if they are by region, else those of
-    `blocked_subsets`. Every window lies in one patch: training and validation windows are drawn from the grid
-    of the patch (`spec.stride`), those of test tile the patch. The training windows of a `sampler`, if given,
-    take the place of the former.
+    `blocked_subsets`, of which the fold `fold` is tested where there are several. Every window lies in one
+    patch: training and validation windows are drawn from the grid of the patch (`spec.stride`), those of test
+    tile the patch. The training windows of a `sampler`, if given, take the place of the former.
 
     Raises:
         HeadscarpError: a patch is smaller than a window, or a subset has no landslide or no window.
@@ -125,7 +126,7 @@ def patch_split(
     elif is_by_region(patches) and subset_without_landslides(published, slides) is None:
         candidates, note = iter([without_close_patches(published, patches, spec.buffer)]), BY_REGION_NOTE
     else:
-        candidates, note = blocked_subsets(patches, slides, scored, spec, rng)
+        candidates, note = blocked_subsets(patches, slides, scored, spec, rng, fold)
     subsets = None
     for subsets in candidates:
         if subset_without_landslides(subsets, slides) is None:
@@ -174,6 +175,7 @@ def blocked_subsets(
     scored: np.ndarray,
     spec: SamplingSpec,
     rng: np.random.Generator,
+    fold: int,
 ) -> tuple[Iterator[np.ndarray], str]:
     """Subsets (patch) uint8 of whole patches, the best first, and a note on how they came about.
 
@@ -181,7 +183,8 @@ def blocked_subsets(
     patches a side, and patches closer than `spec.buffer` pixels to another subset's are left out (of
     training, then of validation); else those of one event or area where there are three or more; else each is
     for itself. Of several hundred random assignments those whose shares of scored and of landslide pixels are
-    nearest to `spec.split.fractions` come first.
+    nearest to `spec.split.fractions` come first. Where the split has several folds, all is dealt to them, the
+    best deal alone, and what the fold `fold` does not test is assigned to training and validation.
     """
     if all(patch.crs for patch in patches):
         names, note = squares_of_patches(patches, spec.split.neighbourhood), BY_NEIGHBOURHOOD_NOTE
@@ -193,12 +196,36 @@ def blocked_subsets(
     unit = np.array([known[name] for name in names])
     shares = np.stack([np.bincount(unit, weights=of) / max(of.sum(), 1) for of in (scored, slides)])
     centres = centres_of(list(known), rng)
-    assignments = np.stack(
-        [random_assignment(centres, shares[0], spec.split.fractions, rng) for _ in range(ASSIGNMENTS)]
-    )
-    costs = np.array([imbalance(assignment, shares, spec.split.fractions) for assignment in assignments])
-    best = [index for index in np.argsort(costs, kind="stable")[:MOST_TRIED] if np.isfinite(costs[index])]
-    return (without_close_patches(assignments[index][unit], patches, spec.buffer) for index in best), note
+    if spec.folds > 1:
+        found = folded_assignments(centres, shares, spec, rng, fold)
+    else:
+        found = best_assignments(centres, shares, spec.split.fractions, rng)
+    return (without_close_patches(units[unit], patches, spec.buffer) for units in found), note
+
+
+def best_assignments(
+    centres: np.ndarray, shares: np.ndarray, fractions: Sequence[float], rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Of several hundred random assignments (unit) of codes 1 … len(fractions) the best, the best first."""
+    tried = [random_assignment(centres, shares[0], fractions, rng) for _ in range(ASSIGNMENTS)]
+    costs = np.array([imbalance(assignment, shares, fractions) for assignment in tried])
+    best = np.argsort(costs, kind="stable")[:MOST_TRIED]
+    return [tried[index] for index in best if np.isfinite(costs[index])]
+
+
+def folded_assignments(
+    centres: np.ndarray, shares: np.ndarray, spec: SamplingSpec, rng: np.random.Generator, fold: int
+) -> Iterator[np.ndarray]:
+    """Subsets (unit) in which the fold `fold` of the best deal to all folds is the test, the best first."""
+    for dealt in best_assignments(centres, shares, (1 / spec.folds,) * spec.folds, rng)[:1]:
+        others = np.flatnonzero(dealt != fold + 1)
+        train, validation, _ = spec.split.fractions
+        parts = np.array([train, validation]) / (train + validation)
+        left = shares[:, others] / shares[:, others].sum(axis=1, keepdims=True)
+        for assignment in best_assignments(centres[others], left, parts, rng):
+            subsets = np.full(len(dealt), TEST, np.uint8)
+            subsets[others] = assignment
+            yield subsets
 
 
 def squares_of_patches(patches: Sequence[PlacedPatch], side: int) -> list[tuple[str, int, int]]:

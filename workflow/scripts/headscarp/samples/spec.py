@@ -79,10 +79,13 @@ class PatchSplit:
     """Whole patches of a set to train, validation and test; see `patch_split.blocked_subsets`.
 
     Where the places of patches are known, squares of `neighbourhood` x `neighbourhood` of them stay together,
-    and `buffer` pixels on the ground between subsets are kept free.
+    and `buffer` pixels on the ground between subsets are kept free. With several `folds` what stays together
+    is dealt to them, and seed s tests fold s modulo `folds`; the first two of `fractions` then part the
+    others into training and validation.
     """
 
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    folds: int = 1
     neighbourhood: int = 8
     buffer: int | None = None
 
@@ -115,7 +118,7 @@ def rotating_folds(sampling: Mapping[str, Any]) -> int:
     """How many folds a card's `sampling` deals the ground to under `blocked`, also where it is not complete
     (of a scene that is no site of its own); 1 where all seeds test the same ground."""
     split = sampling.get("split", {})
-    return split.get("folds", ROTATING_FOLDS) if split.get("kind", BLOCKS) == BLOCKS else 1
+    return split.get("folds", ROTATING_FOLDS if split.get("kind", BLOCKS) == BLOCKS else 1)
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class SamplingSpec:
     @property
     def folds(self) -> int:
         """How many folds rotate with the seed under `blocked`; 1 where all seeds test the same ground."""
-        return self.split.folds if isinstance(self.split, BlockSplit) else 1
+        return self.split.folds if isinstance(self.split, BlockSplit | PatchSplit) else 1
 
     @property
     def buffer(self) -> int:

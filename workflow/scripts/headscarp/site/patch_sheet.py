@@ -4,9 +4,11 @@ them."""
 import csv
 import math
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from affine import Affine
 from tqdm import tqdm
 
 from headscarp.arrays import stream_array
-from headscarp.codes import UNMAPPED
+from headscarp.codes import BACKGROUND, LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, write_json
 from headscarp.geo.grid import Grid
@@ -24,7 +26,6 @@ from headscarp.site.labels import connected_labels
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels
 from headscarp.sources.patch_sets.registry import open_patch_set
 
-# the alignment of mapping (mapping.predict.ALIGNMENT), so that windows of mapping can hold one patch each
 GAP = 32
 ROWS_AT_ONCE = 32
 CRS = "EPSG:32631"  # metres, as any zone's
@@ -32,6 +33,7 @@ NO_LOCATION_NOTE = (
     f"a sheet of patches has no place on Earth: its grid, in metres ({CRS}) with its own "
     "corner at 0, 0, only orders them; patches.csv tells the place of each where it is known"
 )
+UNKNOWN_SIZE_NOTE = "the size of a pixel is not known: lengths and areas count it as one metre"
 AFTER_THE_EVENT, IMAGE = "after the event", "image"
 COLUMNS = ("patch", "split", "group", "row", "col", "height", "width", "mapped", "source", "crs", "transform")
 
@@ -73,22 +75,52 @@ def build_patch_set(record: Mapping[str, Any], raw_folder: str | Path, out_folde
 
     Args:
         record: the part `patch_set` of a card's site (see `sources.patch_sets.registry.open_patch_set`), with
-            the site's `name` and `data`.
+            the site's `name` and `data`, and how many cells to `join` in each direction (one unless given).
 
     Raises:
         HeadscarpError: as `open_patch_set` and `build_sheet`.
     """
     patch_set = open_patch_set(
-        {key: value for key, value in record.items() if key not in ("name", "data")}, raw_folder
+        {key: value for key, value in record.items() if key not in ("name", "data", "join")}, raw_folder
     )
+    join = record.get("join", 1)
     build_sheet(
-        patch_set.patches,
+        [replace(patch, read=partial(read_joined, patch, join)) for patch in patch_set.patches],
         out_folder,
         record["name"],
         record["data"],
         patch_set.channels,
-        patch_set.resolution_m,
+        patch_set.resolution_m and patch_set.resolution_m * join,
     )
+
+
+def read_joined(patch: Patch, join: int) -> Pixels:
+    """The pixels of a patch, `join` x `join` of its cells in one; a rest at the right and below is left out.
+
+    Raises:
+        HeadscarpError: the patch is unfit, or smaller than one such cell.
+    """
+    pixels = patch.read()
+    if join == 1:
+        return pixels
+    height, width = (side // join for side in pixels.label.shape)
+    if not (height and width):
+        raise HeadscarpError(
+            f"{patch.source}: the patch '{patch.name}' has {pixels.label.shape} rows and columns, of which "
+            f"{join} become one at this scale; make the scale's `size` larger"
+        )
+    values = pixels.values[..., : height * join, : width * join]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a cell without any value stays without
+        means = np.nanmean(values.reshape(*values.shape[:2], height, join, width, join), axis=(-3, -1))
+    label = pixels.label[: height * join, : width * join].reshape(height, join, width, join)
+    mapped, slides = ((label == code).sum(axis=(1, 3)) for code in (UNMAPPED, LANDSLIDE))
+    mapped = join * join - mapped
+    joined = np.where(2 * slides >= mapped, LANDSLIDE, BACKGROUND)
+    known = np.where(2 * mapped >= join * join, joined, UNMAPPED).astype(np.uint8)
+    place = pixels.place
+    coarse = Grid(place.crs, place.transform @ Affine.scale(join), height, width) if place else None
+    return Pixels(means.astype(np.float32), known, coarse)
 
 
 def build_sheet(
@@ -97,14 +129,13 @@ def build_sheet(
     name: str,
     data: str,
     channels: Sequence[Channel],
-    resolution_m: float,
+    resolution_m: float | None,
 ) -> None:
     """Write the sheet `name` of patches as `cube.npy`, `label.npy`, `instances.npy`, `cube.json` and
     `patches.csv`.
 
     Each file appears whole or not at all, and patches are read and written one by one. All else is no data
-    (NaN, label 255, instance 0): GAP pixels or more around every patch, so that a window of mapping of a
-    patch and a GAP on each side ({window: side + 2 GAP, margin: 0}) sees one patch only. Slides are connected
+    (NaN, label 255, instance 0): GAP pixels or more around every patch. Slides are connected
     cells of a patch, numbered on from patch to patch. cube.json has, beside the usual, `patches`: {count,
     height, width, gap} and `notes`. patches.csv has a line for each patch: patch, split (as published), group
     (event or area), row, col, height, width (its pixels of the sheet), mapped (1, or 0 without a mask),
@@ -112,6 +143,8 @@ def build_sheet(
 
     Args:
         data: real or twin.
+        resolution_m: size of a cell; where it is None a cell counts as one metre, and `patches` of cube.json
+            says `size_known: false`.
 
     Raises:
         HeadscarpError: there is no patch, one is unfit, or has another size, number of channels or of dates
@@ -141,16 +174,19 @@ def build_sheet(
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         writer.writerows(lines)
-    grid = Grid(CRS, Affine(resolution_m, 0, 0, 0, -resolution_m, 0), *sheet.shape)
+    cell = resolution_m or 1.0
+    grid = Grid(CRS, Affine(cell, 0, 0, 0, -cell, 0), *sheet.shape)
     header = {"site": name, "data": data, "grid": grid.to_record(), "dates": dates_of(len(first))}
     described = {"channels": [asdict(channel) for channel in channels], "classes": None}
+    unknown = [] if resolution_m else [UNKNOWN_SIZE_NOTE]
     sizes = {resolution_of(patch_grid) for patch_grid in grids if patch_grid}
     size = {"count": sheet.count, "height": sheet.height, "width": sheet.width, "gap": GAP}
+    size |= {} if resolution_m else {"size_known": False}
     write_json(
         out / "cube.json",
         header
         | described
-        | {"patches": size, "notes": [NO_LOCATION_NOTE, *notes_on(lines, sizes, resolution_m)]},
+        | {"patches": size, "notes": [NO_LOCATION_NOTE, *notes_on(lines, sizes, cell), *unknown]},
     )
 
 

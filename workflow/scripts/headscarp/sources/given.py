@@ -28,8 +28,11 @@ COMPANIONS = (
 )
 
 
-def paths_of(spec: Mapping[str, Any]) -> list[Path]:
-    """The user's files that an entry of a card names: its key `path`, one or a list."""
+def paths_of(spec: Mapping[str, Any], data: str | None = None) -> list[Path]:
+    """The user's files that an entry of a card names: its key `path`, one or a list, or its key `data`, below
+    the folder of data sets."""
+    if "data" in spec:
+        return [Path(data or ".") / spec["data"]]
     given = spec["path"]
     return [Path(path).expanduser() for path in ([given] if isinstance(given, str) else given)]
 

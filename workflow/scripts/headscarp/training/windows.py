@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ BLOCKED = "blocked"
 REGION_CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 RELEASE_BYTES = 64 << 20
 LAST_DATE, ALL_DATES, SHUFFLED_DATES = DATE_CHOICES = ("last", "all", "shuffled")
+SYMMETRIES = range(8)  # of a square; 0 is none
 # Cosine and sine of no, one, two and three quarter turns, exactly.
 QUARTER_TURNS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
@@ -71,6 +73,12 @@ class NormalisedCube:
     @property
     def shape(self) -> tuple[int, int]:
         return self.values.shape[2:]
+
+    def part(self, rows: slice, cols: slice) -> "NormalisedCube":
+        """The same of a part of the ground."""
+        part = copy(self)
+        part.values = self.values[..., rows, cols]
+        return part
 
     def read(self, date: int, rows: slice, cols: slice, symmetry: int = 0) -> np.ndarray:
         """Standardised values (channel, row, col) float32 of one date; NaN stays NaN.
@@ -171,6 +179,12 @@ def apply_symmetry(array: np.ndarray, symmetry: int) -> np.ndarray:
     where rows run to the south, then from 4 on a flip of east and west, of the last two axes."""
     turned = np.rot90(array, symmetry % 4, axes=(-2, -1))
     return turned[..., ::-1] if symmetry >= 4 else turned
+
+
+def undo_symmetry(array: np.ndarray, symmetry: int) -> np.ndarray:
+    """What `apply_symmetry` turned, as it was."""
+    unflipped = array[..., ::-1] if symmetry >= 4 else array
+    return np.rot90(unflipped, -(symmetry % 4), axes=(-2, -1))
 
 
 def turn_directions(values: np.ndarray, directions: tuple[Direction, ...], symmetry: int) -> None:

@@ -63,7 +63,8 @@ def scene_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
             )
             panels = [page.axes(figure, block, row, column) for column in range(len(dates) + 1 + len(runs))]
             draw_place(panels[: len(dates) + 1], series, list(dates), window, view)
-            scale_bar(panels[0], view.width_km)
+            if series.cube.header.get("patches", {}).get("size_known", True):
+                scale_bar(panels[0], view.width_km)
             lines += window_records(spec, series, protocol, f"scene {row + 1}", rule, window)
             for axes, run in zip(panels[len(dates) + 1 :], runs, strict=True):
                 numbers = draw_found(axes, series, run, window, view)

@@ -28,6 +28,7 @@ _OF_FORMAT = {
     "hr_gldd": ("blue", "green", "red", "nir"),
     "gdcld": ("red", "green", "blue"),
     "cas": ("red", "green", "blue"),
+    "images": ("red", "green", "blue"),
 }
 _OF_SENSOR = {"s2": SENTINEL2, "s1asc": ("vv", "vh"), "s1dsc": ("vv", "vh")}
 

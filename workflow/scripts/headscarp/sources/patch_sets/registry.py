@@ -7,16 +7,16 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
-from headscarp.sources.patch_sets import cas, gdcld, hr_gldd, landslide4sense, sen12landslides
+from headscarp.sources.patch_sets import cas, gdcld, hr_gldd, images, landslide4sense, sen12landslides
 from headscarp.sources.patch_sets.patch import Channel, Patch, require_unique
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a set is read: size of its cells in metres, and the reader (folder, record) -> (channels, patches),
-    which lists the patches without reading them."""
+    """How a set is read: size of its cells in metres (None: not known), and the reader (folder, record) ->
+    (channels, patches), which lists the patches without reading them."""
 
-    resolution_m: float
+    resolution_m: float | None
     read: Callable[[Path, Mapping[str, Any]], tuple[list[Channel], list[Patch]]]
 
 
@@ -28,17 +28,19 @@ FORMATS = {
         ("gdcld", gdcld),
         ("cas", cas),
         ("sen12landslides", sen12landslides),
+        ("images", images),
     )
 }
 
 
 @dataclass(frozen=True)
 class PatchSet:
-    """The channels and patches of a set of patches, nothing read yet, and the size of its cells in metres."""
+    """The channels and patches of a set of patches, nothing read yet, and the size of its cells in metres
+    (None: not known)."""
 
     channels: list[Channel]
     patches: list[Patch]
-    resolution_m: float
+    resolution_m: float | None
 
 
 def open_patch_set(record: Mapping[str, Any], folder: str | Path) -> PatchSet:
@@ -59,4 +61,4 @@ def open_patch_set(record: Mapping[str, Any], folder: str | Path) -> PatchSet:
     if not patches:
         raise HeadscarpError(f"{folder} holds no patch of {record['format']}; unpack the set's archive there")
     require_unique(patches, folder)
-    return PatchSet(channels, patches, float(record.get("resolution_m", form.resolution_m)))
+    return PatchSet(channels, patches, record.get("resolution_m", form.resolution_m))

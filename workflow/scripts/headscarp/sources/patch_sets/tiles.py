@@ -1,6 +1,7 @@
 """Image tiles and masks of one name in two folders beside each other, as GDCLD and CAS have them."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,15 @@ class Tile:
     place: Grid | None
 
 
-def tiles_below(root: Path, images: str, masks: str, split: str, group: str, folder: Path) -> list[Patch]:
+def tiles_below(
+    root: Path,
+    images: str,
+    masks: str,
+    split: str,
+    group: str,
+    folder: Path,
+    suffixes: Sequence[str] = SUFFIXES,
+) -> list[Patch]:
     """The patches of every folder called `images` below `root`, with the masks in the folder `masks` beside
     it.
 
@@ -50,7 +59,7 @@ def tiles_below(root: Path, images: str, masks: str, split: str, group: str, fol
     patches = []
     for place in sorted(path for path in [root / images, *root.rglob(f"*/{images}")] if path.is_dir()):
         own = group or place.parent.relative_to(root).as_posix().removeprefix(".")
-        pictures, labels = tiles_in(place), tiles_in(place.with_name(masks))
+        pictures, labels = tiles_in(place, suffixes), tiles_in(place.with_name(masks), suffixes)
         require_images(labels, pictures, place.parent)
         for stem, path in pictures.items():
             source = path.relative_to(folder)
@@ -60,20 +69,20 @@ def tiles_below(root: Path, images: str, masks: str, split: str, group: str, fol
             )
     if not patches:
         raise HeadscarpError(
-            f"{root} holds no image ({', '.join(SUFFIXES)}) in a folder '{images}'; unpack the archive "
+            f"{root} holds no image ({', '.join(suffixes)}) in a folder '{images}'; unpack the archive "
             "there, or name the folders of images and masks in the site's patch_set (images:, masks:)"
         )
     return patches
 
 
-def tiles_in(folder: Path) -> dict[str, Path]:
+def tiles_in(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     """{stem: file} of the images of a folder.
 
     Raises:
         HeadscarpError: two files differ in their suffix only.
     """
     paths = sorted(
-        (path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES), key=numbered_or_named
+        (path for path in folder.glob("*") if path.suffix.lower() in suffixes), key=numbered_or_named
     )
     tiles = {path.stem: path for path in paths}
     if len(tiles) < len(paths):

@@ -1,0 +1,22 @@
+"""Rule map_symmetries: the map of a trained network, the mean over flips and quarter turns of its windows."""
+
+import os
+from pathlib import Path
+
+from headscarp.job import job
+from headscarp.mapping.network_map import map_run
+from headscarp.mapping.predict import Tiling
+from headscarp.training.windows import SYMMETRIES
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        map_run(
+            Path(snakemake.input.model).parent,
+            Path(snakemake.input.cube[0]).parent,
+            Path(snakemake.input.samples[0]).parent,
+            Path(snakemake.output.probability).parent,
+            os.environ["HEADSCARP_DEVICE"],
+            snakemake.threads,
+            tiling=Tiling.of_card(snakemake.params.mapping, snakemake.params.trained_on),
+            turns=SYMMETRIES[1:],
+        )
