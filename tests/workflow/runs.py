@@ -19,6 +19,7 @@ CARDS = [
     "xing2026",
     "xing2026_real",
     "four_regions",
+    "sichuan_aerial",
     "ecuador",
     "emilia",
     "emilia_series",

@@ -90,7 +90,13 @@ class Cards:
         return found
 
     def with_starts(self, run: Run) -> set[Run]:
-        start = self.experiments(run.card)[run.experiment].get("start")
+        """The run with those that it starts from; of an average the runs that it is made of."""
+        experiment = self.experiments(run.card)[run.experiment]
+        if average := experiment.get("average"):
+            seeds = map(str, self.seeds(run.card)) if average["over"] == "seeds" else [run.seed]
+            members = [run._replace(experiment=average["of"], seed=seed) for seed in seeds]
+            return set().union(*map(self.with_starts, members))
+        start = experiment.get("start")
         return {run} if start is None else {run} | self.with_starts(run._replace(**start))
 
     def labelled_by_inventory(self, card: str, site: str) -> bool:

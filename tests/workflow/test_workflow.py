@@ -12,7 +12,16 @@ from headscarp.plan.plan import load_plan
 from tests.conftest import REPOSITORY
 from tests.workflow.runs import CARDS, configure, planned, snakemake
 
-REAL = {"iburi2018", "xing2026_real", "four_regions", "ecuador", "emilia", "emilia_series", "networks"}
+REAL = {
+    "iburi2018",
+    "xing2026_real",
+    "four_regions",
+    "sichuan_aerial",
+    "ecuador",
+    "emilia",
+    "emilia_series",
+    "networks",
+}
 TIDY = [
     "row",
     "metric",

@@ -18,7 +18,7 @@ wildcard_constraints:
     experiment=either(plan.runs.names_of_experiments()),
     search=either(plan.runs.names_of_searches()),
     sampler="gp|random",
-    protocol="published|as_released|blocked",
+    protocol="published|as_released|temporal|blocked",
     seed=r"\d+",
     fold=r"\d+",
 

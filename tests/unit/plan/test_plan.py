@@ -519,3 +519,35 @@ def test_rows_that_do_not_make_what_is_shown_are_refused(root, kind, row, messag
     overlay = {"iburi2018": {"exhibits": {"mine": exhibit}}}
     with pytest.raises(HeadscarpError, match=message):
         load_plan(CONFIG | {"cards": ["iburi2018"], "scale": "full", "overlay": overlay}, root)
+
+
+def temporal(until=2010, years=None, polygons=None, rows=("gbdt_lr",)):
+    """The card ecuador with years of landslides, which its data lack."""
+    cells = {
+        "polygons": polygons or {"file": "lsl.rda", "year": "year"},
+        "temporal": {"until": until} | ({"years": years} if years else {}),
+        "protocols": ["temporal"],
+    }
+    shown = {"rows": list(rows), "protocols": ["temporal"]}
+    overlay = {"cells": {"ecuador_lsl": cells}, "exhibits": {"comparison_lsl": shown}}
+    return CONFIG | {"cards": ["ecuador"], "overlay": {"ecuador": overlay}}
+
+
+def test_a_later_factor_of_earlier_landslides_is_refused(root):
+    load_plan(temporal(years={"slope": 2009}), root)
+    message = r"comparison_lsl: 'gbdt_lr' reads slope, which shows 2012.*up to 2010.*without"
+    with pytest.raises(HeadscarpError, match=message):
+        load_plan(temporal(years={"slope": 2012}), root)
+    with pytest.raises(HeadscarpError, match=r"years: layer 'slpoe'.*slope"):
+        load_plan(temporal(years={"slpoe": 2012}), root)
+
+
+def test_years_are_needed_to_test_on_later_landslides(root):
+    with pytest.raises(HeadscarpError, match=r"protocol temporal needs `polygons: \{file, year: column\}`"):
+        load_plan(temporal(polygons={"file": "lsl.rda"}), root)
+    config = temporal()
+    config["overlay"]["ecuador"]["exhibits"]["comparison"] = {"protocols": ["temporal"]}
+    with pytest.raises(
+        HeadscarpError, match=r"comparison, protocols: temporal is for cells.*none of ecuador"
+    ):
+        load_plan(config, root)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from headscarp.codes import TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
-from headscarp.samples.cell_labels import covered_share, labels_source
+from headscarp.samples.cell_labels import covered_share, labels_source, years_of
 from headscarp.samples.cell_table import read_cells, scaled_factors
 from headscarp.samples.cells import (
     blocked_regions,
@@ -159,7 +159,7 @@ class TestInventory:
                 [(WEST + 303, NORTH - 5507), (WEST + 912, NORTH - 6101), (WEST + 351, NORTH - 6212)]
             ),
         ]
-        share = covered_share(write_shapes(tmp_path / "a.gpkg", shapes), grid, [])
+        share = covered_share(np.array(shapes), grid)
         union = shapely.union_all(shapes)
         for row in range(70):
             for col in range(12):
@@ -511,5 +511,88 @@ class TestBadInput:
         assert (
             labels_source({"inventory": {"truth": "landslides.gpkg"}}, files) == {"kind": "inventory"} | files
         )
-        with pytest.raises(HeadscarpError, match="give one of inventory, points, layer"):
+        with pytest.raises(HeadscarpError, match="give one of inventory, polygons, points, layer"):
             labels_source({"windows": [3]}, {})
+
+
+# --- landslides with years
+
+
+def slides_with_years(folder, years, seed=0, side=100, count=120):
+    """Squares of a cell and a half on a map of `side` x `side` cells, each with one of `years` in turn."""
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(5 * 90, (side - 5) * 90, (count, 2))
+    squares = [shapely.box(WEST + x, NORTH - y - 135, WEST + x + 135, NORTH - y) for x, y in corners]
+    years = [years[number % len(years)] for number in range(count)]
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_shapes(folder / "slides.gpkg", squares, year=years), np.array(squares), years
+
+
+def by_years(path, until=2010, **more):
+    return {"kind": "polygons", "polygons": path, "year": "year", "until": until} | more
+
+
+@pytest.fixture
+def terrain(tmp_path):
+    fields = {"slope": smooth((100, 100), 1), "rain": smooth((100, 100), 2)}
+    return write_cube(tmp_path / "cube", fields)
+
+
+def test_later_landslides_are_tested_and_earlier_ones_learnt_from(terrain, tmp_path):
+    path, squares, years = slides_with_years(tmp_path, [2005, 2010, 2012, 2018])
+    cells = build(terrain, tmp_path / "out", "temporal", by_years(path))
+    grid = make_grid(100, 100, 90.0)
+    early, later = (
+        covered_share(squares[np.array([one(year) for year in years])], grid)[cells.row, cells.col] >= 0.1
+        for one in (lambda year: year <= 2010, lambda year: year > 2010)
+    )
+    later &= ~early
+    split = cells.split[0]
+    tested, trained = split == TEST, (split == TRAIN) | (split == VALIDATION)
+    assert not early[tested].any() and (cells.label[tested] == later[tested]).all()
+    assert (cells.label[trained] == early[trained]).all()
+    assert later[trained].sum() == pytest.approx(later[tested].sum(), rel=0.5)
+    assert tested.sum() == (~early).sum() // 2 and cells.record["kind"] == "years"
+    assert any(f"{later[trained].sum()} cells that slid later" in note for note in cells.record["notes"])
+    # Nothing of what came later moves the samples but the labels of the test.
+    moved = build(terrain, tmp_path / "moved", "temporal", by_years(path), seed=0)
+    assert (moved.split == cells.split).all()
+
+
+def test_landslides_of_no_year_are_neither_learnt_nor_tested(terrain, tmp_path):
+    path, squares, years = slides_with_years(tmp_path, [2005, 2015, None])
+    cells = build(terrain, tmp_path / "out", "temporal", by_years(path))
+    undated = np.array([year is None for year in years])
+    shares = [covered_share(squares[one], make_grid(100, 100, 90.0)) for one in (undated, ~undated)]
+    only = (shares[0] >= 0.1) & (shares[1] < 0.1)
+    assert only.any() and not only[cells.row, cells.col].any()
+    assert any("40 of 120 landslides have no year" in note for note in cells.record["notes"])
+    random = build(terrain, tmp_path / "random", "published", by_years(path))
+    assert random.label[only[random.row, random.col]].all()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([2008, 2009.0, -9999], [2008, 2009, np.nan]),
+        (["2008-05-12", "about 1999", "?"], [2008, 1999, np.nan]),
+        (pandas.to_datetime(["2008-05-12", "2010-01-01", None]), [2008, 2010, np.nan]),
+    ],
+)
+def test_years_are_read_from_numbers_texts_and_dates(values, expected):
+    table = pandas.DataFrame({"when": values})
+    np.testing.assert_array_equal(years_of(table, "when", "slides.gpkg"), expected)
+
+
+def test_columns_without_years_are_refused(terrain, tmp_path):
+    path, _, _ = slides_with_years(tmp_path, [2005, 2015])
+    with pytest.raises(HeadscarpError, match=r"slides.gpkg: column 'yaer'.*year"):
+        build(terrain, tmp_path / "out", "temporal", by_years(path) | {"year": "yaer"})
+    codes, _, _ = slides_with_years(tmp_path / "codes", [1, 2])
+    with pytest.raises(HeadscarpError, match=r"the column 'year' holds no year"):
+        build(terrain, tmp_path / "out", "temporal", by_years(codes))
+    for until in (2001, 2020):
+        with pytest.raises(HeadscarpError, match=rf"temporal \(until {until}\) has no landslide cell to"):
+            build(terrain, tmp_path / "out", "temporal", by_years(path, until))
+    with pytest.raises(HeadscarpError, match=r"temporal needs the years of landslides.*polygons"):
+        build(terrain, tmp_path / "out", "temporal", {"kind": "polygons", "polygons": path})

@@ -21,7 +21,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.mapping.predict import ALIGNMENT, predict_parts
 from headscarp.samples.build import build_samples
-from headscarp.samples.patch_split import PlacedPatch, ground_squares, patch_split, read_patches
+from headscarp.samples.patch_split import ground_squares, patch_split
+from headscarp.samples.patches import PlacedPatch, read_patches
 from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.windows import read_windows
 from headscarp.schema import validate

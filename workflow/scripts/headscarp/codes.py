@@ -23,3 +23,8 @@ LAND_COVER_KEYS = {code: name.replace(" ", "_") for code, name in enumerate(LAND
 # The protocol of cells that trains and validates on all of them, the tested ones included, as the code that
 # was released with Zhang et al. (2024) does.
 AS_RELEASED = "as_released"
+
+# The protocol of cells that learns from the landslides up to a year and is tested on later ones.
+TEMPORAL = "temporal"
+# Protocols that keep validation apart from the test, so that it may choose weights and thresholds.
+TUNED = ("blocked", TEMPORAL)

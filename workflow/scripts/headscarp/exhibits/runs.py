@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import read_arrays
+from headscarp.codes import TUNED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles
 from headscarp.files import read_json
@@ -88,7 +89,7 @@ def refuse_inconsistent(runs: Sequence[Scored]) -> None:
         for key in (
             "n_pixels",
             "landslide_share",
-            *(["threshold"] if one.run.protocol != "blocked" else []),
+            *(["threshold"] if one.run.protocol not in TUNED else []),
         ):
             if one.scores[key] != same.scores[key]:
                 raise HeadscarpError(

@@ -14,7 +14,7 @@ from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
 from headscarp.mapping.predict import Tiling, predict_parts, predict_strips
 from headscarp.mapping.raster import class_raster, probability_raster
-from headscarp.samples.patch_split import PATCHES_FILE, read_patches
+from headscarp.samples.patches import PATCHES_FILE, read_patches
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.weights import load_network
 from headscarp.training.windows import open_normalised, with_dates_of_cube

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from headscarp.codes import AS_RELEASED
+from headscarp.codes import AS_RELEASED, TEMPORAL
 from headscarp.errors import HeadscarpError
 from headscarp.plan.model import SEEDS, Card, Site
 from headscarp.plan.read_shown import OF_ROWS, ONE_ROW, rows_of_pair
@@ -203,6 +203,13 @@ def check_samples(card: Card, sites: Mapping[str, Site], place: str) -> None:
     for name, record in card.cells.items():
         where = f"{place}, cells, {name}"
         CellsSpec.from_record(record, where)
+        if TEMPORAL in record.get("protocols", ()) and not (
+            "temporal" in record and "year" in record.get("polygons", {})
+        ):
+            raise HeadscarpError(
+                f"{where}: protocol {TEMPORAL} needs `polygons: {{file, year: column}}` and "
+                "`temporal: {until: year}`; add them, or leave the protocol out"
+            )
         if "layer" in record:
             channel = record["layer"]["channel"]
             require_channel(channel, [card.sites[name]], sites, f"{where}, layer: channel")
@@ -224,6 +231,8 @@ def check_files(card: Card, place: str) -> None:
     for name, record in card.cells.items():
         files = {f"inventory, {key}": file for key, file in record.get("inventory", {}).items()}
         files |= {"points, file": record["points"]["file"]} if "points" in record else {}
+        polygons = record.get("polygons", {})
+        files |= {f"polygons, {key}": polygons[key] for key in ("file", "area") if key in polygons}
         for key, file in files.items():
             require_known(file, card.sites[name].files, f"{place}, cells, {name}, {key}: file")
     for name, mask in card.inventory.get("masks", {}).items():
@@ -241,11 +250,48 @@ def check_files(card: Card, place: str) -> None:
 def check_protocols(exhibit: Exhibit, record: Mapping[str, Any], card: Card, place: str) -> None:
     """A protocol of cells only is offered by the cells of one of the exhibit's sites."""
     offered = [one for site in exhibit.sites for one in card.cells.get(site, {}).get("protocols", ())]
-    if AS_RELEASED in record.get("protocols", ()) and AS_RELEASED not in offered:
-        raise HeadscarpError(
-            f"{place}, protocols: {AS_RELEASED} is for cells of susceptibility whose `cells` section says "
-            f"`protocols: [{AS_RELEASED}]`, and none of {', '.join(exhibit.sites)} has it; leave it out"
-        )
+    for protocol in (AS_RELEASED, TEMPORAL):
+        if protocol in record.get("protocols", ()) and protocol not in offered:
+            raise HeadscarpError(
+                f"{place}, protocols: {protocol} is for cells of susceptibility whose `cells` section says "
+                f"`protocols: [{protocol}]`, and none of {', '.join(exhibit.sites)} has it; leave it out"
+            )
+    if TEMPORAL in exhibit.protocols:
+        for name in exhibit.sites:
+            refuse_future(exhibit, card, card.sites[name], place)
+
+
+def refuse_future(exhibit: Exhibit, card: Card, site: Site, place: str) -> None:
+    """No factor of what is tested on later landslides shows a later year than those that are learnt from."""
+    told = card.cells.get(site.name, {}).get("temporal")
+    if not told:
+        return
+    layers, names = site.layers, layer_names(site.layers)
+    require_all(told.get("years", {}), names, f"card {card.name}, cells, {site.name}, years: layer")
+    years = years_of_images(layers) | dict(told.get("years", {}))
+    for row in exhibit.rows:
+        for channel in card.experiments[row].channels_at(site.name):
+            year = years.get(layer_of_channel(channel, names))
+            if year is not None and year > told["until"]:
+                raise HeadscarpError(
+                    f"{place}: '{row}' reads {channel}, which shows {year}, but under {TEMPORAL} landslides "
+                    f"up to {told['until']} are learnt from: nobody had it then; leave that factor out "
+                    "(`without:`)"
+                )
+
+
+def years_of_images(layers: Mapping[str, Any]) -> dict[str, int]:
+    """The year of the last image, of layers that are made of images of certain days."""
+    dates = layers.get("dates")
+    if not isinstance(dates, list | tuple):
+        return {}
+    dated = [name for name, one in layers.get("rasters", {}).items() if "files" in one]
+    return dict.fromkeys([*layers.get("indices", {}), *dated], int(str(dates[-1])[:4]))
+
+
+def layer_of_channel(channel: str, layers: Sequence[str]) -> str:
+    """The layer that a channel is, or is a part of (sine or cosine of an angle, one of its classes)."""
+    return channel if channel in layers else channel.rpartition("_")[0]
 
 
 def check_metrics(exhibit: Exhibit, place: str) -> None:

@@ -63,11 +63,14 @@ class Samples:
 
     def labels_of_cells(self, site: str, protocol: str) -> dict[str, str]:
         """Files that label the cells of a site: an inventory with the truth and the area it is held against,
-        or points; none for layers."""
+        polygons, or points; none for layers."""
         card = self.plan.card_of(site)
         record, raw = card.cells[site], self.plan.sites[site].raw_folder
         if "inventory" in record:
             run = self.inventory_run(card.name, protocol)
             files = {"inventory": run.file("inventory.gpkg", card.inventory["target"])}
             return files | {role: f"{raw}/{file}" for role, file in record["inventory"].items()}
+        if "polygons" in record:
+            area = {"area": f"{raw}/{record['polygons']['area']}"} if "area" in record["polygons"] else {}
+            return {"polygons": f"{raw}/{record['polygons']['file']}"} | area
         return {"points": f"{raw}/{record['points']['file']}"} if "points" in record else {}

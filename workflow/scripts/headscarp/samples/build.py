@@ -14,7 +14,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.samples.background import require_both, require_both_in_training, require_both_observed
 from headscarp.samples.ground import SharedGround, shared_ground, slices_of_scene
-from headscarp.samples.patch_split import PATCHES_FILE, patch_cells, patch_split, read_patches
+from headscarp.samples.patch_split import patch_cells, patch_split
+from headscarp.samples.patches import PATCHES_FILE, read_patches
 from headscarp.samples.spec import AREA, BLOCKS, PATCHES, TEST_WINDOWS, SamplingSpec
 from headscarp.samples.splits import Split, blocked_split, overlap_share, published_split
 from headscarp.samples.superpixels import SuperpixelSampler, superpixel_centres

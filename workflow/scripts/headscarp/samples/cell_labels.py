@@ -1,15 +1,17 @@
 """Which cells of a factor map are landslides: by the outlines of an inventory, by points, or by a layer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
+import pandas as pd
 import shapely
 from affine import Affine
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TEMPORAL, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.site.cube import Cube
@@ -19,22 +21,27 @@ from headscarp.vocabulary import require_known
 
 FINE = 9  # polygons are rasterised at this part of a cell: 10 m on a grid of 90 m
 ROWS_AT_ONCE = 64  # cells rasterised together
+FIRST_YEAR, LAST_YEAR = 1800, 2099  # numbers outside are no years but codes, such as -9999
 
 
 @dataclass(frozen=True)
 class CellLabels:
     """`label` uint8 (row, col): 1 landslide, 0 not, 255 not sampled; `truth` likewise, 255 unknown; notes for
-    the reader; `learnt` bool (row, col): land whose true landslides were known to what labels the cells."""
+    the reader; `learnt` bool (row, col): land whose true landslides were known to what labels the cells.
+    Where landslides have years and the card a last one to learn from, `later` bool (row, col): no slide up to
+    that year, but one after it; `undated`: a slide of no known year."""
 
     label: np.ndarray
     truth: np.ndarray
     notes: list[str]
     learnt: np.ndarray
+    later: np.ndarray | None = None
+    undated: np.ndarray | None = None
 
 
 def labels_source(record: Mapping[str, Any], files: Mapping[str, str | Path]) -> dict[str, Any]:
-    """The source of labels that a card's `cells` holds, {kind, …}: what the card says of it, and the files
-    that go with it by their roles.
+    """The source of labels that a card's `cells` holds, {kind, …}: what the card says of it, the last year to
+    learn from as `until`, and the files that go with it by their roles.
 
     Raises:
         HeadscarpError: the record holds none.
@@ -42,7 +49,8 @@ def labels_source(record: Mapping[str, Any], files: Mapping[str, str | Path]) ->
     kind = next((name for name in LABEL_SOURCES if name in record), None)
     if kind is None:
         raise HeadscarpError(f"the card's `cells` have no labels; give one of {', '.join(LABEL_SOURCES)}")
-    return {"kind": kind} | dict(record[kind]) | dict(files)
+    until = {"until": record["temporal"]["until"]} if "temporal" in record else {}
+    return {"kind": kind} | dict(record[kind]) | until | dict(files)
 
 
 def required_of_source(source: Mapping[str, Any], key: str) -> Any:
@@ -77,25 +85,81 @@ def from_inventory(cube: Cube, source: Mapping[str, Any], label_share: float) ->
     truth: there it knew the landslides that it is held against."""
     grid = grid_of(cube)
     notes: list[str] = []
-    label = (covered_share(source["inventory"], grid, notes) >= label_share).astype(np.uint8)
+    label = (covered_share(outlines(source["inventory"], grid, notes), grid) >= label_share).astype(np.uint8)
     truth = np.full(label.shape, UNMAPPED, np.uint8)
     if source.get("truth") is not None:
-        truth = (covered_share(source["truth"], grid, notes) >= label_share).astype(np.uint8)
-    if source.get("area") is not None:
-        label[
-            rasterise_numbers(read_polygons(source["area"], grid, notes).geometry.to_numpy(), 1, grid) == 0
-        ] = UNMAPPED
+        truth = (covered_share(outlines(source["truth"], grid, notes), grid) >= label_share).astype(np.uint8)
+    label[outside(source.get("area"), grid, notes)] = UNMAPPED
     learnt = np.zeros(label.shape, bool)
     if source.get("learnt") is not None:
-        learnt = covered_share(source["learnt"], grid, notes) > 0
+        learnt = covered_share(outlines(source["learnt"], grid, notes), grid) > 0
         truth[learnt] = UNMAPPED
     return CellLabels(label, truth, notes, learnt)
 
 
-def covered_share(path: str | Path, grid: Grid, notes: list[str]) -> np.ndarray:
+def from_polygons(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
+    """A cell is a landslide where polygons of a file cover label_share of it; cells outside `area` are not
+    sampled. With the column `year` and a year `until` which to learn, cells tell when they slid first."""
+    grid, notes = grid_of(cube), []
+    table = read_polygons(source["polygons"], grid, notes)
+    polygons = table.geometry.to_numpy()
+    label = (covered_share(polygons, grid) >= label_share).astype(np.uint8)
+    label[outside(source.get("area"), grid, notes)] = UNMAPPED
+    labels = without_truth(label, notes)
+    if "year" not in source or "until" not in source:
+        return labels
+    years = years_of(table, source["year"], source["polygons"])
+    early, later, undated = (
+        covered_share(polygons[chosen], grid) >= label_share
+        for chosen in (years <= source["until"], years > source["until"], np.isnan(years))
+    )
+    if np.isnan(years).any():
+        notes.append(
+            f"{np.count_nonzero(np.isnan(years))} of {len(years)} landslides have no year in "
+            f"'{source['year']}': under {TEMPORAL} the cells that only they cover are not sampled"
+        )
+    return replace(labels, later=later & ~early, undated=undated & ~early & ~later)
+
+
+def years_of(table: geopandas.GeoDataFrame, column: str, path: str | Path) -> np.ndarray:
+    """Years (polygon) float64 of a column of numbers or of dates, NaN where there is none.
+
+    Raises:
+        HeadscarpError: there is no such column, or no year in it.
+    """
+    require_known(column, [name for name in table.columns if name != "geometry"], f"{path}: column")
+    values = table[column]
+    if pd.api.types.is_numeric_dtype(values):
+        years = values.to_numpy(np.float64)
+    else:
+        years = (
+            values.astype("string")
+            .str.extract(r"((?:1[89]|20)\d\d)")[0]
+            .to_numpy(np.float64, na_value=np.nan)
+        )
+    years = np.where((years >= FIRST_YEAR) & (years <= LAST_YEAR), np.floor(years), np.nan)
+    if np.isnan(years).all():
+        raise HeadscarpError(
+            f"{path}: the column '{column}' holds no year (such as 2010 or 2010-07-28); name the column that "
+            "tells when each landslide happened"
+        )
+    return years
+
+
+def outlines(path: str | Path, grid: Grid, notes: list[str]) -> np.ndarray:
+    return read_polygons(path, grid, notes).geometry.to_numpy()
+
+
+def outside(area: str | Path | None, grid: Grid, notes: list[str]) -> np.ndarray:
+    """Cells (row, col) bool whose centres no polygon of a file holds; none without a file."""
+    if area is None:
+        return np.zeros(grid.shape, bool)
+    return rasterise_numbers(outlines(area, grid, notes), 1, grid) == 0
+
+
+def covered_share(polygons: np.ndarray, grid: Grid) -> np.ndarray:
     """Share (row, col) float32 of each cell that polygons cover, by the centres of FINE x FINE parts of
     it."""
-    polygons = read_polygons(path, grid, notes).geometry.to_numpy()
     share = np.zeros(grid.shape, np.float32)
     for top in range(0, grid.height, ROWS_AT_ONCE):
         height = min(ROWS_AT_ONCE, grid.height - top)
@@ -153,14 +217,21 @@ def without_truth(label: np.ndarray, notes: list[str]) -> CellLabels:
     return CellLabels(label, np.full(label.shape, UNMAPPED, np.uint8), notes, np.zeros(label.shape, bool))
 
 
-LABEL_SOURCES = {"inventory": from_inventory, "points": from_points, "layer": from_layer}
+LABEL_SOURCES = {
+    "inventory": from_inventory,
+    "polygons": from_polygons,
+    "points": from_points,
+    "layer": from_layer,
+}
 REMEDIES = {
     "inventory": "make cells.label_share smaller, or take an inventory of this area",
+    "polygons": "make cells.label_share smaller, or take landslides of this area",
     "points": "check the coordinates (they must be in the CRS of the site's grid) and the label column",
     "layer": "make `above` smaller",
 }
 OTHER_REMEDIES = {
     "inventory": "make cells.label_share larger, or give as `area` the land that was searched for landslides",
+    "polygons": "make cells.label_share larger, or give as `area` the land that was searched for landslides",
     "points": "add points where there is none (label 0), and check the label column",
     "layer": "make `above` larger",
 }

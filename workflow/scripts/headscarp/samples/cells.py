@@ -7,18 +7,30 @@ windows, are scored on the same cells.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import AS_RELEASED, LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
+from headscarp.codes import (
+    AS_RELEASED,
+    BACKGROUND,
+    LANDSLIDE,
+    SPLITS,
+    TEMPORAL,
+    TEST,
+    TRAIN,
+    UNMAPPED,
+    UNUSED,
+    VALIDATION,
+)
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.samples.blocks import DEFAULT_BLOCKS, block_assignments, clear_buffer, dilated, rotations
 from headscarp.samples.build import bootstrap_cells
-from headscarp.samples.cell_labels import label_cells
+from headscarp.samples.cell_labels import CellLabels, label_cells
 from headscarp.samples.cell_table import SUBSETS, members
 from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import Cube, open_cube
@@ -39,15 +51,17 @@ def build_cells(
     fold: int = 0,
 ) -> None:
     """Write cells.npz and cells.json of a cube under a protocol: `published` (random split), `as_released`
-    (a random part is tested, all train) or `blocked` (spatial blocks).
+    (a random part is tested, all train), `blocked` (spatial blocks) or `temporal` (later landslides are
+    tested).
 
     Minima and maxima come from the windows of the training cells under `blocked`, where windows of different
-    subsets never intersect, and from those of all sampled cells under the others.
+    subsets never intersect, and `temporal`, and from those of all sampled cells under the others.
 
     Args:
         source: of the labels (see `labels_source`): {kind: inventory, inventory: polygons, truth: polygons,
-            area: polygons}, the last two if there are any; {kind: points, points: table, label, x, y:
-            columns}; or {kind: layer, channel: name, above: value}.
+            area: polygons}, the last two if there are any; {kind: polygons, polygons: polygons, area:
+            polygons, year: column, until: year}, the last three if there are any; {kind: points, points:
+            table, label, x, y: columns}; or {kind: layer, channel: name, above: value}.
         groups: lists of channel names, together all that any experiment reads.
         fold: of those that rotate with the seed, the one that is tested under `blocked`.
 
@@ -55,11 +69,14 @@ def build_cells(
         HeadscarpError: an unknown protocol, channel or source; a window larger than the map; no cell that can
             be sampled; a subset without landslides or without background; a factor of one value.
     """
-    require_known(protocol, [*AT_RANDOM, BLOCKED], "protocol")
+    require_known(protocol, [*AT_RANDOM, BLOCKED, TEMPORAL], "protocol")
     cube = open_cube(cube_folder)
     channels = list(dict.fromkeys(name for group in groups for name in group))
     labels = label_cells(cube, source, spec.label_share)
     notes = list(labels.notes)
+    if protocol == TEMPORAL:
+        require_years(labels, source)
+        labels = replace(labels, label=np.where(labels.undated, UNMAPPED, labels.label).astype(np.uint8))
     label = without_partial_windows(
         labels.label, whole_windows(cube, channels, spec.largest_window, Path(cube_folder)), notes
     )
@@ -73,6 +90,9 @@ def build_cells(
             )
         regions = blocked_regions(label, spec, seed, fold, labels.learnt)
         refuse_overlap(regions, spec.largest_window)
+        learnt = regions == TRAIN
+    elif protocol == TEMPORAL:
+        regions, label = temporal_regions(label, labels.later, source["until"], seed, notes)
         learnt = regions == TRAIN
     else:
         regions = AT_RANDOM[protocol](label, spec, seed)
@@ -94,11 +114,11 @@ def build_cells(
             "protocol": protocol,
             "seed": seed,
             "windows": list(spec.windows),
-            "folds": spec.folds,
+            "folds": len(regions),
             "fold": fold,
-            "kind": "blocks" if protocol == BLOCKED else "random",
+            "kind": {BLOCKED: "blocks", TEMPORAL: "years"}.get(protocol, "random"),
             "buffer": spec.separation if protocol == BLOCKED else None,
-            "normalisation": normalisation * (spec.folds // len(normalisation)),
+            "normalisation": normalisation * (len(regions) // len(normalisation)),
             "counts": [subset_counts(arrays["label"], split, protocol) for split in arrays["split"]],
             "overlap": [overlap_share(region, spec.largest_window, protocol) for region in regions],
             "label_source": source["kind"],
@@ -287,6 +307,50 @@ def released_regions(label: np.ndarray, spec: CellsSpec, seed: int) -> np.ndarra
     regions = random_regions(label, spec, seed)
     regions[regions == VALIDATION] = TRAIN
     return regions
+
+
+def require_years(labels: CellLabels, source: Mapping[str, Any]) -> None:
+    if labels.later is None:
+        raise HeadscarpError(
+            f"protocol {TEMPORAL} needs the years of landslides, which labels from {source['kind']} lack; "
+            "give `polygons: {file, year: column}` and `temporal: {until: year}` in the card's `cells`"
+        )
+
+
+def temporal_regions(
+    label: np.ndarray, later: np.ndarray, until: int, seed: int, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Regions (1, row, col) uint8 of what was known in the year `until` and what came after, and the label as
+    each subset has it.
+
+    All cells that slid up to then train. Of the others, which were all background then, a random half trains
+    as such, slides of later years in it too, and the other half is tested on whether it slid later. So no
+    cell both trains and is tested, and nothing of the training knows what came after. A tenth of the training
+    cells validates.
+
+    Raises:
+        HeadscarpError: no cell slid up to the year, or none of those tested did after it.
+    """
+    rng = np.random.default_rng(seed)
+    stable = np.flatnonzero((label != UNMAPPED) & ((label != LANDSLIDE) | later))
+    region = np.where(label == UNMAPPED, UNUSED, TRAIN).astype(np.uint8).ravel()
+    region[rng.permutation(stable)[: len(stable) // 2]] = TEST
+    training = np.flatnonzero(region == TRAIN)
+    region[rng.choice(training, round(EARLY_STOPPING_SHARE * len(training)), replace=False)] = VALIDATION
+    regions = region.reshape(1, *label.shape)
+    unknown = later & (regions[0] != TEST) & (label == LANDSLIDE)
+    seen = np.where(unknown, BACKGROUND, label).astype(np.uint8)
+    problem = missing_class(seen, regions, ("train", "test"))
+    if problem:
+        raise HeadscarpError(
+            f"{problem.replace('fold 1 of 1', f'protocol {TEMPORAL} (until {until})')}; choose `temporal: "
+            "{until: year}` so that landslides lie on both sides of it"
+        )
+    notes.append(
+        f"learnt from landslides up to {until}, tested on later ones; {np.count_nonzero(unknown)} cells that "
+        "slid later stand in the training half, as background, which is what was known then"
+    )
+    return regions, seen
 
 
 AT_RANDOM = {"published": random_regions, AS_RELEASED: released_regions}

@@ -1,25 +1,20 @@
 """Which patches of a set's sheet train, validate and test, and the windows in them; a window lies in
 one patch."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from affine import Affine
 
 from headscarp.codes import LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples.blocks import ASSIGNMENTS, MOST_TRIED, imbalance, random_assignment
+from headscarp.samples.patches import PlacedPatch
 from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.splits import Sampler, Split, draw_windows, windows_at
 from headscarp.samples.windows import Window, close_pairs, counts_in_windows, grid_corners
-from headscarp.vocabulary import require_known
 
-PATCHES_FILE = "patches.csv"
 CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 
 PUBLISHED_NOTE = "train, validation and test are the set's own split"
@@ -32,61 +27,6 @@ AT_RANDOM_NOTE = (
     "patches were split at random: neither their places nor their events are known, "
     "so that patches of two subsets may be neighbours on the ground or overlap"
 )
-
-
-@dataclass(frozen=True)
-class PlacedPatch:
-    """A line of patches.csv: where a patch stands on the sheet, its published subset, its event or area (""
-    if unknown), and its place on Earth: CRS ("" if unknown) and the transform of its pixels."""
-
-    name: str
-    split: str
-    group: str
-    row: int
-    col: int
-    height: int
-    width: int
-    crs: str
-    transform: Affine | None
-
-    @property
-    def area(self) -> tuple[slice, slice]:
-        return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
-
-
-def read_patches(path: str | Path) -> list[PlacedPatch]:
-    """Read patches.csv of a sheet (see `site.patch_sheet.build_sheet`).
-
-    Raises:
-        HeadscarpError: it is missing or damaged, or names an unknown subset.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            return [read_line(line, f"{path}: split") for line in csv.DictReader(stream)]
-    except FileNotFoundError:
-        raise HeadscarpError(f"{path} does not exist; run the rule that makes the cube of the set") from None
-    except (KeyError, ValueError, TypeError) as error:
-        raise HeadscarpError(
-            f"{path} is damaged ({error}); delete it and run the rule that makes it again"
-        ) from None
-
-
-def read_line(line: dict[str, str], place: str) -> PlacedPatch:
-    if None in line.values():
-        raise ValueError("a line ends early")
-    split = require_known(line["split"], SPLITS, place)
-    transform = Affine(*map(float, line["transform"].split())) if line["crs"] else None
-    return PlacedPatch(
-        name=line["patch"],
-        split=split,
-        group=line["group"],
-        row=int(line["row"]),
-        col=int(line["col"]),
-        height=int(line["height"]),
-        width=int(line["width"]),
-        crs=line["crs"],
-        transform=transform,
-    )
 
 
 def patch_split(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headscarp.arrays import write_arrays
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE, TUNED, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_table import Cells
 from headscarp.scoring.metric_names import FOLD_METRICS, RANKING
@@ -22,8 +22,8 @@ def score_cells(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Score susceptibility on the test cells of all folds together, each by the model of its fold.
 
-    `published` and `as_released` call cells landslides at 0.5; `blocked` at the one threshold of highest F1
-    on the validation cells of all folds.
+    `published` and `as_released` call cells landslides at 0.5; `blocked` and `temporal` at the one threshold
+    of highest F1 on the validation cells of all folds.
 
     Args:
         susceptibility: (fold, row, col) probability of landslide by the model of each fold; NaN where its
@@ -49,7 +49,7 @@ def score_cells(
     tested = cells_of(susceptibility, cells, "test")
     probability, label = tested["probability"], tested["label"] == LANDSLIDE
     threshold, notes = PUBLISHED_THRESHOLD, []
-    if cells.record["protocol"] == "blocked":
+    if cells.record["protocol"] in TUNED:
         tuning = cells_of(susceptibility, cells, "validation")
         threshold, notes = tuned_threshold(
             tuning["probability"], tuning["label"] == LANDSLIDE, "validation cells have"

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from headscarp import __version__
-from headscarp.codes import UNMAPPED
+from headscarp.codes import TUNED, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, remove, sha256_of, write_json
 from headscarp.networks import count_parameters, count_trainable, start_where_landslides_are_rare
@@ -344,7 +344,7 @@ class PixelMean:
 def keeps_best(protocol: str) -> bool:
     """Whether a protocol takes the weights that validation ground likes best. The papers' validation windows
     overlap those of training or are those of the test: `published` takes the last."""
-    return protocol == "blocked"
+    return protocol in TUNED
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
