@@ -1,5 +1,5 @@
-"""Keep the reference results: copy what a finished run of cards made into docs/results, and fill the README's
-tables from there.
+"""Keep the reference results: copy what a finished run of cards made into docs/results, list what is there
+and what is not, and fill the README's tables from there.
 
     python benchmarks/reference_results.py collect iburi2018 ecuador   # after `snakemake iburi2018 ecuador`
     python benchmarks/reference_results.py readme
@@ -42,6 +42,12 @@ FIGURES = {
     "xia2021": ["fig13", "fig16"],
     "stfusion": ["fig_curves"],
     "xing2026": ["fig_unseen_b"],
+    "xing2026_real": ["fig_cross", "fig_unseen_east", "fig_unseen_west", "fig_grad_cam"],
+    "four_regions": ["fig_cross", "fig_unseen_taiwan", "fig_unseen_nepal"],
+    "sichuan_aerial": ["fig_scores", "fig_close_ups"],
+    "ecuador": ["fig_roc", "fig_susceptibility"],
+    "emilia": ["fig_roc", "fig_susceptibility"],
+    "emilia_series": ["fig_ndvi", "fig_maps"],
     "networks": ["ranks"],
 }
 BLOCK = re.compile(r"(<!-- numbers: (.+?) -->\n).*?(<!-- /numbers -->)", re.DOTALL)
@@ -124,6 +130,51 @@ def block(asked: str, kept: Path, labels: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def index(kept: Path, cards: list[str], labels: dict[str, dict[str, str]], rows: dict[str, list[str]]) -> str:
+    """The page that lists the reference results: of each card what made them and which of its `rows` they
+    lack."""
+    lines = [
+        "# Reference results",
+        "",
+        "Scale `standard`, kept by `benchmarks/reference_results.py`. A row of a table is marked *not "
+        "converged* where a training stopped before its plateau.",
+        "",
+        "| card | tables | commit | CPU hours | trainings, of them converged | rows left out of this run |",
+        "|---|---|---|---|---|---|",
+    ]
+    for card in cards:
+        folder = kept / card
+        if not folder.exists():
+            lines.append(f"| `{card}` | not run yet | | | | |")
+            continue
+        made = json.loads((folder / "made_by.json").read_text())
+        tables = ", ".join(f"[{path.stem}]({card}/{path.name})" for path in sorted(folder.glob("*.md")))
+        shown = {row for path in folder.glob("*.csv") for row in rows_of_table(path)}
+        absent = "; ".join(labels[card].get(row, row) for row in rows[card] if row not in shown) or "none"
+        trained = f"{made['trainings']}, {made['converged']}"
+        cells = [f"`{card}`", tables, made["commit"], str(made["cpu_hours"]), trained, absent]
+        lines.append(f"| {' | '.join(cells)} |")
+    machines = {json.loads(path.read_text())["machine"] for path in sorted(kept.glob("*/made_by.json"))}
+    return "\n".join([*lines, "", f"Machine: {'; '.join(sorted(machines))}.", ""])
+
+
+def rows_of_table(path: Path) -> set[str]:
+    """Experiments that a table or the numbers behind a figure name in their rows."""
+    rows = pd.read_csv(path, dtype=str)["row"].dropna()
+    return {part for row in rows for one in row.split("_vs_") for part in one.split(":")}
+
+
+def rows_of_cards() -> dict[str, list[str]]:
+    """Experiments that the exhibits of each card show at scale standard."""
+    found = {}
+    for path in sorted((ROOT / "workflow" / "cards").glob("*.yaml")):
+        card = read_yaml(path)
+        kept = card["scales"]["standard"].get("rows")
+        rows = [row for exhibit in card["exhibits"].values() for row in exhibit.get("rows", [])]
+        found[card["name"]] = [row for row in dict.fromkeys(rows) if kept is None or row in kept]
+    return found
+
+
 def labels_of_cards() -> dict[str, dict[str, str]]:
     cards = (read_yaml(path) for path in sorted((ROOT / "workflow" / "cards").glob("*.yaml")))
     return {
@@ -144,6 +195,12 @@ def main() -> None:
     else:
         path = ROOT / "README.md"
         path.write_text(filled(path.read_text(encoding="utf-8"), KEPT, labels_of_cards()), encoding="utf-8")
+    (KEPT / "README.md").write_text(the_index(), encoding="utf-8")
+
+
+def the_index() -> str:
+    """The page of all cards of config.yaml."""
+    return index(KEPT, read_yaml(ROOT / "config.yaml")["cards"], labels_of_cards(), rows_of_cards())
 
 
 if __name__ == "__main__":

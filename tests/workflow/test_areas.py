@@ -14,9 +14,12 @@ import pandas as pd
 import pystac
 import pytest
 import rasterio
+import shapely
 import yaml
+from scipy.ndimage import gaussian_filter
 
 from tests.conftest import REPOSITORY
+from tests.site_files import NORTH, WEST, make_grid, write_raster, write_shapes
 from tests.stac_server import make_catalogue, serve_stac
 from tests.workflow.runs import planned, snakemake
 
@@ -226,3 +229,81 @@ def test_the_archive_of_a_patch_set_is_unpacked_trained_and_scored(tmp_path):
     assert table.loc[table["metric"] == "average_precision", "value"].notna().all()
     patches = pd.read_csv(tmp_path / "results/sites/landslide4sense/cube/patches.csv")
     assert patches["split"].value_counts().to_dict() == {"train": 8, "validation": 4, "test": 4}
+
+
+def test_landslides_with_years_are_learnt_from_and_later_ones_tested(tmp_path):
+    """A small area whose slides of all years lie on steep ground: three protocols from one card."""
+    rng = np.random.default_rng(0)
+    side, cell = 60, 30.0
+    grid = make_grid(side, side, cell)
+    ground = gaussian_filter(rng.normal(size=(side, side)), 5)
+    write_raster(tmp_path / "dem.tif", (3000 * (ground - ground.min())).astype(np.float32), grid)
+    steep = np.hypot(*np.gradient(ground))
+    rows, cols = np.nonzero(steep > np.quantile(steep, 0.75))
+    chosen = rng.permutation(len(rows))[:160]
+    slides = [
+        shapely.Point(WEST + (cols[n] + 0.5) * cell, NORTH - (rows[n] + 0.5) * cell).buffer(16)
+        for n in chosen
+    ]
+    write_shapes(tmp_path / "slides.gpkg", slides, happened=[f"{2001 + n % 16}-07-01" for n in range(160)])
+    models = {
+        name: {"network": name, "inputs": ["terrain"]} for name in ("logistic_regression", "cell_forest")
+    }
+    files = ["dem.tif", "slides.gpkg"]
+    card = {
+        "name": "years",
+        "title": "Slides with years",
+        "citation": "none",
+        "sites": {
+            "hills": {
+                "title": "Hills",
+                "source": "local",
+                "folder": tmp_path.name,
+                "data": "twin",
+                "files": files,
+                "layers": {
+                    "dem": "dem.tif",
+                    "grid": {"like": "dem.tif"},
+                    "dates": ["2010-01-01"],
+                    "rasters": {},
+                    "terrain": ["elevation", "slope", "plan_curvature"],
+                },
+            }
+        },
+        "inputs": {"terrain": ["elevation", "slope", "plan_curvature"]},
+        "experiments": models,
+        "protocols": ["published", "blocked"],
+        "cells": {
+            "hills": {
+                "polygons": {"file": "slides.gpkg", "year": "happened"},
+                "temporal": {"until": 2010},
+                "protocols": ["temporal"],
+                "windows": [1],
+            }
+        },
+        "training": {},
+        "scales": {
+            scale: {"size": 1.0, "width": 1.0, "seeds": [0]} for scale in ("tiny", "demo", "standard", "full")
+        },
+        "exhibits": {
+            "comparison": {
+                "kind": "scores",
+                "title": "Random, spatial and later",
+                "caption": "Scores under three protocols.",
+                "sites": ["hills"],
+                "rows": list(models),
+                "protocols": ["published", "temporal", "blocked"],
+                "options": {"metrics": ["auc", "average_precision", "f1"]},
+            }
+        },
+    }
+    (tmp_path / "areas").mkdir()
+    write_yaml(tmp_path / "areas/years.yaml", card)
+    write_yaml(tmp_path / "config.yaml", {"cards": ["years"], "scale": "tiny", "data": str(tmp_path.parent)})
+    snakemake(tmp_path, warm=True)
+    table = pd.read_csv(tmp_path / "results/tables/years/comparison.csv")
+    auc = table[table["metric"] == "auc"].set_index(["row", "protocol"])["value"]
+    assert set(table["protocol"]) == {"published", "temporal", "blocked"} and len(auc) == 6
+    assert (auc.xs("temporal", level="protocol") > 0.7).all()
+    samples = tmp_path / "results/sites/hills/samples/years/temporal/fold0/cells.json"
+    assert any("tested on later ones" in note for note in json.loads(samples.read_text())["notes"])

@@ -1,6 +1,7 @@
 """The README's numbers: made from docs/results and from nowhere else."""
 
 import importlib.util
+import json
 
 import pandas as pd
 import pytest
@@ -23,6 +24,24 @@ def script():
 def test_the_readme_holds_the_reference_results(script):
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert script.filled(text, KEPT, script.labels_of_cards()) == text
+
+
+def test_the_list_of_reference_results_is_that_of_the_folders(script):
+    assert (KEPT / "README.md").read_text(encoding="utf-8") == script.the_index()
+
+
+def test_the_list_names_what_a_run_left_out_and_what_was_not_run(script, tmp_path):
+    (tmp_path / "iburi").mkdir()
+    made = {"commit": "abc", "cpu_hours": 1.5, "trainings": 3, "converged": 2, "machine": "a machine"}
+    (tmp_path / "iburi" / "made_by.json").write_text(json.dumps(made))
+    (tmp_path / "iburi" / "scores.md").write_text("")
+    line = dict.fromkeys(COLUMNS, "")
+    lines = [line | {"row": "unet_vs_forest"}, line | {"row": "west:east:fcn8s"}]
+    pd.DataFrame(lines, columns=COLUMNS).to_csv(tmp_path / "iburi" / "scores.csv", index=False)
+    rows = {"iburi": ["forest", "unet", "fcn8s", "segnet"], "emilia": ["forest"]}
+    text = script.index(tmp_path, ["iburi", "emilia"], {"iburi": {"segnet": "SegNet"}}, rows)
+    assert "| `iburi` | [scores](iburi/scores.md) | abc | 1.5 | 3, 2 | SegNet |" in text
+    assert "| `emilia` | not run yet |" in text and "a machine" in text
 
 
 def test_a_block_is_filled_from_the_table_of_its_card(script, tmp_path):
