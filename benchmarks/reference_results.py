@@ -24,6 +24,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,7 +76,8 @@ def made_by(card: str, results: Path) -> dict[str, Any]:
     seconds = 0.0
     for path in results.glob("timings/**/*.tsv"):
         if card in path.parts or path.stem == card:
-            seconds += float(pd.read_csv(path, sep="\t")["cpu_time"].iloc[0])
+            told = pd.to_numeric(pd.read_csv(path, sep="\t")["cpu_time"], errors="coerce")
+            seconds += float(np.nan_to_num(told).sum())  # of the shortest jobs there is none
     runs = [json.loads(path.read_text()) for path in results.glob(f"runs/{card}/*/*/*/*/run.json")]
     trained = [run["converged"] for run in runs if "converged" in run]
     commit = subprocess.run(

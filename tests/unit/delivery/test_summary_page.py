@@ -124,6 +124,11 @@ class TestPage:
         assert "http" not in "".join(page.links)
         assert "prefers-color-scheme: dark" in (results / "sites/atsuma/summary.html").read_text()
 
+    @pytest.mark.parametrize("placeless", [False, True])
+    def test_a_made_up_corner_tells_no_centre(self, results, tmp_path, placeless):
+        build_page(record_of(results, placeless=placeless), tmp_path / "summary.html")
+        assert ("centre" in (tmp_path / "summary.html").read_text().split("px of")[0]) is not placeless
+
     def test_links_lead_to_files(self, page, results):
         assert len(page.links) > 5
         for address in page.links:

@@ -210,7 +210,7 @@ def test_an_area_without_inventory_is_a_target_of_runs_trained_elsewhere(root):
 def test_the_example_of_a_patch_set_is_a_card(root):
     shutil.copy(REPOSITORY / "workflow/examples/landslide4sense.yaml", root / "areas")
     plan = plan_of(root)
-    assert plan.patch_sets == ["landslide4sense"]
+    assert set(plan.patch_sets) == {"landslide4sense", "sichuan_aerial"}
     assert (
         plan.origins.archives("landslide4sense")["TestData.zip"]
         == "results/downloads/landslide4sense/TestData.zip"

@@ -174,7 +174,7 @@ def is_free(record, path):
     if path[-1] == "band":  # known before its file is there where that is simulated
         site = record["sites"][path[1]]
         return "twin" not in record["sites"][site.get("raw", path[1])]
-    of_user = path[0] == "sites" and record["sites"][path[1]].get("source") == "local"
+    of_user = path[0] == "sites" and record["sites"][path[1]].get("source") in ("local", "patch_set")
     return bool(FREE & set(path)) or (of_user and "files" in path)
 
 

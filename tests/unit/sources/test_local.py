@@ -50,3 +50,10 @@ def test_what_is_no_raster_is_told(tmp_path):
     (tmp_path / "a.tif").write_text("no raster")
     with pytest.raises(HeadscarpError, match=r"a\.tif cannot be read"):
         take_file(tmp_path / "a.tif", tmp_path / "raw.tif", "EPSG:32651")
+
+
+def test_a_vector_file_of_a_site_with_a_crs_is_told(tmp_path):
+    (tmp_path / "slides.gpkg").write_bytes(b"")
+    with pytest.raises(HeadscarpError, match=r"slides\.gpkg is a vector file, and the key `crs`"):
+        take_file(tmp_path / "slides.gpkg", tmp_path / "raw.gpkg", "EPSG:32651")
+    take_file(tmp_path / "slides.gpkg", tmp_path / "raw.gpkg")

@@ -266,7 +266,7 @@ def page_record(
         "title": site.title,
         "simulated": site.data == TWIN,
         "folder": folder,
-        "place": locator(pyramid.grid),
+        "place": locator(pyramid.grid, site.placeless),
         "when": dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
         "citation": record["citation"] or "",
         "bounds": [[south, west], [north, east]],

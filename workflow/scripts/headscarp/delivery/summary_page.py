@@ -52,9 +52,10 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
     Args:
         record: `name`, `title`, `data` (twin or real), `folder` (of the site: layers/ with layers.json),
             `raw` (folder of its raw files, left out: raw/ in `folder`), `card`, `citation` (None: none),
-            `scale`, `composite` (three layers shown as red, green and blue; None: shaded relief) and `runs`,
-            each of `label`, `experiment`, `protocol`, `seed`, the folders of `MappedRun` and, where it was
-            trained on another site, the title of that, `trained_on`.
+            `scale`, `composite` (three layers shown as red, green and blue; None: shaded relief), `placeless`
+            (true: no centre is told; optional) and `runs`, each of `label`, `experiment`, `protocol`, `seed`,
+            the folders of `MappedRun` and, where it was trained on another site, the title of that,
+            `trained_on`.
         target: the page; addresses in it are relative to its folder.
 
     Raises:
@@ -70,7 +71,7 @@ def build_page(record: Mapping[str, Any], target: str | Path) -> None:
         title=site.title,
         simulated=site.data == TWIN,
         label=SIMULATED,
-        place=locator(grid),
+        place=locator(grid, site.placeless),
         crs=grid.crs,
         dates=[str(date) for date in layers["dates"]],
         interactive=link(site.folder / "map.html", folder),

@@ -97,6 +97,7 @@ class Maps:
             "citation": card.citation,
             "scale": self.plan.scale,
             "composite": site.composite,
+            "placeless": site.placeless,
             "runs": [self._run_record(run, name) | origin for run, origin in [*home, *applied]],
         }
 
