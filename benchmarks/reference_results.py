@@ -19,7 +19,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def collect(card: str, results: Path, kept: Path) -> None:
 
 
 def made_by(card: str, results: Path) -> dict[str, Any]:
-    """Machine, commit, scale, CPU hours of all jobs and share of converged trainings of a card."""
+    """Machine, commits of the runs, scale, CPU hours of all jobs and share of converged trainings of a card."""
     seconds = 0.0
     for path in results.glob("timings/**/*.tsv"):
         if card in path.parts or path.stem == card:
@@ -80,13 +79,11 @@ def made_by(card: str, results: Path) -> dict[str, Any]:
             seconds += float(np.nan_to_num(told).sum())  # of the shortest jobs there is none
     runs = [json.loads(path.read_text()) for path in results.glob(f"runs/{card}/*/*/*/*/run.json")]
     trained = [run["converged"] for run in runs if "converged" in run]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    commits = sorted({run["code"]["commit"][:7] for run in runs if run["code"]["commit"]})
     return {
         "card": card,
         "scale": read_yaml(ROOT / "config.yaml")["scale"],
-        "commit": commit.stdout.strip(),
+        "commit": ", ".join(commits),
         "machine": f"{processor()}, {os.cpu_count()} cores",
         "cpu_hours": round(seconds / 3600, 2),
         "trainings": len(trained),
