@@ -71,7 +71,7 @@ def collect(card: str, results: Path, kept: Path) -> None:
 
 
 def made_by(card: str, results: Path) -> dict[str, Any]:
-    """Machine, commits of the runs, scale, CPU hours of all jobs and share of converged trainings of a card."""
+    """Machine, scale, commits of the runs, CPU hours of all jobs and share of converged trainings."""
     seconds = 0.0
     for path in results.glob("timings/**/*.tsv"):
         if card in path.parts or path.stem == card:
