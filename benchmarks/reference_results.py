@@ -78,7 +78,7 @@ def made_by(card: str, results: Path) -> dict[str, Any]:
             told = pd.to_numeric(pd.read_csv(path, sep="\t")["cpu_time"], errors="coerce")
             seconds += float(np.nan_to_num(told).sum())  # of the shortest jobs there is none
     runs = [json.loads(path.read_text()) for path in results.glob(f"runs/{card}/*/*/*/*/run.json")]
-    trained = [run["converged"] for run in runs if "converged" in run]
+    trained = [run["converged"] for run in runs if "converged" in run and "average" not in run]
     commits = sorted({run["code"]["commit"][:7] for run in runs if run["code"]["commit"]})
     return {
         "card": card,
@@ -110,7 +110,7 @@ def block(asked: str, kept: Path, labels: dict[str, dict[str, str]]) -> str:
     exhibit, protocol, metrics, *rows = (part.strip() for part in asked.split("|"))
     card, name = exhibit.split("/")
     frame = pd.read_csv(kept / card / f"{name}.csv", keep_default_na=False, na_values=[""])
-    frame["note"] = frame["note"].fillna("")
+    frame["note"] = frame["note"].astype(object).fillna("")
     frame = frame[frame["protocol"] == protocol]
     wanted = [metric.strip() for metric in metrics.split(",")]
     shown = [row.strip() for row in rows[0].split(",")] if rows else list(dict.fromkeys(frame["row"]))
