@@ -146,7 +146,7 @@ def test_a_search_that_is_no_better_than_a_map_without_skill_says_so(
     )
     wanted = score(truth, np.zeros(truth.shape))
     for value, expected in ((wanted, True), (wanted + 1e-6, False)):
-        monkeypatch.setattr(search, "train_trial", lambda *_, value=value: value)
+        monkeypatch.setattr(search, "train_trial", lambda *_, value=value: (value, value))
         search_here(site, tmp_path / str(expected), **named)
         best = json.loads((tmp_path / str(expected) / "best.json").read_text())
         assert best["no_skill"] == pytest.approx(wanted, rel=1e-12)
@@ -155,7 +155,7 @@ def test_a_search_that_is_no_better_than_a_map_without_skill_says_so(
 
 def test_results_and_what_is_left_behind(tmp_path, monkeypatch):
     values = iter([0.2, 0.7, 0.7, 0.1])
-    monkeypatch.setattr(search, "train_trial", lambda *_: next(values))
+    monkeypatch.setattr(search, "train_trial", lambda *_: (next(values), 0.5))
     rows = search_here(make_site(tmp_path), tmp_path / "search")
     assert [(row["trial"], row["value"], row["best"]) for row in rows] == [
         ("1", "0.2", "0.2"),
@@ -175,6 +175,18 @@ def test_results_and_what_is_left_behind(tmp_path, monkeypatch):
     ]
 
 
+def test_of_equally_accurate_trials_the_one_that_ranks_best_is_taken(tmp_path, monkeypatch):
+    """Accuracy at 0.5 of rare landslides: most trials answer an empty map, and tie."""
+    answers = iter([(0.98, 0.02), (0.97, 0.6), (0.98, 0.3), (0.98, 0.1)])
+    monkeypatch.setattr(search, "train_trial", lambda *_: next(answers))
+    search_here(make_site(tmp_path, "published"), tmp_path / "search", objective="accuracy")
+    best = json.loads((tmp_path / "search" / "best.json").read_text())
+    assert best["trial"] == 3 and best["value"] == 0.98
+    assert (
+        "3 of 4 trials are equally good; of these that of highest average precision is taken" in best["notes"]
+    )
+
+
 def test_trials_differ_in_their_hyperparameters_only(tmp_path):
     """Asked for the same point twice, whatever ran between, a search gives the same value."""
     samples = open_samples(*make_site(tmp_path), CHANNELS)
@@ -192,7 +204,7 @@ def test_trials_differ_in_their_hyperparameters_only(tmp_path):
 def test_patience_brings_back_the_best_weights(tmp_path):
     site = make_site(tmp_path, "published")
     recipe = SPEC["recipe"] | {"epochs": 12, "steps_per_epoch": 2, "patience": 1, "learning_rate": 0.3}
-    value = train_trial(
+    value, _ = train_trial(
         SPEC | {"recipe": recipe}, open_samples(*site, CHANNELS), "accuracy", torch.device("cpu"), "trial"
     )
     spec = {key: SPEC[key] for key in ("network", "channels", "classes", "seed")}
@@ -220,7 +232,8 @@ sys.path.insert(0, {tests!r})
 from tests.unit.training import test_search as here
 torch.set_num_threads(1)
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
-here.search.train_trial = lambda *told: time.sleep(0.1) or here.toy(told[0])
+here.search.train_trial = lambda *told: time.sleep(0.1) or both(here.toy(told[0]))
+both = here.both
 here.search_here((Path({site!r}) / "cube", Path({site!r}) / "samples"), Path({out!r}), **{changes!r})
 """
 
@@ -233,6 +246,11 @@ def toy(spec) -> float:
         - 0.1 * (recipe["optimiser"] == "sgd")
         - 1e-3 / recipe["learning_rate"]
     )
+
+
+def both(value: float) -> tuple[float, float]:
+    """What a trial gives whose objective is its average precision."""
+    return value, value
 
 
 @pytest.mark.slow
@@ -256,7 +274,7 @@ def test_a_killed_search_ends_as_one_left_alone(tmp_path, monkeypatch):
     if not (killed / "journal.log.lock").is_symlink():
         (killed / "journal.log.lock").symlink_to("journal.log")
     asked = []
-    monkeypatch.setattr(search, "train_trial", lambda spec, *_: asked.append(spec) or toy(spec))
+    monkeypatch.setattr(search, "train_trial", lambda spec, *_: asked.append(spec) or both(toy(spec)))
     resumed = search_here(site, killed, **changes)
     assert len(asked) == 2
     assert resumed == search_here(site, tmp_path / "whole", **changes)
@@ -268,7 +286,7 @@ def test_a_killed_search_ends_as_one_left_alone(tmp_path, monkeypatch):
 
 def test_a_longer_search_continues_and_a_changed_one_begins_anew(tmp_path, monkeypatch, caplog):
     site, asked = make_site(tmp_path), []
-    monkeypatch.setattr(search, "train_trial", lambda spec, *_: asked.append(spec) or toy(spec))
+    monkeypatch.setattr(search, "train_trial", lambda spec, *_: asked.append(spec) or both(toy(spec)))
     first = search_here(site, tmp_path / "search")
     with caplog.at_level(logging.INFO, "headscarp"):
         longer = search_here(site, tmp_path / "search", trials=6)
@@ -284,7 +302,7 @@ def test_a_longer_search_continues_and_a_changed_one_begins_anew(tmp_path, monke
 
 
 def test_both_samplers_begin_alike_and_then_part(tmp_path, monkeypatch):
-    monkeypatch.setattr(search, "train_trial", lambda spec, *_: toy(spec))
+    monkeypatch.setattr(search, "train_trial", lambda spec, *_: both(toy(spec)))
     site = make_site(tmp_path)
     gp, random = (search_here(site, tmp_path / name, sampler=name, trials=12) for name in ("gp", "random"))
     assert gp[:10] == random[:10] and gp[10:] != random[10:]
@@ -301,7 +319,7 @@ def test_a_space_is_made_from_a_card():
 
 def test_every_decade_of_learning_rates_is_tried(tmp_path, monkeypatch):
     """Drawn linearly from 1e-4 to 1e-2, a trial below 1e-3 is one in eleven; by its logarithm, one in two."""
-    monkeypatch.setattr(search, "train_trial", lambda *_: 0.5)
+    monkeypatch.setattr(search, "train_trial", lambda *_: (0.5, 0.5))
     space = {"learning_rate": {"low": 1e-4, "high": 1e-2}}
     rows = search_here(make_site(tmp_path), tmp_path / "search", space=space, trials=40)
     low = sum(float(row["learning_rate"]) < 1e-3 for row in rows)

@@ -61,6 +61,7 @@ FOUND_NOTHING = {
     ACCURACY: "the search found nothing: a map without landslides is as accurate as its best trial",
     AVERAGE_PRECISION: "the search found nothing: a map of one value is as precise as its best trial",
 }
+TIED = "{tied} of {trials} trials are equally good; of these that of highest average precision is taken"
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def run_search(
         name = f"trial {len(finished) + 1}"
         began = time.perf_counter()
         try:
-            value = train_trial(
+            value, ranked = train_trial(
                 spec | {"recipe": recipe_of_trial(spec["recipe"], trial.params)},
                 samples,
                 objective,
@@ -121,10 +122,11 @@ def run_search(
                 name,
             )
         except DivergedError as error:
-            value = 0.0
+            value = ranked = 0.0
             trial.set_user_attr("note", f"{error}; counted as 0")
         seconds = time.perf_counter() - began
         trial.set_user_attr("seconds", round(seconds, 3))
+        trial.set_user_attr(AVERAGE_PRECISION, ranked)
         study.tell(trial, value)
         best = max([value, *(past.value for past in finished)])
         chosen_values = ", ".join(
@@ -200,8 +202,9 @@ def seed_of_trial(seed: int, number: int) -> int:
 
 def train_trial(
     spec: dict[str, Any], samples: Samples, objective: str, device: torch.device, name: str
-) -> float:
-    """Train a network in memory as `trainer.train` would, without files, and return its objective.
+) -> tuple[float, float]:
+    """Train a network in memory as `trainer.train` would, without files, and return its objective and its
+    average precision (0 without a landslide to find), which tells trials apart that are equally good.
 
     Raises:
         DivergedError: the loss is no longer a finite number.
@@ -234,9 +237,8 @@ def train_trial(
             "the validation windows of the search hold no "
             f"{lacking}; use another seed, or other windows or blocks"
         )
-    if objective == AVERAGE_PRECISION:
-        return average_precision(torch.from_numpy(probability), torch.from_numpy(truth))
-    return float(np.mean((probability >= 0.5) == truth))
+    ranked = average_precision(torch.from_numpy(probability), torch.from_numpy(truth)) if truth.any() else 0.0
+    return ranked if objective == AVERAGE_PRECISION else float(np.mean((probability >= 0.5) == truth)), ranked
 
 
 def validation_pixels(loop: EpochLoop, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
@@ -270,8 +272,9 @@ def write_results(
     without_skill: float,
     notes: list[str],
 ) -> None:
-    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials the first; with
-    `no_skill`, beside which its value stands, and notes on the objective)."""
+    """Write trials.csv (trials from 1, `best` so far) and best.json (of equally good trials that of highest
+    average precision, then the first; with `no_skill`, beside which its value stands, and notes on the
+    objective)."""
     recipes = [Recipe.from_record(recipe_of_trial(spec["recipe"], trial.params)) for trial in trials]
     reported = [key for key in RECIPE_KEYS if key in ALWAYS_REPORTED or key in spec["space"]]
     values = [trial.value for trial in trials]
@@ -288,22 +291,32 @@ def write_results(
                 recipe.loss_params.get(key, "") for key in LOSS_KEYS
             ]
             writer.writerow([number, trial.value, best, *chosen, trial.user_attrs["seconds"]])
-    first = values.index(max(values))
-    recipe = recipes[first]
+    best_number, tied = best_of(trials)
+    recipe = recipes[best_number]
     write_json(
         folder / "best.json",
         {
-            "value": values[first],
+            "value": values[best_number],
             "no_skill": without_skill,
-            "trial": first + 1,
+            "trial": best_number + 1,
             "objective": objective,
             "recipe": {key: getattr(recipe, key) for key in (*reported, "loss", "loss_params")},
             "sampler": spec["sampler"],
             "trials": len(trials),
             "notes": [
                 *notes,
-                *([FOUND_NOTHING[objective]] if values[first] <= without_skill else []),
+                *([FOUND_NOTHING[objective]] if values[best_number] <= without_skill else []),
+                *([TIED.format(tied=tied, trials=len(trials))] if tied > 1 else []),
                 *(trial.user_attrs["note"] for trial in trials if "note" in trial.user_attrs),
             ],
         },
     )
+
+
+def best_of(trials: list[FrozenTrial]) -> tuple[int, int]:
+    """Number from 0 of the best trial, and how many have its value: of those it is the one of highest average
+    precision, then the first. Accuracy at 0.5 calls all maps without landslides equally good, however well
+    their probabilities rank the ground."""
+    best = max(trial.value for trial in trials)
+    tied = [number for number, trial in enumerate(trials) if trial.value == best]
+    return max(tied, key=lambda number: trials[number].user_attrs.get(AVERAGE_PRECISION, 0.0)), len(tied)
