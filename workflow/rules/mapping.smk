@@ -11,13 +11,24 @@ def get_averaged(wildcards, name, place=None):
     return [run.file(name, place) for run in plan.runs.averaged(get_run(wildcards))]
 
 
+def averages_symmetries(wildcards):
+    """Whether a run is the mean over the symmetries of windows of what another one trained."""
+    return plan.runs.experiment(wildcards.card, wildcards.experiment).method == SYMMETRIES
+
+
+def get_trained(wildcards):
+    """The run whose network maps: its own or, of a mean over symmetries, the one that it averages."""
+    run = get_run(wildcards)
+    return plan.runs.averaged(run)[0] if averages_symmetries(wildcards) else run
+
+
 rule map_scene:
     input:
         cube=CUBE_OF_PLACE,
         patches=get_patches,
         samples=get_samples,
-        model=rules.train_network.output.model,
-        record=rules.train_network.output.record,
+        model=lambda wildcards: get_trained(wildcards).file("model.safetensors"),
+        record=lambda wildcards: get_trained(wildcards).file("run.json"),
     output:
         probability=PLACE + "/probability.tif",
         classes=PLACE + "/classes.tif",
@@ -27,7 +38,7 @@ rule map_scene:
     benchmark:
         timing_of("mapping", "map_scene", PLACE_KEYS)
     wildcard_constraints:
-        experiment=either(plan.runs.names_of_experiments(WINDOWS)),
+        experiment=either(plan.runs.names_of_experiments(WINDOWS, SYMMETRIES)),
     conda:
         "../../envs/map.yaml"
     threads: plan.threads
@@ -35,44 +46,13 @@ rule map_scene:
         gpu=get_gpus,
         mem_mb=3000,
     params:
+        symmetries=averages_symmetries,
         mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
         trained_on=lambda wildcards: plan.samples.side_of_windows(wildcards.card, wildcards.site),
     message:
         "Mapping {wildcards.place} with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
         "../scripts/map_scene.py"
-
-
-rule map_symmetries:
-    input:
-        cube=CUBE_OF_PLACE,
-        patches=get_patches,
-        samples=get_samples,
-        model=lambda wildcards: get_averaged(wildcards, "model.safetensors")[0],
-        record=lambda wildcards: get_averaged(wildcards, "run.json")[0],
-    output:
-        probability=PLACE + "/probability.tif",
-        classes=PLACE + "/classes.tif",
-        record=PLACE + "/map.json",
-    log:
-        log_of("mapping", "map_symmetries", PLACE_KEYS),
-    benchmark:
-        timing_of("mapping", "map_symmetries", PLACE_KEYS)
-    wildcard_constraints:
-        experiment=either(plan.runs.names_of_experiments(SYMMETRIES)),
-    conda:
-        "../../envs/map.yaml"
-    threads: plan.threads
-    resources:
-        gpu=get_gpus,
-        mem_mb=3000,
-    params:
-        mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
-        trained_on=lambda wildcards: plan.samples.side_of_windows(wildcards.card, wildcards.site),
-    message:
-        "Mapping {wildcards.place} in eight symmetries for {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
-    script:
-        "../scripts/map_symmetries.py"
 
 
 rule average_maps:
@@ -176,7 +156,6 @@ rule map_forest_elsewhere:
 # The map of a collage is one; that of a scene of it is cut out and not made anew. A forest maps its own site
 # as it grows.
 ruleorder: cut_map > map_scene
-ruleorder: cut_map > map_symmetries
 ruleorder: cut_map > average_maps
 ruleorder: cut_map > map_forest > map_forest_elsewhere
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from headscarp.job import job
 from headscarp.mapping.network_map import map_run
 from headscarp.mapping.predict import Tiling
+from headscarp.training.windows import SYMMETRIES
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
@@ -17,4 +18,5 @@ if "snakemake" in globals():
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
             tiling=Tiling.of_card(snakemake.params.mapping, snakemake.params.trained_on),
+            turns=SYMMETRIES[1:] if snakemake.params.symmetries else (),
         )
