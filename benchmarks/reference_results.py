@@ -45,6 +45,7 @@ FIGURES = {
     "xing2026_real": ["fig_cross", "fig_unseen_east", "fig_unseen_west", "fig_grad_cam"],
     "four_regions": ["fig_cross", "fig_unseen_taiwan", "fig_unseen_nepal"],
     "sichuan_aerial": ["fig_scores", "fig_close_ups"],
+    "sichuan_dubai": ["fig_classes", "fig_close_ups"],
     "ecuador": ["fig_roc", "fig_susceptibility"],
     "emilia": ["fig_roc", "fig_susceptibility"],
     "emilia_series": ["fig_ndvi", "fig_maps"],

@@ -20,6 +20,7 @@ CARDS = [
     "xing2026_real",
     "four_regions",
     "sichuan_aerial",
+    "sichuan_dubai",
     "ecuador",
     "emilia",
     "emilia_series",

@@ -17,6 +17,7 @@ REAL = {
     "xing2026_real",
     "four_regions",
     "sichuan_aerial",
+    "sichuan_dubai",
     "ecuador",
     "emilia",
     "emilia_series",

@@ -28,7 +28,13 @@ from headscarp import networks
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer, write_layer
-from headscarp.mapping.forest import run_forest, run_forest_elsewhere, sample_pixels, training_pixels
+from headscarp.mapping.forest import (
+    run_forest,
+    run_forest_elsewhere,
+    sample_pixels,
+    share_among_others,
+    training_pixels,
+)
 from headscarp.mapping.network_map import map_run
 from headscarp.mapping.polygons import polygonise, write_polygons
 from headscarp.mapping.predict import Tiling, predict_strips
@@ -569,3 +575,9 @@ def test_a_full_disk_leaves_no_map(tmp_path, limit):
     ).stdout
     assert told.startswith("the disk is full: probability.tif could not be written")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_only_known_to_be_no_landslide_goes_to_the_other_classes_by_their_shares():
+    by_code = np.array([[0.1, 0.0], [0.5, 0.2], [0.3, 0.0]], np.float32)
+    share_among_others(by_code, np.array([0.1, 0.8], np.float32))
+    np.testing.assert_allclose(by_code, [[0.125, 0.4], [0.5, 0.2], [0.375, 0.4]], rtol=1e-6)

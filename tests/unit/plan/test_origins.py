@@ -207,10 +207,33 @@ def test_an_area_without_inventory_is_a_target_of_runs_trained_elsewhere(root):
     assert "results/sites/next/summary.html" in plan.targets("valley")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda card: card["training"].update(loss="focal"),
+            r"experiment aspp, on site mine, training under blocked: labels that say .* `loss",
+        ),
+        (lambda card: card.update(classes={0: "other", 1: "landslide"}), r"give the card its `classes`"),
+        (
+            lambda card: card["sites"]["mine"]["patch_set"]["sets"][0].update(images="sichuan_image"),
+            r"mine, patch_set, images: folder of the site's files 'sichuan_image'.*sichuan_images",
+        ),
+    ],
+)
+def test_sets_that_tell_classes_in_part_are_refused_before_any_job(root, change, message):
+    text = (REPOSITORY / "workflow/cards/sichuan_dubai.yaml").read_text()
+    card = yaml.safe_load(text.replace("sichuan_dubai", "mine"))
+    change(card)
+    write_card(root, card)
+    with pytest.raises(HeadscarpError, match=message):
+        plan_of(root, cards=["mine"])
+
+
 def test_the_example_of_a_patch_set_is_a_card(root):
     shutil.copy(REPOSITORY / "workflow/examples/landslide4sense.yaml", root / "areas")
     plan = plan_of(root)
-    assert set(plan.patch_sets) == {"landslide4sense", "sichuan_aerial"}
+    assert set(plan.patch_sets) == {"landslide4sense", "sichuan_aerial", "sichuan_dubai"}
     assert (
         plan.origins.archives("landslide4sense")["TestData.zip"]
         == "results/downloads/landslide4sense/TestData.zip"

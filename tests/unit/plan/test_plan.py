@@ -42,6 +42,7 @@ def test_every_card_resolves_at_every_scale(root, scale):
         "xing2026_real",
         "four_regions",
         "sichuan_aerial",
+        "sichuan_dubai",
         "ecuador",
         "emilia",
         "emilia_series",

@@ -35,7 +35,20 @@ FREE = {
         "units",
         "date",
     ),
-    *("folder", "variable", "variables", "times", "row", "col", "values", "classes", "names", "crs", "dates"),
+    *(
+        "folder",
+        "group",
+        "variable",
+        "variables",
+        "times",
+        "row",
+        "col",
+        "values",
+        "classes",
+        "names",
+        "crs",
+        "dates",
+    ),
 }
 # Mappings whose keys name what is defined elsewhere.
 REFERRING = {

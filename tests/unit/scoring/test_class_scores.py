@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from sklearn import metrics as sk
 
 import score_run as rule
-from headscarp.codes import TEST
+from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE, TEST
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
@@ -82,6 +82,37 @@ def test_class_scores_equal_scikit_learn(pixels):
     assert ours["g_mean"] == pytest.approx(np.prod(recall[present]) ** (1 / len(present)))
 
 
+@settings(max_examples=40, deadline=None)
+@given(pixels=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), min_size=2, max_size=80))
+def test_ground_told_in_part_counts_for_landslides_alone(pixels):
+    truth, mapped = (np.array(codes, np.uint8) for codes in zip(*pixels, strict=True))
+    in_part = truth == 6
+    truth[in_part] = NOT_LANDSLIDE
+    confusion = cell_confusions(truth, mapped, np.zeros(len(truth), int))[0]
+    assert confusion.shape == (7 if in_part.any() else 6, 6) and confusion.sum() == len(truth)
+    ours, told = confusion_scores(confusion), confusion_scores(confusion[:6])
+    slides = truth == LANDSLIDE, mapped == LANDSLIDE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        f1 = sk.f1_score(*slides, zero_division=np.nan)
+        precision = sk.precision_score(*slides, zero_division=np.nan)
+    assert ours["f1"][LANDSLIDE] == pytest.approx(f1, nan_ok=True)
+    assert ours["precision"][LANDSLIDE] == pytest.approx(precision, nan_ok=True)
+    for metric in ("oa", "kappa", "mean_recall", "g_mean", "recall"):
+        np.testing.assert_array_equal(ours[metric], told[metric])
+    others = np.delete(np.arange(6), LANDSLIDE)
+    for metric in ("precision", "f1", "iou"):
+        np.testing.assert_array_equal(ours[metric][others], told[metric][others])
+    assert absence_notes(confusion) == absence_notes(confusion[:6])
+
+
+def test_folds_with_and_without_such_ground_pool():
+    whole = CellConfusions(np.ones((2, 6, 6), np.int32))
+    in_part = CellConfusions(np.ones((3, 7, 6), np.int32))
+    pooled = CellConfusions.pooled([whole, in_part]).confusion
+    assert pooled.shape == (5, 7, 6) and not pooled[:2, 6].any() and pooled.sum() == 2 * 36 + 3 * 42
+
+
 def test_a_class_that_the_truth_lacks_has_no_part_in_the_means():
     truth, mapped = np.array([0, 0, 1, 1, 3, 3]), np.array([0, 2, 1, 1, 3, 0])
     confusion = cell_confusions(truth, mapped, np.zeros(6, int))[0]
@@ -116,7 +147,7 @@ def test_confusions_keep_every_pixel_in_its_cell():
         )
 
 
-@pytest.mark.parametrize(("what", "truth", "mapped"), [("labels", 6, 0), ("map", 0, 255)])
+@pytest.mark.parametrize(("what", "truth", "mapped"), [("labels", 6, 0), ("map", 0, 255), ("map", 0, 254)])
 def test_unknown_codes_are_refused(what, truth, mapped):
     with pytest.raises(HeadscarpError, match=f"the {what} hold {truth or mapped} in the evaluated region"):
         cell_confusions(np.array([truth], np.uint8), np.array([mapped], np.uint8), np.array([0]))

@@ -14,9 +14,10 @@ import xarray
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from skimage.measure import block_reduce
 
-from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
+from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.mapping.predict import ALIGNMENT, predict_parts
@@ -27,7 +28,7 @@ from headscarp.samples.spec import SamplingSpec
 from headscarp.samples.windows import read_windows
 from headscarp.schema import validate
 from headscarp.site.cube import open_cube
-from headscarp.site.patch_sheet import GAP, Sheet, build_patch_set, build_sheet
+from headscarp.site.patch_sheet import GAP, Sheet, build_patch_set, build_sheet, joined_label
 from headscarp.sources.patch_sets import landslide4sense as landslide4sense_format
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels, label_of_mask
 from headscarp.sources.patch_sets.registry import open_patch_set
@@ -126,7 +127,7 @@ def test_landslide4sense_comes_back_exactly(tmp_path):
         and len(header["dates"]) == 1
         and header["classes"] is None
     )
-    assert header["patches"] == {"count": 15, "height": SIDE, "width": SIDE, "gap": GAP}
+    assert header["patches"] == {"count": 15, "gap": GAP}
     assert (
         header["grid"]["transform"] == [10, 0, 0, 0, -10, 0]
         and "no place on Earth" in header["notes"][0]
@@ -586,21 +587,20 @@ def write_sheet(folder, patches):
     return open_cube(folder), read_patches(folder / "patches.csv")
 
 
-@given(count=st.integers(1, 40), height=st.integers(1, 150), width=st.integers(1, 150))
+@given(st.lists(st.tuples(st.integers(1, 150), st.integers(1, 150)), min_size=1, max_size=40))
 @settings(max_examples=60, deadline=None)
-def test_patches_stand_apart(count, height, width):
-    sheet, taken = Sheet(count, height, width), set()
-    tall, wide = sheet.shape
-    assert (
-        sheet.pitch[0] % GAP == sheet.pitch[1] % GAP == 0
-        and sheet.pitch[0] - height >= GAP
-        and sheet.pitch[1] - width >= GAP
-    )
-    for number in range(count):
-        row, col = sheet.corner(number)
-        assert row >= GAP and col >= GAP and row + height + GAP <= tall and col + width + GAP <= wide
-        taken.add((row, col))
-    assert len(taken) == count
+def test_patches_stand_apart(sizes):
+    sheet = Sheet(sizes)
+    around = np.zeros(sheet.shape, bool)
+    for number, (height, width) in enumerate(sizes):
+        down, across = sheet.area(number)
+        assert down.start % GAP == across.start % GAP == 0
+        assert (down.stop - down.start, across.stop - across.start) == (height, width)
+        assert down.start >= GAP and down.stop + GAP <= sheet.shape[0]
+        assert across.start >= GAP and across.stop + GAP <= sheet.shape[1]
+        near = slice(down.start - GAP, down.stop), slice(across.start - GAP, across.stop)
+        assert not around[near].any()
+        around[near] = True
 
 
 @given(
@@ -614,10 +614,10 @@ def test_patches_stand_apart(count, height, width):
 @settings(max_examples=40, deadline=None)
 def test_no_window_covers_two_patches(count, side, window, share, protocol, seed):
     window = min(window, side)
-    sheet, label, patches = Sheet(count, side, side), None, []
+    sheet, label, patches = Sheet([(side, side)] * count), None, []
     label, number = np.full(sheet.shape, UNMAPPED, np.uint8), np.full(sheet.shape, -1)
     for n in range(count):
-        row, col = sheet.corner(n)
+        row, col = sheet.corners[n]
         patches.append(
             PlacedPatch(f"p{n}", ("train", "validation", "test")[n % 3], "", row, col, side, side, "", None)
         )
@@ -946,6 +946,128 @@ def test_all_places_are_tested_once_by_folds_that_share_none(tmp_path):
         tested += [name for name, code in subset.items() if code == 3]
         assert json.loads((tmp_path / f"fold{fold}/samples.json").read_text())["folds"] == 3
     assert sorted(tested) == sorted(line.name for line in lines)
+
+
+SLIDES = {"images": "slide_images", "masks": "slide_masks", "values": {0: "not a landslide", 1: "landslide"}}
+COVER = {
+    "images": "cover_images",
+    "masks": "cover_masks",
+    "group": "tile[0-9]+",
+    "values": {1: "building", 2: "vegetation", 5: "bare land", 255: "unlabelled"},
+}
+
+
+def write_two_sets(raw):
+    """Nine pictures that tell landslides alone, and nine of three places and other sizes that tell the other
+    classes."""
+    rng = np.random.default_rng(3)
+    for number in range(9):
+        mask = np.zeros((32, 32), np.uint8)
+        mask[: 4 + number] = 1
+        write_picture(raw / f"slide_images/s{number}.png", rng.integers(0, 255, (3, 32, 32), np.uint8))
+        write_picture(raw / f"slide_masks/s{number}.png", mask[None])
+        size = 24 + 3 * number, 40
+        mask = np.where(rng.random(size) < 0.2, 255, rng.choice([1, 2, 5], size)).astype(np.uint8)
+        name = f"tile{number // 3}_part{number % 3}.png"
+        write_picture(raw / "cover_images" / name, rng.integers(0, 255, (3, *size), np.uint8))
+        write_picture(raw / "cover_masks" / name, mask[None])
+
+
+def test_two_sets_stand_on_one_sheet_with_what_each_tells(tmp_path):
+    write_two_sets(tmp_path / "raw")
+    cube, lines = build(tmp_path / "raw", tmp_path / "cube", format="images", sets=[SLIDES, COVER])
+    codes = {"slide": {NOT_LANDSLIDE, LANDSLIDE}, "cover": {0, 2, 3, UNMAPPED}}
+    sizes = set()
+    for name, line in lines.items():
+        assert set(np.unique(cut(cube.label, line))) == codes[name.split("_")[0]]
+        sizes.add((line["height"], line["width"]))
+    assert len(sizes) == 10
+    assert len({line["group"] for line in lines.values()}) == 9 + 3
+    outside = np.ones(cube.label.shape, bool)
+    for line in lines.values():
+        cut(outside, line)[:] = False
+    assert (cube.label[outside] == UNMAPPED).all() and np.isnan(cube.values[..., outside]).all()
+
+
+def test_patches_of_several_sizes_are_mapped_one_by_one(tmp_path):
+    import torch
+
+    class Mean(torch.nn.Module):
+        """A logit that depends on the whole window."""
+
+        def forward(self, image):
+            return image.mean((1, 2, 3), keepdim=True).expand(-1, 1, *image.shape[2:])
+
+    write_two_sets(tmp_path / "raw")
+    cube, lines = build(tmp_path / "raw", tmp_path / "cube", format="images", sets=[SLIDES, COVER])
+    spec = SamplingSpec.from_record({"window": 16, "stride": 16, "split": {"kind": "patches"}})
+    build_samples(tmp_path / "cube", tmp_path / "samples", spec, "blocked", 0)
+    normalised = open_normalised(tmp_path / "cube", tmp_path / "samples", ["red"])
+    parts = [patch.area for patch in read_patches(tmp_path / "cube/patches.csv")]
+    strips = predict_parts(Mean(), normalised, parts, torch.device("cpu"))
+    probability = np.concatenate([strip[0] for _, strip in strips])
+    assert probability.shape == cube.label.shape
+    inside = np.zeros(probability.shape, bool)
+    for line in lines.values():
+        cut(inside, line)[:] = True
+        assert len(np.unique(cut(probability, line))) == 1  # one window, of this patch alone
+    np.testing.assert_array_equal(np.isnan(probability), ~inside)
+
+
+def test_folds_of_several_classes_hold_all_of_them(tmp_path):
+    write_two_sets(tmp_path / "raw")
+    build(tmp_path / "raw", tmp_path / "cube", format="images", sets=[SLIDES, COVER])
+    label = np.load(tmp_path / "cube/label.npy")
+    record = {"window": 16, "stride": 16, "seeded_on_landslides": False}
+    spec = SamplingSpec.from_record(
+        record | {"split": {"kind": "patches", "folds": 3, "fractions": [0.4, 0.3, 0.3]}}
+    )
+    for fold in range(3):
+        build_samples(tmp_path / "cube", tmp_path / f"fold{fold}", spec, "blocked", 0, fold=fold)
+        regions = np.load(tmp_path / f"fold{fold}/regions.npy")
+        assert all(
+            set(np.unique(label[regions == code])) == {0, 1, 2, 3, NOT_LANDSLIDE} for code in (1, 2, 3)
+        )
+
+
+def test_a_value_that_nothing_names_is_refused(tmp_path):
+    write_two_sets(tmp_path / "raw")
+    lacking = COVER | {"values": {1: "building", 2: "vegetation"}}
+    with pytest.raises(HeadscarpError, match=r"tile0_part0.png holds 5, 255, which patch_set, values"):
+        build(tmp_path / "raw", tmp_path / "cube", format="images", sets=[SLIDES, lacking])
+
+
+@given(
+    label=arrays(np.uint8, (6, 9), elements=st.sampled_from([0, 1, 2, 5, NOT_LANDSLIDE, UNMAPPED])),
+    join=st.sampled_from([2, 3]),
+)
+@settings(max_examples=60, deadline=None)
+def test_joined_labels_are_what_most_of_their_cells_are(label, join):
+    height, width = 6 // join, 9 // join
+    cells = label[:, : width * join].reshape(height, join, width, join)
+    found = joined_label(cells, join)
+    for row in range(height):
+        for col in range(width):
+            cell = cells[row, :, col].ravel().tolist()
+            mapped = [code for code in cell if code != UNMAPPED]
+            if 2 * len(mapped) < join * join:
+                assert found[row, col] == UNMAPPED
+            elif 2 * mapped.count(LANDSLIDE) >= len(mapped):
+                assert found[row, col] == LANDSLIDE
+            else:
+                most = max(mapped.count(code) for code in mapped if code != LANDSLIDE)
+                assert mapped.count(found[row, col]) == most
+
+
+def test_real_land_cover_of_dubai_is_split_by_tile(real_data):
+    folder = real_data("data/dubai_landcover")
+    values = {1: "building", 2: "vegetation", 3: "water", 4: "road", 5: "bare land", 255: "unlabelled"}
+    found = open_patch_set({"format": "images", "group": "tile[0-9]+", "values": values}, folder)
+    assert len(found.patches) == 54
+    assert sorted({patch.group for patch in found.patches}) == [f"tile{number}" for number in range(1, 7)]
+    pixels = found.patches[0].read()
+    assert pixels.label.shape == found.patches[0].size == pixels.values.shape[2:]
+    assert set(np.unique(pixels.label)) <= {0, 2, 3, 4, 5, UNMAPPED}
 
 
 def test_real_aerial_scenes_of_sichuan(real_data):

@@ -20,6 +20,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 from torch.nn import functional
 
+from headscarp.codes import NOT_LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
 from headscarp.training import trainer
@@ -189,6 +190,22 @@ class TestLosses:
         assert float(self.masked(Recipe(loss="cross_entropy"), self.many, self.classes)) == pytest.approx(
             float(wanted), rel=1e-6
         )
+
+    def test_labels_in_part_ask_for_anything_but_a_landslide(self):
+        in_part = torch.rand(4, 6, 5, generator=torch.Generator().manual_seed(6)) < 0.5
+        target = torch.where(in_part, NOT_LANDSLIDE, self.classes)
+        losses = make_loss(Recipe(loss="cross_entropy"), in_part=True)(self.many, target)
+        p = self.many.double().softmax(1)[:, 1]
+        whole = functional.cross_entropy(self.many, self.classes, reduction="none")
+        wanted = torch.where(in_part, -(1 - p).log().float(), whole)
+        torch.testing.assert_close(losses, wanted, rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        "odd", [{"loss": "focal"}, {"positive_weight": 2.0}, {"class_weights": "balanced"}]
+    )
+    def test_labels_in_part_have_one_loss(self, odd):
+        with pytest.raises(HeadscarpError, match="no landslide need `loss: cross_entropy`"):
+            make_loss(Recipe(**{"loss": "cross_entropy"} | odd), in_part=True)
 
     def test_focal(self):
         p = self.logits[:, 0].double().sigmoid()

@@ -293,6 +293,7 @@ class Batched:
     """Batches of random windows with masks of very different sizes."""
 
     steps = 3
+    in_part = False
 
     def count(self, split: str) -> int:
         return 8

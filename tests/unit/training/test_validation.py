@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE
 from headscarp.training.validation import ValidationScore
 
 
@@ -34,6 +35,20 @@ def test_mean_f1_is_that_of_the_classes_that_occur():
     score.add(logits, target, counted)
     predicted = logits.argmax(1)[counted]
     expected = sk.f1_score(target[counted], predicted, labels=range(5), average=None)
+    assert score.value() == pytest.approx(np.mean(expected))
+
+
+def test_ground_that_is_only_known_to_be_no_landslide_counts_against_landslides_alone():
+    rng = torch.Generator().manual_seed(1)
+    logits = torch.randn(3, 6, 8, 8, generator=rng)
+    target = torch.randint(0, 6, (3, 8, 8), generator=rng)
+    in_part = torch.rand(3, 8, 8, generator=rng) < 0.4
+    score = ValidationScore()
+    score.add(logits, torch.where(in_part, NOT_LANDSLIDE, target), torch.ones(3, 8, 8, dtype=torch.bool))
+    predicted = logits.argmax(1)
+    expected = sk.f1_score(target[~in_part], predicted[~in_part], labels=range(6), average=None)
+    slides = (torch.where(in_part, 0, target) == LANDSLIDE).ravel(), (predicted == LANDSLIDE).ravel()
+    expected[LANDSLIDE] = sk.f1_score(*slides)
     assert score.value() == pytest.approx(np.mean(expected))
 
 

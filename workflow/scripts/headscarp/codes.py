@@ -6,6 +6,9 @@ LANDSLIDE = 1
 # No data of labels and class maps: nobody mapped this ground, or no class is known there. It is neither
 # trained on nor scored.
 UNMAPPED = 255
+# Labels that tell classes in part: ground that is no landslide, and of which class it is nobody says. It
+# trains and scores what it tells, and counts for no other class.
+NOT_LANDSLIDE = 254
 
 # Column of vector files of slides that headscarp wrote, or that a user adds to have slides told apart by it:
 # the number of each slide, from 1. No file has a column of this name by chance.
@@ -17,6 +20,12 @@ UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
 
 # The six classes of very-high-resolution scenes (xia2021, section 3.2), in the order of their codes.
 LAND_COVER = ("bare land", "landslide", "building", "vegetation", "water", "road")
+# What masks may say of ground beside these.
+NOT_A_LANDSLIDE, UNLABELLED = "not a landslide", "unlabelled"
+CODES_OF_GROUND = {name: code for code, name in enumerate(LAND_COVER)} | {
+    NOT_A_LANDSLIDE: NOT_LANDSLIDE,
+    UNLABELLED: UNMAPPED,
+}
 # The same names without spaces, as scores and columns have them, by code.
 LAND_COVER_KEYS = {code: name.replace(" ", "_") for code, name in enumerate(LAND_COVER)}
 

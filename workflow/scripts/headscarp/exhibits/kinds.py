@@ -129,6 +129,7 @@ KINDS = {
     "rate_curves": Kind("figures.rate_curves", runs=SUSCEPTIBILITY, sites=("samples",)),
     "search_chart": Kind("figures.search_chart", searches=TRIALS),
     "scene_grid": Kind("figures.scene_grid", runs=PROBABILITY, sites=("cube", "samples")),
+    "class_grid": Kind("figures.class_grid", runs=CLASS_MAP, sites=("cube", "samples")),
     "series_maps": Kind("figures.series_maps", sites=("raw", "cube")),
     "score_bars": Kind("figures.score_bars", runs=SCORES),
     "pretraining_chart": Kind("figures.pretraining_chart", runs=("history.csv",)),

@@ -10,7 +10,7 @@ import sklearn
 from sklearn.ensemble import RandomForestClassifier
 
 from headscarp import __version__
-from headscarp.codes import LANDSLIDE, TRAIN, UNMAPPED, UNUSED
+from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
@@ -185,6 +185,9 @@ def predict_strips(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Probability of landslides (of one class), or of each of several classes by code, strip by strip (first
     row, (classes, rows, cols) float32); NaN where there are no data, 0 for a class that training lacked.
+
+    What a forest that learnt from labels in part takes for ground of no landslide and no told class goes to
+    the classes other than landslides, in proportion to what it gives them itself.
     """
     codes = np.asarray(forest.classes_, int)  # of one class: False and True, of which True is kept
     height, width = cube.shape
@@ -194,7 +197,20 @@ def predict_strips(
         some = cube.has_data(values)
         by_code = np.zeros((max(classes, 2), some.sum()), np.float32)
         if some.any():
-            by_code[codes] = forest.predict_proba(np.nan_to_num(values[:, some]).T).T
+            found = forest.predict_proba(np.nan_to_num(values[:, some]).T).T
+            told = codes != NOT_LANDSLIDE
+            by_code[codes[told]] = found[told]
+            if not told.all():
+                share_among_others(by_code, found[~told][0])
         probability = np.full((classes, *some.shape), np.nan, np.float32)
         probability[:, some] = by_code[-classes:]
         yield top, probability
+
+
+def share_among_others(by_code: np.ndarray, rest: np.ndarray) -> None:
+    """Add the probability `rest` (pixel,) to those of all classes (class, pixel) but landslides, in place, in
+    proportion to them; evenly where they are all 0."""
+    others = np.flatnonzero(np.arange(len(by_code)) != LANDSLIDE)
+    known = by_code[others].sum(axis=0)
+    even = np.full_like(by_code[others], 1 / len(others))
+    by_code[others] += rest * np.divide(by_code[others], known, out=even, where=known > 0)

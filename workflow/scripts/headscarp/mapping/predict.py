@@ -163,19 +163,20 @@ def predict_parts(
     """`predict_strips` of a sheet of patches, each of the `parts` (rows, columns) as a scene of its own: no
     network sees two at once. NaN between them.
 
-    Parts that share a row start and end with each other.
+    Parts that share a row start with each other.
     """
     height, width = cube.shape
-    rows = sorted({(down.start, down.stop) for down, _ in parts})
     top = 0
-    for first, end in rows:
+    for first in sorted({down.start for down, _ in parts}):
+        line = [(down, across) for down, across in parts if down.start == first]
+        end = max(down.stop for down, _ in line)
         strip = None
-        for across in (right for down, right in parts if down.start == first):
-            strips = predict_strips(model, cube.part(slice(first, end), across), *options, **named)
+        for down, across in line:
+            strips = predict_strips(model, cube.part(down, across), *options, **named)
             found = np.concatenate([each for _, each in strips], axis=1)
             if strip is None:
                 strip = np.full((len(found), end - top, width), np.nan, np.float32)
-            strip[:, first - top :, across] = found
+            strip[:, first - top : down.stop - top, across] = found
         yield top, strip
         top = end
     if top < height:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from headscarp.codes import AS_RELEASED, TEMPORAL
+from headscarp.codes import AS_RELEASED, NOT_A_LANDSLIDE, TEMPORAL
 from headscarp.errors import HeadscarpError
 from headscarp.plan.model import SEEDS, Card, Site
 from headscarp.plan.read_shown import OF_ROWS, ONE_ROW, rows_of_pair
@@ -74,6 +74,8 @@ def check_site(site: Site, card: Card, sites: Mapping[str, Site], place: str) ->
     """Check how the raw files of a site become layers."""
     if site.source == "archive" and site.raw == site.name:
         require_archive(site, card, place)
+    if site.patch_set.get("format") == "images":
+        check_pictures(site, f"{place}, patch_set")
     if not site.layers:
         return
     record = {key: value for key, value in site.layers.items() if key not in TOLD}
@@ -92,6 +94,16 @@ def require_archive(site: Site, card: Card, place: str) -> None:
     table = read_table(card.archive)
     for name in site.files:
         require_known(name, table, f"{place}, files: file of {card.archive.name}")
+
+
+def check_pictures(site: Site, place: str) -> None:
+    """Folders of pictures and masks, where the site names all folders and leaves none to an archive."""
+    if not all("data" in origin for origin in site.origins.values()):
+        return
+    for one in site.patch_set.get("sets", [{}]):
+        for key in ("images", "masks"):
+            folder = one.get(key, site.patch_set.get(key, key))
+            require_known(folder, site.origins, f"{place}, {key}: folder of the site's files")
 
 
 def check_bands(record: Mapping[str, Any], twin: dict[str, Any], place: str) -> None:
@@ -195,6 +207,8 @@ def check_samples(card: Card, sites: Mapping[str, Site], place: str) -> None:
             continue
         spec = SamplingSpec.from_record(record, where)
         refuse_seeds_of_folds(card, spec, f"{place}, site {site.name}")
+        if tells_in_part(site.patch_set):
+            require_fit_in_part(card, place, site.name)
         for channel in spec.superpixels.channels if spec.superpixels else ():
             require_channel(channel, [site], sites, f"{where}, superpixels: channel")
         for key in ("test", "validation") if leaves_scenes_out else ():
@@ -224,6 +238,28 @@ def refuse_seeds_of_folds(card: Card, spec: SamplingSpec, place: str) -> None:
             f"({', '.join(means)}) would be tested where some of them trained; take a split that all seeds "
             "share, such as `split: {kind: strips, ...}`, or leave that experiment out"
         )
+
+
+def tells_in_part(patch_set: Mapping[str, Any]) -> bool:
+    """Whether the masks of a set of patches say of some ground only that it is no landslide."""
+    records = [patch_set, *patch_set.get("sets", ())]
+    return any(NOT_A_LANDSLIDE in record.get("values", {}).values() for record in records)
+
+
+def require_fit_in_part(card: Card, place: str, site: str) -> None:
+    """Experiments on labels that tell classes in part: several classes, and a loss that knows of it."""
+    for name, experiment in card.experiments.items():
+        where = f"{place}, experiment {name}, on site {site}"
+        if experiment.classes < 3:
+            raise HeadscarpError(
+                f"{where}: its masks tell several classes, one of them only as `{NOT_A_LANDSLIDE}`; give the "
+                "card its `classes`, or leave `values` out where masks hold landslides alone"
+            )
+        for protocol in card.protocols:
+            try:
+                Recipe.from_record(experiment.recipe(protocol)).require_fit_in_part()
+            except HeadscarpError as error:
+                raise HeadscarpError(f"{where}, training under {protocol}: {error}") from None
 
 
 def check_files(card: Card, place: str) -> None:

@@ -56,17 +56,15 @@ def patch_split(
             f"patches of {small} pixels are smaller than the "
             f"window of {spec.window}; make sampling.window smaller"
         )
-    slides, scored = (
-        np.array([np.count_nonzero(of(label[patch.area])) for patch in patches])
-        for of in (is_landslide, is_scored)
-    )
+    counts = pixels_by_code(label, patches)
+    slides = counts[:, LANDSLIDE]
     published = np.array([CODES[patch.split] for patch in patches], np.uint8)
     if protocol == "published":
         candidates, note = iter([published]), PUBLISHED_NOTE
     elif is_by_region(patches) and subset_without_landslides(published, slides) is None:
         candidates, note = iter([without_close_patches(published, patches, spec.buffer)]), BY_REGION_NOTE
     else:
-        candidates, note = blocked_subsets(patches, slides, scored, spec, rng, fold)
+        candidates, note = blocked_subsets(patches, counts, spec, rng, fold)
     subsets = None
     for subsets in candidates:
         if subset_without_landslides(subsets, slides) is None:
@@ -87,12 +85,20 @@ def patch_split(
     )
 
 
-def is_landslide(label: np.ndarray) -> np.ndarray:
-    return label == LANDSLIDE
+def pixels_by_code(label: np.ndarray, patches: Sequence[PlacedPatch]) -> np.ndarray:
+    """Pixels (patch, code) int64 of each code of a label but that of no data."""
+    return np.stack(
+        [np.bincount(label[patch.area].ravel(), minlength=UNMAPPED + 1)[:UNMAPPED] for patch in patches]
+    )
 
 
-def is_scored(label: np.ndarray) -> np.ndarray:
-    return label != UNMAPPED
+def balanced_shares(counts: np.ndarray) -> np.ndarray:
+    """What subsets shall share evenly, as shares of the whole (n, patch): scored pixels, landslides and, of
+    labels of several classes, each of the others."""
+    others = np.delete(counts, LANDSLIDE, axis=1)
+    others = others[:, others.any(axis=0)]
+    amounts = [counts.sum(axis=1), counts[:, LANDSLIDE], *(others.T if others.shape[1] > 1 else [])]
+    return np.stack([amount / max(amount.sum(), 1) for amount in amounts])
 
 
 def subset_without_landslides(subsets: np.ndarray, slides: np.ndarray) -> str | None:
@@ -111,8 +117,7 @@ def is_by_region(patches: Sequence[PlacedPatch]) -> bool:
 
 def blocked_subsets(
     patches: Sequence[PlacedPatch],
-    slides: np.ndarray,
-    scored: np.ndarray,
+    counts: np.ndarray,
     spec: SamplingSpec,
     rng: np.random.Generator,
     fold: int,
@@ -122,7 +127,7 @@ def blocked_subsets(
     Patches that stay together: where all places are known, those of one square of `spec.split.neighbourhood`
     patches a side, and patches closer than `spec.buffer` pixels to another subset's are left out (of
     training, then of validation); else those of one event or area where there are three or more; else each is
-    for itself. Of several hundred random assignments those whose shares of scored and of landslide pixels are
+    for itself. Of several hundred random assignments those whose shares (`balanced_shares` of `counts`) are
     nearest to `spec.split.fractions` come first. Where the split has several folds, all is dealt to them, the
     best deal alone, and what the fold `fold` does not test is assigned to training and validation.
     """
@@ -134,7 +139,7 @@ def blocked_subsets(
         names, note = [(patch.name,) for patch in patches], AT_RANDOM_NOTE
     known = {name: number for number, name in enumerate(dict.fromkeys(names))}
     unit = np.array([known[name] for name in names])
-    shares = np.stack([np.bincount(unit, weights=of) / max(of.sum(), 1) for of in (scored, slides)])
+    shares = np.stack([np.bincount(unit, weights=share) for share in balanced_shares(counts)])
     centres = centres_of(list(known), rng)
     if spec.folds > 1:
         found = folded_assignments(centres, shares, spec, rng, fold)
@@ -161,7 +166,8 @@ def folded_assignments(
         others = np.flatnonzero(dealt != fold + 1)
         train, validation, _ = spec.split.fractions
         parts = np.array([train, validation]) / (train + validation)
-        left = shares[:, others] / shares[:, others].sum(axis=1, keepdims=True)
+        whole = shares[:, others].sum(axis=1, keepdims=True)
+        left = shares[:, others] / np.where(whole > 0, whole, 1)
         for assignment in best_assignments(centres[others], left, parts, rng):
             subsets = np.full(len(dealt), TEST, np.uint8)
             subsets[others] = assignment

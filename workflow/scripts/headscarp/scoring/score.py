@@ -56,8 +56,8 @@ def score_run(
     protocol's networks, which are the evaluated ones under `published`.
 
     Args:
-        label: 1 landslide, 255 never scored, all else not. instances: 0 or the number of the slide. regions,
-        blocks: of the samples.
+        label: 1 landslide, 255 never scored, all else (254 too) not. instances: 0 or the number of the slide.
+        regions, blocks: of the samples.
         pixel_area: m2 of a pixel. data: twin or real. seed: of the bootstrap.
         threshold: taken instead of the protocol's own, of a run that was tuned on another site.
         windows: of the samples; those of the test are scored one by one as well.
@@ -120,7 +120,7 @@ def score_classes(
 
     Returns:
         scores: `classes`, `extraction` and `boundary` of scores.json (xia2021, Tables 3 and 4, Fig. 15).
-        confusions: (cells, classes, classes) int32.
+        confusions: (cells, classes, classes) int32, or with one more row (`classes.cell_confusions`).
         notes: on classes that the truth lacks.
 
     Raises:

@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -40,34 +41,45 @@ COLUMNS = ("patch", "split", "group", "row", "col", "height", "width", "mapped",
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where `count` patches of `height` x `width` pixels stand: `across` in a row, `gap` pixels or more
-    between and around them.
+    """Where patches of `sizes` (rows, columns of each) stand: as many side by side as the root of their
+    number, GAP pixels or more between and around them.
 
     From one patch to the next is a multiple of GAP pixels.
     """
 
-    count: int
-    height: int
-    width: int
+    sizes: Sequence[tuple[int, int]]
 
-    @property
-    def across(self) -> int:
-        return math.ceil(math.sqrt(self.count))
-
-    @property
-    def pitch(self) -> tuple[int, int]:
-        """Pixels (rows, columns) from one patch to the next."""
-        return -(-self.height // GAP) * GAP + GAP, -(-self.width // GAP) * GAP + GAP
+    @cached_property
+    def corners(self) -> list[tuple[int, int]]:
+        """First row and column of each patch."""
+        corners, top = [], GAP
+        for line in self._lines:
+            lefts = accumulate((pitch(width) for _, width in line), initial=GAP)
+            corners += [(top, left) for left, _ in zip(lefts, line, strict=False)]
+            top += max(pitch(height) for height, _ in line)
+        return corners
 
     @property
     def shape(self) -> tuple[int, int]:
-        down = -(-self.count // self.across)
-        return GAP + down * self.pitch[0], GAP + self.across * self.pitch[1]
+        return (
+            GAP + sum(max(pitch(height) for height, _ in line) for line in self._lines),
+            GAP + max(sum(pitch(width) for _, width in line) for line in self._lines),
+        )
 
-    def corner(self, number: int) -> tuple[int, int]:
-        """First row and column of a patch."""
-        down, right = divmod(number, self.across)
-        return GAP + down * self.pitch[0], GAP + right * self.pitch[1]
+    @property
+    def _lines(self) -> list[Sequence[tuple[int, int]]]:
+        across = math.ceil(math.sqrt(len(self.sizes)))
+        return [self.sizes[start : start + across] for start in range(0, len(self.sizes), across)]
+
+    def area(self, number: int) -> tuple[slice, slice]:
+        """Rows and columns of a patch."""
+        (row, col), (height, width) = self.corners[number], self.sizes[number]
+        return slice(row, row + height), slice(col, col + width)
+
+
+def pitch(side: int) -> int:
+    """Pixels from one patch of a side to the next."""
+    return -(-side // GAP) * GAP + GAP
 
 
 def build_patch_set(record: Mapping[str, Any], raw_folder: str | Path, out_folder: str | Path) -> None:
@@ -85,13 +97,19 @@ def build_patch_set(record: Mapping[str, Any], raw_folder: str | Path, out_folde
     )
     join = record.get("join", 1)
     build_sheet(
-        [replace(patch, read=partial(read_joined, patch, join)) for patch in patch_set.patches],
+        [joined(patch, join) for patch in patch_set.patches],
         out_folder,
         record["name"],
         record["data"],
         patch_set.channels,
         patch_set.resolution_m and patch_set.resolution_m * join,
     )
+
+
+def joined(patch: Patch, join: int) -> Patch:
+    """A patch of which `join` x `join` cells are one."""
+    size = patch.size and (patch.size[0] // join, patch.size[1] // join)
+    return replace(patch, read=partial(read_joined, patch, join), size=size)
 
 
 def read_joined(patch: Patch, join: int) -> Pixels:
@@ -114,13 +132,19 @@ def read_joined(patch: Patch, join: int) -> Pixels:
         warnings.simplefilter("ignore", RuntimeWarning)  # a cell without any value stays without
         means = np.nanmean(values.reshape(*values.shape[:2], height, join, width, join), axis=(-3, -1))
     label = pixels.label[: height * join, : width * join].reshape(height, join, width, join)
-    mapped, slides = ((label == code).sum(axis=(1, 3)) for code in (UNMAPPED, LANDSLIDE))
-    mapped = join * join - mapped
-    joined = np.where(2 * slides >= mapped, LANDSLIDE, BACKGROUND)
-    known = np.where(2 * mapped >= join * join, joined, UNMAPPED).astype(np.uint8)
     place = pixels.place
     coarse = Grid(place.crs, place.transform @ Affine.scale(join), height, width) if place else None
-    return Pixels(means.astype(np.float32), known, coarse)
+    return Pixels(means.astype(np.float32), joined_label(label, join), coarse)
+
+
+def joined_label(label: np.ndarray, join: int) -> np.ndarray:
+    """The label (row, col) of cells (row, join, col, join): unmapped where less than half is mapped,
+    landslide where half of what is mapped or more is, else what most of the rest is."""
+    codes = np.array(sorted({BACKGROUND, *np.unique(label)} - {UNMAPPED, LANDSLIDE}), np.uint8)
+    others = codes[np.stack([(label == code).sum(axis=(1, 3)) for code in codes]).argmax(axis=0)]
+    mapped, slides = (label != UNMAPPED).sum(axis=(1, 3)), (label == LANDSLIDE).sum(axis=(1, 3))
+    known = np.where(2 * slides >= mapped, np.uint8(LANDSLIDE), others)
+    return np.where(2 * mapped >= join * join, known, np.uint8(UNMAPPED))
 
 
 def build_sheet(
@@ -137,7 +161,7 @@ def build_sheet(
     Each file appears whole or not at all, and patches are read and written one by one. All else is no data
     (NaN, label 255, instance 0): GAP pixels or more around every patch. Slides are connected
     cells of a patch, numbered on from patch to patch. cube.json has, beside the usual, `patches`: {count,
-    height, width, gap} and `notes`. patches.csv has a line for each patch: patch, split (as published), group
+    gap} and `notes`. patches.csv has a line for each patch: patch, split (as published), group
     (event or area), row, col, height, width (its pixels of the sheet), mapped (1, or 0 without a mask),
     source (file), crs and transform (a b c d e f; empty if unknown).
 
@@ -154,7 +178,7 @@ def build_sheet(
     if not patches:
         raise HeadscarpError(f"site {name}: the set has no patch; unpack its archive")
     first = patches[0].read().values
-    sheet = Sheet(len(patches), *first.shape[2:])
+    sheet = Sheet([patch.size or first.shape[2:] for patch in patches])
     if first.shape[1] != len(channels):
         raise HeadscarpError(
             f"{patches[0].source} has {first.shape[1]} channels, "
@@ -166,7 +190,8 @@ def build_sheet(
         )
         label = files.enter_context(blank_array(out / "label.npy", np.uint8, sheet.shape, UNMAPPED))
         instances = files.enter_context(blank_array(out / "instances.npy", np.int32, sheet.shape, 0))
-        lines, grids = zip(*write_patches(patches, sheet, first.shape, cube, label, instances), strict=True)
+        planes = first.shape[:2]
+        lines, grids = zip(*write_patches(patches, sheet, planes, cube, label, instances), strict=True)
     with (
         atomic_path(out / "patches.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as stream,
@@ -180,8 +205,7 @@ def build_sheet(
     described = {"channels": [asdict(channel) for channel in channels], "classes": None}
     unknown = [] if resolution_m else [UNKNOWN_SIZE_NOTE]
     sizes = {resolution_of(patch_grid) for patch_grid in grids if patch_grid}
-    size = {"count": sheet.count, "height": sheet.height, "width": sheet.width, "gap": GAP}
-    size |= {} if resolution_m else {"size_known": False}
+    size = {"count": len(patches), "gap": GAP} | ({} if resolution_m else {"size_known": False})
     write_json(
         out / "cube.json",
         header
@@ -220,21 +244,20 @@ def write_part(path: Path, place: tuple[slice, slice], values: np.ndarray) -> No
 def write_patches(
     patches: Sequence[Patch],
     sheet: Sheet,
-    shape: tuple[int, ...],
+    planes: tuple[int, int],
     cube: Path,
     label: Path,
     instances: Path,
 ) -> Iterator[tuple[dict[str, Any], Grid | None]]:
-    """Write each patch, of `shape` (time, channel, row, col), into the files of the sheet; yield its line of
+    """Write each patch, of `planes` (time, channel), into the files of the sheet; yield its line of
     patches.csv and its place."""
     last = 0
     for number, patch in enumerate(
         tqdm(patches, desc="patches", unit="patch", disable=not sys.stderr.isatty(), leave=False)
     ):
         pixels = patch.read()
-        require_fit(patch, pixels, shape, patches[0])
-        row, col = sheet.corner(number)
-        place = slice(row, row + sheet.height), slice(col, col + sheet.width)
+        require_fit(patch, pixels, (*planes, *sheet.sizes[number]), patches[0])
+        place = sheet.area(number)
         write_part(cube, place, np.where(np.isfinite(pixels.values), pixels.values, np.nan))
         write_part(label, place, pixels.label)
         slides = connected_labels(pixels.label, patch.name, []).instances
@@ -245,10 +268,10 @@ def write_patches(
             "patch": patch.name,
             "split": patch.split,
             "group": patch.group,
-            "row": row,
-            "col": col,
-            "height": sheet.height,
-            "width": sheet.width,
+            "row": place[0].start,
+            "col": place[1].start,
+            "height": sheet.sizes[number][0],
+            "width": sheet.sizes[number][1],
             "mapped": int((pixels.label != UNMAPPED).any()),
             "source": patch.source,
             "crs": grid.crs if grid else "",
@@ -258,13 +281,13 @@ def write_patches(
 
 
 def require_fit(patch: Patch, pixels: Pixels, shape: tuple[int, ...], first: Patch) -> None:
-    """Refuse a patch of another shape than (time, channel, row, col) of the first, or with a label of
-    another."""
+    """Refuse a patch of another `shape` (time, channel, row, col) than the sheet has room for, that of the
+    first where a set does not say otherwise, or with a label of another."""
     if pixels.values.shape != shape:
         raise HeadscarpError(
             f"{patch.source}: the patch '{patch.name}' has the shape {pixels.values.shape} "
             f"(time, channel, row, col), the first, '{first.name}', {shape}; all patches "
-            "of a set must be alike: remove the others or take them as a site of their own"
+            "of this set must be alike: remove the others or take them as a site of their own"
         )
     if pixels.label.shape != shape[2:]:
         raise HeadscarpError(

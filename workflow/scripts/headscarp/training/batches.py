@@ -20,6 +20,7 @@ class BatchSource(Protocol):
     """What the trainer asks of its batches: images, targets, and masks that weigh the losses."""
 
     steps: int
+    in_part: bool  # whether targets tell classes in part (code 254)
 
     def count(self, split: str) -> int: ...
     def training(self, epoch: int) -> Iterator[Batch]: ...
@@ -53,6 +54,7 @@ class Batches:
         shuffled: bool = False,
     ) -> None:
         self.samples = samples
+        self.in_part = samples.in_part
         self.batch = batch
         self.seed = seed
         self.steps = steps or -(-self.count("train") // batch)

@@ -51,6 +51,7 @@ class CellBatches:
     batch: int
     steps: int
     seed: int
+    in_part: bool = False
 
     def count(self, split: str) -> int:
         return len(self.subsets[split][0])

@@ -2,7 +2,8 @@
 
 All take logits of shape (n, classes, row, col) and targets (n, row, col) int64 in 0..classes-1 (0 or 1 for a
 single logit), and return the loss of each pixel, (n, row, col) float32. No-data pixels are left out
-afterwards by `masked_mean`.
+afterwards by `masked_mean`. Labels that tell classes in part are for the loss that `in_part` makes of the
+cross-entropy.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE
 from headscarp.training.recipe import Recipe
 
 
@@ -61,8 +63,27 @@ PIXEL_LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
-    """The recipe's pixel loss with its parameters, times `positive_weight` where the label is not 0."""
+def cross_entropy_in_part(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of the softmax over what a label tells: -log(1 - p of landslides) where it says only that
+    the ground is no landslide (code 254), as -log of the sum of p over all classes that it leaves open."""
+    others = [code for code in range(logits.shape[1]) if code != LANDSLIDE]
+    in_part = logits.logsumexp(1) - logits[:, others].logsumexp(1)
+    whole = functional.cross_entropy(logits, target, ignore_index=NOT_LANDSLIDE, reduction="none")
+    return torch.where(target == NOT_LANDSLIDE, in_part, whole)
+
+
+def make_loss(recipe: Recipe, in_part: bool = False) -> Callable[[Tensor, Tensor], Tensor]:
+    """The recipe's pixel loss with its parameters, times `positive_weight` where the label is not 0.
+
+    Args:
+        in_part: whether labels tell classes in part (code 254).
+
+    Raises:
+        HeadscarpError: they do, and the recipe's loss or weights are not meant for it.
+    """
+    if in_part:
+        recipe.require_fit_in_part()
+        return cross_entropy_in_part
     pixel_loss = partial(PIXEL_LOSSES[recipe.loss], **recipe.loss_params)
     weight = recipe.positive_weight
     if weight is None:

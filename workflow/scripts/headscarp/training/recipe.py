@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from headscarp.errors import HeadscarpError
 from headscarp.vocabulary import require_known
 
 # Each choice with its parameters and their defaults. Focal: Lin et al. 2017. Step: xia2021's "x0.1 every
@@ -110,6 +111,18 @@ class Recipe:
         for key in record:
             require_known(key, [one.name for one in fields(cls)], "recipe: key")
         return cls(**record)
+
+    def require_fit_in_part(self) -> None:
+        """Refuse what has no meaning where labels say of some ground only that it is no landslide.
+
+        Raises:
+            HeadscarpError: the loss is another than the cross-entropy, or classes are weighed.
+        """
+        if self.loss != "cross_entropy" or self.positive_weight or self.class_weights:
+            raise HeadscarpError(
+                "labels that say of some ground only that it is no landslide need `loss: cross_entropy`, "
+                "without positive_weight and class_weights"
+            )
 
     def to_record(self) -> dict[str, Any]:
         return asdict(self)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from headscarp import __version__
-from headscarp.codes import TUNED, UNMAPPED
+from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE, TUNED
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, remove, sha256_of, write_json
 from headscarp.networks import count_parameters, count_trainable, start_where_landslides_are_rare
@@ -242,7 +242,7 @@ class EpochLoop:
         self.recipe = recipe
         self.device = device
         self.seed = seed
-        self.loss = make_loss(recipe)
+        self.loss = make_loss(recipe, batches.in_part)
         self.precision = choose_precision(recipe.precision, device)
 
     def run_epoch(self, epoch: int, progress_bar: Progress) -> dict[str, Any]:
@@ -320,9 +320,10 @@ class EpochLoop:
 
 
 def is_correct(logits: Tensor, target: Tensor) -> Tensor:
-    """Whether the class of highest probability, for a single logit that of 0.5 or more, is the target: (n,
-    row, col) bool."""
-    return (logits[:, 0] >= 0 if logits.shape[1] == 1 else logits.argmax(1)) == target
+    """Whether the class of highest probability, for a single logit that of 0.5 or more, is the target, or
+    not landslide where the target tells no more: (n, row, col) bool."""
+    found = logits[:, 0] >= 0 if logits.shape[1] == 1 else logits.argmax(1)
+    return (found == target) | ((target == NOT_LANDSLIDE) & (found != LANDSLIDE))
 
 
 class PixelMean:
@@ -517,8 +518,13 @@ def prepare_training(
 
 def require_classes(samples: Samples, classes: int, path: Path) -> None:
     """Refuse labels, of file `path`, with codes that the outputs of a network cannot stand for."""
+    if samples.in_part and classes < 3:
+        raise HeadscarpError(
+            f"{path} says of some ground only that it is no landslide, which a network of two classes calls "
+            "a class: give the card its `classes`, or name that ground in `values` as one of two"
+        )
     label = samples.label
-    highest = int(label.max(where=label != UNMAPPED, initial=0))
+    highest = int(label.max(where=label < NOT_LANDSLIDE, initial=0))
     if highest >= max(2, classes):
         raise HeadscarpError(
             f"{path} has the class code {highest}, but the network has "

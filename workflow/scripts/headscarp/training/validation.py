@@ -23,8 +23,11 @@ class ValidationScore:
         `counted` is true."""
         outputs = logits.shape[1]
         if outputs > 2:
-            codes = target[counted].long() * outputs + logits.argmax(1)[counted]
-            self._confusion = self._confusion + torch.bincount(codes, minlength=outputs**2).double()
+            told = target[counted].long().clamp(max=outputs)  # one more row: no landslide, class not told
+            codes = told * outputs + logits.argmax(1)[counted]
+            self._confusion = (
+                self._confusion + torch.bincount(codes, minlength=outputs * (outputs + 1)).double()
+            )
             return
         probability = logits.sigmoid()[:, 0] if outputs == 1 else logits.softmax(1)[:, LANDSLIDE]
         self._probability.append(probability[counted])
@@ -50,9 +53,12 @@ def average_precision(probability: Tensor, truth: Tensor) -> float | None:
 
 
 def mean_f1(confusion: Tensor) -> float | None:
-    """Mean F1 of the classes that the truth holds, of counts (classes * classes,), rows the truth."""
+    """Mean F1 of the classes that the truth holds, of counts ((classes + 1) * classes,), rows the truth; the
+    last row is ground that is no landslide, of which nothing else is told."""
     classes = int(confusion.numel() ** 0.5)
-    square = confusion.reshape(classes, classes)
+    table = confusion.reshape(classes + 1, classes)
+    square = table[:classes]
     right, true, mapped = square.diagonal(), square.sum(1), square.sum(0)
+    mapped[LANDSLIDE] += table[classes, LANDSLIDE]
     present = true > 0
     return float((2 * right / (true + mapped))[present].mean()) if present.any() else None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headscarp.arrays import open_array
-from headscarp.codes import SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
+from headscarp.codes import NOT_LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.samples.windows import Window, read_windows
@@ -307,6 +307,11 @@ class Samples:
     protocol: str
     windows: dict[str, np.ndarray]
 
+    @property
+    def in_part(self) -> bool:
+        """Whether labels say of some ground only that it is no landslide."""
+        return bool((self.label == NOT_LANDSLIDE).any())
+
     def read(self, split: str, index: int, symmetry: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One window: image (plane, row, col) float32 with no data as 0 (the mean), target uint8 and mask
         bool, both (row, col); all turned by a `symmetry` of `apply_symmetry`.
@@ -349,11 +354,12 @@ class Samples:
 
     def balanced_weights(self, classes: int) -> np.ndarray:
         """Weights (class) float32 with which all classes of the training windows count the same: pixels /
-        (classes found x pixels of the class), as scikit-learn's `balanced`; 0 for a class without pixels."""
+        (classes found x pixels of the class), as scikit-learn's `balanced`; 0 for a class without pixels.
+        Pixels whose class is not told count for none."""
         counts = np.zeros(classes, np.int64)
         for index in range(len(self.windows["train"])):
             _, target, mask = self.read("train", index)
-            counts += np.bincount(target[mask], minlength=classes)
+            counts += np.bincount(target[mask & (target < classes)], minlength=classes)
         weights = counts.sum() / (np.count_nonzero(counts) or 1) / counts.clip(min=1)
         return np.where(counts, weights, 0).astype(np.float32)
 

@@ -14,7 +14,7 @@ from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.panels.figure import sign
 from headscarp.exhibits.panels.ground import shared_limits
 from headscarp.exhibits.panels.legend import legend_at_foot, swatches
-from headscarp.exhibits.panels.marks import scale_bar
+from headscarp.exhibits.panels.marks import note_in_corner, scale_bar
 from headscarp.exhibits.panels.page import Page
 from headscarp.exhibits.panels.scene import OUTCOMES, outcome_handles, outcomes
 from headscarp.exhibits.panels.series import NOTHING, SLIDE, draw_image, draw_masks, image_at
@@ -135,18 +135,7 @@ def draw_found(
     masks = outcomes(mapped, slide, scored)
     draw_masks(axes, view, scored, {OUTCOMES[outcome]: mask for outcome, mask in masks.items()})
     f1 = pixel_metrics(probability[scored], slide[scored], threshold)["f1"] if slide[scored].any() else None
-    box = {"boxstyle": "square,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.85}
-    axes.text(
-        0.97,
-        0.03,
-        score_text(f1),
-        transform=axes.transAxes,
-        ha="right",
-        va="bottom",
-        fontsize=6,
-        bbox=box,
-        zorder=8,
-    )
+    note_in_corner(axes, score_text(f1))
     return {"f1": f1} | {f"{outcome}_pixels": float(mask.sum()) for outcome, mask in masks.items()}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import NOT_LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.layers import class_names
 from headscarp.exhibits.panels import palette
@@ -36,6 +36,7 @@ def names_of_classes(site: SiteFiles) -> dict[int, str]:
 def class_picture(codes: np.ndarray) -> np.ndarray:
     """Classes (row, col) in their colours (row, col, 3); white where there is none."""
     colours = np.ones((256, 3))
+    colours[NOT_LANDSLIDE] = to_rgb(palette.NOT_A_LANDSLIDE)
     for code, colour in palette.LAND_COVER.items():
         colours[code] = to_rgb(colour)
     return colours[codes]

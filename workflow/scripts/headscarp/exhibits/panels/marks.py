@@ -117,3 +117,18 @@ def orient(axes: Axes, width_km: float) -> None:
     """Scale bar and north arrow, for the first map of a page."""
     scale_bar(axes, width_km)
     north_arrow(axes)
+
+
+def note_in_corner(axes: Axes, text: str) -> None:
+    """A short text on white in the lower right corner of a panel."""
+    axes.text(
+        0.97,
+        0.03,
+        text,
+        transform=axes.transAxes,
+        ha="right",
+        va="bottom",
+        fontsize=6,
+        bbox={"boxstyle": "square,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.85},
+        zorder=8,
+    )

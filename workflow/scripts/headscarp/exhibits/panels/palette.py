@@ -11,4 +11,5 @@ TRAINED_GREY, VALIDATED_GREY = "#777777", "#B0B0B0"
 SLIDE = "#B2182B"
 # Bare land, landslide, building, vegetation, water, road: apart in hue or lightness with deuteranopia and
 # protanopia too.
+NOT_A_LANDSLIDE = "#C9CCD1"  # ground of which nobody says more
 LAND_COVER = {0: "#EFE3B8", 1: "#D55E00", 2: "#E59AC4", 3: "#00805E", 4: "#1F78D1", 5: "#303030"}

@@ -97,7 +97,7 @@ def score_records(spec: ExhibitSpec, metrics: Mapping[str, str]) -> Iterator[dic
         each = [to_python(one.metrics(np.ones(len(one.confusion)))) for one in group]
         unready = plateau_notes(scores_of(runs))
         same = {"protocol": protocol, "data": data_of(runs)}
-        absent = absence_notes(np.sum([one.confusion.sum(axis=0) for one in group], axis=0))
+        absent = absence_notes(CellConfusions.pooled(group).confusion.sum(axis=0))
         for column, metric in metrics.items():
             value = over_folds([one[metric] for one in each], pooled[metric], folds)
             value["ci_low"], value["ci_high"] = bounds[metric] or (None, None)

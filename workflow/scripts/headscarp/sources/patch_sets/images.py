@@ -1,7 +1,9 @@
 """Pictures and masks of one name in two folders: scenes without a place on Earth, such as those of the aerial
 landslides of Sichuan (doi:10.11922/sciencedb.j00001.00222).
 
-Red, green and blue of 8 bits (JPEG, PNG or GeoTIFF), all of one size in pixels; masks 0 and 1 (or 255). What
+Red, green and blue of 8 bits (JPEG, PNG or GeoTIFF), of any size in pixels; masks of landslides (0 and 1, or
+255), or of the classes that `values` of the record names. Several sets may stand together (`sets`), each with
+folders and values of its own, so that one may tell of landslides alone and another of all other classes. What
 shows one place is a group and is never parted: pictures whose names begin alike, as far as `group` of the
 record, a regular expression, says; each picture for itself without it. There is no published split.
 """
@@ -14,7 +16,7 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 from headscarp.sources.patch_sets.patch import TRAIN, Channel, Patch
-from headscarp.sources.patch_sets.tiles import CHANNELS, SUFFIXES, tiles_below
+from headscarp.sources.patch_sets.tiles import CHANNELS, SUFFIXES, size_of, tiles_below
 
 RESOLUTION_M = None  # pictures do not tell it
 PICTURES = (*SUFFIXES, ".jpg", ".jpeg")
@@ -25,15 +27,31 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
 
     Args:
         record: `images` and `masks`: names of the folders; `group`: which part of a picture's name is that of
-            its place (all optional).
+            its place; `values`: the class that each value of the masks stands for (all optional); `sets`:
+            a list of such records, of which these are the defaults.
 
     Raises:
         HeadscarpError: there is no picture, a mask has none, or `group` is no regular expression or does not
             fit a picture's name.
     """
+    sets = record.get("sets", [{}])
+    return CHANNELS, [patch for one in sets for patch in patches_of(folder, {**record, **one})]
+
+
+def patches_of(folder: Path, record: Mapping[str, Any]) -> list[Patch]:
+    """The patches of one pair of folders."""
     images, masks = record.get("images", "images"), record.get("masks", "masks")
-    patches = tiles_below(folder, images, masks, TRAIN, "", folder, PICTURES)
-    return CHANNELS, [replace(one, group=group_of(Path(one.source), record.get("group"))) for one in patches]
+    values = {int(value): name for value, name in record.get("values", {}).items()}
+    found = tiles_below(folder, images, masks, TRAIN, "", folder, PICTURES, values)
+    places = f"{images}/" if "sets" in record else ""  # two sets may have names in common
+    return [
+        replace(
+            one,
+            group=places + group_of(Path(one.source), record.get("group")),
+            size=size_of(folder / one.source),
+        )
+        for one in found
+    ]
 
 
 def group_of(picture: Path, pattern: str | None) -> str:

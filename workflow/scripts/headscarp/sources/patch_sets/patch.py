@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headscarp.codes import UNMAPPED
+from headscarp.codes import CODES_OF_GROUND, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 
@@ -29,7 +29,8 @@ class Channel:
 @dataclass(frozen=True)
 class Pixels:
     """`values` float32 (time, channel, row, col), NaN = no data; `label` uint8 (row, col): 1 landslide, 0
-    not, 255 unmapped; `place`: the patch's grid on Earth, if the file tells it."""
+    not, 255 unmapped, or the codes of several classes; `place`: the patch's grid on Earth, if the file tells
+    it."""
 
     values: np.ndarray
     label: np.ndarray
@@ -42,7 +43,7 @@ class Patch:
 
     `split`: train, validation or test, as published. `group`: the event or area it comes from, "" if unknown.
     `source`: its file, below the folder of the set. `read` raises a HeadscarpError that names the file if it
-    is unfit.
+    is unfit. `size`: its rows and columns where the patches of a set differ in them; None: as the first's.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Patch:
     group: str
     source: str
     read: Callable[[], Pixels]
+    size: tuple[int, int] | None = None
 
 
 def folder_below(root: Path, name: str) -> Path:
@@ -119,6 +121,24 @@ def label_of_mask(mask: np.ndarray, path: str | Path) -> np.ndarray:
             "and 1, or 0 and 255, of which the greater is landslide"
         )
     return (mask > 0).astype(np.uint8)
+
+
+def codes_of_mask(mask: np.ndarray, path: str | Path, values: Mapping[int, str]) -> np.ndarray:
+    """The label uint8 (row, col) of a mask (row, col) whose values stand for the classes of
+    `codes.CODES_OF_GROUND`.
+
+    Raises:
+        HeadscarpError: the mask holds a value that `values` does not name.
+    """
+    found = np.unique(mask)
+    if unknown := [value for value in found.tolist() if value not in values]:
+        listed = ", ".join(f"{value:g}" for value in unknown[:6]) + (" …" if len(unknown) > 6 else "")
+        raise HeadscarpError(
+            f"{path} holds {listed}, which patch_set, values does not name (it names "
+            f"{', '.join(f'{value}: {name}' for value, name in values.items())}); add what they stand for"
+        )
+    codes = np.array([CODES_OF_GROUND[values[value]] for value in found.tolist()], np.uint8)
+    return codes[np.searchsorted(found, mask)]
 
 
 def unmapped(shape: tuple[int, int]) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Image tiles and masks of one name in two folders beside each other, as GDCLD and CAS have them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import rasterio
@@ -18,6 +20,7 @@ from headscarp.sources.patch_sets.patch import (
     Channel,
     Patch,
     Pixels,
+    codes_of_mask,
     label_of_mask,
     numbered_or_named,
     require_images,
@@ -25,6 +28,7 @@ from headscarp.sources.patch_sets.patch import (
 )
 
 SUFFIXES = (".tif", ".tiff", ".png")
+NO_VALUES: Mapping[int, str] = MappingProxyType({})
 CHANNELS = [Channel(name, "DN", f"{name}, 8 bits as published") for name in ("red", "green", "blue")]
 
 
@@ -46,12 +50,14 @@ def tiles_below(
     group: str,
     folder: Path,
     suffixes: Sequence[str] = SUFFIXES,
+    values: Mapping[int, str] = NO_VALUES,
 ) -> list[Patch]:
     """The patches of every folder called `images` below `root`, with the masks in the folder `masks` beside
     it.
 
     Without `group` it is the path from `root` to the folder that holds both: an event's or area's name, or
-    "".
+    "". `values` says what those of masks stand for (see `patch.codes_of_mask`); without any they hold
+    landslides.
 
     Raises:
         HeadscarpError: there is no such folder or image, or a mask has no image.
@@ -65,7 +71,9 @@ def tiles_below(
             source = path.relative_to(folder)
             name = "_".join([*source.parent.parts, stem])
             patches.append(
-                Patch(name, split, own, source.as_posix(), partial(read_pixels, path, labels.get(stem)))
+                Patch(
+                    name, split, own, source.as_posix(), partial(read_pixels, path, labels.get(stem), values)
+                )
             )
     if not patches:
         raise HeadscarpError(
@@ -94,7 +102,7 @@ def tiles_in(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     return tiles
 
 
-def read_pixels(image: Path, mask: Path | None) -> Pixels:
+def read_pixels(image: Path, mask: Path | None, values_of_mask: Mapping[int, str] = NO_VALUES) -> Pixels:
     """An RGB image (a fourth band is alpha) and its mask."""
     tile = read_tile(image)
     if len(tile.bands) not in (3, 4):
@@ -114,7 +122,18 @@ def read_pixels(image: Path, mask: Path | None) -> Pixels:
             f"{mask} has {bands.shape[1:]} rows and columns, {image.name} "
             f"{tile.known.shape}: they do not belong together"
         )
-    return Pixels(values, label_of_mask(bands[0], mask), tile.place)
+    label = codes_of_mask(bands[0], mask, values_of_mask) if values_of_mask else label_of_mask(bands[0], mask)
+    return Pixels(values, label, tile.place)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Rows and columns of an image, from its header.
+
+    Raises:
+        HeadscarpError: it is truncated or no image.
+    """
+    with opened(path) as source:
+        return source.shape
 
 
 def read_tile(path: Path) -> Tile:
@@ -123,11 +142,18 @@ def read_tile(path: Path) -> Tile:
     Raises:
         HeadscarpError: it is truncated or no image.
     """
+    with opened(path) as source:
+        return Tile(source.read(), source.dataset_mask() > 0, grid_of(source) if source.crs else None)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[rasterio.DatasetReader]:
+    """An image that may have no place on Earth, open in the block; what is wrong with it is said in words."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path) as source:
-                return Tile(source.read(), source.dataset_mask() > 0, grid_of(source) if source.crs else None)
+                yield source
     except (RasterioError, CPLE_BaseError) as error:
         cause = error.__cause__ or error
         raise HeadscarpError(
