@@ -48,7 +48,9 @@ rule map_scene:
     params:
         symmetries=averages_symmetries,
         mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
-        trained_on=lambda wildcards: plan.samples.side_of_windows(wildcards.card, wildcards.site),
+        trained_on=lambda wildcards: plan.runs.side_of_windows(
+            wildcards.card, wildcards.experiment, wildcards.site
+        ),
     message:
         "Mapping {wildcards.place} with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

@@ -56,6 +56,26 @@ def test_every_card_resolves_at_every_scale(root, scale):
             assert {row.split(":")[-1] for row in rows_named(exhibit.options)} <= set(exhibit.rows)
 
 
+@pytest.mark.parametrize(
+    ("card", "experiment", "change", "message"),
+    [
+        ("iburi2018", "unet", {"window": 64}, r"experiment unet: `window: 64` is not larger than .* 64"),
+        ("iburi2018", "random_forest", {"window": 128}, r"random_forest reads no windows"),
+        ("gao2021", "segnet", {"window": 128}, r"would reach into the windows that protocol published tests"),
+        (
+            "sichuan_aerial",
+            "fcn8s",
+            {"window": 512},
+            r"from one scene or patch of sichuan_aerial into another",
+        ),
+    ],
+)
+def test_windows_that_would_leave_their_ground_are_refused(root, card, experiment, change, message):
+    overlay = {card: {"experiments": {experiment: change}}}
+    with pytest.raises(HeadscarpError, match=message):
+        load_plan(CONFIG | {"cards": [card], "scale": "full", "overlay": overlay}, root)
+
+
 def rows_named(options):
     """All rows that the options of an exhibit name; those of tables of factors are no experiments."""
     if "factors" in options:

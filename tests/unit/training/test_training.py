@@ -902,6 +902,27 @@ class TestFineTuning:
         record = json.loads((tmp_path / "run" / "run.json").read_text())
         assert record["share"] == 0.1 and record["windows"] == {"train": 3, "validation": 6}
 
+    @pytest.mark.parametrize("side", [24, 33, 80])
+    def test_larger_windows_stand_around_the_samples_with_labels_of_their_own_ground(self, site, side):
+        samples = open_samples(*site, CHANNELS)
+        large = samples.with_windows(side)
+        for split, code in (("train", 1), ("validation", 2)):
+            own, windows = samples.windows[split], large.windows[split]
+            assert (windows[:, 2] == side).all() and len(windows) == len(np.unique(windows, axis=0))
+            assert (windows[:, :2] >= 0).all() and (windows[:, :2] + side <= (96, 80)).all()
+            for row, col, size, date in own.tolist():
+                around = (windows[:, :2] <= (row, col)) & (windows[:, :2] + side >= (row + size, col + size))
+                assert (around.all(axis=1) & (windows[:, 3] == date)).any()
+            _, _, mask = large.read(split, 0)
+            row, col, _, _ = windows[0].tolist()
+            assert (samples.regions[row : row + side, col : col + side][mask] == code).all() and mask.any()
+        with pytest.raises(HeadscarpError, match="96 x 80 pixels, less than a window of 81"):
+            samples.with_windows(81)
+
+    def test_a_run_says_which_windows_it_had(self, site, tmp_path):
+        train_run(*site, tmp_path / "run", SPEC | {"window": 32}, "cpu", progress=False)
+        assert json.loads((tmp_path / "run/run.json").read_text())["spec"]["window"] == 32
+
     @pytest.mark.parametrize("share", [0, 1.5, "all", True, float("nan")])
     def test_a_wrong_share_is_told(self, site, tmp_path, share):
         with pytest.raises(HeadscarpError, match="share of training windows"):

@@ -94,10 +94,11 @@ class Experiment:
     a search may tune.
 
     `start` ({site, experiment}) names the run whose weights it starts from, `share` the part of the training
-    windows it sees, and `statistics` whose normalisation its channels get (`own`, or that of the `start`).
-    `dates` says which dates of a place it reads: the `last`, `all`, or all `shuffled` anew for each training
-    window. `training` may hold changes under a protocol, see `recipe`. `average` ({of, over}) names the
-    experiment whose maps it averages, and over what; all else but the label is then that experiment's.
+    windows it sees, `window` the side of its windows where it is larger than that of the samples, and
+    `statistics` whose normalisation its channels get (`own`, or that of the `start`). `dates` says which
+    dates of a place it reads: the `last`, `all`, or all `shuffled` anew for each training window. `training`
+    may hold changes under a protocol, see `recipe`. `average` ({of, over}) names the experiment whose maps it
+    averages, and over what; all else but the label is then that experiment's.
     `by_site` holds the channels of each site where an input group has others at other sites; `channels` are
     then those of the first.
     """
@@ -112,6 +113,7 @@ class Experiment:
     classes: int
     start: dict[str, str] | None
     share: float
+    window: int | None
     statistics: str
     dates: str
     by_site: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -88,6 +88,7 @@ def resolve_experiment(
         classes=classes,
         start=record.get("start"),
         share=record.get("share", 1.0),
+        window=record.get("window"),
         statistics=record.get("statistics", "own"),
         dates=record.get("dates", LAST),
         by_site=channels if any(isinstance(inputs[group], dict) for group in record["inputs"]) else {},

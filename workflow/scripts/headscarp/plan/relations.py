@@ -11,7 +11,7 @@ from typing import Any
 
 from headscarp.codes import AS_RELEASED, NOT_A_LANDSLIDE, TEMPORAL
 from headscarp.errors import HeadscarpError
-from headscarp.plan.model import SEEDS, Card, Site
+from headscarp.plan.model import SEEDS, WINDOWS, Card, Experiment, Site
 from headscarp.plan.read_shown import OF_ROWS, ONE_ROW, rows_of_pair
 from headscarp.plan.shown import Exhibit
 from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
@@ -162,6 +162,32 @@ def check_experiments(card: Card, place: str) -> None:
         for protocol in card.protocols:
             check_recipe(experiment.recipe(protocol), f"{where}, training under {protocol}")
         check_params(experiment.network, experiment.params, f"{where}, params")
+        if experiment.window:
+            check_window(experiment, card, where)
+
+
+def check_window(experiment: Experiment, card: Card, place: str) -> None:
+    """Windows of an experiment's own: larger than those of the samples, and nowhere on ground that is not
+    theirs: of the test (which `published` does not keep apart), of another scene, of another patch."""
+    if experiment.method != WINDOWS:
+        raise HeadscarpError(f"{place}: {experiment.network} reads no windows; leave `window` out")
+    if card.protocols != ("blocked",):
+        raise HeadscarpError(
+            f"{place}: `window` would reach into the windows that protocol published tests; take `protocols: "
+            "[blocked]`, or leave it out"
+        )
+    for site in card.sites.values():
+        if site.scenes or site.patch_set:
+            raise HeadscarpError(
+                f"{place}: `window` would reach from one scene or patch of {site.name} into another; set the "
+                "window of all in `sampling`"
+            )
+        own = SamplingSpec.from_record(merge(card.sampling, site.sampling)).window
+        if experiment.window <= own:
+            raise HeadscarpError(
+                f"{place}: `window: {experiment.window}` is not larger than that of {site.name}'s samples, "
+                f"{own}; make it larger, or leave it out"
+            )
 
 
 def check_recipe(recipe: dict[str, Any], place: str) -> None:

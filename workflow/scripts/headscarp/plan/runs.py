@@ -41,8 +41,13 @@ class Runs:
                 "seed": seed,
             }
             | ({"share": spec.share} if spec.share < 1 else {})
+            | ({"window": spec.window} if spec.window else {})
             | dates_read(spec.dates)
         )
+
+    def side_of_windows(self, card: str, experiment: str, site: str) -> int:
+        """Side in pixels of the windows that an experiment trains on."""
+        return self.experiment(card, experiment).window or self.samples.side_of_windows(card, site)
 
     def search_record(self, card: str, name: str, sampler: str) -> dict[str, Any]:
         """All that a search needs to know."""

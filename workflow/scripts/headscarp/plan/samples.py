@@ -23,7 +23,7 @@ class Samples:
         return merge(self.plan.cards[card].sampling, self.plan.cards[card].sites[site].sampling)
 
     def side_of_windows(self, card: str, site: str) -> int:
-        """Side in pixels of the windows that networks of a site are trained on."""
+        """Side in pixels of the windows of a site's samples."""
         return SamplingSpec.from_record(self.windows(card, site)).window
 
     def fold(self, card: str, site: str, protocol: str, seed: int) -> int:

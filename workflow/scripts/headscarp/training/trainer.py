@@ -406,7 +406,8 @@ def train_run(
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed} and, where
-            they are asked for, {share: of the training windows, drawn by the seed; statistics: samples.json
+            they are asked for, {share: of the training windows, drawn by the seed; window: side of larger
+            windows around those of the samples; statistics: samples.json
             that normalises the channels instead of the site's own; dates: which of a place the network reads:
             last, all, or all shuffled}. With all dates, run.json says which were read.
         start: `model.safetensors` of another run, whose weights training starts from.
@@ -424,6 +425,8 @@ def train_run(
     samples = open_samples(
         cube_folder, samples_folder, spec["channels"], statistics, spec.get("dates")
     ).with_share(share, spec["seed"])
+    if "window" in spec:
+        samples = samples.with_windows(spec["window"])
     spec = with_dates_of_cube(spec, cube_folder)
     require_classes(samples, spec["classes"], Path(cube_folder) / "label.npy")
     if start is not None and recipe.pretraining is not None:

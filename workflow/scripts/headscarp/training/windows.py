@@ -352,6 +352,26 @@ class Samples:
         ]
         return replace(self, windows=self.windows | {"train": train[np.sort(drawn)]})
 
+    def with_windows(self, side: int) -> "Samples":
+        """The same with windows of `side` pixels around the middle of those of training and validation, moved
+        as little as needed to lie in the scene; of equal ones one is left.
+
+        Masks keep labels to a subset's own ground; images beyond it are seen, as a map's windows see them.
+
+        Raises:
+            HeadscarpError: the scene is smaller than such a window.
+        """
+        height, width = self.label.shape
+        if min(height, width) < side:
+            raise HeadscarpError(
+                f"the scene has {height} x {width} pixels, less than a window of {side}; make the "
+                "experiment's `window` smaller"
+            )
+        return replace(
+            self,
+            windows={split: enlarged(found, side, (height, width)) for split, found in self.windows.items()},
+        )
+
     def balanced_weights(self, classes: int) -> np.ndarray:
         """Weights (class) float32 with which all classes of the training windows count the same: pixels /
         (classes found x pixels of the class), as scikit-learn's `balanced`; 0 for a class without pixels.
@@ -362,6 +382,13 @@ class Samples:
             counts += np.bincount(target[mask & (target < classes)], minlength=classes)
         weights = counts.sum() / (np.count_nonzero(counts) or 1) / counts.clip(min=1)
         return np.where(counts, weights, 0).astype(np.float32)
+
+
+def enlarged(windows: np.ndarray, side: int, shape: tuple[int, int]) -> np.ndarray:
+    """Windows (n, [row, col, size, date]) of another `side` around the same middles, inside a scene."""
+    corners = windows[:, :2] + (windows[:, 2:3] - side) // 2
+    corners = np.clip(corners, 0, np.array(shape) - side)
+    return np.unique(np.column_stack([corners, np.full(len(windows), side), windows[:, 3]]), axis=0)
 
 
 def open_samples(
