@@ -357,7 +357,7 @@ def test_the_forest_plot_shows_every_line_by_verdict_and_protocol(tmp_path, scen
 # --- the plan
 
 CONFIG = {"cards": ["gao2021"], "scale": "standard"}
-CARDS = ("gao2021", "iburi2018", "zhang2024", "xia2021", "sichuan_aerial", "ecuador")
+CARDS = ("gao2021", "iburi2018", "zhang2024", "xia2021", "sichuan_aerial", "sichuan_dubai", "ecuador")
 
 
 @pytest.fixture(scope="module")
