@@ -51,6 +51,7 @@ include: "workflow/rules/mapping.smk"
 include: "workflow/rules/scoring.smk"
 include: "workflow/rules/exhibits.smk"
 include: "workflow/rules/delivery.smk"
+include: "workflow/rules/rehearsal.smk"
 
 
 # Rules with a docstring are what can be asked for by name; `snakemake list` prints them with the cards and exhibits.
@@ -86,6 +87,12 @@ rule audit:
     """The published numbers of the papers, checked against themselves."""
     input:
         plan.audit.targets,
+
+
+rule rehearse:
+    """A forecast of hours, memory and disk at the chosen scale, from two steps of every training and small simulated sites."""
+    input:
+        FORECAST,
 
 
 rule list:

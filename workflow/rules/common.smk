@@ -2,6 +2,7 @@
 import re
 import shutil
 
+from headscarp.plan.forecasts import MAP, TRAIN
 from headscarp.plan.model import CELLS, FOREST, MAPPED, NEIGHBOURHOODS, SEEDS, SYMMETRIES, WINDOWS, Run
 from headscarp.plan.paths import *
 
@@ -32,6 +33,11 @@ def get_run(wildcards):
 def get_samples(wildcards):
     """The samples of a run: of the fold that its seed tests."""
     return plan.samples.of_run(wildcards.card, wildcards.site, wildcards.protocol, int(wildcards.seed))
+
+
+def asks(what, key):
+    """What a job of a run is asked for: `mem_mb` or `runtime`, from the forecast where there is one."""
+    return lambda wildcards, attempt: plan.forecasts.of_run(get_run(wildcards), what, key, attempt)
 
 
 def get_gpus(wildcards):

@@ -44,7 +44,8 @@ rule map_scene:
     threads: plan.threads
     resources:
         gpu=get_gpus,
-        mem_mb=3000,
+        mem_mb=asks(MAP, "mem_mb"),
+        runtime=asks(MAP, "runtime"),
     params:
         symmetries=averages_symmetries,
         mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
@@ -257,7 +258,8 @@ rule map_susceptibility:
     threads: plan.threads
     resources:
         gpu=get_gpus,
-        mem_mb=3000,
+        mem_mb=asks(MAP, "mem_mb"),
+        runtime=asks(MAP, "runtime"),
     message:
         "Mapping susceptibility of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:

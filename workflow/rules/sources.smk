@@ -18,6 +18,9 @@ for files in sorted({site.files for site in plan.sites.values() if site.twin}):
             site=either(site.name for site in plan.sites.values() if site.twin and site.files == files),
         conda:
             "../../envs/geo.yaml"
+        resources:
+            mem_mb=lambda wildcards, attempt: plan.forecasts.of_twin(wildcards.site, "mem_mb", attempt),
+            runtime=lambda wildcards, attempt: plan.forecasts.of_twin(wildcards.site, "runtime", attempt),
         params:
             record=lambda wildcards: plan.sites[wildcards.site].twin,
             seed=lambda wildcards: plan.sites[wildcards.site].seed,

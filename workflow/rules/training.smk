@@ -63,7 +63,8 @@ rule train_network:
     threads: plan.threads
     resources:
         gpu=get_gpus,
-        mem_mb=3000,
+        mem_mb=asks(TRAIN, "mem_mb"),
+        runtime=asks(TRAIN, "runtime"),
     params:
         record=lambda wildcards: plan.runs.record(
             wildcards.card, wildcards.experiment, wildcards.protocol, int(wildcards.seed), wildcards.site
@@ -93,7 +94,8 @@ rule train_susceptibility:
     threads: plan.threads
     resources:
         gpu=get_gpus,
-        mem_mb=3000,
+        mem_mb=asks(TRAIN, "mem_mb"),
+        runtime=asks(TRAIN, "runtime"),
     params:
         record=lambda wildcards: plan.runs.record(
             wildcards.card, wildcards.experiment, wildcards.protocol, int(wildcards.seed), wildcards.site

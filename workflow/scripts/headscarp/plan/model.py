@@ -188,8 +188,9 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A paper or a set of real data at one scale. `deliver` names the exhibits (and MAPS) that plain
-    `snakemake` makes at that scale; None is all."""
+    """A paper or a set of real data at one scale. `size` is the part of their sides that simulated sites
+    have, `smallest` that at the scale tiny. `deliver` names the exhibits (and MAPS) that plain `snakemake`
+    makes at that scale; None is all."""
 
     name: str
     title: str
@@ -204,6 +205,7 @@ class Card:
     seeds: tuple[int, ...]
     width: float
     size: float
+    smallest: float
     sampling: dict[str, Any]
     cells: dict[str, dict[str, Any]]
     inventory: dict[str, Any]

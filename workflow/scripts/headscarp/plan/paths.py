@@ -48,6 +48,9 @@ SUMMARY, COLLECTION = SITE + "/summary.html", SITE + "/collection.json"
 COLLECTION_OF_PLACE = SITES + "/{place}/collection.json"
 MAP_PAGE, MAP_TILES = SITE + "/map.html", SITE + "/map"
 
+TRAINING, TWIN = "results/rehearsal/trainings/{training}.json", "results/rehearsal/twins/{site}.json"
+FORECAST = tuple(f"results/forecast.{ending}" for ending in ("csv", "md", "html", "json"))
+
 TABLE = "results/tables/{card}/{exhibit}"
 FIGURE = "results/figures/{card}/{exhibit}"
 AUDIT_TABLES = tuple(f"results/tables/audit.{ending}" for ending in ("csv", "md", "html"))

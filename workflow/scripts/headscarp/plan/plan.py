@@ -16,12 +16,14 @@ from headscarp.plan.available import refuse_missing, why_unreachable
 from headscarp.plan.checks import check_claims, refuse_shared_experiments, refuse_shared_sites
 from headscarp.plan.claims import Claims
 from headscarp.plan.exhibits import Exhibits
+from headscarp.plan.forecasts import Forecasts
 from headscarp.plan.grounds import check_grounds
 from headscarp.plan.maps import Maps
 from headscarp.plan.model import MAPS, Card
 from headscarp.plan.origins import Origins
 from headscarp.plan.provenance import Provenance
 from headscarp.plan.read import known_networks, read_cards, resolve_card
+from headscarp.plan.rehearsal import Rehearsal
 from headscarp.plan.relations import check_relations
 from headscarp.plan.runs import Runs
 from headscarp.plan.samples import Samples
@@ -75,6 +77,14 @@ class Plan(Selection):
     @cached_property
     def exhibits(self) -> Exhibits:
         return Exhibits(self, self.samples)
+
+    @cached_property
+    def rehearsal(self) -> Rehearsal:
+        return Rehearsal(self, self.samples, self.runs, self.exhibits)
+
+    @cached_property
+    def forecasts(self) -> Forecasts:
+        return Forecasts(self.scale)
 
     @cached_property
     def claims(self) -> Claims:

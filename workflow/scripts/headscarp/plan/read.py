@@ -100,6 +100,7 @@ def resolve_card(
         seeds=tuple(config.get("seeds", scale["seeds"])),
         width=scale["width"],
         size=scale["size"],
+        smallest=record["scales"]["tiny"]["size"],
         sampling=merge(record.get("sampling", {}), scale.get("sampling", {})),
         cells=cells,
         inventory=record.get("inventory", {}),

@@ -1,15 +1,12 @@
 """Where networks run, and in which precision."""
 
-import resource
-import sys
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
 from headscarp.errors import HeadscarpError
-
-MIB = 2**20
+from headscarp.memory import MIB, peak_of_process
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -44,8 +41,7 @@ def peak_memory(device: torch.device) -> dict[str, Any]:
     device), else its largest resident set, Python and all libraries included (of: process)."""
     if device.type == "cuda":
         return {"mib": round(torch.cuda.max_memory_allocated(device) / MIB, 1), "of": "device"}
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return {"mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB, 1), "of": "process"}
+    return {"mib": round(peak_of_process(), 1), "of": "process"}
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
