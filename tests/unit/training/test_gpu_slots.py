@@ -180,8 +180,8 @@ class TestWaiting:
         assert third.says_that_it_waits() and not third.has_a_device
         second.end()
         assert third.device == "cuda:0"
-        assert re.findall("waiting for a free GPU: (.*)", capfd.readouterr().err) == [
-            "cuda:0 with jobs_per_gpu 2 have as many jobs as they may"
+        assert re.findall("waiting for a free GPU; (.*)", capfd.readouterr().err) == [
+            "taken (jobs_per_gpu: 2): cuda:0"
         ]
 
     def test_a_killed_job_frees_its_slot(self, machine, start):

@@ -93,10 +93,7 @@ def gpu_slot(gpus: Mapping[str, str], jobs_per_gpu: int, folder: Path) -> Iterat
         told = False
         while (taken := take_slot(gpus, jobs_per_gpu, folder, held)) is None:
             if not told:
-                tell(
-                    f"waiting for a free GPU: {', '.join(gpus)} with jobs_per_gpu {jobs_per_gpu} "
-                    "have as many jobs as they may"
-                )
+                tell(f"waiting for a free GPU; taken (jobs_per_gpu: {jobs_per_gpu}): {', '.join(gpus)}")
                 told = True
             time.sleep(LOOK_AGAIN_S)
         log.info("works on %s (%s)", taken, gpus[taken])
