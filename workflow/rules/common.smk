@@ -41,6 +41,6 @@ def asks(what, key):
 
 
 def get_gpus(wildcards):
-    """GPUs of one job: 1 where the device is CUDA, so that a profile can cap them."""
+    """Shares of GPUs of one job (`jobs_per_gpu` to a GPU): 1 where the device is CUDA, so that a profile can cap them."""
     wants = plan.device.startswith("cuda") or (plan.device == "auto" and shutil.which("nvidia-smi"))
     return 1 if wants else 0

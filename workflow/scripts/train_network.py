@@ -1,12 +1,12 @@
 """Rule train_network: one trained network."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from headscarp.files import read_json
 from headscarp.job import job
+from headscarp.training.gpu_slots import device_of_job
 from headscarp.training.trainer import train_run, tuned_recipe
 
 
@@ -27,7 +27,7 @@ def only(files: str | Sequence[str] | None) -> str | None:
 
 
 if "snakemake" in globals():
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0]), device_of_job() as device:
         train_run(
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
@@ -36,7 +36,7 @@ if "snakemake" in globals():
                 tuned(snakemake.params.record, snakemake.input.get("best")),
                 only(snakemake.input.get("statistics")),
             ),
-            os.environ["HEADSCARP_DEVICE"],
+            device,
             snakemake.threads,
             start=only(snakemake.input.get("start")),
         )

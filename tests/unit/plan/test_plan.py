@@ -337,12 +337,20 @@ def test_a_wrong_change_under_a_protocol_is_refused(root, changes, message):
         load_plan(CONFIG | {"overlay": overlay}, root)
 
 
+def test_jobs_are_told_the_device_and_how_many_share_it(root):
+    plan = load_plan(CONFIG | {"device": "cuda:1", "jobs_per_gpu": 4}, root)
+    assert plan.environment["HEADSCARP_DEVICE"] == "cuda:1"
+    assert plan.environment["HEADSCARP_JOBS_PER_GPU"] == "4"
+    assert load_plan(CONFIG, root).environment["HEADSCARP_JOBS_PER_GPU"] == "1"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"sedes": [1]}, "unknown key 'sedes'; did you mean 'seeds'?"),
         ({"scale": "dmo"}, "scale 'dmo' does not exist; did you mean 'demo'?"),
         ({"device": "gpu"}, "device 'gpu' does not exist; use auto, cpu, cuda"),
+        ({"jobs_per_gpu": 0}, "jobs_per_gpu"),
         ({"cards": ["gao2012"]}, "card 'gao2012' does not exist; did you mean 'gao2021'?"),
         ({"overlay": {"gao21": {}}}, "did you mean 'gao2021'?"),
         (

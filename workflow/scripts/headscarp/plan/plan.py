@@ -41,6 +41,7 @@ class Plan(Selection):
     """Everything that rules ask."""
 
     device: str
+    jobs_per_gpu: int
     threads: int
     mirror: str | None
     data: str | None
@@ -53,6 +54,7 @@ class Plan(Selection):
         """Environment variables that tell jobs where to run and where to fetch."""
         return {
             "HEADSCARP_DEVICE": self.device,
+            "HEADSCARP_JOBS_PER_GPU": str(self.jobs_per_gpu),
             "HEADSCARP_MIRROR": self.mirror or "",
             "HEADSCARP_STAC": self.stac,
             "HEADSCARP_OFFLINE": "1" if self.offline else "",
@@ -147,6 +149,7 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
         skipped=skipped,
         scale=config["scale"],
         device=config["device"],
+        jobs_per_gpu=config["jobs_per_gpu"],
         threads=config["threads"],
         mirror=mirror,
         data=data,
