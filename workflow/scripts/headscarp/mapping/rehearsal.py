@@ -31,11 +31,11 @@ CELLS_MAPPED = 32  # rows and columns of a map of susceptibility
 
 
 class Clock:
-    """The moments at which steps of a training end; stands in for `progress.Progress`."""
+    """The moments at which a training begins and its steps end; stands in for `progress.Progress`."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.moments: list[float] = []
+        self.moments = [now(device)]
 
     def step(self) -> None:
         self.moments.append(now(self.device))
@@ -52,8 +52,8 @@ def rehearse(record: dict[str, Any], device: str, threads: int, memory_mib: floa
     """What a training costs on a device.
 
     A batch that goes through the network in parts (`micro_batch`) is rehearsed as one part, and its seconds
-    are multiplied. First steps of two windows (batch norm wants more than one) tell the memory that each
-    takes: where all of a batch would not fit into `memory_mib`, they alone are measured.
+    are multiplied. A step of two windows (batch norm wants more than one) tells the memory that each takes:
+    where all of a batch would not fit into `memory_mib`, it alone is measured.
 
     Args:
         record: {network: {name, width, params}, channels: their number, classes, recipe: what costs,
@@ -74,13 +74,14 @@ def rehearse(record: dict[str, Any], device: str, threads: int, memory_mib: floa
     recipe = Recipe.from_record(record["recipe"])
     part = min(recipe.micro_batch or recipe.batch, recipe.batch)
     before = peak_memory(torch_device)["mib"]
-    model, measured = run_steps(record, PROBE, torch_device)
+    small = part <= PROBE
+    model, measured = run_steps(record, PROBE, STEPS if small else 1, torch_device)
     weights = count_parameters(model) * COPIES_OF_WEIGHTS * 4 / 2**20
     each = max((peak_memory(torch_device)["mib"] - before - weights) / PROBE, 1.0)
     needed = before + weights + each * max(part, PROBE)
     fits = needed <= limit
-    if fits and part > PROBE:
-        model, measured = run_steps(record, part, torch_device)
+    if fits and not small:
+        model, measured = run_steps(record, part, STEPS, torch_device)
     windows = max(part, PROBE) if fits else PROBE
     parts = recipe.batch / windows
     mapped = (
@@ -107,10 +108,12 @@ def memory_of(device: torch.device) -> float:
     return torch.cuda.get_device_properties(device).total_memory / 2**20
 
 
-def run_steps(record: dict[str, Any], batch: int, device: torch.device) -> tuple[nn.Module, dict[str, float]]:
-    """The network after two steps of `batch` windows (or cells) and a batch of validation, and the seconds of
-    the second step and of that batch."""
-    recipe = record["recipe"] | {"batch": batch, "micro_batch": None, "epochs": 1, "steps_per_epoch": STEPS}
+def run_steps(
+    record: dict[str, Any], batch: int, steps: int, device: torch.device
+) -> tuple[nn.Module, dict[str, float]]:
+    """The network after some steps of `batch` windows (or cells) and a batch of validation, and the seconds
+    of the last step and of that batch."""
+    recipe = record["recipe"] | {"batch": batch, "micro_batch": None, "epochs": 1, "steps_per_epoch": steps}
     with TemporaryDirectory() as folder:
         prepare = cells_at_random if record["of_cells"] else windows_at_random
         model, batches, resolved = prepare(record, Recipe.from_record(recipe), Path(folder), device)
@@ -120,8 +123,7 @@ def run_steps(record: dict[str, Any], batch: int, device: torch.device) -> tuple
         )
         loop.run_epoch(0, clock)
         end = now(device)
-    first, second = clock.moments
-    return model, {"step": second - first, "validation": end - second}
+    return model, {"step": clock.moments[-1] - clock.moments[-2], "validation": end - clock.moments[-1]}
 
 
 def spec_of(record: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
