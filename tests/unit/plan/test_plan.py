@@ -580,3 +580,16 @@ def test_years_are_needed_to_test_on_later_landslides(root):
         HeadscarpError, match=r"comparison, protocols: temporal is for cells.*none of ecuador"
     ):
         load_plan(config, root)
+
+
+def test_a_folder_of_data_is_one_however_it_is_spelt(root, tmp_path, monkeypatch):
+    """Snakemake redoes what has other inputs: a path spelt in another way must not be another input."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "data")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    found = {
+        load_plan(CONFIG | {"data": data}, root).data
+        for data in (str(tmp_path / "data"), "../data", "../linked", f"{tmp_path}/work/../data/")
+    }
+    assert found == {str((tmp_path / "data").resolve())}

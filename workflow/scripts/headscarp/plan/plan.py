@@ -152,7 +152,8 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
         jobs_per_gpu=config["jobs_per_gpu"],
         threads=config["threads"],
         mirror=mirror,
-        data=data,
+        # one path however it is spelt or linked, so that files below it stay the same inputs
+        data=data and os.path.realpath(Path(data).expanduser()),
         stac=config["stac"],
         offline=offline,
         datasets=read_datasets(workflow / "datasets.yaml"),
