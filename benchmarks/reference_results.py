@@ -89,7 +89,22 @@ def made_by(card: str, results: Path) -> dict[str, Any]:
         "cpu_hours": round(seconds / 3600, 2),
         "trainings": len(trained),
         "converged": sum(trained),
+        "weak": weak_runs(results / "runs" / card),
     }
+
+
+def weak_runs(runs: Path) -> list[str]:
+    """Trainings that stopped before their plateau and whose average precision on their own site is below
+    twice the share of landslides, which a map at random has: nothing may be read from their rows."""
+    found = []
+    for path in sorted(runs.glob("*/*/*/*/run.json")):
+        scores = path.parent / path.relative_to(runs).parts[0] / "scores.json"
+        if scores.exists() and not json.loads(path.read_text()).get("converged", True):
+            told = json.loads(scores.read_text())
+            reached = told["metrics"]["average_precision"]
+            if reached is not None and reached < 2 * told["landslide_share"]:
+                found.append(path.parent.relative_to(runs).as_posix())
+    return found
 
 
 def processor() -> str:
@@ -139,20 +154,25 @@ def index(kept: Path, cards: list[str], labels: dict[str, dict[str, str]], rows:
         "Scale `standard`, kept by `benchmarks/reference_results.py`. A row of a table is marked *not "
         "converged* where a training stopped before its plateau.",
         "",
-        "| card | tables | commit | CPU hours | trainings, of them converged | rows left out of this run |",
-        "|---|---|---|---|---|---|",
+        "| card | tables | commit | CPU hours | trainings, of them converged | neither converged nor above "
+        "twice the prevalence | rows left out of this run |",
+        "|---|---|---|---|---|---|---|",
     ]
     for card in cards:
         folder = kept / card
         if not folder.exists():
-            lines.append(f"| `{card}` | not run yet | | | | |")
+            lines.append(f"| `{card}` | not run yet | | | | | |")
             continue
         made = json.loads((folder / "made_by.json").read_text())
         tables = ", ".join(f"[{path.stem}]({card}/{path.name})" for path in sorted(folder.glob("*.md")))
         shown = {row for path in folder.glob("*.csv") for row in rows_of_table(path)}
         absent = "; ".join(labels[card].get(row, row) for row in rows[card] if row not in shown) or "none"
         trained = f"{made['trainings']}, {made['converged']}"
-        cells = [f"`{card}`", tables, made["commit"], str(made["cpu_hours"]), trained, absent]
+        # all converged: there is none; of results of before this was counted it is not known
+        weak = (
+            str(len(made["weak"])) if "weak" in made else "0" if len(set(trained.split(", "))) == 1 else "?"
+        )
+        cells = [f"`{card}`", tables, made["commit"], str(made["cpu_hours"]), trained, weak, absent]
         lines.append(f"| {' | '.join(cells)} |")
     machines = {json.loads(path.read_text())["machine"] for path in sorted(kept.glob("*/made_by.json"))}
     return "\n".join([*lines, "", f"Machine: {'; '.join(sorted(machines))}.", ""])

@@ -40,7 +40,7 @@ def test_the_list_names_what_a_run_left_out_and_what_was_not_run(script, tmp_pat
     pd.DataFrame(lines, columns=COLUMNS).to_csv(tmp_path / "iburi" / "scores.csv", index=False)
     rows = {"iburi": ["forest", "unet", "fcn8s", "segnet"], "emilia": ["forest"]}
     text = script.index(tmp_path, ["iburi", "emilia"], {"iburi": {"segnet": "SegNet"}}, rows)
-    assert "| `iburi` | [scores](iburi/scores.md) | abc | 1.5 | 3, 2 | SegNet |" in text
+    assert "| `iburi` | [scores](iburi/scores.md) | abc | 1.5 | 3, 2 | ? | SegNet |" in text
     assert "| `emilia` | not run yet |" in text and "a machine" in text
 
 
@@ -61,3 +61,13 @@ def test_a_block_is_filled_from_the_table_of_its_card(script, tmp_path):
     assert text.startswith("before\n<!-- numbers") and text.endswith("<!-- /numbers -->\nafter\n")
     with pytest.raises(SystemExit, match=r"has no auc of row .unet."):
         script.filled(asked.replace("| f1", "| auc"), tmp_path, {})
+
+
+def test_rows_that_say_nothing_are_counted(script, tmp_path):
+    for experiment, converged, reached in (("good", False, 0.5), ("weak", False, 0.15), ("done", True, 0.15)):
+        run = tmp_path / "iburi" / experiment / "blocked" / "seed0"
+        (run / "iburi").mkdir(parents=True)
+        (run / "run.json").write_text(json.dumps({"converged": converged}))
+        told = {"metrics": {"average_precision": reached}, "landslide_share": 0.1}
+        (run / "iburi" / "scores.json").write_text(json.dumps(told))
+    assert script.weak_runs(tmp_path) == ["iburi/weak/blocked/seed0"]
