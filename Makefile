@@ -1,5 +1,5 @@
 # make demo: a first look, the map of Iburi first.   make report: every table and figure of config.yaml in one page for a browser.
-# make test: all tests but those of make test-deploy (conda, SLURM, a browser).   make test-quick: two minutes of them.   make lint, make clean.
+# make test: all tests but those of make test-deploy (conda, SLURM, a browser).   make test-quick: two minutes of them.   make docs, make lint, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 MAP := results/sites/iburi/map.html
@@ -13,7 +13,7 @@ export HEADSCARP_DATA ?= $(abspath $(wildcard ../shared/data))
 # One process of tests a core; a file is run by one of them, in the order that tests/conftest.py gives.
 SIDE_BY_SIDE := -n $(CORES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo report test test-quick test-deploy lint clean
+.PHONY: demo report test test-quick test-deploy docs lint clean
 # Real ground first, then one headline exhibit of each paper (`deliver` of scale demo in the cards).
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) --config scale=demo -- $(MAP)
@@ -33,6 +33,11 @@ test-quick: .venv/installed
 
 test-deploy: .venv/installed
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/deploy
+
+# Pages for a browser with a search that needs no network: docs/site/index.html.
+docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python docs/build_site.py
 
 lint: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow/rules

@@ -1,10 +1,10 @@
 """Keep the reference results: copy what a finished run of cards made into docs/results, list what is there
-and what is not, and fill the README's tables from there.
+and what is not, and fill the tables of the README and of docs/findings.md from there.
 
     python benchmarks/reference_results.py collect iburi2018 ecuador   # after `snakemake iburi2018 ecuador`
     python benchmarks/reference_results.py readme
 
-A number stands in the README only between two comments, such as
+A number stands there only between two comments, such as
 
     <!-- numbers: iburi2018/comparison | blocked | average_precision, f1 | unet, unet+factors -->
     <!-- /numbers -->
@@ -34,6 +34,7 @@ from headscarp.exhibits.render import cell_text, digits_for  # noqa: E402
 from headscarp.yaml_files import read_yaml  # noqa: E402
 
 KEPT = ROOT / "docs" / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "findings.md")  # those that hold numbers
 # Figures that are kept beside all tables of a card.
 FIGURES = {
     "gao2021": ["fig7", "fig8"],
@@ -213,8 +214,10 @@ def main() -> None:
         for card in asked.cards:
             collect(card, ROOT / "results", KEPT)
     else:
-        path = ROOT / "README.md"
-        path.write_text(filled(path.read_text(encoding="utf-8"), KEPT, labels_of_cards()), encoding="utf-8")
+        for path in PAGES:
+            path.write_text(
+                filled(path.read_text(encoding="utf-8"), KEPT, labels_of_cards()), encoding="utf-8"
+            )
     (KEPT / "README.md").write_text(the_index(), encoding="utf-8")
 
 
