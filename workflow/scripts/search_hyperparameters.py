@@ -15,4 +15,6 @@ if "snakemake" in globals():
             snakemake.params.record,
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
+            int(os.environ["HEADSCARP_GPU_CUBE_MIB"]),
+            os.environ["HEADSCARP_COMPILE"] == "1",
         )

@@ -39,4 +39,6 @@ if "snakemake" in globals():
             os.environ["HEADSCARP_DEVICE"],
             snakemake.threads,
             start=only(snakemake.input.get("start")),
+            gpu_cube_mib=int(os.environ["HEADSCARP_GPU_CUBE_MIB"]),
+            compiled=os.environ["HEADSCARP_COMPILE"] == "1",
         )
