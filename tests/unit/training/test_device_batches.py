@@ -18,6 +18,7 @@ from headscarp import networks
 from headscarp.errors import HeadscarpError
 from headscarp.training import trainer
 from headscarp.training.batches import Batches
+from headscarp.training.cells import CellBatches
 from headscarp.training.device_batches import DeviceBatches, FedBatches, ground_bytes, place_batches
 from headscarp.training.devices import compile_on_gpu
 from headscarp.training.progress import Progress
@@ -106,6 +107,14 @@ class TestDeviceBatches:
         windows = {split: found * [1, 1, 1, 0] for split, found in samples.windows.items()}
         host = Batches(replace(samples, cube=one, windows=windows), 4, seed=0)
         assert_same_bits(DeviceBatches(host, CPU).training(0), host.training(0))
+
+    def test_there_may_be_nothing_to_validate_on(self):
+        samples = make_samples()
+        none = {"train": samples.windows["train"], "validation": samples.windows["validation"][:0]}
+        host = Batches(replace(samples, windows=none), 4, seed=0)
+        there = DeviceBatches(host, CPU)
+        assert not list(there.validation())
+        assert_same_bits(there.training(0), host.training(0))
 
     def test_half_an_azimuth_cannot_be_turned(self):
         samples = make_samples()
@@ -231,6 +240,26 @@ class TestNothingWaits:
         model, recipe = nn.Conv2d(5, 3, 3, padding=1), Recipe(batch=4, loss="cross_entropy")
         few, many = (copies_in_an_epoch(monkeypatch, samples, recipe, model, steps) for steps in (2, 5))
         assert few == many > 0
+
+    def test_cells_neither(self):
+        def copies(steps: int) -> int:
+            cells = tuple(torch.full((40,), 20, device=META) for _ in range(3))
+            batches = CellBatches(
+                factors=torch.zeros(2, 50, 50, device=META),
+                without_mean=torch.tensor([True, False], device=META),
+                subsets={"train": cells, "validation": cells},
+                weights=torch.ones(2, device=META),
+                windows=(12, 17, 22),
+                batch=4,
+                steps=steps,
+                seed=0,
+            )
+            with CopiesToDevice() as counted:
+                assert len([*batches.training(0), *batches.validation()]) == 2 * steps
+            return sum(counted.counts.values())
+
+        copies(1)  # shares of cells are brought there once in a process
+        assert copies(2) == copies(5) > 0
 
     def test_what_waits_would_be_seen(self, monkeypatch):
         class Asking(nn.Conv2d):

@@ -221,7 +221,8 @@ class DeviceBatches:
             yield image, target, weighed(target, mask, self._class_weights)
 
     def validation(self) -> Iterator[Batch]:
-        for chosen in self._validated.split(self._size):
+        for start in range(0, len(self._validated), self._size):
+            chosen = self._validated[start : start + self._size]
             image, target, mask = self._ground.read("validation", chosen)
             yield image, target, weighed(target, mask, self._class_weights)
 
