@@ -2,12 +2,17 @@
 training step in both precisions.
 
     PYTHONPATH=workflow/scripts python benchmarks/bench_training.py [--network unet] [--width 0.25] [--batch
-    16] [--threads 1]
+    16] [--threads 1] [--against OTHER/workflow/scripts]
 
-Prints two Markdown tables. All files are in the page cache when they are read.
+Prints two Markdown tables; with `--against`, the library of another checkout, only one: CPU seconds of an
+epoch by each of the two, taken in turns. All files are in the page cache when they are read.
 """
 
 import argparse
+import os
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,9 +22,12 @@ import numpy as np
 import torch
 
 from headscarp import networks
+from headscarp.training.batches import Batches
 from headscarp.training.devices import autocast, choose_device, device_name
 from headscarp.training.losses import make_loss, masked_mean
+from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
+from headscarp.training.trainer import EpochLoop, make_optimiser
 from headscarp.training.windows import NormalisedCube, Samples
 
 SIDE, CHANNELS, SCENE = 64, 16, 1000
@@ -31,11 +39,13 @@ def open_made_up_samples(folder: Path) -> Samples:
     cube[:] = np.random.default_rng(0).random(cube.shape, np.float32)
     cube.flush()
     label = np.zeros((SCENE, SCENE), np.uint8)
+    label[::7, ::5] = 1
     windows = np.array([(row, col, SIDE, 0) for row in CORNERS for col in CORNERS])
     cube = NormalisedCube(
         np.load(folder / "cube.npy", mmap_mode="r"), list(range(CHANNELS)), [0.5] * CHANNELS, [0.3] * CHANNELS
     )
-    return Samples(cube, label, np.ones_like(label), "blocked", {"train": windows})
+    split = {"train": windows, "validation": windows[::4]}
+    return Samples(cube, label, np.ones_like(label), "published", split)
 
 
 def store_chips(folder: Path, samples: Samples) -> None:
@@ -117,6 +127,43 @@ def bench_steps(network: str, width: float, batch: int, steps: int) -> None:
         print(f"| {way} | {took * 1e3:.0f} | {batch / took:.0f} | {seconds['float32'] / took:.2f} |")
 
 
+def bench_epoch(network: str, width: float, batch: int, steps: int) -> None:
+    """Print the CPU seconds of the second epoch of a training by the library that is imported."""
+    with tempfile.TemporaryDirectory() as name:
+        samples = open_made_up_samples(Path(name))
+        recipe = Recipe(batch=batch, steps_per_epoch=steps, epochs=2, augment=True, jitter=0.1)
+        torch.manual_seed(0)
+        model = networks.build(network, CHANNELS, width=width).to(memory_format=torch.channels_last)
+        batches = Batches(samples, batch, 0, steps, recipe.augment, recipe.jitter)
+        optimiser = make_optimiser(recipe, model)
+        loop = EpochLoop(model, optimiser, batches, recipe, torch.device("cpu"), 0, keep_best=True)
+        progress = Progress("epoch", 0, 2 * steps, shown=False)
+        loop.run_epoch(0, progress)
+        began = time.process_time()
+        loop.run_epoch(1, progress)
+        print(time.process_time() - began)
+
+
+def bench_against(other: str, rounds: int) -> None:
+    """The epoch of this checkout's library beside that of another's, each in a process of its own, in
+    turns."""
+    libraries = {"the other": other, "this": str(Path(networks.__file__).parents[2])}
+    command = [sys.executable, __file__, "--epoch", *sys.argv[1:]]
+    seconds = {which: [] for which in libraries}
+    for _ in range(rounds):
+        for which, library in libraries.items():
+            environment = os.environ | {"PYTHONPATH": library}
+            told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            seconds[which].append(float(told.stdout))
+    print(f"| library | CPU s an epoch, median of {rounds} | least |\n|---|---:|---:|")
+    for which, took in seconds.items():
+        print(f"| {which} | {statistics.median(took):.2f} | {min(took):.2f} |")
+    median, least = (
+        measure(seconds["this"]) / measure(seconds["the other"]) for measure in (statistics.median, min)
+    )
+    print(f"| ratio | {median:.3f} | {least:.3f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", default="unet")
@@ -124,8 +171,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--against", metavar="FOLDER", help="workflow/scripts of another checkout")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--epoch", action="store_true", help="only print the CPU seconds of an epoch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.epoch:
+        bench_epoch(options.network, options.width, options.batch, options.steps)
+        return
+    if options.against:
+        bench_against(options.against, options.rounds)
+        return
     bench_reading()
     bench_steps(options.network, options.width, options.batch, options.steps)
 

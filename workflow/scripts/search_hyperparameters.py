@@ -1,5 +1,6 @@
 """Rule search_hyperparameters: the trials of one sampler, and the best of them."""
 
+import os
 from pathlib import Path
 
 from headscarp.job import job
@@ -15,4 +16,6 @@ if "snakemake" in globals():
             snakemake.params.record,
             device,
             snakemake.threads,
+            int(os.environ["HEADSCARP_GPU_CUBE_MIB"]),
+            os.environ["HEADSCARP_COMPILE"] == "1",
         )

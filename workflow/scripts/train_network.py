@@ -1,5 +1,6 @@
 """Rule train_network: one trained network."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,4 +40,6 @@ if "snakemake" in globals():
             device,
             snakemake.threads,
             start=only(snakemake.input.get("start")),
+            gpu_cube_mib=int(os.environ["HEADSCARP_GPU_CUBE_MIB"]),
+            compiled=os.environ["HEADSCARP_COMPILE"] == "1",
         )

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from headscarp import networks
 from headscarp.errors import HeadscarpError
-from headscarp.networks.neighbourhoods import neighbourhoods
+from headscarp.networks.neighbourhoods import neighbourhoods, require_within_map
 
 
 def small(factors: int, windows: list[int], seed: int = 0, pooling: str = "none") -> torch.nn.Module:
@@ -267,15 +267,11 @@ def test_codes_are_never_mixed():
 @pytest.mark.parametrize("cell", [(10, 15), (20, 15), (15, 10), (15, 20), (-15, 15)])
 def test_windows_that_leave_the_map_are_refused(cell):
     values = torch.zeros(1, 30, 30)
-    assert neighbourhoods(values, torch.tensor([11, 19]), torch.tensor([11, 19]), [22]).shape == (
-        2,
-        1,
-        1,
-        22,
-        22,
-    )
+    innermost = torch.tensor([11, 19])
+    require_within_map(values, innermost, innermost, [22])
+    assert neighbourhoods(values, innermost, innermost, [22]).shape == (2, 1, 1, 22, 22)
     with pytest.raises(
         HeadscarpError,
         match=rf"window of 22 cells around cell \({cell[0]}, {cell[1]}\) leaves the map of 30 x 30",
     ):
-        neighbourhoods(values, torch.tensor([15, cell[0]]), torch.tensor([15, cell[1]]), [12, 22])
+        require_within_map(values, torch.tensor([15, cell[0]]), torch.tensor([15, cell[1]]), [12, 22])

@@ -439,12 +439,26 @@ def test_jobs_are_told_the_device_and_how_many_share_it(root):
             "exhibit table1: inventory shows what runs made of another site; name that site as `target`",
         ),
         ({"threads": 0}, "threads: 0 will not do; it must be a whole number from 1"),
+        ({"gpu_cube_mib": -1}, "gpu_cube_mib: -1 will not do; it must be a whole number from 0"),
+        ({"compile": "maybe"}, "compile"),
     ],
 )
 def test_bad_configuration_names_the_key_and_the_nearest_valid_one(root, change, message):
     with pytest.raises(HeadscarpError) as error:
         load_plan(copy.deepcopy(CONFIG) | change, root)
     assert message in str(error.value)
+
+
+def test_what_a_gpu_is_used_for_is_told_to_jobs_by_their_environment_alone(root):
+    """So nothing that was trained is out of date when it changes."""
+    chosen = {"gpu_cube_mib": 100, "compile": "true"}  # as `--config compile=true` hands it on
+    plan, usual = load_plan(CONFIG | chosen, root), load_plan(CONFIG, root)
+    told, usually = (
+        [one.environment[f"HEADSCARP_{key}"] for key in ("GPU_CUBE_MIB", "COMPILE")] for one in (plan, usual)
+    )
+    assert told == ["100", "1"] and usually == ["4096", ""]
+    run = ("gao2021", "unet", "blocked", 0, "zigui")
+    assert plan.runs.record(*run) == usual.runs.record(*run)
 
 
 def test_two_cards_of_one_name_are_refused(root):

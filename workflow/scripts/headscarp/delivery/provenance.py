@@ -23,6 +23,7 @@ RUN_KEYS = (
     "device",
     "precision",
     "threads",
+    "compiled",
     "seconds",
     "started",
     "finished",

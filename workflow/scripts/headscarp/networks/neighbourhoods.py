@@ -1,6 +1,7 @@
 """Windows of factors around cells, cut on the device that holds the map."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ def neighbourhoods(
     rows: Tensor,
     cols: Tensor,
     windows: Sequence[int],
-    without_mean: Sequence[bool] | None = None,
+    without_mean: Sequence[bool] | Tensor | None = None,
 ) -> Tensor:
     """Windows of several sizes around cells, resampled to the smallest (zhang2024, section 3.2.2 and Fig. 8).
 
@@ -24,17 +25,39 @@ def neighbourhoods(
 
     Args:
         factors: (factor, row, col) float.
-        rows, cols: (N,) int64 on the same device.
+        rows, cols: (N,) int64 on the same device, of cells whose windows lie on the map
+            (`require_within_map`).
         windows: sides in cells.
         without_mean: whether each factor has no mean; all have one by default.
 
     Returns:
         (N, window, factor, s, s) with s = min(windows), on the device of `factors`.
-
-    Raises:
-        HeadscarpError: a window leaves the map.
     """
-    side = min(windows)
+    side, device = min(windows), factors.device
+    nearest_of = (
+        torch.zeros(len(factors), dtype=torch.bool, device=device)
+        if without_mean is None
+        else torch.as_tensor(without_mean, device=device)
+    )
+    scales = []
+    for window in windows:
+        # a view: (factor, first row, first col, row, col)
+        every_window = factors.unfold(1, window, 1).unfold(2, window, 1)
+        values = every_window[:, rows - window // 2, cols - window // 2].movedim(0, 1)
+        if window != side:
+            shares, nearest = resampling_there(window, side, factors.dtype, device)
+            means = shares @ values @ shares.T
+            picked = values[..., nearest[:, None], nearest]
+            values = torch.where(nearest_of[:, None, None], picked, means)
+        scales.append(values)
+    return torch.stack(scales, dim=1)
+
+
+def require_within_map(factors: Tensor, rows: Tensor, cols: Tensor, windows: Sequence[int]) -> None:
+    """Refuse cells a window around which leaves the map.
+
+    Not a part of `neighbourhoods`, since to look at the cells is to wait for a GPU.
+    """
     inside = torch.ones_like(rows, dtype=torch.bool)
     for positions, length in zip((rows, cols), factors.shape[1:], strict=True):
         before = max(window // 2 for window in windows)
@@ -46,22 +69,15 @@ def neighbourhoods(
             f"the window of {max(windows)} cells around cell ({int(rows[at])}, {int(cols[at])}) leaves "
             f"the map of {factors.shape[1]} x {factors.shape[2]} cells; leave out cells near the border"
         )
-    nearest_of = torch.tensor(
-        [False] * len(factors) if without_mean is None else list(without_mean), device=factors.device
-    )
-    scales = []
-    for window in windows:
-        # a view: (factor, first row, first col, row, col)
-        every_window = factors.unfold(1, window, 1).unfold(2, window, 1)
-        values = every_window[:, rows - window // 2, cols - window // 2].movedim(0, 1)
-        if window != side:
-            shares, nearest = resampling(window, side)
-            means = shares.to(values) @ values @ shares.to(values).T
-            nearest = nearest.to(factors.device)
-            picked = values[..., nearest[:, None], nearest]
-            values = torch.where(nearest_of[:, None, None], picked, means)
-        scales.append(values)
-    return torch.stack(scales, dim=1)
+
+
+@lru_cache
+def resampling_there(
+    window: int, side: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """`resampling` in the precision and on the device of a map, brought there once."""
+    shares, nearest = resampling(window, side)
+    return shares.to(device, dtype), nearest.to(device)
 
 
 def resampling(window: int, side: int) -> tuple[Tensor, Tensor]:

@@ -43,6 +43,8 @@ class Plan(Selection):
     device: str
     jobs_per_gpu: int
     threads: int
+    gpu_cube_mib: int
+    compile: bool
     mirror: str | None
     data: str | None
     stac: str
@@ -55,6 +57,8 @@ class Plan(Selection):
         return {
             "HEADSCARP_DEVICE": self.device,
             "HEADSCARP_JOBS_PER_GPU": str(self.jobs_per_gpu),
+            "HEADSCARP_GPU_CUBE_MIB": str(self.gpu_cube_mib),
+            "HEADSCARP_COMPILE": "1" if self.compile else "",
             "HEADSCARP_MIRROR": self.mirror or "",
             "HEADSCARP_STAC": self.stac,
             "HEADSCARP_OFFLINE": "1" if self.offline else "",
@@ -151,6 +155,8 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
         device=config["device"],
         jobs_per_gpu=config["jobs_per_gpu"],
         threads=config["threads"],
+        gpu_cube_mib=config["gpu_cube_mib"],
+        compile=config["compile"],
         mirror=mirror,
         # one path however it is spelt or linked, so that files below it stay the same inputs
         data=data and os.path.realpath(Path(data).expanduser()),
@@ -167,8 +173,9 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration, checked and with its defaults."""
     if Path("config.yaml").exists():
         read_yaml(Path("config.yaml"))  # Snakemake reads it too, but lets a duplicate key win silently
-    if config.get("offline") in ("true", "false"):  # `--config offline=true` hands text on
-        config = config | {"offline": config["offline"] == "true"}
+    for key in ("offline", "compile"):
+        if config.get(key) in ("true", "false"):  # `--config offline=true` hands text on
+            config = config | {key: config[key] == "true"}
     # and a list as one of texts
     if isinstance(config.get("seeds"), list) and all(str(seed).isdigit() for seed in config["seeds"]):
         config = config | {"seeds": [int(seed) for seed in config["seeds"]]}

@@ -71,24 +71,33 @@ class Batches:
 
     def training(self, epoch: int) -> Iterator[Batch]:
         order = self.order(epoch)
-        symmetries = (
-            np.random.default_rng([self.seed, epoch, 1]).integers(8, size=len(order))
-            if self.augment
-            else np.zeros(len(order), int)
-        )
+        symmetries = self.symmetries(epoch, len(order))
         orders = self.date_orders(epoch, len(order))
         for start in range(0, len(order), self.batch):
             chosen = range(start, min(start + self.batch, len(order)))
             windows = (self._turned(order[k], int(symmetries[k]), orders and orders[k]) for k in chosen)
             image, target, mask = collate(windows, len(chosen))
             if self.jitter:
-                random = torch.Generator().manual_seed(
-                    int(np.random.SeedSequence([self.seed, epoch, 2, start]).generate_state(1)[0])
-                )
-                gain, offset = self.jitter * torch.randn(2, *image.shape[:2], 1, 1, generator=random)
-                gain[:, self.samples.cube.flag_planes] = offset[:, self.samples.cube.flag_planes] = 0
-                image.mul_(1 + gain).add_(offset)
-            yield image, target, self._weighed(target, mask)
+                gain, offset = self.jitters(epoch, start, len(chosen))
+                image.mul_(gain).add_(offset)
+            yield image, target, weighed(target, mask, self.class_weights)
+
+    def symmetries(self, epoch: int, count: int) -> np.ndarray:
+        """The symmetry by which each of the `count` training windows of an epoch is turned."""
+        if not self.augment:
+            return np.zeros(count, int)
+        return np.random.default_rng([self.seed, epoch, 1]).integers(8, size=count)
+
+    def jitters(self, epoch: int, start: int, count: int) -> Tensor:
+        """Gains and offsets (2, count, plane, 1, 1) of the batch that begins with window `start`."""
+        random = torch.Generator().manual_seed(
+            int(np.random.SeedSequence([self.seed, epoch, 2, start]).generate_state(1)[0])
+        )
+        cube = self.samples.cube
+        drawn = self.jitter * torch.randn(2, count, cube.planes, 1, 1, generator=random)
+        drawn[:, :, cube.flag_planes] = 0
+        drawn[0] += 1
+        return drawn
 
     def date_orders(self, epoch: int, count: int) -> list[np.ndarray] | None:
         """The order of dates in each of the `count` training windows of an epoch; None is the true one in
@@ -106,16 +115,21 @@ class Batches:
         return image, target, mask
 
     def validation(self) -> Iterator[Batch]:
-        order = validation_order(self.count("validation"), self.steps * self.batch)
+        order = self.validation_order()
         for start in range(0, len(order), self.batch):
             chosen = order[start : start + self.batch]
             image, target, mask = collate(
                 (self.samples.read("validation", index) for index in chosen), len(chosen)
             )
-            yield image, target, self._weighed(target, mask)
+            yield image, target, weighed(target, mask, self.class_weights)
 
-    def _weighed(self, target: Tensor, mask: Tensor) -> Tensor:
-        return mask if self.class_weights is None else mask * self.class_weights[target]
+    def validation_order(self) -> np.ndarray:
+        return validation_order(self.count("validation"), self.steps * self.batch)
+
+
+def weighed(target: Tensor, mask: Tensor, class_weights: Tensor | None) -> Tensor:
+    """The mask, times the weight of each pixel's class where there are such."""
+    return mask if class_weights is None else mask * class_weights[target]
 
 
 def training_order(count: int, wanted: int, seed: int, epoch: int) -> np.ndarray:

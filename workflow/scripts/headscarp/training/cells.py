@@ -22,7 +22,7 @@ from headscarp import __version__
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, remove, sha256_of, write_json
 from headscarp.networks import count_parameters, count_trainable
-from headscarp.networks.neighbourhoods import neighbourhoods
+from headscarp.networks.neighbourhoods import neighbourhoods, require_within_map
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.cell_table import Cells, read_cells, scaled_factors
 from headscarp.site.cube import Cube, open_cube
@@ -44,7 +44,7 @@ class CellBatches:
     """
 
     factors: Tensor
-    without_mean: list[bool]
+    without_mean: Tensor
     subsets: dict[str, tuple[Tensor, Tensor, Tensor]]
     weights: Tensor
     windows: tuple[int, ...]
@@ -247,12 +247,15 @@ def fold_batches(
     if recipe.class_weights == "balanced":
         weights = balanced_weights(subsets["train"][2])
     steps = recipe.steps_per_epoch or -(-int(chosen["train"].sum()) // recipe.batch)
+    windows = build_untrained(spec).windows
+    for row, col, _ in subsets.values():
+        require_within_map(factors, row, col, windows)
     return CellBatches(
         factors=factors,
-        without_mean=cube.without_mean(spec["channels"]),
+        without_mean=torch.tensor(cube.without_mean(spec["channels"]), device=device),
         subsets=subsets,
         weights=weights,
-        windows=build_untrained(spec).windows,
+        windows=windows,
         batch=recipe.batch,
         steps=steps,
         seed=spec["seed"],

@@ -4,9 +4,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch import nn
 
 from headscarp.errors import HeadscarpError
 from headscarp.memory import MIB, peak_of_process
+
+GPU_CUBE_MIB = 4096  # of a cube that trainings keep on a GPU, as config.yaml has it by default
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -50,6 +53,13 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+
+def compile_on_gpu(model: nn.Module, device: torch.device) -> None:
+    """Compile the passes of a network on CUDA, in place: names of weights and checkpoints stay as they are.
+    On a CPU nothing happens: compiling would take longer than most trainings there."""
+    if device.type == "cuda":
+        model.compile()
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager:

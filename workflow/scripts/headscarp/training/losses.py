@@ -66,8 +66,9 @@ PIXEL_LOSSES: dict[str, Callable[..., Tensor]] = {
 def cross_entropy_in_part(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy of the softmax over what a label tells: -log(1 - p of landslides) where it says only that
     the ground is no landslide (code 254), as -log of the sum of p over all classes that it leaves open."""
-    others = [code for code in range(logits.shape[1]) if code != LANDSLIDE]
-    in_part = logits.logsumexp(1) - logits[:, others].logsumexp(1)
+    # Slices, since a list of codes would be sent to the device in every step, which waits for it.
+    others = torch.cat([logits[:, :LANDSLIDE], logits[:, LANDSLIDE + 1 :]], 1)
+    in_part = logits.logsumexp(1) - others.logsumexp(1)
     whole = functional.cross_entropy(logits, target, ignore_index=NOT_LANDSLIDE, reduction="none")
     return torch.where(target == NOT_LANDSLIDE, in_part, whole)
 

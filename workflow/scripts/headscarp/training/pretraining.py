@@ -75,7 +75,7 @@ def dbn_inputs(model: nn.Module, batches: BatchSource, count: int, seed: int) ->
     for image, _, mask in batches.training(0):
         for windows, counts in zip(image.split(WINDOWS_AT_ONCE), mask.split(WINDOWS_AT_ONCE), strict=True):
             reached = _reaching_dbn(model, windows.to(device))
-            for maps, counted in zip(reached, counts > 0, strict=True):
+            for maps, counted in zip(reached, (counts > 0).cpu(), strict=True):
                 rows, cols = counted.nonzero(as_tuple=True)
                 chosen = torch.randperm(len(rows), generator=random)[: min(per_window, missing)]
                 drawn.append(maps[:, rows[chosen].to(device), cols[chosen].to(device)].T)

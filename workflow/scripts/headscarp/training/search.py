@@ -29,7 +29,7 @@ from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, remove, write_json
 from headscarp.training.batches import Batches
-from headscarp.training.devices import choose_device
+from headscarp.training.devices import GPU_CUBE_MIB, choose_device, compile_on_gpu
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
 from headscarp.training.space import ALWAYS_REPORTED, LOSS_KEYS, RECIPE_KEYS, check_space, recipe_of_trial
@@ -73,6 +73,8 @@ def run_search(
     spec: dict[str, Any],
     device: str = "auto",
     threads: int = 1,
+    gpu_cube_mib: int = GPU_CUBE_MIB,
+    compiled: bool = False,
 ) -> None:
     """Search and write `trials.csv` and `best.json` into `out_folder`; `journal.log` there remembers finished
     trials.
@@ -89,7 +91,7 @@ def run_search(
             random, trials, space: {optimiser | learning_rate | weight_decay | alpha | gamma: [choices] or
             {low, high}}}; recipe is that of a trial, but for what is searched. `objective`
             (average_precision or accuracy) is that of protocol published; `dates` as in
-            `trainer.train_run`.
+            `trainer.train_run`, and so are `gpu_cube_mib` and `compiled`.
 
     Raises:
         HeadscarpError: an unknown sampler, channel, network or device, a range that is none or a parameter
@@ -120,6 +122,8 @@ def run_search(
                 objective,
                 torch_device,
                 name,
+                gpu_cube_mib,
+                compiled,
             )
         except DivergedError as error:
             value = ranked = 0.0
@@ -201,7 +205,13 @@ def seed_of_trial(seed: int, number: int) -> int:
 
 
 def train_trial(
-    spec: dict[str, Any], samples: Samples, objective: str, device: torch.device, name: str
+    spec: dict[str, Any],
+    samples: Samples,
+    objective: str,
+    device: torch.device,
+    name: str,
+    gpu_cube_mib: int = GPU_CUBE_MIB,
+    compiled: bool = False,
 ) -> tuple[float, float]:
     """Train a network in memory as `trainer.train` would, without files, and return its objective and its
     average precision (0 without a landslide to find), which tells trials apart that are equally good.
@@ -212,8 +222,10 @@ def train_trial(
             landslide to find there.
     """
     recipe = Recipe.from_record(spec["recipe"])
-    model, batches, _ = prepare_training(spec, recipe, samples, device)
+    model, batches, _ = prepare_training(spec, recipe, samples, device, gpu_cube_mib)
     require_windows(batches, recipe, name)
+    if compiled:
+        compile_on_gpu(model, device)
     loop = EpochLoop(
         model=model,
         optimiser=make_optimiser(recipe, model),

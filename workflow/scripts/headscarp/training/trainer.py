@@ -29,7 +29,16 @@ from headscarp.networks import count_parameters, count_trainable, start_where_la
 from headscarp.networks.initialise import positive_unit_ball_
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.training.batches import Batch, Batches, BatchSource
-from headscarp.training.devices import autocast, choose_device, choose_precision, device_name, peak_memory
+from headscarp.training.device_batches import DeviceBatches, place_batches
+from headscarp.training.devices import (
+    GPU_CUBE_MIB,
+    autocast,
+    choose_device,
+    choose_precision,
+    compile_on_gpu,
+    device_name,
+    peak_memory,
+)
 from headscarp.training.losses import make_loss, masked_mean
 from headscarp.training.pretraining import pretrain
 from headscarp.training.progress import Progress
@@ -257,7 +266,7 @@ class EpochLoop:
             )
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            counted = batch[2].to(self.device).sum()
+            counted = batch[2].to(self.device, non_blocking=True).sum()
             self.optimiser.zero_grad()
             for part in self._parts(batch):
                 (logits, *auxiliary), target, mask = self._outputs(part)
@@ -401,6 +410,8 @@ def train_run(
     threads: int = 1,
     progress: bool = True,
     start: str | Path | None = None,
+    gpu_cube_mib: int = GPU_CUBE_MIB,
+    compiled: bool = False,
 ) -> None:
     """Train the run that `spec` describes and record it in `run.json`, beside the weights and the history.
 
@@ -411,6 +422,8 @@ def train_run(
             that normalises the channels instead of the site's own; dates: which of a place the network reads:
             last, all, or all shuffled}. With all dates, run.json says which were read.
         start: `model.safetensors` of another run, whose weights training starts from.
+        gpu_cube_mib: MiB that the ground of the windows may take on a GPU; a larger one is read from disk.
+        compiled: on a GPU, run the network compiled. Neither of these two changes what is learnt.
 
     Raises:
         HeadscarpError: an unknown channel, network, recipe key, choice of dates or device; no training
@@ -434,9 +447,11 @@ def train_run(
             f"the run starts from the weights of {start}, which "
             "would undo recipe.pretraining; set `pretraining: null`"
         )
-    model, batches, pretraining = prepare_training(spec, recipe, samples, torch_device)
+    model, batches, pretraining = prepare_training(spec, recipe, samples, torch_device, gpu_cube_mib)
     if start is not None:
         load_initial_weights(model, start)
+    if compiled:
+        compile_on_gpu(model, torch_device)
     fingerprint = fingerprint_of_run(spec, Path(cube_folder), Path(samples_folder), start)
     state = train(
         model,
@@ -463,6 +478,8 @@ def train_run(
             "device": device_name(torch_device),
             "precision": str(choose_precision(recipe.precision, torch_device)).removeprefix("torch."),
             "threads": threads,
+            "compiled": compiled and torch_device.type == "cuda",
+            "cube_on_gpu": isinstance(batches, DeviceBatches),
             "peak_memory": peak_memory(torch_device),
             "parameters": count_parameters(model),
             "trainable": count_trainable(model),
@@ -482,11 +499,15 @@ def train_run(
 
 
 def prepare_training(
-    spec: dict[str, Any], recipe: Recipe, samples: Samples, device: torch.device
-) -> tuple[nn.Module, Batches, list[dict[str, Any]]]:
+    spec: dict[str, Any],
+    recipe: Recipe,
+    samples: Samples,
+    device: torch.device,
+    gpu_cube_mib: int = GPU_CUBE_MIB,
+) -> tuple[nn.Module, BatchSource, list[dict[str, Any]]]:
     """The network, on the device, and the batches of a run: a function of the spec's seed, whatever ran
-    before. The network is untrained but for what the recipe trains in advance; the third are the lines of
-    history of that, none without.
+    before; `gpu_cube_mib` as in `train_run`. The network is untrained but for what the recipe trains in
+    advance; the third are the lines of history of that, none without.
 
     Raises:
         HeadscarpError: the network has nothing that can be trained in advance, or there is nothing to train
@@ -513,6 +534,7 @@ def prepare_training(
         shuffled=spec.get("dates") == SHUFFLED_DATES,
     )
     model.to(device)
+    batches = place_batches(batches, device, gpu_cube_mib, recipe.micro_batch)
     if recipe.pretraining is None:
         return model, batches, []
     require_windows(batches, recipe, "pretraining")

@@ -5,12 +5,15 @@ from torch import Tensor
 
 from headscarp.codes import LANDSLIDE
 
+NOT_COUNTED = -1.0  # no probability: picking those that count from a batch would wait for the device
+
 
 class ValidationScore:
     """Average precision of the landslides, or, of more than two classes, the mean F1 of those that occur.
 
     A loss may fall, or rise, for long after the order of probabilities has settled, and accuracy of rare
-    landslides is that of an empty map: neither says when a network has learned.
+    landslides is that of an empty map: neither says when a network has learned. Nothing waits for a device
+    before `value`.
     """
 
     def __init__(self) -> None:
@@ -23,21 +26,25 @@ class ValidationScore:
         `counted` is true."""
         outputs = logits.shape[1]
         if outputs > 2:
-            told = target[counted].long().clamp(max=outputs)  # one more row: no landslide, class not told
-            codes = told * outputs + logits.argmax(1)[counted]
-            self._confusion = (
-                self._confusion + torch.bincount(codes, minlength=outputs * (outputs + 1)).double()
-            )
+            told = target.long().clamp(max=outputs)  # one more row: no landslide, class not told
+            codes = (told * outputs + logits.argmax(1)).flatten()
+            if not isinstance(self._confusion, Tensor):
+                self._confusion = torch.zeros(
+                    outputs * (outputs + 1), dtype=torch.float64, device=logits.device
+                )
+            self._confusion.scatter_add_(0, codes, counted.flatten().double())
             return
         probability = logits.sigmoid()[:, 0] if outputs == 1 else logits.softmax(1)[:, LANDSLIDE]
-        self._probability.append(probability[counted])
-        self._truth.append(target[counted] == LANDSLIDE)
+        self._probability.append(probability.masked_fill(~counted, NOT_COUNTED).flatten())
+        self._truth.append((target == LANDSLIDE).flatten())
 
     def value(self) -> float | None:
         """Between 0 and 1; None without a landslide, or without a class."""
         if not self._truth:
             return mean_f1(self._confusion) if isinstance(self._confusion, Tensor) else None
-        return average_precision(torch.cat(self._probability), torch.cat(self._truth))
+        probability = torch.cat(self._probability)
+        counted = probability != NOT_COUNTED
+        return average_precision(probability[counted], torch.cat(self._truth)[counted])
 
 
 def average_precision(probability: Tensor, truth: Tensor) -> float | None:

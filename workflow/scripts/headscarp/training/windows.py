@@ -66,13 +66,18 @@ class NormalisedCube:
         self.observed_by = np.array(observed_by or [False] * len(channels))
         by_date = (len(values), len(channels), 1, 1)
         spread = np.asarray(sd, np.float32)
-        self._mean = np.broadcast_to(np.asarray(mean, np.float32)[..., None, None], by_date)
-        self._sd = np.broadcast_to(np.where(spread == 0, np.float32(1), spread)[..., None, None], by_date)
+        self.mean = np.broadcast_to(np.asarray(mean, np.float32)[..., None, None], by_date)
+        self.sd = np.broadcast_to(np.where(spread == 0, np.float32(1), spread)[..., None, None], by_date)
         self._unreleased = 0
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.values.shape[2:]
+
+    @property
+    def planes(self) -> int:
+        """How many planes `read` gives."""
+        return len(self.channels)
 
     def part(self, rows: slice, cols: slice) -> "NormalisedCube":
         """The same of a part of the ground."""
@@ -91,14 +96,20 @@ class NormalisedCube:
         values = apply_symmetry(values, symmetry)
         if symmetry:
             turn_directions(values, self.directions, symmetry)
-        values -= self._mean[date]
-        values /= self._sd[date]
+        values -= self.mean[date]
+        values /= self.sd[date]
+        return values
+
+    def read_channel(self, date: int, place: int, rows: slice, cols: slice) -> np.ndarray:
+        """Values (row, col) float32 of the chosen channel at `place`, in its units."""
+        values = np.array(self.values[date, self.channels[place], rows, cols])
+        self._release(values.nbytes)
         return values
 
     def read_pixels(self, date: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Standardised values (pixel, channel) float32 of single pixels; NaN stays NaN."""
         values = np.stack([self.values[date, channel, rows, cols] for channel in self.channels])
-        return ((values - self._mean[date, :, 0]) / self._sd[date, :, 0]).T
+        return ((values - self.mean[date, :, 0]) / self.sd[date, :, 0]).T
 
     def has_data(self, values: np.ndarray) -> np.ndarray:
         """Where (row, col) bool what `read` gave can be mapped: at least one channel has a value."""
@@ -135,6 +146,10 @@ class NormalisedSeries(NormalisedCube):
     they have no data, and then a plane that is 1 where at least one channel of `observed_by` has a value at
     that date, else 0 (1 everywhere if there is none).
     """
+
+    @property
+    def planes(self) -> int:
+        return len(self.values) * (len(self.channels) + 1)
 
     @property
     def flag_planes(self) -> slice:
@@ -201,17 +216,22 @@ def turn_directions(values: np.ndarray, directions: tuple[Direction, ...], symme
             azimuth = values[one.degrees]
             turned = mirrored * (azimuth - 90 * (symmetry % 4)) % 360
             values[one.degrees] = np.where(azimuth < 0, azimuth, turned)
-        if (one.sine is None) != (one.cosine is None):
-            raise HeadscarpError(
-                f"windows are turned (augment: true), but of {one.name}_sin and {one.name}_cos only one is "
-                "read, and turned ground needs both; read both, or set `augment: false`"
-            )
+        require_both_components(one)
         if one.sine is not None:
             sine, cosine = values[one.sine], values[one.cosine]
             values[one.sine], values[one.cosine] = (
                 mirrored * (sine * cosine_of_turn - cosine * sine_of_turn),
                 cosine * cosine_of_turn + sine * sine_of_turn,
             )
+
+
+def require_both_components(one: Direction) -> None:
+    """Refuse an azimuth of which only the sine or the cosine is read."""
+    if (one.sine is None) != (one.cosine is None):
+        raise HeadscarpError(
+            f"windows are turned (augment: true), but of {one.name}_sin and {one.name}_cos only one is "
+            "read, and turned ground needs both; read both, or set `augment: false`"
+        )
 
 
 def open_normalised(
