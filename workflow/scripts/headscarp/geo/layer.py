@@ -13,6 +13,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
+from rasterio.windows import Window
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
@@ -22,6 +23,7 @@ CONTINUOUS = "continuous"
 CLASSES = "classes"
 ANGLE = "angle"
 FLAT = -1.0
+ROWS_AT_ONCE = 512  # the height of a block of a COG
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,12 @@ def notes_of(path: str | Path) -> list[str]:
     """The notes that `write_layer` left in a file."""
     with open_raster(path) as source:
         return source.tags().get("NOTES", "").splitlines()
+
+
+def strips_of_rows(height: int, width: int) -> Iterator[Window]:
+    """A raster's strips of a few rows, from the top, in which it is read without being held whole."""
+    for top in range(0, height, ROWS_AT_ONCE):
+        yield Window(0, top, width, min(ROWS_AT_ONCE, height - top))
 
 
 def grid_of(source: rasterio.DatasetReader) -> Grid:
