@@ -158,9 +158,7 @@ def read_layer(path: str | Path) -> Layer:
         grid = grid_of(source)
         nodata = source.nodata if source.nodata is not None else math.nan
         if kind != CLASSES:
-            values = values.astype(np.float32)
-            values[values == nodata] = np.nan
-            nodata = math.nan
+            values, nodata = without_nodata(values, source.nodata), math.nan
         name = source.descriptions[0] or Path(path).stem
         return Layer(
             name=name,
@@ -171,6 +169,25 @@ def read_layer(path: str | Path) -> Layer:
             kind=kind,
             nodata=nodata,
         )
+
+
+def layer_strips(path: str | Path) -> Iterator[np.ndarray]:
+    """Values (row, col) of a continuous layer's file in the strips of `strips_of_rows`, NaN = no data.
+
+    Raises:
+        HeadscarpError: as `read_layer`.
+    """
+    with open_raster(path) as source:
+        for strip in strips_of_rows(*source.shape):
+            yield without_nodata(source.read(1, window=strip), source.nodata)
+
+
+def without_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray:
+    """Values as float32, NaN = no data."""
+    values = values.astype(np.float32, copy=False)
+    if nodata is not None:
+        values[values == nodata] = np.nan
+    return values
 
 
 def notes_of(path: str | Path) -> list[str]:
