@@ -22,6 +22,8 @@ wildcard_constraints:
     protocol="published|as_released|temporal|blocked",
     seed=r"\d+",
     fold=r"\d+",
+    part=r"\d+",
+    parts=r"\d+",
 
 
 def get_run(wildcards):

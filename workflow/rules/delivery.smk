@@ -18,6 +18,8 @@ rule deliver_map:
         below(PLACE, DELIVERED_FILES),
     log:
         log_of("delivery", "deliver_map", PLACE_KEYS),
+    benchmark:
+        timing_of("delivery", "deliver_map", PLACE_KEYS)
     conda:
         "../../envs/geo.yaml"
     params:

@@ -48,7 +48,7 @@ rule map_scene:
         runtime=asks(MAP, "runtime"),
     params:
         symmetries=averages_symmetries,
-        mapping=lambda wildcards: plan.cards[wildcards.card].mapping,
+        mapping=lambda wildcards: plan.cards[wildcards.card].tiling,
         trained_on=lambda wildcards: plan.runs.side_of_windows(
             wildcards.card, wildcards.experiment, wildcards.site
         ),
@@ -56,6 +56,48 @@ rule map_scene:
         "Mapping {wildcards.place} with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
         "../scripts/map_scene.py"
+
+
+use rule map_scene as map_part with:
+    output:
+        folder=temp(directory(PART)),
+    log:
+        log_of("mapping", "map_part", PART_KEYS),
+    benchmark:
+        timing_of("mapping", "map_part", PART_KEYS)
+    message:
+        "Mapping {wildcards.place}, part {wildcards.part} of {wildcards.parts}, with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+
+
+def get_parts(wildcards):
+    """The folders of the parts of a place, from the top."""
+    parts = plan.maps.parts(wildcards.card, wildcards.place)
+    return [PART.format(**wildcards, part=part, parts=parts) for part in range(1, parts + 1)]
+
+
+rule gather_parts:
+    input:
+        get_parts,
+    output:
+        probability=PLACE + "/probability.tif",
+        classes=PLACE + "/classes.tif",
+        record=PLACE + "/map.json",
+    log:
+        log_of("mapping", "gather_parts", PLACE_KEYS),
+    benchmark:
+        timing_of("mapping", "gather_parts", PLACE_KEYS)
+    wildcard_constraints:
+        card="|".join(
+            f"{re.escape(card)}(?=/.+/({either(places)})/)" for card, places in plan.maps.in_parts().items()
+        )
+        or "(?!)",
+        experiment=either(plan.runs.names_of_experiments(WINDOWS, SYMMETRIES)),
+    conda:
+        "../../envs/map.yaml"
+    message:
+        "Putting the parts of {wildcards.place} together, mapped with {wildcards.experiment} trained on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/gather_parts.py"
 
 
 rule average_maps:
@@ -156,9 +198,9 @@ rule map_forest_elsewhere:
         "../scripts/map_forest_elsewhere.py"
 
 
-# The map of a collage is one; that of a scene of it is cut out and not made anew. A forest maps its own site
-# as it grows.
-ruleorder: cut_map > map_scene
+# The map of a collage is one; that of a scene of it is cut out and not made anew. A place that is mapped in
+# parts is not mapped at once. A forest maps its own site as it grows.
+ruleorder: cut_map > gather_parts > map_scene
 ruleorder: cut_map > average_maps
 ruleorder: cut_map > map_forest > map_forest_elsewhere
 

@@ -8,7 +8,6 @@ from headscarp.delivery.catalogue import write_item
 from headscarp.delivery.mask import write_binary
 from headscarp.delivery.styles import write_class_style, write_landslide_style, write_probability_style
 from headscarp.files import read_json
-from headscarp.geo.layer import read_layer
 from headscarp.job import job
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
 
@@ -20,7 +19,7 @@ def deliver(
     of its run's scores."""
     folder, threshold = probability.parent, read_json(scores)["threshold"]
     write_binary(probability, threshold, folder / "mask.tif")
-    write_polygons(folder / "landslides.gpkg", landslide_polygons(read_layer(probability), threshold, layers))
+    write_polygons(folder / "landslides.gpkg", landslide_polygons(probability, threshold, layers))
     write_probability_style(folder / "probability.qml")
     write_class_style(folder / "mask.qml")
     write_landslide_style(folder / "landslides.qml")

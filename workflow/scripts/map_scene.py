@@ -1,4 +1,5 @@
-"""Rule map_scene: landslide probability and classes of a whole place by a trained network."""
+"""Rules map_scene and map_part: landslide probability and classes of a whole place, or of a strip of it, by a
+trained network."""
 
 from pathlib import Path
 
@@ -14,9 +15,11 @@ if "snakemake" in globals():
             Path(snakemake.input.model).parent,
             Path(snakemake.input.cube[0]).parent,
             Path(snakemake.input.samples[0]).parent,
-            Path(snakemake.output.probability).parent,
+            Path(snakemake.output.get("folder") or Path(snakemake.output.probability).parent),
             device,
             snakemake.threads,
             tiling=Tiling.of_card(snakemake.params.mapping, snakemake.params.trained_on),
             turns=SYMMETRIES[1:] if snakemake.params.symmetries else (),
+            part=int(snakemake.wildcards.get("part", 1)),
+            parts=int(snakemake.wildcards.get("parts", 1)),
         )

@@ -23,7 +23,6 @@ from headscarp.delivery.styles import write_class_style, write_landslide_style, 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import read_layer
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
 from tests.mapped_area import GRID, SCORES, THRESHOLD, probability_map, write_layers, write_run
 
@@ -55,7 +54,7 @@ def make_results(root, protocols=("blocked", "published"), data="real", dates=("
         run = write_run(root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3")
         write_polygons(
             run / "landslides.gpkg",
-            landslide_polygons(read_layer(run / "probability.tif"), THRESHOLD, layers),
+            landslide_polygons(run / "probability.tif", THRESHOLD, layers),
         )
         write_binary(run / "probability.tif", THRESHOLD, run / "mask.tif")
         write_probability_style(run / "probability.qml")

@@ -19,7 +19,7 @@ from headscarp.delivery.map_page import build_map, error_colours, relief_colours
 from headscarp.delivery.map_tiles import Drawing, Pyramid, write_tiles
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
-from headscarp.geo.layer import Layer, read_layer, write_layer
+from headscarp.geo.layer import Layer, write_layer
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
 from tests.mapped_area import GRID, SCORES, THRESHOLD, probability_map, write_layers, write_run
 
@@ -60,7 +60,7 @@ def site(tmp_path_factory):
         run = write_run(root / protocol, SCORES | {"protocol": protocol, "threshold": threshold})
         write_polygons(
             run / "landslides.gpkg",
-            landslide_polygons(read_layer(run / "probability.tif"), threshold, layers),
+            landslide_polygons(run / "probability.tif", threshold, layers),
         )
     build_map(record_of(root), root / "site/map.html", root / "site/map")
     return root

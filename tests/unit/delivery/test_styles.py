@@ -21,7 +21,7 @@ from headscarp.delivery.styles import (
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import Layer, read_layer
+from headscarp.geo.layer import Layer, read_layer, write_layer
 from headscarp.mapping.polygons import landslide_polygons
 from tests.mapped_area import GRID, probability_map, write_probability
 
@@ -98,7 +98,8 @@ class TestClasses:
 class TestLandslides:
     def test_columns_ranges_and_symbols(self, tmp_path):
         root = read_style(write_landslide_style, tmp_path / "landslides.qml")
-        columns = set(landslide_polygons(Layer("p", probability_map(), GRID, "1", "test"), 0.5).columns)
+        write_layer(tmp_path / "probability.tif", Layer("p", probability_map(), GRID, "1", "test"))
+        columns = set(landslide_polygons(tmp_path / "probability.tif", 0.5).columns)
         renderer = root.find("renderer-v2")
         assert renderer.get("type") == "graduatedSymbol" and renderer.get("attr") in columns
         ranges = renderer.findall("ranges/range")

@@ -14,7 +14,6 @@ import pytest
 from headscarp.delivery.site_figures import inventory_areas
 from headscarp.delivery.summary_page import build_page
 from headscarp.exhibits.spec import SiteFiles
-from headscarp.geo.layer import read_layer
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
 from tests.mapped_area import SCORES, THRESHOLD, write_layers, write_run
 
@@ -71,7 +70,7 @@ def results(tmp_path_factory):
         )
         write_polygons(
             run / "landslides.gpkg",
-            landslide_polygons(read_layer(run / "probability.tif"), THRESHOLD, layers),
+            landslide_polygons(run / "probability.tif", THRESHOLD, layers),
         )
     return root
 
@@ -286,7 +285,7 @@ class TestVariants:
         run = write_run(tmp_path / "run")
         write_polygons(
             run / "landslides.gpkg",
-            landslide_polygons(read_layer(run / "probability.tif"), 0.99, tmp_path / "layers"),
+            landslide_polygons(run / "probability.tif", 0.99, tmp_path / "layers"),
         )
         record = record_of(tmp_path, folder=str(tmp_path))
         record["runs"] = [record["runs"][1] | in_one_folder(run)]

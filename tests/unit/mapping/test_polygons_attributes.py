@@ -26,8 +26,16 @@ COLUMNS = [
 ]
 
 
-def as_map(values, grid=GRID):
-    return Layer("landslide probability", values, grid, "1", "test")
+@pytest.fixture
+def as_map(tmp_path):
+    """What writes values as a map, and tells the file."""
+
+    def write(values, grid=GRID):
+        path = tmp_path / "probability.tif"
+        write_layer(path, Layer("landslide probability", values, grid, "1", "test"))
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +44,7 @@ def layers(tmp_path_factory):
 
 
 class TestAttributes:
-    def test_values_by_hand(self, layers):
+    def test_values_by_hand(self, as_map, layers):
         found = landslide_polygons(as_map(probability_map()), THRESHOLD, layers)
         assert list(found.columns) == COLUMNS and found.crs == "EPSG:32654"
         assert found.id.tolist() == [1, 2, 3]
@@ -51,7 +59,7 @@ class TestAttributes:
         np.testing.assert_allclose(found.relief_m, [3, 9, 0])
         assert found.date.tolist() == ["2018-09-06"] * 3
 
-    def test_file_holds_them(self, layers, tmp_path):
+    def test_file_holds_them(self, as_map, layers, tmp_path):
         found = landslide_polygons(as_map(probability_map()), THRESHOLD, layers)
         write_polygons(tmp_path / "landslides.gpkg", found)
         again = geopandas.read_file(tmp_path / "landslides.gpkg", layer="landslides")
@@ -59,7 +67,7 @@ class TestAttributes:
         for name in COLUMNS[:-1]:
             assert again[name].tolist() == found[name].tolist(), name
 
-    def test_length_of_a_slide_askew(self):
+    def test_length_of_a_slide_askew(self, as_map):
         values = np.zeros(GRID.shape, np.float32)
         for step in range(20):
             values[5 + step, 2 * step : 2 * step + 3] = 1
@@ -73,20 +81,20 @@ class TestAttributes:
         assert found.length_m == pytest.approx(best[1], rel=1e-3)
         assert found.length_m > 400
 
-    def test_last_date_counts(self, tmp_path):
+    def test_last_date_counts(self, as_map, tmp_path):
         folder = write_layers(tmp_path, names=(), dates=("2018-05-01", "2018-09-06", "2019-06-30"))
         assert set(landslide_polygons(as_map(probability_map()), THRESHOLD, folder).date) == {"2019-06-30"}
 
 
 class TestWithoutLayers:
-    def test_no_folder(self, tmp_path):
+    def test_no_folder(self, as_map, tmp_path):
         found = landslide_polygons(as_map(probability_map()), THRESHOLD)
         assert list(found.columns) == COLUMNS and len(found) == 3
         write_polygons(tmp_path / "landslides.gpkg", found)
         again = geopandas.read_file(tmp_path / "landslides.gpkg")
         assert again[["mean_slope_deg", "mean_elevation_m", "relief_m", "date"]].isna().all(axis=None)
 
-    def test_one_layer_is_missing(self, tmp_path):
+    def test_one_layer_is_missing(self, as_map, tmp_path):
         found = landslide_polygons(
             as_map(probability_map()), THRESHOLD, write_layers(tmp_path, names=["slope"])
         )
@@ -94,14 +102,14 @@ class TestWithoutLayers:
             axis=None
         )
 
-    def test_slope_in_per_cent_is_not_taken_for_degrees(self, tmp_path):
+    def test_slope_in_per_cent_is_not_taken_for_degrees(self, as_map, tmp_path):
         folder = write_layers(tmp_path)
         layer = read_layer(folder / "slope.tif")
         write_layer(folder / "slope.tif", Layer("slope", layer.values, GRID, "percent", "test"))
         found = landslide_polygons(as_map(probability_map()), THRESHOLD, folder)
         assert found.mean_slope_deg.isna().all() and found.relief_m.notna().all()
 
-    def test_slide_without_elevation(self, tmp_path):
+    def test_slide_without_elevation(self, as_map, tmp_path):
         folder = write_layers(tmp_path)
         values = read_layer(folder / "elevation.tif").values
         values[5, 70] = np.nan
@@ -111,7 +119,7 @@ class TestWithoutLayers:
             found.relief_m.isna().tolist() == [False, False, True] == found.mean_elevation_m.isna().tolist()
         )
 
-    def test_other_grid_is_refused(self, tmp_path):
+    def test_other_grid_is_refused(self, as_map, tmp_path):
         folder = write_layers(tmp_path)
         moved = Grid(GRID.crs, GRID.transform @ Affine.translation(1, 0), *GRID.shape)
         with pytest.raises(HeadscarpError, match=r"slope\.tif is not on the grid"):
@@ -120,7 +128,7 @@ class TestWithoutLayers:
 
 class TestNone:
     @pytest.mark.parametrize("value", [0.1, np.nan])
-    def test_a_map_without_landslides(self, layers, tmp_path, value):
+    def test_a_map_without_landslides(self, as_map, layers, tmp_path, value):
         found = landslide_polygons(as_map(np.full(GRID.shape, value, np.float32)), THRESHOLD, layers)
         assert len(found) == 0 and list(found.columns) == COLUMNS
         write_polygons(tmp_path / "none.gpkg", found)

@@ -20,7 +20,7 @@ from skimage.measure import block_reduce
 from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
-from headscarp.mapping.predict import ALIGNMENT, predict_parts
+from headscarp.mapping.predict import ALIGNMENT, predict_patches
 from headscarp.samples.build import build_samples
 from headscarp.samples.patch_split import ground_squares, patch_split
 from headscarp.samples.patches import PlacedPatch, read_patches
@@ -832,7 +832,7 @@ def test_from_files_to_batches_and_a_map_of_single_patches(tmp_path):
 
     normalised = open_normalised(tmp_path / "cube", tmp_path / "published", ["nir", "slope"])
     parts = [patch.area for patch in read_patches(tmp_path / "cube/patches.csv")]
-    found = list(predict_parts(Everywhere(), normalised, parts, torch.device("cpu")))
+    found = list(predict_patches(Everywhere(), normalised, parts, torch.device("cpu")))
     assert [top for top, _ in found] == [0, *np.cumsum([strip.shape[1] for _, strip in found])[:-1]]
     probability = np.concatenate([strip[0] for _, strip in found])
     assert probability.shape == cube.label.shape
@@ -1004,7 +1004,7 @@ def test_patches_of_several_sizes_are_mapped_one_by_one(tmp_path):
     build_samples(tmp_path / "cube", tmp_path / "samples", spec, "blocked", 0)
     normalised = open_normalised(tmp_path / "cube", tmp_path / "samples", ["red"])
     parts = [patch.area for patch in read_patches(tmp_path / "cube/patches.csv")]
-    strips = predict_parts(Mean(), normalised, parts, torch.device("cpu"))
+    strips = predict_patches(Mean(), normalised, parts, torch.device("cpu"))
     probability = np.concatenate([strip[0] for _, strip in strips])
     assert probability.shape == cube.label.shape
     inside = np.zeros(probability.shape, bool)

@@ -3,14 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from rasterio.windows import Window
 
 from headscarp.codes import UNMAPPED
 from headscarp.delivery.styles import BINARY_COLOURS, rgb
-from headscarp.geo.layer import grid_of, open_raster
+from headscarp.geo.layer import grid_of, open_raster, strips_of_rows
 from headscarp.mapping.raster import class_raster
-
-ROWS_AT_ONCE = 512  # the height of a block of a COG
 
 
 def write_binary(probability_path: str | Path, threshold: float, target: str | Path) -> None:
@@ -27,8 +24,7 @@ def write_binary(probability_path: str | Path, threshold: float, target: str | P
         colours = {code: rgb(colour) for code, colour in BINARY_COLOURS.items()}
         why = f"{source.tags().get('SOURCE', '')}; landslide where the probability is {threshold:g} or more"
         with class_raster(target, grid_of(source), why.removeprefix("; "), colours) as write:
-            for top in range(0, source.height, ROWS_AT_ONCE):
-                rows = min(ROWS_AT_ONCE, source.height - top)
-                probability = source.read(1, window=Window(0, top, source.width, rows))
+            for strip in strips_of_rows(*source.shape):
+                probability = source.read(1, window=strip)
                 classes = np.where(np.isnan(probability), UNMAPPED, probability >= threshold).astype(np.uint8)
-                write(top, classes)
+                write(strip.row_off, classes)

@@ -157,6 +157,11 @@ def cropped(grid: Grid, bounds: tuple[float, float, float, float]) -> Grid | Non
     return Grid(grid.crs, grid.transform @ Affine.translation(left, top), bottom - top, right - left)
 
 
+def rows_of(grid: Grid, first: int, last: int) -> Grid:
+    """The rows of a grid from `first` to before `last`."""
+    return Grid(grid.crs, grid.transform @ Affine.translation(0, first), last - first, grid.width)
+
+
 def part_of(grid: Grid, axis: str, low: float, high: float) -> Grid:
     """The part of a grid between two shares of its width (`axis` x, from the west) or height (y, from the
     north), in whole cells.
@@ -167,7 +172,7 @@ def part_of(grid: Grid, axis: str, low: float, high: float) -> Grid:
     first, last = round(low * length), round(high * length)
     if axis == "x":
         return Grid(grid.crs, grid.transform @ Affine.translation(first, 0), grid.height, last - first)
-    return Grid(grid.crs, grid.transform @ Affine.translation(0, first), last - first, grid.width)
+    return rows_of(grid, first, last)
 
 
 def utm_crs(longitude: float, latitude: float) -> str:

@@ -13,6 +13,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
+from rasterio.windows import Window
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
@@ -22,6 +23,7 @@ CONTINUOUS = "continuous"
 CLASSES = "classes"
 ANGLE = "angle"
 FLAT = -1.0
+ROWS_AT_ONCE = 512  # the height of a block of a COG
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,7 @@ def read_layer(path: str | Path) -> Layer:
         grid = grid_of(source)
         nodata = source.nodata if source.nodata is not None else math.nan
         if kind != CLASSES:
-            values = values.astype(np.float32)
-            values[values == nodata] = np.nan
-            nodata = math.nan
+            values, nodata = without_nodata(values, source.nodata), math.nan
         name = source.descriptions[0] or Path(path).stem
         return Layer(
             name=name,
@@ -171,10 +171,35 @@ def read_layer(path: str | Path) -> Layer:
         )
 
 
+def layer_strips(path: str | Path) -> Iterator[np.ndarray]:
+    """Values (row, col) of a continuous layer's file in the strips of `strips_of_rows`, NaN = no data.
+
+    Raises:
+        HeadscarpError: as `read_layer`.
+    """
+    with open_raster(path) as source:
+        for strip in strips_of_rows(*source.shape):
+            yield without_nodata(source.read(1, window=strip), source.nodata)
+
+
+def without_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray:
+    """Values as float32, NaN = no data."""
+    values = values.astype(np.float32, copy=False)
+    if nodata is not None:
+        values[values == nodata] = np.nan
+    return values
+
+
 def notes_of(path: str | Path) -> list[str]:
     """The notes that `write_layer` left in a file."""
     with open_raster(path) as source:
         return source.tags().get("NOTES", "").splitlines()
+
+
+def strips_of_rows(height: int, width: int) -> Iterator[Window]:
+    """A raster's strips of a few rows, from the top, in which it is read without being held whole."""
+    for top in range(0, height, ROWS_AT_ONCE):
+        yield Window(0, top, width, min(ROWS_AT_ONCE, height - top))
 
 
 def grid_of(source: rasterio.DatasetReader) -> Grid:

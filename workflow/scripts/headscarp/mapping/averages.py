@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio.windows import Window
 
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import grid_of
+from headscarp.geo.layer import grid_of, strips_of_rows
 from headscarp.mapping.network_map import write_map_rasters, write_map_record
 from headscarp.provenance import run_provenance
-
-STRIP_ROWS = 512
 
 
 def average_maps(maps: Sequence[str | Path], out_folder: str | Path) -> None:
@@ -49,10 +46,8 @@ def mean_strips(paths: Sequence[Path]) -> Iterator[tuple[int, np.ndarray]]:
     """Strips (first row, (1, rows, cols) float32) of the mean, of a few rows at a time."""
     sources = [rasterio.open(path) for path in paths]
     try:
-        height, width = sources[0].shape
-        for top in range(0, height, STRIP_ROWS):
-            strip = Window(0, top, width, min(STRIP_ROWS, height - top))
-            yield top, np.mean([source.read(1, window=strip) for source in sources], axis=0)[None]
+        for strip in strips_of_rows(*sources[0].shape):
+            yield strip.row_off, np.mean([source.read(1, window=strip) for source in sources], axis=0)[None]
     finally:
         for source in sources:
             source.close()

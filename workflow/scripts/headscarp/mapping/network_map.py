@@ -11,8 +11,8 @@ import torch
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
-from headscarp.geo.grid import Grid
-from headscarp.mapping.predict import Tiling, predict_parts, predict_strips
+from headscarp.geo.grid import Grid, rows_of
+from headscarp.mapping.predict import Tiling, predict_patches, predict_strips, rows_of_part
 from headscarp.mapping.raster import class_raster, probability_raster
 from headscarp.samples.patches import PATCHES_FILE, read_patches
 from headscarp.training.devices import choose_device, choose_precision, device_name
@@ -34,8 +34,13 @@ def map_run(
     tiling: Tiling | None = None,
     statistics: str | Path | None = None,
     turns: Sequence[int] = (),
+    part: int = 1,
+    parts: int = 1,
 ) -> None:
     """Write `probability.tif`, `classes.tif` and `map.json` of a trained run into `out_folder`.
+
+    Where the scene is cut into several `parts`, strips of rows, they are of one `part` alone, counted from 1
+    at the top: `mapping.parts.gather_parts` makes of all of them what one call would have made.
 
     The probability is that of landslides (class 1 where there are several); `classes.tif` holds the codes of
     the likeliest classes.
@@ -52,8 +57,8 @@ def map_run(
 
     Raises:
         HeadscarpError: the run is not complete, a file of the cube or the samples is missing, the cube lacks
-            a channel of the run or has another number of dates than a network of series reads, or the device
-            does not exist.
+            a channel of the run or has another number of dates than a network of series reads, the scene has
+            fewer rows than parts, or the device does not exist.
     """
     run_folder, cube_folder, out_folder = Path(run_folder), Path(cube_folder), Path(out_folder)
     torch_device = choose_device(device)
@@ -74,16 +79,22 @@ def map_run(
     batch = max(1, PIXELS_AT_ONCE // tiling.pixels)
     header = read_json(cube_folder / "cube.json")
     options = torch_device, precision, date, tiling, batch, turns
+    first, last = rows_of_part(cube.shape[0], part, parts)
     if "patches" in header:
-        parts = [patch.area for patch in read_patches(cube_folder / PATCHES_FILE)]
-        strips = predict_parts(model, cube, parts, *options)
+        patches = [patch.area for patch in read_patches(cube_folder / PATCHES_FILE)]
+        strips = predict_patches(model, cube, patches, *options)
     else:
-        strips = predict_strips(model, cube, *options)
+        strips = predict_strips(model, cube, *options, rows=(first, last))
     network = spec["network"]["name"]
     began = time.perf_counter()
-    grid = Grid.from_record(header["grid"])
-    write_map_rasters(out_folder, strips, grid, f"headscarp: {network}, seed {record['seed']}")
-    write_map_record(out_folder, time.perf_counter() - began, cube.shape, device_name(torch_device))
+    grid = rows_of(Grid.from_record(header["grid"]), first, last)
+    write_map_rasters(
+        out_folder,
+        ((top - first, probability) for top, probability in strips),
+        grid,
+        f"headscarp: {network}, seed {record['seed']}",
+    )
+    write_map_record(out_folder, time.perf_counter() - began, grid.shape, device_name(torch_device))
 
 
 def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> None:
@@ -102,13 +113,25 @@ def write_map_rasters(
 ) -> None:
     """Write strips (first row, probabilities (classes, rows, cols); of one class that of landslides alone) as
     `probability.tif` and `classes.tif`."""
+    shown = (
+        (top, probability[LANDSLIDE if len(probability) > 1 else 0], likeliest(probability))
+        for top, probability in strips
+    )
+    write_shown_strips(folder, shown, grid, source)
+
+
+def write_shown_strips(
+    folder: Path, strips: Iterable[tuple[int, np.ndarray, np.ndarray]], grid: Grid, source: str
+) -> None:
+    """Write strips (first row, landslide probabilities (rows, cols), codes of classes (rows, cols)) as
+    `probability.tif` and `classes.tif`."""
     with (
         probability_raster(folder / "probability.tif", grid, source) as write_probability,
         class_raster(folder / "classes.tif", grid, source) as write_classes,
     ):
-        for top, probability in strips:
-            write_probability(top, probability[LANDSLIDE if len(probability) > 1 else 0])
-            write_classes(top, likeliest(probability))
+        for top, probability, classes in strips:
+            write_probability(top, probability)
+            write_classes(top, classes)
 
 
 def likeliest(probability: np.ndarray) -> np.ndarray:

@@ -92,6 +92,32 @@ class Tiling:
             [weight / total[o : o + size] for o, weight in zip(origins, weights, strict=True)], np.float32
         )
 
+    def reaching(self, length: int, first: int, last: int) -> list[tuple[int, np.ndarray, int]]:
+        """First pixel and weights (pixel) of the windows along one side whose weights reach the pixels from
+        `first` to before `last`; and where the next one begins, or those pixels end."""
+        _, origins = self.origins(length)
+        found = [
+            (origin, weight)
+            for origin, weight in zip(origins, self.weights(length), strict=True)
+            if weight[max(0, first - origin) : max(0, last - origin)].any()
+        ]
+        ends = [*(origin for origin, _ in found[1:]), last]
+        return [(origin, weight, end) for (origin, weight), end in zip(found, ends, strict=True)]
+
+
+def rows_of_part(height: int, part: int, parts: int) -> tuple[int, int]:
+    """The first row of a part of a scene, and that after its last: of `parts` of equal height, but for a row,
+    the one numbered `part`, from 1 at the top.
+
+    Raises:
+        HeadscarpError: the scene has fewer rows than parts.
+    """
+    if parts > height:
+        raise HeadscarpError(
+            f"mapping: parts {parts} cannot be cut out of a scene of {height} rows; make `parts` smaller"
+        )
+    return (part - 1) * height // parts, part * height // parts
+
 
 def round_up_to_alignment(length: int) -> int:
     return -(-length // ALIGNMENT) * ALIGNMENT
@@ -111,9 +137,10 @@ def predict_strips(
     tiling: Tiling | None = None,
     batch: int = 1,
     turns: Sequence[int] = (),
+    rows: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the map strip by strip from the top: (first row, probabilities of shape (classes, rows, cols)
-    float32).
+    float32); of all rows, or of those from the first of `rows` to before the second, bit for bit the same.
 
     A single logit gives the sigmoid, several the softmax. NaN where the site has no data: all channels are
     NaN or, of a `NormalisedSeries`, no date is observed. Memory holds one strip of windows, whatever the
@@ -122,14 +149,13 @@ def predict_strips(
     """
     tiling = tiling or Tiling()
     height, width = cube.shape
-    tall, tops = tiling.origins(height)
+    row, last = rows or (0, height)
+    tall, _ = tiling.origins(height)
     wide, lefts = tiling.origins(width)
     across = tiling.weights(width)
     model.eval()
     strip = empty = None
-    for top, down, below in zip(
-        tops, tiling.weights(height), [*tops[1:], round_up_to_alignment(height)], strict=True
-    ):
+    for top, down, below in tiling.reaching(height, row, last):
         for first in range(0, len(lefts), batch):
             chosen = lefts[first : first + batch]
             windows = [read_window(cube, date, top, left, tall, wide) for left in chosen]
@@ -151,24 +177,26 @@ def predict_strips(
             for left, (_, nothing) in zip(chosen, windows, strict=True):
                 empty[:, left : left + wide] = nothing
         done = below - top
-        rows = min(done, height - top)
-        yield top, np.where(empty[:rows, :width], np.float32(np.nan), strip[:, :rows, :width])
+        if row < below:
+            whole = slice(row - top, done)
+            yield row, np.where(empty[whole, :width], np.float32(np.nan), strip[:, whole, :width])
+            row = below
         strip[:, :-done] = strip[:, done:]
         strip[:, -done:] = 0
 
 
-def predict_parts(
-    model: nn.Module, cube: NormalisedCube, parts: Sequence[tuple[slice, slice]], *options, **named
+def predict_patches(
+    model: nn.Module, cube: NormalisedCube, patches: Sequence[tuple[slice, slice]], *options, **named
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """`predict_strips` of a sheet of patches, each of the `parts` (rows, columns) as a scene of its own: no
-    network sees two at once. NaN between them.
+    """`predict_strips` of a sheet, each of its `patches` (rows, columns) as a scene of its own: no network
+    sees two at once. NaN between them.
 
-    Parts that share a row start with each other.
+    Patches that share a row start with each other.
     """
     height, width = cube.shape
     top = 0
-    for first in sorted({down.start for down, _ in parts}):
-        line = [(down, across) for down, across in parts if down.start == first]
+    for first in sorted({down.start for down, _ in patches}):
+        line = [(down, across) for down, across in patches if down.start == first]
         end = max(down.stop for down, _ in line)
         strip = None
         for down, across in line:

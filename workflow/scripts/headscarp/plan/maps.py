@@ -1,11 +1,16 @@
 """What the rules ask of maps: which are delivered, and what the pages of sites say of them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from headscarp.plan.model import Run
 from headscarp.plan.paths import MAP_PAGE, SUMMARY
 from headscarp.plan.selection import Selection
+from headscarp.sources.twin.files import bands_of
+
+AUTO = "auto"
+PIXELS_OF_PART = 100_000_000  # 10,000 x 10,000, beyond which `auto` cuts a scene
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,29 @@ class Maps:
                 run = Run(card=card, site=site, experiment=experiment, protocol=protocol, seed=seed)
                 found.append((run, one["target"]))
         return found
+
+    def parts(self, card: str, place: str) -> int:
+        """How many jobs map a place, each a part of it."""
+        parts = 1 if self.plan.sites[place].patch_set else self.plan.cards[card].mapping.get("parts", 1)
+        return max(1, math.ceil(self._pixels(place) / PIXELS_OF_PART)) if parts == AUTO else parts
+
+    def _pixels(self, place: str) -> float:
+        """Pixels of a place whose grid is that of a simulated image, about; 0 of others, whose size no card
+        tells."""
+        site = self.plan.sites[place]
+        raw = self.plan.sites[site.raw]
+        grid = site.layers.get("grid", {})
+        if not raw.twin or set(grid) != {"like"} or grid["like"] not in bands_of(raw.twin):
+            return 0
+        return raw.twin.get("rows", 0) * raw.twin.get("cols", 0) * self.plan.card_of(raw.name).size ** 2
+
+    def in_parts(self) -> dict[str, list[str]]:
+        """The places that several jobs map, by card."""
+        found = {
+            card.name: [place for place in card.sites if self.parts(card.name, place) > 1]
+            for card in self.plan.cards.values()
+        }
+        return {card: places for card, places in found.items() if places}
 
     def places(self, run: Run) -> list[str]:
         """The places on Earth of a run's own site: itself, or the scenes of a collage."""

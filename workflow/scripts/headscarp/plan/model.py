@@ -217,6 +217,11 @@ class Card:
     audit: dict[str, Any]
     archive: Path | None
 
+    @property
+    def tiling(self) -> dict[str, int]:
+        """How scenes are cut into windows of maps, as far as the card says."""
+        return {key: value for key, value in self.mapping.items() if key != "parts"}
+
     def is_tested(self, site: str, protocol: str) -> bool:
         """Whether a site is tested under a protocol: one of the card's, or a further one of its cells."""
         return protocol in (*self.protocols, *self.cells.get(site, {}).get("protocols", ()))

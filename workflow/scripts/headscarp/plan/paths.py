@@ -19,6 +19,8 @@ PLACE_KEYS = RUN_KEYS + "/{place}"
 RUN = "results/runs/" + RUN_KEYS
 PLACE = RUN + "/{place}"
 HOME = RUN + "/{site}"
+PART_KEYS = PLACE_KEYS + "/part{part}of{parts}"
+PART = PLACE + "/part{part}of{parts}"
 
 CUBE_FILES = ("cube.npy", "cube.json", "label.npy", "instances.npy")
 SAMPLE_FILES = ("windows.csv", "regions.npy", "blocks.npy", "samples.json")

@@ -105,7 +105,7 @@ class Rehearsal:
             "of_cells": window is None,
             "window": window,
             "dates": len(dates) if "dates" in spec else 1,
-            "mapping": self.plan.cards[card].mapping,
+            "mapping": self.plan.cards[card].tiling,
         }
 
     @property
