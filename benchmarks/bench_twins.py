@@ -18,6 +18,7 @@ from typing import Any
 
 import rasterio
 import yaml
+
 from simulate_twin import simulate_twin
 
 CARDS = Path(__file__).resolve().parents[1] / "workflow" / "cards"
