@@ -2,6 +2,8 @@
 # What fetches or links runs where Snakemake does: nodes of a cluster often have no way out.
 
 
+from headscarp.sources.twin.files import memory_mb
+
 # What a twin writes depends on what its card simulates: one rule for each list of files.
 for files in sorted({site.files for site in plan.sites.values() if site.twin}):
 
@@ -19,8 +21,10 @@ for files in sorted({site.files for site in plan.sites.values() if site.twin}):
         conda:
             "../../envs/geo.yaml"
         resources:
-            mem_mb=lambda wildcards, attempt: plan.forecasts.of_twin(wildcards.site, "mem_mb", attempt),
-            runtime=lambda wildcards, attempt: plan.forecasts.of_twin(wildcards.site, "runtime", attempt),
+            # a job that was killed comes back with more
+            mem_mb=lambda wildcards, attempt: attempt
+            * memory_mb(plan.sites[wildcards.site].twin, plan.card_of(wildcards.site).size),
+            runtime=lambda wildcards, attempt: plan.forecasts.of_twin(wildcards.site, attempt),
         params:
             record=lambda wildcards: plan.sites[wildcards.site].twin,
             seed=lambda wildcards: plan.sites[wildcards.site].seed,

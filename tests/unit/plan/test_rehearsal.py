@@ -69,10 +69,10 @@ def test_a_scheduler_is_asked_for_what_is_forecast_at_that_scale(tmp_path, monke
     path = tmp_path / FORECAST[-1]
     path.parent.mkdir()
     asked = {RUN.folder: {TRAIN: {"mem_mb": 2500, "runtime": 33}, MAP: {"runtime": 21}}}
-    path.write_text(json.dumps({"scale": "full", "runs": asked, "twins": {"zigui": {"mem_mb": 9000}}}))
+    path.write_text(json.dumps({"scale": "full", "runs": asked, "twins": {"zigui": {"runtime": 30}}}))
     found = Forecasts("full")
     assert [found.of_run(RUN, TRAIN, key, 1) for key in ("mem_mb", "runtime")] == [2500, 33]
     assert found.of_run(RUN, TRAIN, "mem_mb", 3) == 7500
     assert found.of_run(RUN, MAP, "mem_mb", 1) == FULL["mem_mb"]  # not forecast
-    assert found.of_twin("zigui", "mem_mb", 2) == 18000 and found.of_twin("zigui", "runtime", 1) == 720
+    assert found.of_twin("zigui", 2) == 60 and found.of_twin("mangkam_feb", 1) == FULL["runtime"]
     assert Forecasts("tiny").of_run(RUN, TRAIN, "mem_mb", 1) == SMALLER["mem_mb"]  # of another scale

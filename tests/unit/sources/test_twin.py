@@ -18,7 +18,7 @@ from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
 from headscarp.site.terrain import curvature
 from headscarp.sources.twin.fields import resample_to
-from headscarp.sources.twin.files import raw_files
+from headscarp.sources.twin.files import memory_mb, raw_files
 from headscarp.sources.twin.geography import distance_to
 from headscarp.sources.twin.reflectance import BANDS
 from headscarp.sources.twin.scene import SimulatedSite, simulate_site
@@ -368,3 +368,14 @@ def test_slides_without_any_place_to_start_are_refused(small_spec):
 def test_too_many_slides_are_refused(small_spec):
     with pytest.raises(HeadscarpError, match="finds no room"):
         simulate_site(replace(small_spec, landslide_area_km2=0.9 * small_spec.study_area_km2), 1)
+
+
+def test_memory_goes_with_the_pixels_that_are_simulated():
+    own = memory_mb(ZIGUI, 0.0)
+    whole = memory_mb(ZIGUI, 1.0) - own
+    assert 0 < own < 2000
+    assert memory_mb(ZIGUI, 0.5) - own == pytest.approx(whole / 4, abs=1)
+    assert memory_mb(ZIGUI | {"rows": 2 * ZIGUI["rows"]}, 1.0) - own == pytest.approx(2 * whole, abs=1)
+    # A VHR scene is a square of so many metres, whatever the pixels of its images.
+    small, large = (memory_mb({"kind": "vhr", "side_m": side}, 0.5) - own for side in (960, 1920))
+    assert large == pytest.approx(4 * small, abs=4)

@@ -30,9 +30,9 @@ class Forecasts:
         """`key` (mem_mb or runtime) of the training of a run or of its maps, more with each attempt."""
         return attempt * self._or_default(self._found.get("runs", {}).get(run.folder, {}).get(what, {}), key)
 
-    def of_twin(self, site: str, key: str, attempt: int) -> int:
-        """The same of a simulated site."""
-        return attempt * self._or_default(self._found.get("twins", {}).get(site, {}), key)
+    def of_twin(self, site: str, attempt: int) -> int:
+        """Minutes of a simulated site; its memory is known by its size (`sources.twin.files.memory_mb`)."""
+        return attempt * self._or_default(self._found.get("twins", {}).get(site, {}), "runtime")
 
     def _or_default(self, asked: dict[str, int], key: str) -> int:
         return asked.get(key, (FULL if self.scale == "full" else SMALLER)[key])

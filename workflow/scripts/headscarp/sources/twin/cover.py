@@ -1,12 +1,13 @@
 """Land cover that follows the terrain, and the bare ground that looks like a landslide but is none."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 from skimage.graph import route_through_array
 
-from headscarp.sources.twin.fields import correlated_noise, highest
+from headscarp.sources.twin.fields import correlated_noise, highest, strips
 from headscarp.sources.twin.spec import TwinSpec
 
 FOREST, SHRUB, GRASS, FIELD, SOIL, ROCK, QUARRY, BAR, ROAD, BUILT, WATER, SNOW = range(1, 13)
@@ -61,20 +62,29 @@ def vegetation(
     shape = ground.slope.shape
     alpine = spec.snow_line_m is not None
     size = mapped.sum()
-    shady = -np.sin(np.radians(ground.slope)) * np.cos(ground.aspect - np.pi)
-    wild = 0.8 * correlated_noise(rng, shape, 18) + shady + 0.025 * (ground.slope - 25)
-    if alpine:
-        wild -= 2.5 * np.maximum(ground.height - 0.65, 0)
-    if spec.region:
-        wild += _FOREST_GAIN
-    cover = np.select([wild > -0.1, wild > -0.9], [FOREST, SHRUB], GRASS).astype(np.uint8)
+    height = ground.height
+    noise = correlated_noise(rng, shape, 18)
+    cover = np.empty(shape, np.uint8)
+    for rows in strips(shape):
+        slope = ground.slope[rows]
+        shady = -np.sin(np.radians(slope)) * np.cos(ground.aspect[rows] - np.pi)
+        wild = 0.8 * noise[rows] + shady + 0.025 * (slope - 25)
+        if alpine:
+            wild -= 2.5 * np.maximum(height[rows] - 0.65, 0)
+        if spec.region:
+            wild += _FOREST_GAIN
+        cover[rows] = np.select([wild > -0.1, wild > -0.9], [FOREST, SHRUB], GRASS)
+    del noise
 
-    gentle = correlated_noise(rng, shape, 10) - ground.slope / 7 - 3 * ground.height
+    gentle = correlated_noise(rng, shape, 10)
+    gentle -= ground.slope / 7
+    gentle -= 3 * height
+    del height
     farmed = highest(gentle, ground.slope < 22, mapped, (0.06 if alpine else 0.16) * size)
-    cover[farmed] = FIELD
-    cover[highest(gentle + correlated_noise(rng, shape, 4) - remoteness, farmed, mapped, 0.012 * size)] = (
-        BUILT
-    )
+    gentle = gentle[farmed]
+    suited = gentle + correlated_noise(rng, shape, 4)[farmed] - remoteness[farmed]
+    built = highest(suited, np.ones(suited.shape, bool), mapped[farmed], 0.012 * size)
+    cover[farmed] = np.where(built, BUILT, FIELD)
     return cover
 
 
@@ -119,27 +129,21 @@ def _look_alikes(
     safety: np.ndarray,
     mapped: np.ndarray,
     allowed: np.ndarray,
-) -> list[tuple[int, np.ndarray]]:
-    """Bare patches as large as slides but on stable ground: cleared soil, rock on ridges, quarries near
-    valleys, bars by rivers."""
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Kind and mask of bare patches as large as slides but on stable ground: cleared soil, rock on ridges,
+    quarries near valleys, bars by rivers."""
     shape = ground.slope.shape
     total = spec.look_alike_share * mapped.sum()
     stable = allowed & (safety > np.quantile(safety[mapped], 0.55))
     ridge = stable & (ground.position > np.quantile(ground.position[mapped], 0.65))
     gentle = stable & (ground.slope < np.quantile(ground.slope[mapped], 0.4))
     floor = allowed & (ground.river_distance < 150) & (ground.slope < 15)
-    patches = [correlated_noise(rng, shape, correlation, 1.8) for correlation in (7, 7, 6, 5)]
-    return [
-        (SOIL, highest(patches[0] - ground.slope / 22, gentle & ~ridge, mapped, 0.55 * total)),
-        (ROCK, highest(patches[1] + 0.3 * (ground.lithology == 3), ridge, mapped, 0.38 * total)),
-        (
-            QUARRY,
-            highest(
-                patches[2] - ground.river_distance / 1500, stable & (ground.slope < 30), mapped, 0.04 * total
-            ),
-        ),
-        (BAR, highest(patches[3] - ground.river_distance / 40, floor, mapped, 0.03 * total)),
-    ]
+    patches = (correlated_noise(rng, shape, correlation, 1.8) for correlation in (7, 7, 6, 5))
+    yield SOIL, highest(next(patches) - ground.slope / 22, gentle & ~ridge, mapped, 0.55 * total)
+    yield ROCK, highest(next(patches) + 0.3 * (ground.lithology == 3), ridge, mapped, 0.38 * total)
+    steep = stable & (ground.slope < 30)
+    yield QUARRY, highest(next(patches) - ground.river_distance / 1500, steep, mapped, 0.04 * total)
+    yield BAR, highest(next(patches) - ground.river_distance / 40, floor, mapped, 0.03 * total)
 
 
 def _roads(rng: np.random.Generator, ground: CoverFactors) -> np.ndarray:

@@ -1,10 +1,32 @@
-"""Fields that several parts of a twin need: correlated noise, slopes, lines drawn through control points."""
+"""Fields that several parts of a twin need: correlated noise, slopes, lines drawn through control points.
+
+A region has more pixels than memory has room for many fields of them, so what a cell's own neighbourhood
+decides is worked out in strips of rows. The strips change no bit of the result.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import fft, ndimage
 
 # What is lower than this (m) casts no shadow.
 _LEAST_SHADOW_M = 0.15
+# Cells of a strip.
+_STRIP_CELLS = 2**20
+
+
+def strips(shape: tuple[int, int]) -> Iterator[slice]:
+    """Consecutive rows of a grid, at least one at a time."""
+    rows = max(1, _STRIP_CELLS // shape[1])
+    for start in range(0, shape[0], rows):
+        yield slice(start, min(start + rows, shape[0]))
+
+
+def widened(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
+    """A strip with up to `margin` rows more on both sides, inside a grid of `height` rows; and where the
+    strip lies in it."""
+    start, stop = max(0, rows.start - margin), min(height, rows.stop + margin)
+    return slice(start, stop), slice(rows.start - start, rows.stop - start)
 
 
 def correlated_noise(
@@ -16,11 +38,20 @@ def correlated_noise(
     A larger `roughness` exponent means a smoother field.
     """
     spectrum = fft.rfft2(rng.standard_normal(shape))
-    squared = fft.fftfreq(shape[0])[:, None] ** 2 + fft.rfftfreq(shape[1])[None, :] ** 2
-    spectrum *= (1 + (2 * np.pi * correlation) ** 2 * squared) ** (-(roughness + 1) / 2)
+    down, right = fft.fftfreq(shape[0]) ** 2, fft.rfftfreq(shape[1]) ** 2
+    for rows in strips(spectrum.shape):
+        squared = down[rows, None] + right
+        spectrum[rows] *= (1 + (2 * np.pi * correlation) ** 2 * squared) ** (-(roughness + 1) / 2)
     spectrum[0, 0] = 0
-    field = fft.irfft2(spectrum, s=shape)
-    return field / field.std()
+    # What irfft2 does, without its copy of the spectrum.
+    spectrum = fft.ifft(spectrum, axis=0, norm="forward", overwrite_x=True)
+    field = np.empty(shape)
+    for rows in strips(shape):
+        field[rows] = fft.irfft(spectrum[rows], shape[1], norm="forward")
+    del spectrum
+    field *= 1 / field.size
+    field /= field.std()
+    return field
 
 
 def blurred_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
@@ -33,16 +64,24 @@ def blurred_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float
 def slope_and_aspect(elevation: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Slope (degrees) and downslope azimuth (radians clockwise from north) of a north-up elevation grid, by
     central differences."""
-    southward, eastward = np.gradient(elevation, spacing)
-    return np.degrees(np.arctan(np.hypot(southward, eastward))), np.arctan2(-eastward, southward)
+    slope, aspect = np.empty_like(elevation), np.empty_like(elevation)
+    for rows in strips(elevation.shape):
+        around, inner = widened(rows, 1, len(elevation))
+        southward, eastward = (part[inner] for part in np.gradient(elevation[around], spacing))
+        slope[rows] = np.degrees(np.arctan(np.hypot(southward, eastward)))
+        aspect[rows] = np.arctan2(-eastward, southward)
+    return slope, aspect
 
 
 def resample_to(coarse: np.ndarray, shape: tuple[int, int], factor: int, order: int = 1) -> np.ndarray:
     """Values of a grid at the pixel centres of a grid `factor` times finer with the same corner."""
-    rows, cols = ((np.arange(size) + 0.5) / factor - 0.5 for size in shape)
-    return ndimage.map_coordinates(
-        coarse, np.meshgrid(rows, cols, indexing="ij"), order=order, mode="nearest"
-    )
+    down, right = ((np.arange(size) + 0.5) / factor - 0.5 for size in shape)
+    fine = np.empty(shape, coarse.dtype)
+    # The coefficients of a spline depend on the whole grid.
+    for rows in strips(shape) if order == 1 else [slice(None)]:
+        where = np.meshgrid(down[rows], right, indexing="ij")
+        ndimage.map_coordinates(coarse, where, output=fine[rows], order=order, mode="nearest")
+    return fine
 
 
 def highest(score: np.ndarray, eligible: np.ndarray, within: np.ndarray, cells: float) -> np.ndarray:
@@ -52,7 +91,8 @@ def highest(score: np.ndarray, eligible: np.ndarray, within: np.ndarray, cells: 
     cells = min(int(cells), inside.size)
     if cells == 0:
         return np.zeros(score.shape, bool)
-    return eligible & (score >= np.partition(inside, -cells)[-cells])
+    inside.partition(-cells)
+    return eligible & (score >= inside[-cells])
 
 
 def winding_line(

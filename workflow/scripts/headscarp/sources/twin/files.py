@@ -1,4 +1,5 @@
-"""Names of the raw files of a simulated site, for those who plan before anything is simulated."""
+"""Names of the raw files of a simulated site and the memory that it takes, for those who plan before anything
+is simulated."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -50,6 +51,26 @@ SERIES_FILES = (
     "faults.gpkg",
     "manifest.json",
 )
+
+# What Python, its packages and the Snakemake around them take (MB), and bytes for each pixel of a scene,
+# rounded up from what was measured (`benchmarks/README.md`). A VHR scene is simulated in cells of 0.3 m.
+_PROCESS_MB = 1000
+_REGION_BYTES, _SITE_BYTES, _SERIES_BYTES, _VHR_BYTES = 90, 200, 450, 210
+_VHR_CELL_M = 0.3
+
+
+def memory_mb(record: dict[str, Any], size: float) -> int:
+    """Memory (MB) that `simulate_twin` needs for a site's `twin` record, its sides times `size`."""
+    if record.get("kind") == VHR:
+        pixels, bytes_each = (record["side_m"] / _VHR_CELL_M) ** 2, _VHR_BYTES
+    else:
+        pixels = record["rows"] * record["cols"]
+        bytes_each = _SITE_BYTES
+        if record.get("kind") == SERIES:
+            bytes_each = _SERIES_BYTES
+        elif record.get("region"):
+            bytes_each = _REGION_BYTES
+    return round(_PROCESS_MB + pixels * size**2 * bytes_each / 1e6)
 
 
 def raw_files(record: dict[str, Any]) -> tuple[str, ...]:

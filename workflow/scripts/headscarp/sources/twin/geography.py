@@ -5,7 +5,7 @@ from scipy import ndimage
 from shapely.geometry import LineString, box
 
 from headscarp.geo.grid import Grid
-from headscarp.sources.twin.fields import correlated_noise, winding_line
+from headscarp.sources.twin.fields import correlated_noise, strips, winding_line
 from headscarp.sources.twin.routing import drain
 from headscarp.sources.twin.spec import EARTHQUAKE, TwinSpec
 from headscarp.sources.twin.terrain import Terrain, cells_of_lines
@@ -24,9 +24,22 @@ def fault_line(spec: TwinSpec, rng: np.random.Generator) -> np.ndarray:
     return winding_line(rng, points, 2.0, 0.01 * min(grid.shape))
 
 
-def distance_to(mask: np.ndarray, spacing: float) -> np.ndarray:
+def distance_to(mask: np.ndarray, spacing: float, dtype: type = np.float64) -> np.ndarray:
     """Distance (m) of each cell to the mask; infinite where the mask is empty."""
-    return ndimage.distance_transform_edt(~mask) * spacing if mask.any() else np.full(mask.shape, np.inf)
+    if not mask.any():
+        return np.full(mask.shape, np.inf, dtype)
+    nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    distance = np.empty(mask.shape, dtype)
+    for rows in strips(mask.shape):
+        distance[rows] = distance_from(nearest, rows, 1.0) * spacing
+    return distance
+
+
+def distance_from(points: np.ndarray, rows: slice, spacing: float) -> np.ndarray:
+    """Distance (m) of the cells of some rows to the cell that `points` (2, row, col) names for each."""
+    down = (points[0, rows] - np.arange(points.shape[1])[rows, None]) * spacing
+    right = (points[1, rows] - np.arange(points.shape[2])) * spacing
+    return np.sqrt(down**2 + right**2)
 
 
 def river_lines(

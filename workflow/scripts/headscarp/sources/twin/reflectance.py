@@ -2,13 +2,14 @@
 by slope, haze and noise."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
 
 from headscarp.sources.twin import cover as covers
 from headscarp.sources.twin.cover import CoverFactors
-from headscarp.sources.twin.fields import correlated_noise
+from headscarp.sources.twin.fields import correlated_noise, strips, widened
 from headscarp.sources.twin.region import block_mean
 from headscarp.sources.twin.spec import SENSORS, TwinSpec
 
@@ -32,6 +33,8 @@ _PATH = np.array([0.050, 0.036, 0.022, 0.013, 0.006, 0.002, 0.001])
 _DIFFUSE = np.array([0.34, 0.29, 0.22, 0.17, 0.12, 0.07, 0.05])
 # Point spread of a pan-sharpened pixel, in pixels.
 _BLUR = 0.75
+# So many pixels away a filter of that spread looks.
+_BLUR_REACH = 3
 _LEAF = {
     covers.FOREST: "leaf forest",
     covers.SHRUB: "leaf shrub",
@@ -56,13 +59,31 @@ class Surface:
     brightness: np.ndarray
     hardness: np.ndarray
 
+    def part(self, rows: slice) -> "Surface":
+        """Some rows of the surface."""
+        built, bare = (slice(count[rows.start], count[rows.stop]) for count in self._counted)
+        return Surface(
+            cover=self.cover[rows],
+            vigour=self.vigour[rows],
+            built=self.built[built],
+            bare=self.bare[rows],
+            bareness=self.bareness[bare],
+            brightness=self.brightness[bare],
+            hardness=self.hardness[bare],
+        )
+
+    @cached_property
+    def _counted(self) -> list[np.ndarray]:
+        """Built-up and bare pixels of all rows before each one."""
+        return [np.append(0, np.cumsum(mask.sum(axis=1))) for mask in (self.cover == covers.BUILT, self.bare)]
+
 
 def simulate_bands(
-    spec: TwinSpec, rng: np.random.Generator, ground: CoverFactors, surface: Surface
+    spec: TwinSpec, rng: np.random.Generator, slope: np.ndarray, surface: Surface, lit: np.ndarray
 ) -> np.ndarray:
-    """Reflectance (band, row, col) float32 in 0..1 of a surface in the bands of the spec's sensor."""
-    texture = ground_texture(rng, surface.cover.shape)
-    return observe(spec, rng, ground, surface, texture, sunlight(spec, ground))
+    """Reflectance (band, row, col) float32 in 0..1 of a surface on slopes (degrees) under direct sunlight
+    `lit`, in the bands of the spec's sensor."""
+    return observe(spec, rng, slope, surface, ground_texture(rng, surface.cover.shape), lit)
 
 
 def before_slides(surface: Surface, plants: np.ndarray, slides: np.ndarray) -> Surface:
@@ -89,29 +110,35 @@ def ndvi_of(surface: Surface, factor: int) -> np.ndarray:
 
 def ground_texture(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Brightness (row, col) of the ground's grain relative to its mean."""
-    return np.exp(0.07 * correlated_noise(rng, shape, 2, 0.8))
+    texture = correlated_noise(rng, shape, 2, 0.8)
+    texture *= 0.07
+    return np.exp(texture, out=texture)
 
 
 def observe(
     spec: TwinSpec,
     rng: np.random.Generator,
-    ground: CoverFactors,
+    slope: np.ndarray,
     surface: Surface,
     texture: np.ndarray,
     lit: np.ndarray,
 ) -> np.ndarray:
-    """Reflectance (band, row, col) float32 in 0..1 of a surface under direct sunlight `lit`, through haze,
-    with the sensor's noise."""
+    """Reflectance (band, row, col) float32 in 0..1 of a surface on slopes (degrees) under direct sunlight
+    `lit`, through haze, with the sensor's noise."""
     shape = texture.shape
-    haze = np.clip(spec.haze * (1 + 0.15 * correlated_noise(rng, shape, min(shape) / 4, 2.5)), 0, None)
-    sky = 0.5 + 0.5 * np.cos(np.radians(ground.slope))
+    thickness = correlated_noise(rng, shape, min(shape) / 4, 2.5)
     bands = np.empty((len(spec.bands), *shape), np.float32)
     for band, name in enumerate(spec.bands):
         k = BANDS.index(name)
-        light = (1 - _DIFFUSE[k]) * lit + _DIFFUSE[k] * sky
-        seen = ndimage.gaussian_filter(_reflectance(surface, k) * texture * light, _BLUR)
-        seen = seen * (1 - 0.8 * _PATH[k] * haze) + _PATH[k] * haze
-        bands[band] = np.clip(seen + spec.noise * rng.standard_normal(shape), 0.001, 1.0)
+        for rows in strips(shape):
+            around, inner = widened(rows, _BLUR_REACH, shape[0])
+            sky = 0.5 + 0.5 * np.cos(np.radians(slope[around]))
+            light = (1 - _DIFFUSE[k]) * lit[around] + _DIFFUSE[k] * sky
+            sharp = _reflectance(surface.part(around), k) * texture[around] * light
+            seen = ndimage.gaussian_filter(sharp, _BLUR)[inner]
+            haze = np.clip(spec.haze * (1 + 0.15 * thickness[rows]), 0, None)
+            seen = seen * (1 - 0.8 * _PATH[k] * haze) + _PATH[k] * haze
+            bands[band, rows] = np.clip(seen + spec.noise * rng.standard_normal(seen.shape), 0.001, 1.0)
     return bands
 
 
@@ -120,23 +147,27 @@ def surface_of(
 ) -> Surface:
     """The surface under a land cover (row, col) with slides (int32, 0 none)."""
     shape = cover.shape
-    vigour = np.clip(spec.vegetation_vigour * np.exp(0.14 * correlated_noise(rng, shape, 6)), 0, 1)
+    vigour = correlated_noise(rng, shape, 6)
+    for rows in strips(shape):
+        vigour[rows] = np.clip(spec.vegetation_vigour * np.exp(0.14 * vigour[rows]), 0, 1)
     field = cover == covers.FIELD
-    parcel = parcels(rng, shape)
-    vigour[field] *= rng.uniform(0.45, 1.25, shape)[parcel][field]
-    vigour = np.clip(vigour, 0, 1)
+    parcel = tuple(part[field] for part in parcels(rng, shape))
+    vigour[field] *= rng.uniform(0.45, 1.25, shape)[parcel]
+    np.clip(vigour, 0, 1, out=vigour)
     built = np.exp(0.2 * rng.standard_normal(int((cover == covers.BUILT).sum())))
 
     # Slides and look-alikes draw their bareness, rock and brightness from one distribution: spectra alone
     # cannot tell them apart.
     patches, count = ndimage.label(np.isin(cover, BARE_COVERS) & (instances == 0))
-    patches = np.where(instances > 0, count + instances, patches)
+    sliding = instances > 0
+    patches[sliding] = count + instances[sliding]
     total = int(patches.max()) + 1
     spread = np.clip(
         rng.beta(3.0 * (1 - spec.revegetation) + 0.3, 3.0 * spec.revegetation + 0.3, total), 0.05, 1.0
     )
     bare = (patches > 0) & (cover != covers.WATER)
     patch = patches[bare]
+    del patches, sliding, parcel, field
     # A patch that spans many hectares is bare here and green there.
     bareness = np.clip(spread[patch] + 0.16 * correlated_noise(rng, shape, 5, 1.2)[bare], 0.0, 1.0)
     brightness = np.exp(0.14 * rng.standard_normal(total))[patch]
@@ -196,6 +227,9 @@ def sunlight(spec: TwinSpec, ground: CoverFactors) -> np.ndarray:
     """Direct sunlight relative to level ground (Lambert): cosine of the incidence angle over that of the
     sun's zenith angle."""
     zenith, azimuth = np.radians(90 - spec.sun_elevation_deg), np.radians(spec.sun_azimuth_deg)
-    slope = np.radians(ground.slope)
-    cosine = np.cos(zenith) * np.cos(slope) + np.sin(zenith) * np.sin(slope) * np.cos(azimuth - ground.aspect)
-    return np.maximum(cosine, 0) / np.cos(zenith)
+    lit = np.empty(ground.slope.shape)
+    for rows in strips(lit.shape):
+        slope, aspect = np.radians(ground.slope[rows]), ground.aspect[rows]
+        cosine = np.cos(zenith) * np.cos(slope) + np.sin(zenith) * np.sin(slope) * np.cos(azimuth - aspect)
+        lit[rows] = np.maximum(cosine, 0) / np.cos(zenith)
+    return lit

@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from skimage.graph import MCP_Geometric
 
 from headscarp.sources.twin import cover as covers
-from headscarp.sources.twin.fields import correlated_noise, highest
-from headscarp.sources.twin.geography import distance_to, largest_part, piece_of
+from headscarp.sources.twin.fields import correlated_noise, highest, strips
+from headscarp.sources.twin.geography import distance_from, distance_to, largest_part, piece_of
 from headscarp.sources.twin.slides import infinite_slope
 from headscarp.sources.twin.spec import COARSE_FACTOR, SURVEY_SIZES, TwinSpec
 from headscarp.sources.twin.strata import CARBONATE, CLASTIC, COHESION, FRICTION_DEG, RED_BED, ROCK, SLATE
@@ -280,8 +280,14 @@ def remoteness(
     mask[rows, cols] = True
     size = np.zeros(mask.shape, np.float32)
     size[rows, cols] = 150 * rng.lognormal(0, 0.6, len(places))
-    distance, nearest = ndimage.distance_transform_edt(~mask, sampling=spec.resolution_m, return_indices=True)
-    return distance / size[tuple(nearest)] + road_distance / 120
+    nearest = ndimage.distance_transform_edt(
+        ~mask, sampling=spec.resolution_m, return_distances=False, return_indices=True
+    )
+    remote = np.empty(mask.shape)
+    for rows in strips(mask.shape):
+        distance = distance_from(nearest, rows, spec.resolution_m)
+        remote[rows] = distance / size[tuple(nearest[:, rows])] + road_distance[rows] / 120
+    return remote
 
 
 def valley_side(spec: TwinSpec, dem: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -326,19 +332,23 @@ def factor_of_safety(
     roots = np.zeros(covers.SNOW + 1, np.float32)
     for kind, strength in _ROOTS.items():
         roots[kind] = strength
-    slope = np.radians(np.clip(slope_deg, 1.0, 80.0))
-    cohesion = COHESION[units] * (1 - 0.3 * np.exp(-fault_distance / 2000.0))
-    cohesion *= 1 - _ROAD_CUT * np.exp(-road_distance / _ROAD_REACH_M)
-    cohesion *= 1 - _UNDERCUT * np.exp(-river_distance / _BANK_REACH_M)
-    cohesion *= np.exp(0.2 * correlated_noise(rng, slope.shape, 8, 1.0)).astype(np.float32)
-    cohesion += roots[plants]
     driest, wettest = spec.region.rainfall_mm
-    rain = rain_mm / ((driest + wettest) / 2)
-    wetness = contributing_m * rain**2 / (np.sin(slope) * _SATURATING_M) + _RAIN_WETNESS * (
-        rain_mm - driest
-    ) / (wettest - driest)
-    alone = infinite_slope(slope, cohesion, FRICTION_DEG[units], np.clip(wetness, 0, 1))
-    return alone * np.exp(_UPSLOPE * (0.5 - upslope)) / (1 + valley_m / _VALLEY_M)
+    soil = correlated_noise(rng, slope_deg.shape, 8, 1.0)
+    safety = np.empty_like(slope_deg)
+    for rows in strips(safety.shape):
+        slope = np.radians(np.clip(slope_deg[rows], 1.0, 80.0))
+        cohesion = COHESION[units[rows]] * (1 - 0.3 * np.exp(-fault_distance[rows] / 2000.0))
+        cohesion *= 1 - _ROAD_CUT * np.exp(-road_distance[rows] / _ROAD_REACH_M)
+        cohesion *= 1 - _UNDERCUT * np.exp(-river_distance[rows] / _BANK_REACH_M)
+        cohesion *= np.exp(0.2 * soil[rows]).astype(np.float32)
+        cohesion += roots[plants[rows]]
+        rain = rain_mm[rows] / ((driest + wettest) / 2)
+        wetness = contributing_m[rows] * rain**2 / (np.sin(slope) * _SATURATING_M) + _RAIN_WETNESS * (
+            rain_mm[rows] - driest
+        ) / (wettest - driest)
+        alone = infinite_slope(slope, cohesion, FRICTION_DEG[units[rows]], np.clip(wetness, 0, 1))
+        safety[rows] = alone * np.exp(_UPSLOPE * (0.5 - upslope[rows])) / (1 + valley_m[rows] / _VALLEY_M)
+    return safety
 
 
 def land_use(

@@ -10,7 +10,14 @@ from headscarp.sources.twin import region as regions
 from headscarp.sources.twin.cover import BUILT, WATER, CoverFactors, land_cover, vegetation
 from headscarp.sources.twin.fields import resample_to, slope_and_aspect
 from headscarp.sources.twin.geography import distance_to, fault_line, mapped_area, river_lines, to_map
-from headscarp.sources.twin.reflectance import before_slides, ndvi_of, simulate_bands, surface_of
+from headscarp.sources.twin.reflectance import (
+    Surface,
+    before_slides,
+    ndvi_of,
+    simulate_bands,
+    sunlight,
+    surface_of,
+)
 from headscarp.sources.twin.region import RegionLayers, block_mean, refined
 from headscarp.sources.twin.routing import drain, fill_depressions
 from headscarp.sources.twin.slides import factor_of_safety, imprint, place_slides
@@ -90,41 +97,49 @@ def simulate_site(spec: TwinSpec, seed: int) -> SimulatedSite:
         spec, rngs["cover"], land.ground, land.safety, land.mapped, slides, land.plants, land.road_mask
     )
     surface = surface_of(spec, rngs["image"], land.ground, cover, land.instances)
-    bands = simulate_bands(spec, rngs["image"], land.ground, surface)
-    region = None
-    if spec.region:
-        district = regions.district_area(spec, rngs["district"], land.mapped, slides)
-        use = regions.land_use(spec, cover, land.ground.river_distance, land.ground.slope)
-        coarse_dem, coarse_use = (
-            block_mean(land.dem, COARSE_FACTOR),
-            regions.block_majority(use, COARSE_FACTOR),
-        )
-        units = regions.block_majority(land.units, COARSE_FACTOR)
-        region = RegionLayers(
-            rainfall=land.rain,
-            dem=coarse_dem,
-            soil=regions.soils(rngs["soil"], units, coarse_dem, coarse_use),
-            units=units,
-            land_use=use,
-            ndvi_before=ndvi_of(before_slides(surface, land.plants, slides), spec.dem_factor),
-            roads=land.roads,
-            settlements=cover == BUILT,
-            water=cover == WATER,
-            district=district,
-            surveyed=regions.survey(spec, rngs["district"], land.instances, district),
-        )
+    finished = {
+        "dem": land.dem,
+        "lithology": land.lithology,
+        "instances": land.instances,
+        "mapped": land.mapped,
+        "cover": cover,
+        "safety": land.safety.astype(np.float32, copy=False),
+        "rivers": to_map(land.rivers, spec.dem_grid),
+        "faults": to_map([land.fault], spec.dem_grid),
+        "region": _region_layers(spec, rngs, land, cover, surface) if spec.region else None,
+    }
+    slope, lit = land.ground.slope, sunlight(spec, land.ground)
+    # Room for the image, which is the largest part.
+    del land, slides
     return SimulatedSite(
-        spec=spec,
-        bands=bands,
-        dem=land.dem,
-        lithology=land.lithology,
-        instances=land.instances,
-        mapped=land.mapped,
-        cover=cover,
-        safety=land.safety.astype(np.float32),
-        rivers=to_map(land.rivers, spec.dem_grid),
-        faults=to_map([land.fault], spec.dem_grid),
-        region=region,
+        spec=spec, bands=simulate_bands(spec, rngs["image"], slope, surface, lit), **finished
+    )
+
+
+def _region_layers(
+    spec: TwinSpec,
+    rngs: dict[str, np.random.Generator],
+    land: Landscape,
+    cover: np.ndarray,
+    surface: Surface,
+) -> RegionLayers:
+    slides = land.instances > 0
+    district = regions.district_area(spec, rngs["district"], land.mapped, slides)
+    use = regions.land_use(spec, cover, land.ground.river_distance, land.ground.slope)
+    coarse_dem, coarse_use = block_mean(land.dem, COARSE_FACTOR), regions.block_majority(use, COARSE_FACTOR)
+    units = regions.block_majority(land.units, COARSE_FACTOR)
+    return RegionLayers(
+        rainfall=land.rain,
+        dem=coarse_dem,
+        soil=regions.soils(rngs["soil"], units, coarse_dem, coarse_use),
+        units=units,
+        land_use=use,
+        ndvi_before=ndvi_of(before_slides(surface, land.plants, slides), spec.dem_factor),
+        roads=land.roads,
+        settlements=cover == BUILT,
+        water=cover == WATER,
+        district=district,
+        surveyed=regions.survey(spec, rngs["district"], land.instances, district),
     )
 
 
@@ -168,8 +183,9 @@ def build_landscape(spec: TwinSpec, rngs: dict[str, np.random.Generator]) -> Lan
     elevation = resample_to(terrain.elevation, shape, factor)
     slope, aspect = slope_and_aspect(ndimage.gaussian_filter(elevation, 1.0), resolution)
     near_water = ndimage.binary_dilation(water | (on_river & (contributing > 2e4)), iterations=2)
-    river_distance = distance_to(on_river | water, resolution).astype(real)
+    river_distance = distance_to(on_river | water, resolution, real)
     allowed = mapped & ~near_water
+    del main_river, on_river, near_water
     plants = roads = road_mask = rain = None
     if spec.region:
         places, roads = regions.places_and_roads(
@@ -181,7 +197,7 @@ def build_landscape(spec: TwinSpec, rngs: dict[str, np.random.Generator]) -> Lan
             block_mean(water, factor),
         )
         road_mask = cells_of_lines([line * factor for line in roads], shape)
-        road_distance = distance_to(road_mask, resolution).astype(real)
+        road_distance = distance_to(road_mask, resolution, real)
         ground = CoverFactors(
             elevation=elevation,
             slope=slope,
@@ -197,6 +213,7 @@ def build_landscape(spec: TwinSpec, rngs: dict[str, np.random.Generator]) -> Lan
             mapped,
             regions.remoteness(spec, rngs["places"], places, road_distance),
         )
+        del ground, aspect
         rain = regions.annual_rain(spec, rngs["rain"], terrain.elevation, spec.region.rainfall_mm)
         safety = regions.factor_of_safety(
             spec,
@@ -215,16 +232,20 @@ def build_landscape(spec: TwinSpec, rngs: dict[str, np.random.Generator]) -> Lan
             ),
         )
         allowed &= ~road_mask & (plants != BUILT)
+        del road_distance
     else:
         safety = factor_of_safety(
             spec, slope, lithology, contributing, fault_distance, elevation - spec.elevation_m[0]
         )
+    del contributing, fault_distance
     instances = place_slides(spec, rngs["slides"], elevation, slope, safety, allowed)
+    del slope, allowed
 
     change = imprint(elevation, instances, resolution, 1 - spec.revegetation)
     dem = fill_depressions(
         np.clip(terrain.elevation + block_mean(change, factor), *spec.elevation_m).astype(np.float32)
     )
+    del change, elevation
     elevation = resample_to(dem, shape, factor)
     slope, aspect = slope_and_aspect(elevation, resolution)
     ground = CoverFactors(

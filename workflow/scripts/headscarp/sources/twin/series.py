@@ -152,7 +152,7 @@ def observation(series: SimulatedSeries, name: str) -> Observation:
     lit = sunlight(site, ground) * np.maximum(
         1 - ndimage.gaussian_filter(shaded.astype(np.float32), 0.7), _DIM
     )
-    rgb = observe(site, rng, ground, surface, lasting.texture, lit)
+    rgb = observe(site, rng, ground.slope, surface, lasting.texture, lit)
     rgb, clouds = _clouded(spec, rng, date, rgb)
     rain = (
         date.rain

@@ -119,9 +119,10 @@ def place_slides(
     # Gumbel noise on the logarithm of the weights exp(-FS / chance) draws without replacement.
     chance = _REGION_CHANCE if spec.region else 0.08
     slender = _REGION_SLENDER if spec.region else 2.4 if spec.trigger == EARTHQUAKE else 1.7
-    rank = candidates[
-        np.argsort(weakness.ravel()[candidates] / chance - rng.gumbel(size=candidates.size), kind="stable")
-    ]
+    order = rng.gumbel(size=candidates.size)
+    np.subtract(weakness.ravel()[candidates] / chance, order, out=order)
+    rank = candidates[np.argsort(order, kind="stable")]
+    del candidates, order
     open_start = np.ones(shape, bool)
     for number, area in enumerate(slide_areas(spec, rng), start=1):
         pixels = round(area / spec.resolution_m**2)
@@ -240,4 +241,4 @@ def imprint(elevation: np.ndarray, instances: np.ndarray, resolution: float, fre
         change[window][body] = depth * np.interp(
             upward, [0, 0.25, 0.55, 0.85, 1], [0.2, 0.7, -0.2, -1.0, -0.4]
         )
-    return ndimage.gaussian_filter(change, 1.5)
+    return ndimage.gaussian_filter(change, 1.5, output=change)
