@@ -88,7 +88,7 @@ def test_any_window_map_and_strip(window, spare, factors, strip_rows, holes, see
     np.testing.assert_allclose(
         susceptibility_map(model, torch.from_numpy(values), CPU, strip_rows),
         cell_by_cell(model, values),
-        atol=1e-5,
+        atol=5e-5,  # float32 sums in another order, under logits that were spread out
     )
 
 
