@@ -8,7 +8,7 @@ virtual scene of each size, that site's image repeated, takes the place of anoth
 parts of `--rows` rows and outlined. With `--slurm` by a SLURM of this machine (that of tests/deploy; as
 root), which kills a job beyond 2000 MB; the second part gets 100 MB at first, is killed and tried again.
 Every Python tells at its end how much memory it ever held (Linux's VmHWM) and its CPU time, imports included.
-A scene needs 8 bytes a pixel on disk, its map as much again while it is written.
+A scene needs 8 bytes a pixel on disk, its map up to 15 more while it is put together.
 """
 
 import argparse
