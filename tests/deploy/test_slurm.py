@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import time
-import venv
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -20,20 +19,11 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from tests.deploy.slurm.cluster import Cluster, NoCluster, install
+from tests.deploy.slurm.cluster import QUICK, Cluster, NoCluster, install, python_with_plugin
 
-PLUGINS = ["snakemake-executor-plugin-slurm==2.8.0", "snakemake-executor-plugin-slurm-jobstep==0.6.1"]
 PROFILE = REPOSITORY / "profiles" / "slurm"
 TABLE = "results/tables/gao2021/table7.csv"
 ROWS = ["unet", "fc_densenet"]
-QUICK = [
-    "--slurm-init-seconds-before-status-checks",
-    "2",
-    "--seconds-between-status-checks",
-    "1",
-    "--max-status-checks-per-second",
-    "1",
-]
 TRAINING_LOGS = "results/logs/training/train_network/gao2021/zigui/*/blocked/seed0.log"
 AWAY_SECONDS = 5
 LIMIT_SECONDS = 240
@@ -45,17 +35,10 @@ STARVED_MB = 100
 def python(tmp_path_factory) -> Path:
     """A Python with all that this one has and the executor plugin, which asks SLURM whenever it is
     imported."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    packages = next(folder.glob("lib/python*/site-packages"))
-    (packages / "project.pth").write_text(
-        "\n".join(path for path in sys.path if path.endswith("site-packages"))
-    )
-    command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", *PLUGINS]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"the SLURM plugin of Snakemake cannot be installed: {done.stderr.strip()[-300:]}")
-    return folder / "bin" / "python"
+    try:
+        return python_with_plugin(tmp_path_factory.mktemp("environment"))
+    except NoCluster as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="module")

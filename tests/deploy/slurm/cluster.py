@@ -12,7 +12,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,16 @@ from tests.deploy import apt
 SETTINGS = Path("/etc/slurm")  # `srun` within a job looks nowhere else
 FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
 PACKAGES = ("slurm-wlm", "munge")
+PLUGINS = ["snakemake-executor-plugin-slurm==2.8.0", "snakemake-executor-plugin-slurm-jobstep==0.6.1"]
+# Snakemake's options where SLURM answers at once.
+QUICK = [
+    "--slurm-init-seconds-before-status-checks",
+    "2",
+    "--seconds-between-status-checks",
+    "1",
+    "--max-status-checks-per-second",
+    "1",
+]
 START_SECONDS = 30
 CPUS, MEMORY_MB = 8, 65536
 
@@ -96,6 +108,24 @@ def install() -> None:
         apt.install(*PACKAGES)
     except apt.NotInstalled as reason:
         raise NoCluster(f"slurmctld is not installed: {reason}") from None
+
+
+def python_with_plugin(folder: Path) -> Path:
+    """A Python in `folder` with all that this one has and Snakemake's plugin for SLURM.
+
+    Raises:
+        NoCluster: the plugin cannot be installed.
+    """
+    venv.create(folder, with_pip=True)
+    packages = next(folder.glob("lib/python*/site-packages"))
+    (packages / "project.pth").write_text(
+        "\n".join(path for path in sys.path if path.endswith("site-packages"))
+    )
+    command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", *PLUGINS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoCluster(f"the SLURM plugin of Snakemake cannot be installed: {done.stderr.strip()[-300:]}")
+    return folder / "bin" / "python"
 
 
 def read_job(line: str) -> Job:

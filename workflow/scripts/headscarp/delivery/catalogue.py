@@ -26,6 +26,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, relative_address, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster
+from headscarp.mapping.raster import GDAL_CACHE_MEGABYTES
 
 ITEM, MASK, THUMBNAIL = "item.json", "mask.tif", "thumbnail.png"
 CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
@@ -214,7 +215,7 @@ def statistics(path: Path) -> dict[str, float]:
     """Least, greatest and mean value of a raster, and the per cent of pixels with data, read block by
     block."""
     low, high, total, known = np.inf, -np.inf, 0.0, 0
-    with open_raster(path) as source:
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MEGABYTES), open_raster(path) as source:
         for _, window in source.block_windows(1):
             values = source.read(1, window=window)
             values = values[~np.isnan(values)]

@@ -96,11 +96,11 @@ def pixel_groups(
 ) -> Iterator[PixelGroups]:
     """Yield the groups of pixels whose values reach `threshold` (NaN does not) and whose area reaches
     `minimum_area`, in square units of the CRS; they are kept on disk while the block lasts."""
-    joined = join_groups(values, threshold)
-    pixels = np.bincount(joined.group, weights=joined.pixels).astype(np.int64)
-    kept = pixels * abs(grid.transform.determinant) >= minimum_area
-    number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[joined.group]
     with TemporaryDirectory() as folder, rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MEGABYTES):
+        joined = join_groups(values, threshold)
+        pixels = np.bincount(joined.group, weights=joined.pixels).astype(np.int64)
+        kept = pixels * abs(grid.transform.determinant) >= minimum_area
+        number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[joined.group]
         paths = Path(folder) / "numbers.tif", Path(folder) / "inside.tif"
         with (
             rasterio.open(paths[0], "w", dtype="int32", **profile_of(grid)) as numbers,
