@@ -19,6 +19,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from headscarp.codes import SLIDE_NUMBER
 from headscarp.errors import HeadscarpError
+from headscarp.sources.twin import vhr_write
 from headscarp.sources.twin.files import raw_files
 from headscarp.sources.twin.vhr import BARE, BUILDING, LANDSLIDE, ROAD, VEGETATION, WATER, build_ground
 from headscarp.sources.twin.vhr_image import observe, observed_cells
@@ -183,6 +184,21 @@ def test_the_unstable_slope_holds_the_slides_that_change_there(mangkam):
     )
     nearer = [slides[number].centroid.distance(Point(x, y)) < 96 for number in moving if inside[number]]
     assert len(nearer) == len([one for one in ground.slides if one.unstable]) and all(nearer)
+
+
+def test_a_slide_in_two_parts_belongs_to_the_unstable_slope(mangkam, tmp_path, monkeypatch):
+    folder, ground = mangkam
+    last = ground.instances_at(len(ground.spec.images) - 1)
+    number = max((one.number for one in ground.slides if one.unstable), key=lambda k: (last == k).sum())
+    rows = np.nonzero(last == number)[0]
+    middle = int(np.median(rows))
+    depth = ground.depth.copy()
+    depth[middle - 1 : middle + 2] = 9.0
+    monkeypatch.setattr(vhr_write, "build_ground", lambda spec, seed: replace(ground, depth=depth))
+    cut = write_vhr_twin(tmp_path, ground.spec, SEED)
+    assert ndimage.label(cut.instances_at(len(ground.spec.images) - 1) == number)[1] == 2
+    whole, parted = (gpd.read_file(path / "unstable.gpkg").geometry[0] for path in (folder, tmp_path))
+    assert parted.area == pytest.approx(whole.area, rel=0.05)
 
 
 def test_outlines_and_manifest_agree_with_the_class_rasters(mangkam):

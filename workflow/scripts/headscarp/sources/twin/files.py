@@ -55,7 +55,7 @@ SERIES_FILES = (
 # What Python, its packages and the Snakemake around them take (MB), and bytes for each pixel of a scene,
 # rounded up from what was measured (`benchmarks/README.md`). A VHR scene is simulated in cells of 0.3 m.
 _PROCESS_MB = 1000
-_REGION_BYTES, _SITE_BYTES, _SERIES_BYTES, _VHR_BYTES = 90, 200, 450, 210
+_REGION_BYTES, _SITE_BYTES, _SERIES_BYTES, _VHR_BYTES = 95, 200, 470, 210
 _VHR_CELL_M = 0.3
 
 

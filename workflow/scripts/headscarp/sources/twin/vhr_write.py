@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from shapely.geometry import MultiPolygon, box
+from shapely.geometry import GeometryCollection, box
 
 from headscarp.codes import LAND_COVER, LANDSLIDE, SLIDE_NUMBER, UNMAPPED
 from headscarp.files import write_json
@@ -147,7 +147,10 @@ def _write_features(folder: Path, ground: ValleyGround) -> None:
         write_vectors(folder / f"{name}.gpkg", spec.crs, polygons(parts.astype(np.int32), grid)[0])
     bodies, numbers = polygons(last[: grid.height, : grid.width], grid)
     moving = {slide.number for slide in ground.slides if slide.unstable}
-    slope = MultiPolygon([body for body, number in zip(bodies, numbers, strict=True) if number in moving])
+    # A slide may lie in several parts.
+    slope = GeometryCollection(
+        [body for body, number in zip(bodies, numbers, strict=True) if number in moving]
+    )
     write_vectors(folder / "unstable.gpkg", spec.crs, [slope.convex_hull])
 
 
