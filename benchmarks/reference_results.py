@@ -153,8 +153,8 @@ def index(kept: Path, cards: list[str], labels: dict[str, dict[str, str]], rows:
         "# Reference results",
         "",
         "Scale `standard`, kept by `benchmarks/reference_results.py`. A row of a table is marked *not "
-        "converged* where a training stopped before its plateau. CPU hours are a little low: Snakemake looks at a job "
-        "every 30 seconds, and what it works after the last look is not counted.",
+        "converged* where a training stopped before its plateau. CPU hours are a little low: Snakemake "
+        "looks at a job every 30 seconds, and what it works after the last look is not counted.",
         "",
         "| card | tables | commit | CPU hours | trainings, of them converged | neither converged nor above "
         "twice the prevalence | rows left out of this run |",
