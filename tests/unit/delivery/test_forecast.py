@@ -11,8 +11,6 @@ from headscarp.delivery.forecast import grown, pixels_of, request, write_forecas
 TWIN = {
     "size": 0.1,
     "seconds": 2.0,
-    "memory_mib": 50.0,
-    "process_mib": 100.0,
     "bytes": 10**7,
     "rasters": {
         "bands.tif": {"pixels": 10_000, "area_m2": 1e6},
@@ -60,7 +58,9 @@ def forecast(tmp_path):
             "device": "auto",
             "trainings": {"unet-1": tmp_path / "t.json"},
             "what": {"unet-1": "unet, windows of 64 (card)"},
-            "twins": {"valley": {"file": tmp_path / "valley.json", "size": size}},
+            "twins": {
+                "valley": {"file": tmp_path / "valley.json", "size": size, "memory_mb": 5347.7376 * size}
+            },
             "runs": [RUN, RUN | {"run": "results/runs/b"} | changes],
             "searches": [],
             "fetched": [{"site": "real", "files": 3, "source": "archive"}],
@@ -81,7 +81,7 @@ def test_hours_are_steps_and_pixels_times_what_each_takes(forecast):
     assert mapped["hours"] == pytest.approx(
         2 * 1_000_000 * 0.5 / 1000 / 3600
     )  # 100 times the small twin's pixels
-    assert twin["hours"] == pytest.approx(200 / 3600) and twin["memory_mib"] == pytest.approx(100 + 5000)
+    assert twin["hours"] == pytest.approx(200 / 3600) and twin["memory_mib"] == pytest.approx(5100)
     assert twin["disk_gb"] == pytest.approx(1.0)
     total = train["hours"] + mapped["hours"] + twin["hours"]
     assert f"{total:,.1f} hours one after the other" in page
@@ -95,6 +95,8 @@ def test_hours_are_steps_and_pixels_times_what_each_takes(forecast):
 def test_steps_of_an_epoch_are_its_windows_where_no_number_is_set(forecast):
     frame, _, _ = forecast(steps_per_epoch=None)
     assert frame.loc["train_network", "steps"] == 10 * (1_000_000 / 2 / 10**2) / 4
+    frame, _, _ = forecast(steps_per_epoch=None, stride=None)  # cells
+    assert "1 of 2 jobs are not counted" in frame.loc["train_network", "note"]
     frame, _, _ = forecast(steps_per_epoch=None, most_windows=400)
     assert frame.loc["train_network", "steps"] == 10 * 400 / 4
 
@@ -119,7 +121,7 @@ def test_places_of_unknown_size_are_said_not_guessed(forecast, tmp_path):
 
 
 def test_a_site_has_the_grid_of_the_raster_that_it_names():
-    twins = {"valley": grown(TWIN, 0.2)}
+    twins = {"valley": grown(TWIN, 0.2, 100.0)}
     on = {"twins": [{"site": "valley", "like": "dem.tif", "resolution_m": None}]}
     assert pixels_of(on, twins) == 1600
     on["twins"][0]["resolution_m"] = 20

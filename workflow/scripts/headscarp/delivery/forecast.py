@@ -23,7 +23,7 @@ COLUMNS = (
     *("rule", "what", "training", "jobs", "parameters", "seconds_a_step", "steps", "hours_a_job", "hours"),
     *("memory_mib", "memory_of", "disk_gb", "fits", "note"),
 )
-UNKNOWN_SIZE = "size of the site not known until its files are there"
+UNKNOWN = "how much there is to do is not known until files and samples are there"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ def write_forecast(
         record: `plan.rehearsal.Rehearsal.forecast`.
     """
     trainings = {name: read_json(path) for name, path in record["trainings"].items()}
-    twins = {site: grown(read_json(one["file"]), one["size"]) for site, one in record["twins"].items()}
+    twins = {
+        site: grown(read_json(one["file"]), one["size"], one["memory_mb"])
+        for site, one in record["twins"].items()
+    }
     runs = [cost_of_run(run, trainings[run["training"]], twins) for run in record["runs"]]
     searches = [cost_of_search(one, trainings[one["training"]], twins) for one in record["searches"]]
     lines = [
@@ -68,12 +71,13 @@ def write_forecast(
 # --- what each costs
 
 
-def grown(twin: Mapping[str, Any], size: float) -> dict[str, Any]:
-    """A small twin that was rehearsed, at the size wanted: all but the process itself grows with its area."""
+def grown(twin: Mapping[str, Any], size: float, memory_mb: float) -> dict[str, Any]:
+    """A small twin that was rehearsed, at the size wanted: seconds and bytes grow with its area; the memory
+    is known (`sources.twin.files.memory_mb`)."""
     times = (size / twin["size"]) ** 2
     return {
         "seconds": twin["seconds"] * times,
-        "memory_mib": twin["process_mib"] + twin["memory_mib"] * times,
+        "memory_mib": memory_mb / 1.048576,
         "disk_gb": twin["bytes"] * times / 1e9,
         "rasters": {
             name: {key: value * times for key, value in raster.items()}
@@ -139,9 +143,12 @@ def seconds_a_step(rehearsed: Mapping[str, Any]) -> float:
 
 
 def windows_of(run: Mapping[str, Any], twins: Mapping[str, Mapping[str, Any]]) -> float:
-    """Training windows (or cells) of a run whose recipe goes through all of them in an epoch."""
+    """Training windows of a run whose recipe goes through all of them in an epoch, at most; of cells it is
+    not known how many will be drawn (NaN)."""
+    if run["stride"] is None:
+        return math.nan
     pixels = pixels_of(run["site"], twins)
-    windows = OF_GROUND * pixels / (run["stride"] or 1) ** 2
+    windows = OF_GROUND * pixels / run["stride"] ** 2
     return min(windows, run["most_windows"] or math.inf)
 
 
@@ -211,7 +218,7 @@ def hours_of(seconds: Sequence[float]) -> dict[str, float]:
 
 def unknown(seconds: Sequence[float]) -> str:
     missing = sum(map(math.isnan, seconds))
-    return f"{missing} of {len(seconds)} jobs are not counted: {UNKNOWN_SIZE}" if missing else ""
+    return f"{missing} of {len(seconds)} jobs are not counted: {UNKNOWN}" if missing else ""
 
 
 def advice(told: Mapping[str, Any]) -> str:
@@ -258,7 +265,8 @@ NOTES = (
     "Seconds of a step and of a mapped window were measured on random numbers at full size; what else runs "
     "beside slows it.",
     "Trainings that stop early take less; batches of validation are counted as a third of those of training, "
-    "and windows, where no number of steps is set, as those of half of the site.",
+    "and windows, where no number of steps is set, as those of half of the site, which is more than a card "
+    "draws that looks for landslides.",
     "Not rehearsed: derivatives, cubes, samples, forests, scores and exhibits, whose jobs take seconds to "
     "minutes.",
 )
@@ -300,7 +308,7 @@ def summary(
     ]
     if not frame["fits"].all():
         sentences.append(
-            f"{(~frame['fits'].astype(bool)).sum()} lines do not fit; their notes say what to change."
+            f"{(~frame['fits'].astype(bool)).sum()} of the lines do not fit; their notes say what to change."
         )
     return sentences
 

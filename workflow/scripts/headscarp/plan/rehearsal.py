@@ -14,6 +14,7 @@ from headscarp.plan.runs import Runs
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.samples.spec import SamplingSpec
+from headscarp.sources.twin.files import memory_mb
 
 # What of a recipe decides how long a step takes and what memory it needs.
 COSTLY = ("loss", "optimiser", "batch", "micro_batch", "precision")
@@ -134,6 +135,10 @@ class Rehearsal:
         return sorted(raw for raw in raws if self.plan.sites[raw].twin)
 
     @property
+    def _twins_at_size(self) -> list[tuple[str, dict[str, Any], float]]:
+        return [(name, self.plan.sites[name].twin, self.plan.card_of(name).size) for name in self.twins]
+
+    @property
     def files(self) -> list[str]:
         """What the rehearsals write."""
         trainings = [TRAINING.format(training=name) for name in self.trainings]
@@ -159,8 +164,8 @@ class Rehearsal:
             "trainings": {name: TRAINING.format(training=name) for name in self.trainings},
             "what": self.in_words,
             "twins": {
-                name: {"file": TWIN.format(site=name), "size": self.plan.card_of(name).size}
-                for name in self.twins
+                name: {"file": TWIN.format(site=name), "size": size, "memory_mb": memory_mb(twin, size)}
+                for name, twin, size in self._twins_at_size
             },
             "runs": [self._run_record(run) for run in self.trained],
             "searches": [self._search_record(*search) for search in self.searches],

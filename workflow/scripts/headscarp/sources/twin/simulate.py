@@ -7,7 +7,6 @@ from typing import Any
 
 import rasterio
 
-from headscarp.memory import peak_of_process
 from headscarp.sources.twin.files import SERIES, VHR
 from headscarp.sources.twin.series_spec import SeriesSpec
 from headscarp.sources.twin.series_write import write_series_twin
@@ -26,17 +25,15 @@ def simulate_twin(folder: Path, record: dict[str, Any], size: float, seed: int) 
 
 
 def rehearse_twin(record: dict[str, Any], size: float, seed: int) -> dict[str, Any]:
-    """What a twin of a `size` (1 is that of the paper) costs: seconds, memory (MiB above that of the process
-    before), bytes on disk, and {name: {pixels, area_m2}} of its rasters."""
-    before, began = peak_of_process(), time.perf_counter()
+    """What a twin of a `size` (1 is that of the paper) costs: seconds, bytes on disk, and {name: {pixels,
+    area_m2}} of its rasters."""
+    began = time.perf_counter()
     with TemporaryDirectory() as folder:
         simulate_twin(Path(folder), record, size, seed)
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         return {
             "size": size,
             "seconds": time.perf_counter() - began,
-            "memory_mib": peak_of_process() - before,
-            "process_mib": before,
             "bytes": sum(path.stat().st_size for path in files),
             "rasters": {path.name: extent_of(path) for path in files if path.suffix == ".tif"},
         }
