@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from headscarp import networks
+from headscarp.errors import HeadscarpError
 from headscarp.mapping.rehearsal import rehearse
 from headscarp.networks import count_parameters
 
@@ -66,3 +67,10 @@ def test_parts_of_a_batch_are_counted_up():
 def test_networks_on_cells_are_rehearsed_too():
     found = rehearse(CELLS, "cpu", 1, 20_000)
     assert found["fits"] and found["mapped"]["pixels"] == 32**2 and found["parameters"] > 0
+
+
+def test_a_series_whose_dates_nobody_lists_is_told_to_be_made_first():
+    with pytest.raises(
+        HeadscarpError, match=r"only a/cube.json tells, .* run `snakemake --cores 2 a/cube.json`"
+    ):
+        rehearse(RECORD | {"dates": "a/cube.json"}, "cpu", 1, 20_000)

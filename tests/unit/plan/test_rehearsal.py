@@ -55,6 +55,16 @@ def test_series_of_a_collage_have_the_dates_of_their_scenes(plan):
     assert all(plan.sites[run.site].scenes for run in records) and dates["st_fusion"] == 5
 
 
+def test_dates_that_no_card_lists_are_those_of_the_cube(plan, tmp_path, monkeypatch):
+    """`dates: all` of a series: its files alone tell them."""
+    monkeypatch.chdir(tmp_path)
+    path = "results/sites/slovenia/cube/cube.json"
+    assert plan.rehearsal._dates("slovenia") == path
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(json.dumps({"dates": ["a", "b", "c", "d"]}))
+    assert plan.rehearsal._dates("slovenia") == 4
+
+
 def test_paths_are_read_back():
     assert run_and_place(RUN.file("scores.json", "iburi")) == (RUN, "iburi")
     assert run_and_place(RUN.file("history.csv")) == (RUN, None)

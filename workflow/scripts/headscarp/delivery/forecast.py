@@ -15,8 +15,8 @@ from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json, write_json
 
 TITLE = "Forecast"
-VALIDATED = 1 / 3  # batches of validation for each of training, where there are no samples to count
-OF_GROUND = 1 / 2  # share of a site whose windows train, where there are no samples to count
+VALIDATED = 1 / 3  # batches of validation for each of training
+OF_GROUND = 1 / 2  # share of a site whose windows train, where a recipe sets no number of steps
 SPARE = 1.25  # memory and time that a scheduler is asked for, beyond what is forecast
 LEAST_MIB, LEAST_MINUTES = 2000, 20
 COLUMNS = (
@@ -159,10 +159,7 @@ def lines_of_runs(
     runs: Sequence[Cost], trainings: Mapping[str, Mapping[str, Any]], what: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """A line for all trainings of a kind, and one for all of their maps; `what` is each in words."""
-    kinds = defaultdict(list)
-    for run in runs:
-        kinds[run.training].append(run)
-    for name, group in kinds.items():
+    for name, group in by_training(runs).items():
         told, of_cells = trainings[name], group[0].of_cells
         rule = "train_susceptibility" if of_cells else "train_network"
         yield line_of_trainings(rule, what[name], group, told)
@@ -178,14 +175,19 @@ def lines_of_runs(
             }
 
 
+def by_training(costs: Sequence[Cost]) -> dict[str, list[Cost]]:
+    """Runs or searches by the kind of training that they have."""
+    kinds = defaultdict(list)
+    for cost in costs:
+        kinds[cost.training].append(cost)
+    return kinds
+
+
 def lines_of_searches(
     searches: Sequence[Cost], trainings: Mapping[str, Mapping[str, Any]], what: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """A line for all searches that train one kind of network."""
-    kinds = defaultdict(list)
-    for search in searches:
-        kinds[search.training].append(search)
-    for name, group in kinds.items():
+    for name, group in by_training(searches).items():
         yield line_of_trainings("search_hyperparameters", what[name], group, trainings[name])
 
 

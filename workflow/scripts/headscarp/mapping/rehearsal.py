@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from headscarp.codes import TRAIN, VALIDATION
+from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.mapping.dense import susceptibility_map
 from headscarp.mapping.predict import Tiling, predict_windows
@@ -66,8 +67,13 @@ def rehearse(record: dict[str, Any], device: str, threads: int, memory_mib: floa
         and the pixels that it adds; device, threads.
 
     Raises:
-        HeadscarpError: an unknown network, recipe or device.
+        HeadscarpError: an unknown network, recipe or device; or nobody knows yet how many dates are read.
     """
+    if isinstance(record["dates"], str):
+        raise HeadscarpError(
+            f"how many dates its site has only {record['dates']} tells, which does not exist; run `snakemake "
+            f"--cores 2 {record['dates']}` first, then rehearse again"
+        )
     torch_device = choose_device(device)
     torch.set_num_threads(threads)
     limit = memory_of(torch_device) if torch_device.type == "cuda" else memory_mib

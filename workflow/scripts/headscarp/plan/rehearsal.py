@@ -5,8 +5,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from headscarp.files import read_json
 from headscarp.plan.exhibits import Exhibits
 from headscarp.plan.model import NEIGHBOURHOODS, WINDOWS, Run
 from headscarp.plan.paths import RUN, SEARCH, SITE, TRAINING, TWIN
@@ -30,17 +32,21 @@ class Rehearsal:
     exhibits: Exhibits
 
     @cached_property
+    def _read_by_exhibits(self) -> list[str]:
+        """All files that the exhibits of the selected cards read."""
+        exhibits = [one for name in self.plan.selected for one in self.plan.cards[name].exhibits.values()]
+        return [path for exhibit in exhibits for path in self.exhibits.inputs(exhibit)]
+
+    @cached_property
     def places(self) -> dict[Run, list[str]]:
         """The runs that the exhibits of the selected cards read, trained ones with those that they start from
         or average, and the places that each maps."""
         found: dict[Run, list[str]] = {}
-        for name in self.plan.selected:
-            for exhibit in self.plan.cards[name].exhibits.values():
-                for path in self.exhibits.inputs(exhibit):
-                    if asked := run_and_place(path):
-                        run, place = asked
-                        known = found.setdefault(run, [])
-                        known += [place] if place and place not in known else []
+        for path in self._read_by_exhibits:
+            if asked := run_and_place(path):
+                run, place = asked
+                known = found.setdefault(run, [])
+                known += [place] if place and place not in known else []
         for run in list(found):
             self._add_needed(run, found)
         return found
@@ -65,12 +71,7 @@ class Rehearsal:
     @cached_property
     def searches(self) -> list[tuple[str, str, str, int, str]]:
         """Card, name, protocol, fold and sampler of the searches that exhibits read or that tune runs."""
-        files = [
-            path
-            for name in self.plan.selected
-            for exhibit in self.plan.cards[name].exhibits.values()
-            for path in self.exhibits.inputs(exhibit)
-        ]
+        files = list(self._read_by_exhibits)
         for run in self.trained:
             files += self.runs.best_of_search(run.card, run.experiment, run.protocol, str(run.seed))
         return sorted({search for path in files if (search := search_of(path))})
@@ -96,8 +97,6 @@ class Rehearsal:
         return self._rehearsed(search.record, card, search.site, window)
 
     def _rehearsed(self, spec: dict[str, Any], card: str, site: str, window: int | None) -> dict[str, Any]:
-        scenes = self.plan.sites[site].scenes
-        dates = self.plan.sites[scenes[0] if scenes else site].layers.get("dates", [])
         return {
             "network": spec["network"],
             "channels": len(spec["channels"]),
@@ -105,9 +104,19 @@ class Rehearsal:
             "recipe": {key: spec["recipe"][key] for key in COSTLY if key in spec["recipe"]},
             "of_cells": window is None,
             "window": window,
-            "dates": len(dates) if "dates" in spec else 1,
+            "dates": self._dates(site) if "dates" in spec else 1,
             "mapping": self.plan.cards[card].tiling,
         }
+
+    def _dates(self, name: str) -> int | str:
+        """How many dates a site has: as its card lists them, or as its cube tells; the path of that where it
+        is not there yet."""
+        site = self.plan.sites[name]
+        listed = self.plan.sites[site.scenes[0] if site.scenes else name].layers.get("dates")
+        if isinstance(listed, list):
+            return len(listed)
+        cube = f"{site.folder}/cube/cube.json"
+        return len(read_json(cube)["dates"]) if Path(cube).exists() else cube
 
     @property
     def in_words(self) -> dict[str, str]:
@@ -160,7 +169,6 @@ class Rehearsal:
         """All that the forecast needs beside what the rehearsals measured."""
         return {
             "scale": self.plan.scale,
-            "device": self.plan.device,
             "trainings": {name: TRAINING.format(training=name) for name in self.trainings},
             "what": self.in_words,
             "twins": {
