@@ -5,14 +5,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from headscarp.codes import LAND_COVER, LANDSLIDE, NOT_LANDSLIDE, UNMAPPED
-from headscarp.exhibits.figures.scene_grid import place_text, wrapped
+from headscarp.exhibits.figures.scene_grid import place_text, titled_grid
 from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.panels.figure import sign
 from headscarp.exhibits.panels.ground import shared_limits
 from headscarp.exhibits.panels.land_cover import class_handles, class_picture
 from headscarp.exhibits.panels.legend import legend_at_foot, swatches
 from headscarp.exhibits.panels.marks import bare, note_in_corner, show
-from headscarp.exhibits.panels.page import Page
 from headscarp.exhibits.panels.palette import NOT_A_LANDSLIDE
 from headscarp.exhibits.panels.scene import nothing_to_show
 from headscarp.exhibits.panels.series import draw_image, image_at
@@ -39,11 +38,7 @@ def class_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     chosen = {protocol: windows_of_classes(spec, series, protocol) for protocol, series in places.items()}
     columns = 2 + max(len(spec.first_runs(protocol)) for protocol in spec.protocols)
     shape = max(map(len, chosen.values())), columns, len(chosen)
-    room = {"footer": 0.62, "caption": 0.3}
-    side = Page.grid(*shape, heading=0.6, **room).side
-    titles = {run.row: wrapped(run.label, side) for run in spec.runs}
-    lines_of_titles = 1 + max(text.count("\n") for text in titles.values())
-    page = Page.grid(*shape, heading=0.3 + 0.11 * lines_of_titles, **room)
+    page, titles = titled_grid(spec, shape, footer=0.62, caption=0.3)
     figure, lines = page.figure(), []
     for block, (protocol, windows) in enumerate(chosen.items()):
         page.head(figure, block, f"Protocol: {protocol}")

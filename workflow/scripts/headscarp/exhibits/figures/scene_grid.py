@@ -46,11 +46,7 @@ def scene_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     dates = image_dates(next(iter(places.values())).cube)
     columns = len(dates) + 1 + max(len(spec.first_runs(protocol)) for protocol in spec.protocols)
     shape = max(map(len, chosen.values())), columns, len(chosen)
-    room = {"footer": 0.5, "caption": 0.42}
-    side = Page.grid(*shape, heading=0.6, **room).side
-    titles = {run.row: wrapped(run.label, side) for run in spec.runs}
-    title_lines = 1 + max(text.count("\n") for text in titles.values())
-    page = Page.grid(*shape, heading=0.3 + 0.11 * title_lines, **room)
+    page, titles = titled_grid(spec, shape, footer=0.5, caption=0.42)
     figure = page.figure()
     lines = []
     for block, (protocol, windows) in enumerate(chosen.items()):
@@ -86,6 +82,15 @@ def scene_grid(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     legend_at_foot(figure, handles, 5)
     sign(figure, spec, "Test windows, first seed of each network; in the panels: F1 of the window.")
     return figure, frame_of(lines)
+
+
+def titled_grid(spec: ExhibitSpec, shape: tuple[int, int, int], **room: float) -> tuple[Page, dict[str, str]]:
+    """A page of (rows, columns, blocks) square panels, with a heading that holds the titles of the rows'
+    runs, {row: title on lines that fit a panel}; `room` as in `Page.grid`, inches."""
+    side = Page.grid(*shape, heading=0.6, **room).side
+    titles = {run.row: wrapped(run.label, side) for run in spec.runs}
+    title_lines = 1 + max(text.count("\n") for text in titles.values())
+    return Page.grid(*shape, heading=0.3 + 0.11 * title_lines, **room), titles
 
 
 def wrapped(text: str, width: float) -> str:
