@@ -23,7 +23,7 @@ from affine import Affine
 
 from headscarp import networks
 from headscarp.geo.grid import Grid
-from headscarp.mapping.network_map import write_map_rasters
+from headscarp.mapping.map_files import write_map_rasters
 from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.training.devices import autocast, choose_device, choose_precision, device_name
 from headscarp.training.windows import NormalisedCube

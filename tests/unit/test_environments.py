@@ -119,6 +119,25 @@ def test_training_needs_no_geospatial_package():
     assert not {"rasterio", "richdem2", "geopandas"} & set(packages_of("torch"))
 
 
+def test_only_what_runs_a_network_imports_torch():
+    """Importing torch takes a second, longer than many of the other jobs work. Exhibits import it for tables
+    of what networks cost alone, when such a table is made."""
+    of_torch = {
+        script
+        for environment, script in scripts_of_environments()
+        if environment != "report" and "torch" in distributions_of(script)
+    }
+    assert of_torch == {
+        "explain_run.py",
+        "map_scene.py",
+        "map_susceptibility.py",
+        "rehearse_training.py",
+        "search_hyperparameters.py",
+        "train_network.py",
+        "train_susceptibility.py",
+    }
+
+
 def test_every_environment_is_used():
     assert {environment for environment, _ in scripts_of_environments()} == set(ENVIRONMENTS)
 

@@ -14,7 +14,7 @@ from torch import nn
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.mapping.averages import average_maps, record_average
-from headscarp.mapping.network_map import write_map_rasters, write_map_record
+from headscarp.mapping.map_files import write_map_rasters, write_map_record
 from headscarp.mapping.predict import Tiling, predict_strips
 from headscarp.training.windows import (
     SYMMETRIES,

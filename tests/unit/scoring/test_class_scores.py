@@ -18,7 +18,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import CLASSES, read_layer
-from headscarp.mapping.network_map import write_map_rasters
+from headscarp.mapping.map_files import write_map_rasters
 from headscarp.mapping.raster import class_raster
 from headscarp.samples.windows import write_windows
 from headscarp.scoring.audit.implied import audit_row

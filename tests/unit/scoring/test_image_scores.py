@@ -16,7 +16,7 @@ from headscarp.codes import TEST, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.network_map import write_map_rasters
+from headscarp.mapping.map_files import write_map_rasters
 from headscarp.samples.windows import Window, write_windows
 from headscarp.scoring.audit.implied import is_possible_row
 from headscarp.scoring.bootstrap import intervals, paired_difference

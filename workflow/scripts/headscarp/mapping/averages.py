@@ -12,7 +12,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, strips_of_rows
-from headscarp.mapping.network_map import write_map_rasters, write_map_record
+from headscarp.mapping.map_files import write_map_rasters, write_map_record
 from headscarp.provenance import run_provenance
 
 

@@ -22,8 +22,7 @@ from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.mapping.forest import make_forest
-from headscarp.mapping.network_map import write_map_record
-from headscarp.mapping.susceptibility import write_susceptibility
+from headscarp.mapping.map_files import write_map_record, write_susceptibility
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.samples.cell_table import Cells, read_cells
 from headscarp.site.cube import Cube, open_cube

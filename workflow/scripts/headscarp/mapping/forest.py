@@ -14,7 +14,7 @@ from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
-from headscarp.mapping.network_map import require_dates, write_map_rasters, write_map_record
+from headscarp.mapping.map_files import write_map_rasters, write_map_record
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.training.windows import (
     BLOCKED,
@@ -22,6 +22,7 @@ from headscarp.training.windows import (
     Samples,
     open_normalised,
     open_samples,
+    require_dates,
     with_dates_of_cube,
 )
 from headscarp.vocabulary import require_known

@@ -1,26 +1,21 @@
 """The map of a trained run: landslide probability and classes of a whole place, as COGs."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
-from headscarp.errors import HeadscarpError
-from headscarp.files import read_json, write_json
+from headscarp.files import read_json
 from headscarp.geo.grid import Grid, rows_of
+from headscarp.mapping.map_files import write_map_rasters, write_map_record
 from headscarp.mapping.predict import Tiling, predict_patches, predict_strips, rows_of_part
-from headscarp.mapping.raster import class_raster, probability_raster
 from headscarp.samples.patches import PATCHES_FILE, read_patches
 from headscarp.training.devices import choose_device, choose_precision, device_name
 from headscarp.training.weights import load_network
-from headscarp.training.windows import open_normalised, with_dates_of_cube
+from headscarp.training.windows import open_normalised, require_dates
 
 PIXELS_AT_ONCE = 512 * 512  # of windows that go through a network together
-EVEN = 0.5  # a landslide is as likely as not
 
 
 def map_run(
@@ -95,53 +90,3 @@ def map_run(
         f"headscarp: {network}, seed {record['seed']}",
     )
     write_map_record(out_folder, time.perf_counter() - began, grid.shape, device_name(torch_device))
-
-
-def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> None:
-    """Refuse a cube of another number of dates than the network of a run's specification reads."""
-    read, there = spec.get("dates_read"), with_dates_of_cube(spec, cube_folder).get("dates_read")
-    if read and len(there) != len(read):
-        raise HeadscarpError(
-            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but "
-            f"the network in {run_folder} reads {len(read)} ({', '.join(read)}); give the site "
-            f"as many dates, or map it with an experiment without `dates: {spec['dates']}`"
-        )
-
-
-def write_map_rasters(
-    folder: Path, strips: Iterable[tuple[int, np.ndarray]], grid: Grid, source: str
-) -> None:
-    """Write strips (first row, probabilities (classes, rows, cols); of one class that of landslides alone) as
-    `probability.tif` and `classes.tif`."""
-    shown = (
-        (top, probability[LANDSLIDE if len(probability) > 1 else 0], likeliest(probability))
-        for top, probability in strips
-    )
-    write_shown_strips(folder, shown, grid, source)
-
-
-def write_shown_strips(
-    folder: Path, strips: Iterable[tuple[int, np.ndarray, np.ndarray]], grid: Grid, source: str
-) -> None:
-    """Write strips (first row, landslide probabilities (rows, cols), codes of classes (rows, cols)) as
-    `probability.tif` and `classes.tif`."""
-    with (
-        probability_raster(folder / "probability.tif", grid, source) as write_probability,
-        class_raster(folder / "classes.tif", grid, source) as write_classes,
-    ):
-        for top, probability, classes in strips:
-            write_probability(top, probability)
-            write_classes(top, classes)
-
-
-def likeliest(probability: np.ndarray) -> np.ndarray:
-    """Codes (rows, cols) uint8 of the likeliest of classes (classes, rows, cols), the first of equals; 255
-    where NaN. Of landslides alone (1, rows, cols): 1 where they are as likely as not, or likelier."""
-    codes = probability[0] >= EVEN if len(probability) == 1 else probability.argmax(axis=0)
-    return np.where(np.isnan(probability[0]), UNMAPPED, codes).astype(np.uint8)
-
-
-def write_map_record(folder: Path, seconds: float, shape: tuple[int, int], device: str) -> None:
-    write_json(
-        folder / "map.json", {"seconds": round(seconds, 3), "pixels": shape[0] * shape[1], "device": device}
-    )

@@ -9,7 +9,7 @@ import numpy as np
 from headscarp.files import read_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster, strips_of_rows
-from headscarp.mapping.network_map import write_map_record, write_shown_strips
+from headscarp.mapping.map_files import write_map_record, write_shown_strips
 
 
 def gather_parts(parts: Sequence[str | Path], out_folder: str | Path) -> None:

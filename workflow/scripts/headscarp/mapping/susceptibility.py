@@ -1,22 +1,16 @@
 """The susceptibility map of a run: one band for each fold, whatever model gave it."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from headscarp.geo.grid import Grid
-from headscarp.geo.layer import write_cog
 from headscarp.mapping.dense import susceptibility_map
-from headscarp.mapping.network_map import write_map_record
+from headscarp.mapping.map_files import write_map_record, write_susceptibility
 from headscarp.samples.cell_table import read_cells, scaled_factors
-from headscarp.site.cube import Cube, open_cube
+from headscarp.site.cube import open_cube
 from headscarp.training.cells import load_fold_networks
 from headscarp.training.devices import choose_device, device_name
-
-SUSCEPTIBILITY_NAME = "landslide susceptibility"
 
 
 def map_susceptibility(
@@ -53,24 +47,3 @@ def map_susceptibility(
     ]
     write_susceptibility(Path(out_folder), bands, cube, record["spec"]["network"]["name"], record["seed"])
     write_map_record(Path(out_folder), time.perf_counter() - began, bands[0].shape, device_name(torch_device))
-
-
-def write_susceptibility(
-    folder: Path, bands: Sequence[np.ndarray], cube: Cube, network: str, seed: int
-) -> None:
-    """Write one band (row, col) float32 for each fold as `susceptibility.tif`."""
-    names = (
-        [SUSCEPTIBILITY_NAME]
-        if len(bands) == 1
-        else [f"{SUSCEPTIBILITY_NAME}, fold {fold}" for fold in range(len(bands))]
-    )
-    grid = Grid.from_record(cube.header["grid"])
-    write_cog(
-        folder / "susceptibility.tif",
-        np.stack(bands),
-        grid,
-        float("nan"),
-        names,
-        "1",
-        f"headscarp: {network}, seed {seed}",
-    )

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from headscarp.scoring.claims import FEWEST_SEEDS
 
@@ -60,7 +60,7 @@ class Estimate:
         total = self.of_blocks + self.of_seeds
         if total == 0:
             return 0.0
-        quantiles = stats.t.ppf(1 - level / 2, [self.blocks - 1, max(self.seeds - 1, 1)])
+        quantiles = special.stdtrit([self.blocks - 1, max(self.seeds - 1, 1)], 1 - level / 2)
         return float((self.of_blocks * quantiles[0] + self.of_seeds * quantiles[1]) / np.sqrt(total))
 
 

@@ -316,6 +316,17 @@ def with_dates_of_cube(spec: dict[str, Any], cube_folder: str | Path) -> dict[st
     )
 
 
+def require_dates(spec: dict[str, Any], cube_folder: Path, run_folder: Path) -> None:
+    """Refuse a cube of another number of dates than the network of a run's specification reads."""
+    read, there = spec.get("dates_read"), with_dates_of_cube(spec, cube_folder).get("dates_read")
+    if read and len(there) != len(read):
+        raise HeadscarpError(
+            f"{cube_folder / 'cube.json'} has {len(there)} date(s) ({', '.join(there)}), but "
+            f"the network in {run_folder} reads {len(read)} ({', '.join(read)}); give the site "
+            f"as many dates, or map it with an experiment without `dates: {spec['dates']}`"
+        )
+
+
 @dataclass(frozen=True)
 class Samples:
     """Windows of a cube with labels: `windows` maps a split to an int array (window, [row, col, size,

@@ -1,7 +1,7 @@
 """Landslides: where a slope is least stable, how large, and how far down they run."""
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage, special
 from scipy.spatial import cKDTree
 
 from headscarp.errors import HeadscarpError
@@ -83,7 +83,8 @@ def slide_areas(spec: TwinSpec, rng: np.random.Generator) -> np.ndarray:
     none is below the smallest that is mapped.
     """
     count, total = spec.landslides, spec.landslide_area_km2 * 1e6
-    unit = stats.invgamma.ppf((np.arange(count) + rng.uniform(0.1, 0.9, count)) / count, AREA_SHAPE)
+    shares = (np.arange(count) + rng.uniform(0.1, 0.9, count)) / count
+    unit = 1 / special.gammainccinv(AREA_SHAPE, shares)  # quantiles of the inverse gamma distribution
     smallest, largest = _SMALLEST_PX * spec.resolution_m**2, max(0.09 * total, 2.5 * total / count)
     if spec.region:
         largest = min(largest, _LARGEST_M2)
