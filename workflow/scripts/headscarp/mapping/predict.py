@@ -9,6 +9,7 @@ mirrored up to a multiple of `ALIGNMENT`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from headscarp.errors import HeadscarpError
+from headscarp.read_ahead import read_ahead
 from headscarp.training.devices import autocast
 from headscarp.training.windows import NormalisedCube, apply_symmetry, undo_symmetry
 
@@ -144,8 +146,8 @@ def predict_strips(
 
     A single logit gives the sigmoid, several the softmax. NaN where the site has no data: all channels are
     NaN or, of a `NormalisedSeries`, no date is observed. Memory holds one strip of windows, whatever the
-    height of the site; `batch` windows go through the network at once. It sees each as it is and in the
-    `turns`, symmetries of `training.windows.apply_symmetry`; what it finds is the mean.
+    height of the site; `batch` windows go through the network at once, while the next are read. It sees each
+    as it is and in the `turns`, symmetries of `training.windows.apply_symmetry`; what it finds is the mean.
     """
     tiling = tiling or Tiling()
     height, width = cube.shape
@@ -153,36 +155,36 @@ def predict_strips(
     tall, _ = tiling.origins(height)
     wide, lefts = tiling.origins(width)
     across = tiling.weights(width)
+    strips = tiling.reaching(height, row, last)
+    groups = [range(first, min(first + batch, len(lefts))) for first in range(0, len(lefts), batch)]
+    places = [(top, [lefts[index] for index in group]) for top, _, _ in strips for group in groups]
     model.eval()
     strip = empty = None
-    for top, down, below in tiling.reaching(height, row, last):
-        for first in range(0, len(lefts), batch):
-            chosen = lefts[first : first + batch]
-            windows = [read_window(cube, date, top, left, tall, wide) for left in chosen]
-            # Windows without data are not worth the network's time, but for one that tells the classes.
-            some = [index for index, (_, nothing) in enumerate(windows) if not nothing.all()]
-            some = some or [0] * (strip is None)
-            images = [windows[index][0] for index in some]
-            found = predict_windows(model, np.stack(images), device, precision) if some else np.empty(0)
-            for turn in turns if some else ():
-                images = [read_window(cube, date, top, chosen[index], tall, wide, turn)[0] for index in some]
-                found += predict_turned(model, np.stack(images), device, precision, turn)
-            found /= 1 + len(turns)
-            if strip is None:
-                strip = np.zeros((found.shape[1], tall, round_up_to_alignment(width)), np.float32)
-                empty = np.zeros(strip.shape[1:], bool)
-            for index, probability in zip(some, found, strict=True):
-                cols = slice(chosen[index], chosen[index] + wide)
-                strip[:, :, cols] += probability * down[:, None] * across[first + index]
-            for left, (_, nothing) in zip(chosen, windows, strict=True):
-                empty[:, left : left + wide] = nothing
-        done = below - top
-        if row < below:
-            whole = slice(row - top, done)
-            yield row, np.where(empty[whole, :width], np.float32(np.nan), strip[:, whole, :width])
-            row = below
-        strip[:, :-done] = strip[:, done:]
-        strip[:, -done:] = 0
+    # The first windows go through the network whatever they hold, for it tells the number of classes.
+    reading = read_ahead(
+        read_windows(cube, date, top, chosen, (tall, wide), turns, look_at_all=number == 0)
+        for number, (top, chosen) in enumerate(places)
+    )
+    with closing(reading):
+        for top, down, below in strips:
+            for group in groups:
+                windows = next(reading)
+                found = predict_seen(model, windows.images, device, precision, turns)
+                if strip is None:
+                    strip = np.zeros((found.shape[1], tall, round_up_to_alignment(width)), np.float32)
+                    empty = np.zeros(strip.shape[1:], bool)
+                for index, probability in zip(windows.seen, found, strict=True):
+                    cols = slice(lefts[group[index]], lefts[group[index]] + wide)
+                    strip[:, :, cols] += probability * down[:, None] * across[group[index]]
+                for index, nothing in zip(group, windows.nothing, strict=True):
+                    empty[:, lefts[index] : lefts[index] + wide] = nothing
+            done = below - top
+            if row < below:
+                whole = slice(row - top, done)
+                yield row, np.where(empty[whole, :width], np.float32(np.nan), strip[:, whole, :width])
+                row = below
+            strip[:, :-done] = strip[:, done:]
+            strip[:, -done:] = 0
 
 
 def predict_patches(
@@ -211,6 +213,38 @@ def predict_patches(
         yield top, np.full((len(strip), height - top, width), np.nan, np.float32)
 
 
+@dataclass(frozen=True)
+class Windows:
+    """Windows side by side that go through a network together.
+
+    nothing: where (row, col) each has no data. seen: which of them the network sees, those with data.
+    images: of these (seen, plane, row, col), as they are, and for each turn as `read_window` gives it.
+    """
+
+    nothing: list[np.ndarray]
+    seen: list[int]
+    images: list[np.ndarray]
+
+
+def read_windows(
+    cube: NormalisedCube,
+    date: int,
+    top: int,
+    lefts: Sequence[int],
+    shape: tuple[int, int],
+    turns: Sequence[int],
+    look_at_all: bool,
+) -> Windows:
+    """The windows of a `shape` (rows, cols) from row `top` and columns `lefts` on; all are seen or, since the
+    others are not worth the network's time, those with data."""
+    plain = [read_window(cube, date, top, left, *shape) for left in lefts]
+    seen = [index for index, (_, nothing) in enumerate(plain) if look_at_all or not nothing.all()]
+    by_turn = [[plain[index][0] for index in seen]] + [
+        [read_window(cube, date, top, lefts[index], *shape, turn)[0] for index in seen] for turn in turns
+    ]
+    return Windows([nothing for _, nothing in plain], seen, [np.stack(each) for each in by_turn if each])
+
+
 def read_window(
     cube: NormalisedCube, date: int, top: int, left: int, tall: int, wide: int, turn: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -223,6 +257,23 @@ def read_window(
     nothing = np.pad(~cube.has_data(values), beyond)
     np.nan_to_num(values, copy=False)
     return np.pad(values, ((0, 0), *beyond), mode="reflect"), nothing
+
+
+def predict_seen(
+    model: nn.Module,
+    images: Sequence[np.ndarray],
+    device: torch.device,
+    precision: torch.dtype,
+    turns: Sequence[int],
+) -> np.ndarray:
+    """Mean probabilities (n, classes, row, col) float32 of the `images` of `Windows`, of which the first is
+    seen as it is and each other in one of the turns; none of no images."""
+    if not images:
+        return np.empty(0, np.float32)
+    found = predict_windows(model, images[0], device, precision)
+    for turn, turned in zip(turns, images[1:], strict=True):
+        found += predict_turned(model, turned, device, precision, turn)
+    return found / np.float32(1 + len(turns))
 
 
 def predict_windows(

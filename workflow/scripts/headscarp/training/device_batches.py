@@ -6,13 +6,13 @@ the next batch into pinned memory, and it is copied while the device computes.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from headscarp.codes import UNMAPPED, UNUSED
+from headscarp.read_ahead import read_ahead
 from headscarp.training.batches import Batch, Batches, BatchSource, weighed
 from headscarp.training.devices import MIB
 from headscarp.training.windows import (
@@ -253,24 +253,19 @@ class FedBatches:
         pinned = self._device.type == "cuda"
         stream = torch.cuda.Stream(self._device) if pinned and self._whole else None
 
-        def read() -> tuple[Batch | None, torch.cuda.Event | None]:
-            batch = next(batches, None)
-            if batch is not None and pinned:
+        def make_ready(batch: Batch) -> tuple[Batch, torch.cuda.Event | None]:
+            if pinned:
                 batch = tuple(part.pin_memory() for part in batch)
-            if batch is None or stream is None:
+            if stream is None:
                 return batch, None
             with torch.cuda.stream(stream):
                 batch = tuple(part.to(self._device, non_blocking=True) for part in batch)
                 return batch, stream.record_event()
 
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(read)
-            while (ready := coming.result())[0] is not None:
-                coming = reader.submit(read)
-                batch, copied = ready
-                if copied is not None:
-                    network = torch.cuda.current_stream(self._device)
-                    network.wait_event(copied)
-                    for part in batch:
-                        part.record_stream(network)
-                yield batch
+        for batch, copied in read_ahead(map(make_ready, batches)):
+            if copied is not None:
+                network = torch.cuda.current_stream(self._device)
+                network.wait_event(copied)
+                for part in batch:
+                    part.record_stream(network)
+            yield batch
