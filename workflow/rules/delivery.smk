@@ -31,6 +31,32 @@ rule deliver_map:
         "../scripts/deliver_map.py"
 
 
+rule deliver_best_map:
+    input:
+        choice=CHOICE,
+        scores=BEST_SCORES,
+        maps=lambda wildcards: [run.file("probability.tif") for run in plan.maps.candidates(wildcards.site)],
+        runs=lambda wildcards: [run.file("run.json") for run in plan.maps.candidates(wildcards.site)],
+        layers=SITE + "/layers",
+    output:
+        below(BEST_MAP, BEST_FILES),
+    log:
+        log_of("delivery", "deliver_best_map", "{site}"),
+    benchmark:
+        timing_of("delivery", "deliver_best_map", "{site}")
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        choice=lambda wildcards: plan.maps.choice_record(wildcards.site),
+        collection=COLLECTION,
+        record=lambda wildcards: plan.maps.best_item_record(wildcards.site),
+        minimum_area_m2=lambda wildcards: plan.card_of(wildcards.site).best_map.get("minimum_area_m2", 0),
+    message:
+        "Delivering the best map of {wildcards.site}"
+    script:
+        "../scripts/deliver_best_map.py"
+
+
 rule summarise_site:
     input:
         layers=SITE + "/layers",

@@ -59,3 +59,32 @@ rule score_susceptibility:
         "Scoring {wildcards.experiment} on cells of {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
     script:
         "../scripts/score_susceptibility.py"
+
+
+rule choose_map:
+    input:
+        cube=CUBE,
+        maps=lambda wildcards: [run.file("probability.tif") for run in plan.maps.candidates(wildcards.site)],
+        runs=lambda wildcards: [run.file("run.json") for run in plan.maps.candidates(wildcards.site)],
+        samples=lambda wildcards: sorted(
+            {
+                file
+                for run in plan.maps.candidates(wildcards.site)
+                for file in plan.samples.of_run(run.card, run.site, run.protocol, run.seed)
+            }
+        ),
+    output:
+        choice=CHOICE,
+        scores=BEST_SCORES,
+    log:
+        log_of("scoring", "choose_map", "{site}"),
+    benchmark:
+        timing_of("scoring", "choose_map", "{site}")
+    conda:
+        "../../envs/geo.yaml"
+    params:
+        record=lambda wildcards: plan.maps.choice_record(wildcards.site),
+    message:
+        "Choosing the best map of {wildcards.site} on validation ground"
+    script:
+        "../scripts/choose_map.py"

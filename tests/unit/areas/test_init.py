@@ -381,7 +381,7 @@ def test_real_iburi(real_data, tmp_path):
 
 def test_a_configuration_is_written_where_there_is_none_and_never_replaced(tmp_path):
     path = write_config("valley", tmp_path)
-    assert read_yaml(path) == {"cards": ["valley"], "scale": "demo"}
+    assert read_yaml(path) == {"cards": ["valley"], "scale": "standard"}
     path.write_text("cards: [gao2021]\n")
     assert write_config("valley", tmp_path) is None
     assert read_yaml(path) == {"cards": ["gao2021"]}

@@ -34,7 +34,7 @@ RECORD = {
     "experiment": "unet+factors",
     "label": "U-Net, all factors",
     "protocol": "blocked",
-    "seed": 3,
+    "seeds": [3],
     "scale": "tiny",
 }
 
@@ -160,7 +160,7 @@ class TestItem:
             "card": "valley",
             "experiment": "unet+factors",
             "protocol": "blocked",
-            "seed": 3,
+            "seeds": [3],
             "scale": "tiny",
             "data": "real",
         }

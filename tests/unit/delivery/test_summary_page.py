@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import shutil
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -104,6 +105,75 @@ def record_of(root, **change):
     } | change
 
 
+CHOICE = {
+    "candidates": [
+        {
+            "experiment": "random_forest",
+            "label": "Forest",
+            "average_precision": 0.5,
+            "by_seed": [0.4, None, 0.6],
+            "converged": True,
+        },
+        {
+            "experiment": "unet",
+            "label": "U-Net",
+            "average_precision": 0.7,
+            "by_seed": [0.7, 0.8, 0.6],
+            "converged": False,
+        },
+    ],
+    "experiment": "unet",
+    "label": "U-Net",
+    "seeds": [0, 1, 2],
+    "rule": {"recall": 0.9},
+    "threshold": THRESHOLD,
+    "calibrations": [{"method": "platt", "slope": 1.0, "offset": 0.0}] * 3,
+    "reliability": {
+        when: [
+            {"probability": 0.1, "observed": observed, "pixels": 90},
+            {"probability": 0.8, "observed": 0.7, "pixels": 10},
+        ]
+        for when, observed in (("before", 0.3), ("after", 0.12))
+    },
+    "notes": ["seed 1: a note on calibration"],
+}
+
+
+def page_of_best(results, tmp_path, **change):
+    """The page of a site whose best map was chosen."""
+    best = tmp_path / "best_map"
+    shutil.copytree(results / "runs/valley/atsuma/unet+factors/blocked/seed3", best)
+    (best / "choice.json").write_text(json.dumps(CHOICE | change))
+    build_page(record_of(results, best=str(best)), tmp_path / "summary.html")
+    return Page(tmp_path / "summary.html")
+
+
+def test_the_best_map_comes_first_and_says_why(results, tmp_path):
+    page = page_of_best(results, tmp_path)
+    paragraphs = " ".join(page.text["p"])
+    assert "By U-Net, protocol blocked, mean of seeds 0, 1, 2." in paragraphs
+    assert "chosen on validation ground for a recall of 0.9" in paragraphs and "(platt)" in paragraphs
+    assert "forest" not in paragraphs
+    (table,) = table_with(page, "By training")
+    assert [line[:2] for line in table[1:]] == [["U-Net (not converged)", "0.700"], ["Forest", "0.500"]]
+    assert table[2][2] == "0.400, –, 0.600"
+    assert "seed 1: a note on calibration" in page.text["li"]
+
+
+@pytest.mark.parametrize(
+    ("converged", "why"), [(False, "train them longer (scale standard)"), (True, "was of no use here")]
+)
+def test_a_forest_that_no_network_beats_is_told(results, tmp_path, converged, why):
+    forest, network = CHOICE["candidates"]
+    change = {
+        "candidates": [forest | {"average_precision": 0.8}, network | {"converged": converged}],
+        "experiment": "random_forest",
+        "label": "Forest",
+    }
+    paragraphs = " ".join(page_of_best(results, tmp_path, **change).text["p"])
+    assert "No network is better there than this pixel-wise forest" in paragraphs and why in paragraphs
+
+
 @pytest.fixture(scope="module")
 def page(results):
     build_page(record_of(results), results / "sites/atsuma/summary.html")
@@ -177,8 +247,8 @@ class TestPage:
     def test_scores(self, page):
         tables = table_with(page, "F1")
         assert [text for text in page.text["h3"] if "Protocol" in text] == [
-            "Protocol: published",
             "Protocol: blocked",
+            "Protocol: published",
         ]
         for heads, cells in tables:
             shown = dict(zip(heads, cells, strict=True))

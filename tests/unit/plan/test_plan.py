@@ -607,3 +607,50 @@ def test_a_folder_of_data_is_one_however_it_is_spelt(root, tmp_path, monkeypatch
         for data in (str(tmp_path / "data"), "../data", "../linked", f"{tmp_path}/work/../data/")
     }
     assert found == {str((tmp_path / "data").resolve())}
+
+
+def with_best_map(record, **change):
+    record["best_map"] = {"among": ["random_forest+factors", "unet"]} | change
+
+
+def test_the_best_map_is_chosen_among_all_seeds(root):
+    change_card(root, "iburi2018", with_best_map)
+    plan = load_plan({"cards": ["iburi2018"], "scale": "standard"}, root)
+    runs = plan.maps.candidates("iburi")
+    assert [(run.experiment, run.seed, run.protocol) for run in runs] == [
+        (experiment, seed, "blocked")
+        for experiment in ("random_forest+factors", "unet")
+        for seed in plan.cards["iburi2018"].seeds
+    ]
+    record = plan.maps.choice_record("iburi")
+    assert (record["rule"], record["method"]) == ("f1", "platt")
+    listed = [one["probability"] for candidate in record["candidates"] for one in candidate["maps"]]
+    assert listed == [run.file("probability.tif") for run in runs]
+    assert "results/sites/iburi/best_map/landslides.gpkg" in plan.targets("iburi2018")
+    assert next(iter(plan.maps.delivered("iburi"))) == "results/sites/iburi/best_map"
+    assert plan.maps.page_record("iburi")["best"] == "results/sites/iburi/best_map"
+
+
+def test_without_a_best_map_nothing_is_chosen(root):
+    plan = load_plan({"cards": ["xia2021"], "scale": "tiny"}, root)
+    assert plan.maps.with_best("xia2021") == []
+    assert plan.maps.page_record("sichuan")["best"] is None
+
+
+@pytest.mark.parametrize(
+    ("card", "among", "config", "message"),
+    [
+        ("iburi2018", ["unett"], {}, "best_map, among: experiment 'unett' does not exist"),
+        ("iburi2018", ["unet_seeds"], {}, "unet_seeds is itself a mean over seeds"),
+        ("ecuador", ["gbdt_lr"], {}, "gbdt_lr models cells of susceptibility"),
+        ("iburi2018", ["unet"], {"protocols": ["published"]}, "which protocol blocked keeps; add it to"),
+    ],
+)
+def test_a_best_map_that_cannot_be_is_told(root, card, among, config, message):
+    def change(record):
+        record["best_map"] = {"among": among}
+        record["protocols"] = ["published", "blocked"]
+
+    change_card(root, card, change)
+    with pytest.raises(HeadscarpError, match=message):
+        load_plan({"cards": [card], "scale": "standard"} | config, root)

@@ -35,5 +35,7 @@ AS_RELEASED = "as_released"
 
 # The protocol of cells that learns from the landslides up to a year and is tested on later ones.
 TEMPORAL = "temporal"
+# The protocol that tests on ground that no training touches.
+BLOCKED = "blocked"
 # Protocols that keep validation apart from the test, so that it may choose weights and thresholds.
-TUNED = ("blocked", TEMPORAL)
+TUNED = (BLOCKED, TEMPORAL)

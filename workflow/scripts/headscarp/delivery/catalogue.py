@@ -21,6 +21,7 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.warp import transform_geom
 
+from headscarp.delivery.mapped_runs import METRICS, seeds_text
 from headscarp.delivery.styles import BINARY, CIVIDIS, FAINT, class_colours, rgb
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json, relative_address, write_json
@@ -33,7 +34,6 @@ CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 EDGE_POINTS = 8  # pieces of each edge of a footprint: straight lines of a projection are curved in degrees
 THUMBNAIL_SIDE = 512
-METRICS = ("f1", "precision", "recall", "iou", "average_precision", "auc")
 LICENCE = "other"  # what STAC says where no SPDX name fits: the terms are those of the data that went in
 STYLE_TYPE = "application/xml"
 
@@ -45,6 +45,13 @@ FILES = {
         ["data"],
         "Landslides as polygons, layer landslides",
     ),
+    "uncertainty": (
+        "uncertainty.tif",
+        pystac.MediaType.COG,
+        ["data"],
+        "Standard deviation of the probability between trainings",
+    ),
+    "uncertainty_style": ("uncertainty.qml", STYLE_TYPE, ["style"], "QGIS style of uncertainty.tif"),
     "probability_style": ("probability.qml", STYLE_TYPE, ["style"], "QGIS style of probability.tif"),
     "mask_style": ("mask.qml", STYLE_TYPE, ["style"], "QGIS style of mask.tif"),
     "landslides_style": ("landslides.qml", STYLE_TYPE, ["style"], "QGIS style of landslides.gpkg"),
@@ -78,7 +85,8 @@ def write_item(
         layers_folder: the layers of the mapped site, of which layers.json is read.
         collection: where `write_collection` writes the collection of the mapped site.
         record: `card`, `citation` (None: none), `site`, `site_title`, `experiment`, `label`, `protocol`,
-            `seed`, `scale`. `site` is the mapped one: of a collage, the scene.
+            `seeds` (those of the trainings, of which it is the mean), `scale`. `site` is the mapped one: of a
+            collage, the scene.
 
     Raises:
         HeadscarpError: a file is missing or unreadable, or the site has no dates.
@@ -96,7 +104,7 @@ def write_item(
         id="-".join(
             [
                 *(str(record[key]) for key in ("card", "site", "experiment", "protocol")),
-                f"seed{record['seed']}",
+                *(f"seed{seed}" for seed in record["seeds"]),
             ]
         ),
         geometry=place,
@@ -157,9 +165,10 @@ def properties_of(
     grid: Grid,
 ) -> dict[str, Any]:
     """What an item says beside where and when."""
-    what = f"{record['label']}, protocol {record['protocol']}, seed {record['seed']}"
+    of_seeds = seeds_text(record["seeds"])
+    what = f"{record['label']}, protocol {record['protocol']}, {of_seeds}"
     simulated = " of a simulated site (twin)" if layers["data"] == "twin" else ""
-    own = {key: record[key] for key in ("card", "site", "experiment", "protocol", "seed", "scale")}
+    own = {key: record[key] for key in ("card", "site", "experiment", "protocol", "seeds", "scale")}
     own |= {"data": layers["data"], "threshold": scores["threshold"]}
     own["scores"] = {
         name: scores["metrics"][name] for name in METRICS if scores["metrics"].get(name) is not None
@@ -171,10 +180,9 @@ def properties_of(
         "license": LICENCE,
         "processing:software": run.get("versions", {}),
         "processing:lineage": (
-            f"Card {record['card']} at scale {record['scale']}: {record['label']}, seed "
-            f"{record['seed']}, trained and scored under the "
-            f"protocol '{record['protocol']}'; landslides are where the probability is "
-            f"{scores['threshold']:g} or more."
+            f"Card {record['card']} at scale {record['scale']}: {record['label']}, {of_seeds}, "
+            f"trained and scored under the protocol '{record['protocol']}'; landslides are where the "
+            f"probability is {scores['threshold']:g} or more."
         ),
     } | {f"headscarp:{key}": value for key, value in own.items()}
 

@@ -17,7 +17,7 @@ from rasterio.enums import Resampling
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.delivery.map_tiles import DEGREES, Drawing, Pyramid, write_tiles
-from headscarp.delivery.mapped_runs import COLUMNS, METRICS, PROTOCOLS, MappedRun, blocked_first, polygons_of
+from headscarp.delivery.mapped_runs import COLUMNS, METRICS, PROTOCOLS, MappedRun, polygons_of, runs_of_page
 from headscarp.delivery.styles import FAINT
 from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.layers import layer_path, site_grid
@@ -71,8 +71,7 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
         layer that the site has not.
     """
     site = SiteFiles.from_record(dict(record))
-    ordered = blocked_first(map(MappedRun.from_record, record["runs"]))
-    runs = {f"run{number}": run for number, run in enumerate(ordered, start=1)}
+    runs = {f"run{number}": run for number, run in enumerate(runs_of_page(record), start=1)}
     pyramid = Pyramid.of(site_grid(site))
     ground, truth = list(ground_drawings(site, record["composite"], pyramid)), label_path(site)
     with atomic_path(folder) as temporary:
@@ -289,7 +288,7 @@ def run_record(key: str, run: MappedRun) -> dict[str, Any]:
     ]
     return {
         "key": key,
-        "title": f"{run.name} · {run.protocol} · seed {run.seed}",
+        "title": f"{run.name} · {run.protocol} · {run.of_seeds}",
         "threshold": scores["threshold"],
         "about": PROTOCOLS.get(run.protocol, ""),
         "scores": [[label, value, interval] for label, value, interval in values if value is not None],

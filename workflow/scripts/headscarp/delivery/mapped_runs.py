@@ -1,6 +1,6 @@
 """Runs that mapped a site, as its pages tell of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,19 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class MappedRun:
-    """One run that mapped the site: `folder` holds run.json, `home` scores.json of the site that it was
-    trained on, and `maps` probability.tif, landslides.gpkg and what belongs to them, with scores.json of its
-    own where the map was scored."""
+    """One run that mapped the site, or the mean of several: `folder` holds run.json, `home` scores.json of
+    the site that it was trained on, and `maps` probability.tif, landslides.gpkg and what belongs to them,
+    with scores.json of its own where the map was scored. `choice` says why a best map is that."""
 
     label: str
     experiment: str
     protocol: str
-    seed: int
+    seeds: tuple[int, ...]
     folder: Path
     home: Path
     maps: Path
     trained_on: str | None
+    choice: Mapping[str, Any] | None = None
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "MappedRun":
@@ -47,12 +48,34 @@ class MappedRun:
             label=record["label"],
             experiment=record["experiment"],
             protocol=record["protocol"],
-            seed=int(record["seed"]),
+            seeds=(int(record["seed"]),),
             folder=Path(record["folder"]),
             home=Path(record["home"]),
             maps=Path(record["maps"]),
             trained_on=record.get("trained_on"),
         )
+
+    @classmethod
+    def of_best(cls, folder: str | Path) -> "MappedRun":
+        """The best map of a site, from the folder that holds its choice.json and all else of it."""
+        folder = Path(folder)
+        choice = read_json(folder / "choice.json")
+        return cls(
+            label=choice["label"],
+            experiment=choice["experiment"],
+            protocol="blocked",
+            seeds=tuple(choice["seeds"]),
+            folder=folder,
+            home=folder,
+            maps=folder,
+            trained_on=None,
+            choice=choice,
+        )
+
+    @property
+    def of_seeds(self) -> str:
+        """Of which trainings its map is."""
+        return seeds_text(self.seeds)
 
     @property
     def name(self) -> str:
@@ -77,9 +100,17 @@ class MappedRun:
         return all((self.maps / file).exists() for file in ("probability.tif", "landslides.gpkg"))
 
 
-def blocked_first(runs: Iterable[MappedRun]) -> list[MappedRun]:
-    """Runs in the order in which pages show them: those of the protocol `blocked` before all others."""
-    return sorted(runs, key=lambda run: run.protocol != "blocked")
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Of which trainings a map is."""
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"mean of seeds {', '.join(map(str, seeds))}"
+
+
+def runs_of_page(record: Mapping[str, Any]) -> list[MappedRun]:
+    """The runs of a page's record (`summary_page.build_page`) in the order in which pages show them: the best
+    map, then those of the protocol `blocked`, then all others."""
+    best = [MappedRun.of_best(record["best"])] if record.get("best") else []
+    runs = map(MappedRun.from_record, record["runs"])
+    return best + sorted(runs, key=lambda run: run.protocol != "blocked")
 
 
 def polygons_of(run: MappedRun, grid: Grid) -> Any:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,3 +125,24 @@ def png_text(figure: Figure) -> str:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
     return base64.b64encode(stream.getvalue()).decode()
+
+
+def draw_reliability(reliability: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Observed share of landslides by mapped probability, before and after calibration, as
+    `scoring.best_map.choose_map` gives it; a calibrated map is on the dashed line."""
+    figure = new_figure(2.9)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=palette.MUTED, lw=0.8, ls="--")
+    for index, (name, points) in enumerate(reliability.items()):
+        axes.plot(
+            [point["probability"] for point in points],
+            [point["observed"] for point in points],
+            marker=palette.MARKERS[index],
+            ms=3.2,
+            lw=1.1,
+            color=palette.OKABE_ITO[index],
+            label=f"{name} calibration",
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Mapped probability", ylabel="Observed landslide share")
+    axes.legend(loc="upper left")
+    return figure

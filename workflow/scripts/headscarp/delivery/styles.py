@@ -5,7 +5,7 @@ The files follow what QGIS 3.34 writes. QGIS itself has not read them: the tests
 colours, codes and columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -31,6 +31,7 @@ CIVIDIS = (
     "#FEE838",
 )
 FAINT = 0.1  # probabilities below are transparent, so that the image shows through
+DOUBT, DOUBTFUL = "#6A3D9A", 0.3  # colour of uncertainty, and the standard deviation from which it is full
 OTHER = "#999999"
 BINARY = {0: "not a landslide", 1: "landslide"}
 BINARY_COLOURS = {0: "#FFFFFF", 1: SLIDE}
@@ -50,6 +51,33 @@ TIP = (  # column of landslides.gpkg, what people read, decimals, unit
 def write_probability_style(path: str | Path) -> None:
     """Style of a map of landslide probability: cividis from 0 to 1, transparent below `FAINT`, the legend in
     per cent."""
+    # Two entries at nearly the same value make a step: between two entries opacity is interpolated like
+    # colour.
+    faint = [(0.0, CIVIDIS[0], 0), (FAINT - 1e-6, CIVIDIS[1], 0)]
+    stops = [*faint, *((index / 10, colour, 255) for index, colour in enumerate(CIVIDIS) if index > 0)]
+    write_ramp(path, [(value, share_text(value, alpha), colour, alpha) for value, colour, alpha in stops])
+
+
+def share_text(value: float, alpha: int) -> str:
+    """A stop of a probability's legend."""
+    return f"{100 * value:.0f} %" if alpha or value == 0 else f"below {100 * FAINT:.0f} %"
+
+
+def write_uncertainty_style(path: str | Path) -> None:
+    """Style of the standard deviation of probabilities between trainings: the more they differ, the less the
+    ground shows through."""
+    top = DOUBTFUL
+    write_ramp(
+        path,
+        [(top * step / 4, f"{top * step / 4:.2f}", DOUBT, round(255 * step / 4)) for step in range(4)]
+        + [(top, f"{top:.2f} and more", DOUBT, 255)],
+    )
+
+
+def write_ramp(path: str | Path, stops: Sequence[tuple[float, str, str, int]]) -> None:
+    """Style of a raster of numbers, interpolated between stops (value, text of the legend, colour, opacity
+    0..255), rising."""
+    least, most = f"{stops[0][0]:g}", f"{stops[-1][0]:g}"
     root, pipe = raster_document()
     renderer = SubElement(
         pipe,
@@ -59,8 +87,8 @@ def write_probability_style(path: str | Path) -> None:
         opacity="1",
         alphaBand="-1",
         nodataColor="",
-        classificationMin="0",
-        classificationMax="1",
+        classificationMin=least,
+        classificationMax=most,
     )
     SubElement(renderer, "rasterTransparency")
     SubElement(SubElement(renderer, "minMaxOrigin"), "limits").text = "None"
@@ -70,18 +98,11 @@ def write_probability_style(path: str | Path) -> None:
         colorRampType="INTERPOLATED",
         classificationMode="1",
         clip="0",
-        minimumValue="0",
-        maximumValue="1",
+        minimumValue=least,
+        maximumValue=most,
         labelPrecision="2",
     )
-    # Two entries at nearly the same value make a step: between two entries opacity is interpolated like
-    # colour.
-    faint = [(0.0, CIVIDIS[0], 0), (FAINT - 1e-6, CIVIDIS[1], 0)]
-    for value, colour, alpha in [
-        *faint,
-        *((index / 10, colour, 255) for index, colour in enumerate(CIVIDIS) if index > 0),
-    ]:
-        label = f"{100 * value:.0f} %" if alpha or value == 0 else f"below {100 * FAINT:.0f} %"
+    for value, label, colour, alpha in stops:
         SubElement(shader, "item", value=f"{value:.7g}", label=label, color=colour.lower(), alpha=str(alpha))
     finish_raster(pipe)
     write(path, root)

@@ -12,10 +12,10 @@ from headscarp.delivery.mapped_runs import (
     METRICS,
     PROTOCOLS,
     MappedRun,
-    blocked_first,
     polygons_of,
+    runs_of_page,
 )
-from headscarp.delivery.site_figures import draw_areas, draw_map, png_text
+from headscarp.delivery.site_figures import draw_areas, draw_map, draw_reliability, png_text
 from headscarp.exhibits.labels import metric_label
 from headscarp.exhibits.layers import site_grid
 from headscarp.exhibits.panels.figure import look
@@ -29,11 +29,13 @@ from headscarp.templating import fill
 LISTED = 20  # landslides in the table
 MAP_FILES = {
     "probability.tif": "probability of landslide",
+    "uncertainty.tif": "its standard deviation between trainings",
     "mask.tif": "landslides and other ground",
     "landslides.gpkg": "landslides as polygons",
     "item.json": "STAC item",
 }
 NONE = "–"
+FOREST = "random_forest"
 
 
 class Link(NamedTuple):
@@ -46,25 +48,25 @@ class Link(NamedTuple):
 def build_page(record: Mapping[str, Any], target: str | Path) -> None:
     """Write the summary page of a site.
 
-    The map, its landslides and their areas are those of the first run with polygons, under the protocol
-    `blocked` if there is one.
+    The map, its landslides and their areas are those of the site's best map or, where none is chosen, of the
+    first run with polygons, under the protocol `blocked` if there is one.
 
     Args:
         record: `name`, `title`, `data` (twin or real), `folder` (of the site: layers/ with layers.json),
             `raw` (folder of its raw files, left out: raw/ in `folder`), `card`, `citation` (None: none),
             `scale`, `composite` (three layers shown as red, green and blue; None: shaded relief), `placeless`
-            (true: no centre is told; optional) and `runs`, each of `label`, `experiment`, `protocol`, `seed`,
-            the folders of `MappedRun` and, where it was trained on another site, the title of that,
-            `trained_on`.
+            (true: no centre is told; optional), `best` (folder of the best map; None: none; optional) and
+            `runs`, each of `label`, `experiment`, `protocol`, `seed`, the folders of `MappedRun` and, where
+            it was trained on another site, the title of that, `trained_on`.
         target: the page; addresses in it are relative to its folder.
 
     Raises:
         HeadscarpError: a file is missing or unreadable, or the composite names a layer that the site has not.
     """
     site, folder = SiteFiles.from_record(dict(record)), Path(target).parent
-    runs = [MappedRun.from_record(run) for run in record["runs"]]
+    runs = runs_of_page(record)
     layers = read_json(site.folder / "layers" / "layers.json")
-    shown = next((run for run in blocked_first(runs) if run.is_mapped), None)
+    shown = next((run for run in runs if run.is_mapped), None)
     grid = site_grid(site)
     text = fill(
         "delivery/templates/summary.html",
@@ -104,8 +106,33 @@ def shown_map(
         "km2": polygons["area_m2"].sum() / 1e6,
         "threshold": run.scores["threshold"],
         "polygons": link(run.maps / "landslides.gpkg", folder),
+        "choice": run.choice and chosen(run.choice),
         "largest": largest(polygons),
     }
+
+
+def chosen(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Why this model's map is shown, where its landslides begin, and what its probabilities are worth."""
+    listed = [one for one in choice["candidates"] if one["average_precision"] is not None]
+    with look():
+        picture = png_text(draw_reliability(choice["reliability"]))
+    return {
+        "candidates": sorted(listed, key=lambda one: -one["average_precision"]),
+        "forest": choice["label"] if choice["experiment"].startswith(FOREST) else None,
+        "early": not all(one["converged"] for one in listed),
+        "rule": rule_text(choice["rule"]),
+        "method": choice["calibrations"][0]["method"],
+        "reliability": picture,
+        "notes": choice["notes"],
+    }
+
+
+def rule_text(rule: str | Mapping[str, float]) -> str:
+    """How a threshold was chosen."""
+    if rule == "f1":
+        return "where F1 is highest"
+    (name, wanted), *_ = rule.items()
+    return f"for a {name} of {wanted:g}"
 
 
 def largest(polygons: Any) -> dict[str, Any]:
@@ -148,7 +175,7 @@ def score_groups(runs: Sequence[MappedRun], folder: Path) -> Iterator[dict[str, 
 
 def notes_on(group: Sequence[tuple[MappedRun, Mapping[str, Any]]]) -> list[str]:
     """The notes in the scores of runs, each once."""
-    named = ((f"{run.label}, seed {run.seed}", note) for run, scores in group for note in scores["notes"])
+    named = ((f"{run.label}, {run.of_seeds}", note) for run, scores in group for note in scores["notes"])
     return list(dict.fromkeys(": ".join(pair) for pair in named))
 
 
@@ -231,7 +258,7 @@ def provenance(record: Mapping[str, Any], runs: Sequence[MappedRun]) -> dict[str
     return {
         "Card": record["card"],
         "Scale": record["scale"],
-        "Seeds": ", ".join(map(str, sorted({run.seed for run in runs}))) or NONE,
+        "Seeds": ", ".join(map(str, sorted({seed for run in runs for seed in run.seeds}))) or NONE,
         "Software": ", ".join(versions) or NONE,
         "Devices": ", ".join(dict.fromkeys(str(one["device"]) for one in trained if "device" in one)) or NONE,
     }

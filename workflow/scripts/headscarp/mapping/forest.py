@@ -10,14 +10,13 @@ import sklearn
 from sklearn.ensemble import RandomForestClassifier
 
 from headscarp import __version__
-from headscarp.codes import LANDSLIDE, NOT_LANDSLIDE, TRAIN, UNMAPPED, UNUSED
+from headscarp.codes import BLOCKED, LANDSLIDE, NOT_LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
 from headscarp.mapping.map_files import write_map_rasters, write_map_record
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.training.windows import (
-    BLOCKED,
     NormalisedCube,
     Samples,
     open_normalised,

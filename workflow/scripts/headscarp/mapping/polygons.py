@@ -19,7 +19,10 @@ SLOPE, ELEVATION = ("slope", "degree"), ("elevation", "m")
 
 
 def landslide_polygons(
-    probability: str | Path, threshold: float, layers_folder: str | Path | None = None
+    probability: str | Path,
+    threshold: float,
+    layers_folder: str | Path | None = None,
+    minimum_area_m2: float = 0.0,
 ) -> geopandas.GeoDataFrame:
     """The landslides of a map with what a mapper asks of each, the largest first. Rasters are read strip by
     strip: memory holds one and all polygons.
@@ -36,6 +39,7 @@ def landslide_polygons(
         probability: file of a map in 0..1, NaN = no data.
         layers_folder: the layers of the site, on the grid of the map, with layers.json; None where it has
             none.
+        minimum_area_m2: smaller ones are left out.
 
     Raises:
         HeadscarpError: the grid is not in metres, or the map or a layer is unreadable, or a layer is on
@@ -44,7 +48,7 @@ def landslide_polygons(
     with open_raster(probability) as source:
         grid = require_metres(grid_of(source))
     slope, elevation = (site_layer(layers_folder, grid, *one) for one in (SLOPE, ELEVATION))
-    with pixel_groups(strips_of_layer(probability), grid, threshold) as groups:
+    with pixel_groups(strips_of_layer(probability), grid, threshold, minimum_area_m2) as groups:
         found, chosen = groups.outlines()
         found["area_m2"] = groups.pixels[chosen] * abs(grid.transform.determinant)
         found["perimeter_m"] = found.length

@@ -1,6 +1,7 @@
 """Relations that a schema cannot tell: names in cards exist, no two cards make the same file, and claims
 name runs that their sites can have."""
 
+from headscarp.codes import BLOCKED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.kinds import AUDIT, KINDS
 from headscarp.plan.model import (
@@ -53,6 +54,7 @@ def check_card(card: Card) -> None:
             require_known(one[key], card.sites, f"{place}, {section}: {key}")
     for key in card.polygons:
         require_known(key, card.experiments, f"{place}, polygons: experiment")
+    check_best_map(card, f"{place}, best_map, among")
     check_starts(card)
     for experiment in card.experiments.values():
         check_average(card, experiment, f"{place}, experiment {experiment.name}, average")
@@ -60,6 +62,21 @@ def check_card(card: Card) -> None:
         require_known(one["site"], card.sites, f"{place}, change, dates: site")
     for exhibit in card.exhibits.values():
         check_exhibit(card, exhibit)
+
+
+def check_best_map(card: Card, place: str) -> None:
+    """What the best map is chosen among is there, maps pixel by pixel, and is tested on ground of its own."""
+    for key in card.best_map.get("among", []):
+        require_known(key, card.experiments, f"{place}: experiment")
+        one = card.experiments[key]
+        if one.reads_cells or one.method == SEEDS:
+            what = "models cells of susceptibility" if one.reads_cells else "is itself a mean over seeds"
+            raise HeadscarpError(f"{place}: {key} {what}; name experiments that map landslides by pixel")
+    if card.best_map and BLOCKED not in card.protocols:
+        raise HeadscarpError(
+            f"{place}: a map is chosen on validation ground of its own, which protocol {BLOCKED} keeps; add "
+            "it to `protocols` of the card and of config.yaml, or leave `best_map` out"
+        )
 
 
 def check_starts(card: Card) -> None:

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from headscarp.codes import BLOCKED
 from headscarp.plan.model import Run
-from headscarp.plan.paths import MAP_PAGE, SUMMARY
+from headscarp.plan.paths import BEST_MAP, MAP_PAGE, SUMMARY
+from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.sources.twin.files import bands_of
 
@@ -18,18 +20,67 @@ class Maps:
     """The delivered maps of all cards."""
 
     plan: Selection
+    samples: Samples
 
     def of_home(self, card: str) -> list[Run]:
         """Runs of the first seed whose maps of their own sites a card delivers."""
         chosen = self.plan.cards[card]
-        left_out = self.plan.scenes_of_collages | chosen.targets
         return [
             Run(card=card, site=site, experiment=experiment, protocol=protocol, seed=chosen.seeds[0])
             for experiment in chosen.polygons
-            for site in chosen.sites
-            if site not in left_out and not self.plan.is_cell_site(site)
+            for site in self._trained_on(card)
             for protocol in chosen.protocols
         ]
+
+    def _trained_on(self, card: str) -> list[str]:
+        """The sites of a card that its own experiments train on and map pixel by pixel."""
+        left_out = self.plan.scenes_of_collages | self.plan.cards[card].targets
+        return [
+            site
+            for site in self.plan.cards[card].sites
+            if site not in left_out and not self.plan.is_cell_site(site)
+        ]
+
+    def with_best(self, card: str) -> list[str]:
+        """The sites that a card describes and gives one map, that of the best of several experiments."""
+        chosen = self.plan.cards[card]
+        if not chosen.best_map:
+            return []
+        return [site for site in self._trained_on(card) if self.plan.sites[site].card == card]
+
+    def candidates(self, site: str) -> list[Run]:
+        """The runs among which the best map of a site is chosen, experiment by experiment."""
+        card = self.plan.card_of(site)
+        return [
+            Run(card=card.name, site=site, experiment=experiment, protocol=BLOCKED, seed=seed)
+            for experiment in card.best_map["among"]
+            for seed in card.seeds
+        ]
+
+    def choice_record(self, site: str) -> dict[str, Any]:
+        """All that `scoring.best_map.choose_map` takes, but for the cube."""
+        card = self.plan.card_of(site)
+        return {
+            "candidates": [
+                {
+                    "experiment": experiment,
+                    "label": card.experiments[experiment].label,
+                    "maps": [
+                        {
+                            "seed": run.seed,
+                            "probability": run.file("probability.tif"),
+                            "samples": self.samples.folder(card.name, site, run.protocol, run.seed),
+                            "run": run.file("run.json"),
+                        }
+                        for run in self.candidates(site)
+                        if run.experiment == experiment
+                    ],
+                }
+                for experiment in card.best_map["among"]
+            ],
+            "rule": card.best_map.get("threshold", "f1"),
+            "method": card.best_map.get("calibration", "platt"),
+        }
 
     def applied(self, card: str) -> list[tuple[Run, str]]:
         """Runs of the first seed whose maps of another site a card delivers, with that site."""
@@ -72,8 +123,9 @@ class Maps:
 
     def of_card(self, card: str) -> dict[str, str]:
         """Folders of the maps that a card delivers, each with the place that is mapped."""
+        best = {BEST_MAP.format(site=site): site for site in self.with_best(card)}
         home = {run.folder_of(place): place for run in self.of_home(card) for place in self.places(run)}
-        return home | {run.folder_of(target): target for run, target in self.applied(card)}
+        return best | home | {run.folder_of(target): target for run, target in self.applied(card)}
 
     def delivered(self, site: str) -> list[str]:
         """Folders of the maps of a site that the card delivers which describes it."""
@@ -101,7 +153,20 @@ class Maps:
             "experiment": run.experiment,
             "label": card.experiments[run.experiment].label,
             "protocol": run.protocol,
-            "seed": int(run.seed),
+            "seeds": [int(run.seed)],
+            "scale": self.plan.scale,
+        }
+
+    def best_item_record(self, site: str) -> dict[str, Any]:
+        """What the STAC item of the best map of a site tells of the place; what it tells of the model is
+        known when one was chosen."""
+        card = self.plan.card_of(site)
+        return {
+            "card": card.name,
+            "citation": card.citation,
+            "site": site,
+            "site_title": self.plan.sites[site].title,
+            "protocol": BLOCKED,
             "scale": self.plan.scale,
         }
 
@@ -126,6 +191,7 @@ class Maps:
             "scale": self.plan.scale,
             "composite": site.composite,
             "placeless": site.placeless,
+            "best": BEST_MAP.format(site=name) if name in self.with_best(card.name) else None,
             "runs": [self._run_record(run, name) | origin for run, origin in [*home, *applied]],
         }
 

@@ -48,6 +48,10 @@ LAYERS_OF_PLACE = SITES + "/{place}/layers"
 
 SUMMARY, COLLECTION = SITE + "/summary.html", SITE + "/collection.json"
 COLLECTION_OF_PLACE = SITES + "/{place}/collection.json"
+# The one map that a site is given, and which model's it is.
+BEST_MAP = SITE + "/best_map"
+CHOICE, BEST_SCORES = BEST_MAP + "/choice.json", BEST_MAP + "/scores.json"
+BEST_FILES = ("probability.tif", "uncertainty.tif", "run.json", *DELIVERED_FILES, "uncertainty.qml")
 MAP_PAGE, MAP_TILES = SITE + "/map.html", SITE + "/map"
 
 TRAINING, TWIN = "results/rehearsal/trainings/{training}.json", "results/rehearsal/twins/{site}.json"

@@ -78,7 +78,7 @@ class Plan(Selection):
 
     @cached_property
     def maps(self) -> Maps:
-        return Maps(self)
+        return Maps(self, self.samples)
 
     @cached_property
     def exhibits(self) -> Exhibits:

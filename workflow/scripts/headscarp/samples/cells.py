@@ -17,6 +17,7 @@ from headscarp.arrays import write_arrays
 from headscarp.codes import (
     AS_RELEASED,
     BACKGROUND,
+    BLOCKED,
     LANDSLIDE,
     SPLITS,
     TEMPORAL,
@@ -36,7 +37,6 @@ from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
 
-BLOCKED = "blocked"
 EARLY_STOPPING_SHARE = 0.1  # of the training cells of a random split, kept aside for the curves of validation
 
 

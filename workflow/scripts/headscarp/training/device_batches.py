@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headscarp.codes import UNMAPPED, UNUSED
+from headscarp.codes import BLOCKED, UNMAPPED, UNUSED
 from headscarp.read_ahead import read_ahead
 from headscarp.training.batches import Batch, Batches, BatchSource, weighed
 from headscarp.training.devices import MIB
 from headscarp.training.windows import (
-    BLOCKED,
     QUARTER_TURNS,
     REGION_CODES,
     SYMMETRIES,

@@ -25,7 +25,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from headscarp.codes import LANDSLIDE
+from headscarp.codes import BLOCKED, LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, remove, write_json
 from headscarp.training.batches import Batches
@@ -45,7 +45,7 @@ from headscarp.training.trainer import (
     run_epochs,
 )
 from headscarp.training.validation import average_precision
-from headscarp.training.windows import BLOCKED, Samples, open_samples, with_dates_of_cube
+from headscarp.training.windows import Samples, open_samples, with_dates_of_cube
 from headscarp.vocabulary import require_known
 
 SAMPLERS = {"gp": GPSampler, "random": RandomSampler}

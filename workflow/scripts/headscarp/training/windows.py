@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headscarp.arrays import open_array
-from headscarp.codes import NOT_LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
+from headscarp.codes import BLOCKED, NOT_LANDSLIDE, SPLITS, TEST, TRAIN, UNMAPPED, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.samples.windows import Window, read_windows
 from headscarp.site.layer_names import ANGLES
 from headscarp.vocabulary import require_known
 
-BLOCKED = "blocked"
 REGION_CODES = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 RELEASE_BYTES = 64 << 20
 LAST_DATE, ALL_DATES, SHUFFLED_DATES = DATE_CHOICES = ("last", "all", "shuffled")

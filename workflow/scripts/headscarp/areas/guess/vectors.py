@@ -19,6 +19,7 @@ from headscarp.sources.originals import VECTOR_FILES, files_in_zip, is_zip, unpa
 from headscarp.sources.region import DEGREES, Region, bounds_between, in_degrees
 from headscarp.sources.vectors import FLAT_KINDS, dimensions_of, features_of, info_of, layers_of
 
+SMALL = 0.05  # share of an inventory that is taken for too small to map
 KINDS = ("Point", "LineString", "Polygon")  # by the dimension of a geometry
 
 
@@ -28,7 +29,8 @@ class VectorLayer:
 
     `geometry` is the kind that tells (polygons where there are any), `counts` how many features there are of
     each kind, `on_site` how many of `geometry` touch the site's grid (None: not counted), `covers` the box of
-    all in words where none does. `spec` is the entry of its file in a card. `problem` says why it cannot be
+    all in words where none does. `small_m2` is the area below which a twentieth of its polygons on the site
+    are (None: it has none). `spec` is the entry of its file in a card. `problem` says why it cannot be
     used.
     """
 
@@ -38,6 +40,7 @@ class VectorLayer:
     counts: tuple[int, int, int] = (0, 0, 0)
     on_site: int | None = None
     covers: str = ""
+    small_m2: float | None = None
     role: str | None = None
     why: str = ""
     notes: tuple[str, ...] = ()
@@ -145,11 +148,14 @@ def counted(
                 notes=(f"GUESS no CRS in the file; its coordinates fit the site in {crs}",),
             )
         touching = int((shapely.get_dimensions(shapes.to_numpy()) == KINDS.index(kind)).sum())
+        areas = shapes.to_crs(grid.crs).area
+        areas = areas[areas > 0]
+        small = float(areas.quantile(SMALL)) if kind == "Polygon" and len(areas) else None
         is_elsewhere = kind == "Polygon" and not touching
         covers = box_of(geometries(path, one.spec, None)) if is_elsewhere else ""
     except HeadscarpError as error:
         return VectorLayer(path, spec, problem=reason_of(error, path))
-    return replace(one, on_site=touching, covers=covers)
+    return replace(one, on_site=touching, covers=covers, small_m2=small)
 
 
 def counts_of(file: Path, name: str, declared: str, path: Path) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ from headscarp.areas.init.outline import Outline
 from headscarp.areas.init.rasters import add_elevation, add_fetched_cover, add_other_rasters
 from headscarp.areas.init.study import (
     TERRAIN,
+    best_map_of,
     composite_of,
     experiments_of,
     indices_of,
@@ -88,6 +89,7 @@ def card_text(draft: Draft) -> str:
     composite, experiments = composite_of(draft), experiments_of(draft)
     sampling, why_sampling = sampling_of(draft.grid)
     rows = [name for name, _, _ in experiments]
+    best_map, why_smallest = best_map_of(draft, rows)
     return fill(
         "areas/templates/card.yaml",
         flow=flow,
@@ -103,6 +105,8 @@ def card_text(draft: Draft) -> str:
         inputs=[(name, channels, "") for name, channels in inputs_of(draft).items()],
         experiments=experiments,
         rows=rows,
+        best_map=best_map,
+        why_smallest=why_smallest,
         trained_by_epoch=[row for row in rows if not row.startswith("random_forest")],
         sampling=sampling,
         why_sampling=why_sampling,

@@ -28,6 +28,7 @@ class Draft:
     lines: list[Entry] = field(default_factory=list)
     labels: dict[str, Any] = field(default_factory=dict)
     why_labels: str = ""
+    small_m2: float | None = None  # a twentieth of the inventory's landslides are smaller
     cover: bool = False
     unused: list[str] = field(default_factory=list)
     outline_notes: list[str] = field(default_factory=list)

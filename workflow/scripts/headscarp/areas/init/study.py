@@ -113,3 +113,13 @@ def composite_of(draft: Draft) -> list[str] | None:
     ):
         return true
     return present[:3] if len(present) >= 3 else None
+
+
+def best_map_of(draft: Draft, rows: list[str]) -> tuple[dict[str, Any], str]:
+    """How the map that is delivered is chosen, and why its smallest landslide is that: a twentieth of the
+    inventory's are smaller, but not less than a pixel."""
+    pixel = draft.grid.resolution**2
+    small = max(draft.small_m2 or 0, pixel)
+    why = "GUESS a twentieth of the inventory's landslides are smaller" if small > pixel else "GUESS a pixel"
+    smallest = float(f"{small:.2g}")
+    return {"among": rows, "threshold": "f1", "calibration": "platt", "minimum_area_m2": smallest}, why

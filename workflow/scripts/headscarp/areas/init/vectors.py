@@ -37,6 +37,7 @@ def add_vectors(draft: Draft, found: Found, folder: Path) -> None:
         guess = f"GUESS of {others + 1} candidates the one of the event's year, else the plainest"
         note = guess if others else ""
         draft.labels = {"landslides": add_vector(draft, label, "landslides.gpkg", folder, note=note)}
+        draft.small_m2 = label.small_m2
         taken[LABEL] = label
     used = label.name if label else ""
     for band in rasters:

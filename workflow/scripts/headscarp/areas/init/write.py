@@ -79,8 +79,8 @@ def write_config(name: str, folder: str | Path = ".") -> Path | None:
     with atomic_path(path) as temporary:
         temporary.write_text(
             f"cards: [{name}]   # what plain `snakemake` runs\n"
-            "scale: demo       # tiny (does everything run?) | demo (minutes, a first look) | "
-            "standard (hours) | full (wants a GPU)\n",
+            "scale: standard   # tiny (does everything run?) | demo (minutes, a first look) | "
+            "standard (until networks have learned, hours) | full (wants a GPU)\n",
             encoding="utf-8",
         )
     return path
