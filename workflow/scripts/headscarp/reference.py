@@ -12,7 +12,7 @@ TARGET = FOLDER.parents[1] / "docs" / "reference.md"
 # In the order of a card; `terms` is what they share.
 SECTIONS = (
     *("config", "card", "site", "twin", "origin", "patch_set", "layers", "experiment", "network", "search"),
-    *("cells", "inventory", "change", "sampling", "training", "mapping", "scale", "claim"),
+    *("cells", "inventory", "change", "sampling", "training", "mapping", "best_map", "scale", "claim"),
     *("audit", "exhibit"),
 )
 HEAD = """Written from [workflow/schemas](../workflow/schemas) by `python -m headscarp.reference`; change
