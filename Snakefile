@@ -19,6 +19,8 @@ configfile: "config.yaml"
 
 LIBRARY = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(LIBRARY))
+# Jobs, too, run the library beside this Snakefile, not the one that is installed, which may be that of another clone.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 
 from headscarp.errors import HeadscarpError
 from headscarp.plan.plan import load_plan

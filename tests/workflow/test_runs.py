@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from tests.workflow.runs import WARM_SNAKEMAKE, wait_for_tiny_run
+from tests.conftest import REPOSITORY
+from tests.workflow.runs import WARM_SNAKEMAKE, configure, wait_for_tiny_run
 
 SNAKEFILE = """
 rule all:
@@ -61,3 +63,21 @@ def test_a_forked_script_runs_as_if_started_and_its_error_is_that_of_the_run(tmp
         "warm": True,
         "ours": [],
     }
+
+
+@pytest.mark.parametrize("program", [["-m", "snakemake"], [str(WARM_SNAKEMAKE)]], ids=["started", "forked"])
+def test_jobs_run_the_library_beside_the_snakefile(tmp_path, program):
+    """Another clone's Snakefile runs that clone's library, though this one is installed."""
+    clone, folder = tmp_path / "clone", tmp_path / "work"
+    for name in ("workflow", "profiles", "envs"):
+        shutil.copytree(REPOSITORY / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copyfile(REPOSITORY / name, clone / name)
+    module = clone / "workflow" / "scripts" / "headscarp" / "job.py"
+    module.write_text(
+        module.read_text().replace('WORKED = "worked for"', 'WORKED = "worked in the clone for"')
+    )
+    configure(folder)
+    where = ["--snakefile", str(clone / "Snakefile"), "--directory", str(folder), "--cores", "1"]
+    subprocess.run([sys.executable, *program, *where, "results/tables/audit.csv"], check=True)
+    assert "worked in the clone for" in (folder / "results/logs/exhibits/audit_papers.log").read_text()

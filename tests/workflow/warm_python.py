@@ -84,6 +84,7 @@ def run(connection: socket.socket) -> int:
     os.environ.update(request["environment"])
     sys.argv = request["arguments"]
     sys.path[0] = str(Path(sys.argv[0]).parent)
+    sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     status = 0
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")

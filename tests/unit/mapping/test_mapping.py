@@ -107,17 +107,16 @@ class TestTiling:
     @pytest.mark.parametrize(
         ("trained_on", "expected"),
         [
-            (64, (64, 0)),  # gao2021's
-            (32, (64, 0)),
-            (100, (128, 16)),
-            (128, (128, 16)),
-            (256, (256, 32)),
-            (512, (512, 32)),
+            (64, 64),  # gao2021's
+            (32, 64),
+            (100, 128),
+            (128, 128),
+            (512, 512),
         ],
     )
     def test_windows_are_those_of_training(self, trained_on, expected):
         tiling = Tiling.like_training(trained_on)
-        assert (tiling.window, tiling.margin) == expected
+        assert (tiling.window, tiling.overlap) == (expected, 32)
         size, origins = tiling.origins(3000)
         assert size <= tiling.window and origins[0] == 0 and origins[-1] + size >= 3000
 

@@ -1,8 +1,9 @@
 """Probability of a whole site from a network that sees one window at a time.
 
-Windows overlap. A window's outer `margin`, where the network lacks context, is discarded, but not at the
-site's own border; over the rest of the overlap neighbours fade into each other with a raised cosine. The
-weights of all windows add up to 1 at every pixel. Windows start at multiples of `ALIGNMENT`, the coarsest
+Windows overlap, and over the overlap neighbours fade into each other with a raised cosine, so that what a
+network says at the edge of its window counts for little. A window's outer `margin` may be discarded besides,
+but not at the site's own border. Networks that were trained on padded windows do not need that: their scores
+were the same to within a hundredth, mostly higher, without it (`benchmarks/README.md`). The weights of all windows add up to 1 at every pixel. Windows start at multiples of `ALIGNMENT`, the coarsest
 stride of the networks, so their pooling grids lie on those of one forward pass over the cube: with a margin
 beyond the network's receptive radius the result is that of one pass. At the bottom and the right the site is
 mirrored up to a multiple of `ALIGNMENT`.
@@ -34,7 +35,7 @@ class Tiling:
     """
 
     window: int = 512
-    margin: int = 32
+    margin: int = 0
     fade: int = 32
 
     def __post_init__(self) -> None:
@@ -59,9 +60,7 @@ class Tiling:
         widens, and zeros beyond the edge, which deep layers learn to expect, are gone. The same weights lose
         a fifth of their score (RAE-D, DeepLab v3+) to a half (SegNet, PSPNet).
         """
-        side = max(2 * ALIGNMENT, round_up_to_alignment(window))
-        margin = next(most for most in (32, 16, 0) if 2 * most + cls.fade < side / 2 + 1)
-        return cls(side, margin)
+        return cls(max(2 * ALIGNMENT, round_up_to_alignment(window)))
 
     @property
     def pixels(self) -> int:
