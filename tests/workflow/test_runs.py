@@ -79,5 +79,5 @@ def test_jobs_run_the_library_beside_the_snakefile(tmp_path, program):
     )
     configure(folder)
     where = ["--snakefile", str(clone / "Snakefile"), "--directory", str(folder), "--cores", "1"]
-    subprocess.run([sys.executable, *program, *where, "results/tables/audit.csv"], check=True)
-    assert "worked in the clone for" in (folder / "results/logs/exhibits/audit_papers.log").read_text()
+    subprocess.run([sys.executable, *program, *where, "results/sites/zigui/raw/dem.tif"], check=True)
+    assert "worked in the clone for" in (folder / "results/logs/sources/simulate_twin/zigui.log").read_text()
