@@ -10,10 +10,8 @@ if "snakemake" in globals():
         spec = ExhibitSpec.from_record(snakemake.params.record)
         write_table(
             function_of(spec.kind)(spec),
+            spec,
             snakemake.output.csv,
             snakemake.output.markdown,
             snakemake.output.html,
-            spec.title,
-            [spec.caption],
-            spec.labels,
         )
