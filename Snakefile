@@ -60,6 +60,7 @@ rule all:
     default_target: True
     input:
         plan.all_targets,
+        GALLERY,
 
 
 rule tables:

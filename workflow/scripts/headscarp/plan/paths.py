@@ -59,6 +59,8 @@ AUDIT_TABLES = tuple(f"results/tables/audit.{ending}" for ending in ("csv", "md"
 CLAIM_TABLES = tuple(f"results/tables/claims.{ending}" for ending in ("csv", "md", "html"))
 CLAIM_FIGURES = tuple(f"results/figures/claims.{ending}" for ending in ("png", "pdf"))
 
+GALLERY = "results/index.html"
+
 
 def log_of(stage: str, rule: str, keys: str = "") -> str:
     """The log of a rule; `keys` is a pattern of its wildcards."""
