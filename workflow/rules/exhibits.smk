@@ -34,6 +34,7 @@ rule build_table:
     output:
         csv=TABLE + ".csv",
         markdown=TABLE + ".md",
+        latex=TABLE + ".tex",
         html=report(
             TABLE + ".html",
             caption="../report/table.rst",
@@ -94,6 +95,7 @@ rule judge_claims:
     output:
         csv="results/tables/claims.csv",
         markdown="results/tables/claims.md",
+        latex="results/tables/claims.tex",
         html=report(
             "results/tables/claims.html",
             caption="../report/table.rst",
@@ -130,6 +132,7 @@ rule audit_papers:
     output:
         csv="results/tables/audit.csv",
         markdown="results/tables/audit.md",
+        latex="results/tables/audit.tex",
         html=report(
             "results/tables/audit.html",
             caption="../report/audit.rst",

@@ -1,4 +1,4 @@
-"""Rule build_table: one tidy table, with its Markdown and HTML renderings."""
+"""Rule build_table: one tidy table, with its Markdown, HTML and LaTeX renderings."""
 
 from headscarp.exhibits.kinds import function_of
 from headscarp.exhibits.render import write_table
@@ -14,4 +14,5 @@ if "snakemake" in globals():
             snakemake.output.csv,
             snakemake.output.markdown,
             snakemake.output.html,
+            snakemake.output.latex,
         )

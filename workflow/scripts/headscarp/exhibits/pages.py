@@ -1,14 +1,13 @@
-"""Pages of tables, written alike as Markdown and as HTML."""
+"""Pages of tables, written alike as Markdown, HTML and LaTeX."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from headscarp.exhibits.sections import Cell, Line, Page, Section
+from headscarp.exhibits.latex import latex_page
+from headscarp.exhibits.sections import UNREADY, Cell, Line, Page, Section
 from headscarp.exhibits.tidy import SIMULATED
 from headscarp.files import atomic_path
 from headscarp.templating import fill
-
-NOT_CONVERGED = "not converged"
 
 
 def write_pages(page: Page, *files: str | Path) -> None:
@@ -37,7 +36,7 @@ def markdown_line(cells: Iterable[str]) -> str:
 
 def markdown_cells(line: Line) -> Iterator[str]:
     for column, cell in enumerate(line.cells):
-        mark = f" ({NOT_CONVERGED})" if column == 0 and not line.converged else ""
+        mark = f" ({UNREADY})" if column == 0 and not line.converged else ""
         printed = f" (published {cell.printed})" if cell.printed else ""
         yield f"{in_one_line(cell)}{mark}{printed}".strip()
 
@@ -57,7 +56,7 @@ def html_page(page: Page) -> str:
         page=page,
         keys=list(map(key_of, page.sections)),
         simulated=SIMULATED,
-        not_converged=NOT_CONVERGED,
+        unready=UNREADY,
     )
 
 
@@ -75,4 +74,4 @@ def key_of(section: Section) -> str:
     return " · ".join(text for text, holds in told.items() if holds)
 
 
-FORMS = {".md": markdown_page, ".html": html_page}
+FORMS = {".md": markdown_page, ".html": html_page, ".tex": latex_page}

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LONGEST_NUMBER = 12  # characters
+UNREADY = "not converged"  # what is said beside the name of such a line
 
 
 @dataclass(frozen=True)
