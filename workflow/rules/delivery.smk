@@ -40,7 +40,7 @@ rule summarise_site:
         page=report(
             SUMMARY,
             caption="../report/site.rst",
-            category="99 Study areas",
+            category="99 sites",
             labels=lambda wildcards: {"Site": plan.sites[wildcards.site].title},
         ),
         collection=COLLECTION,

@@ -13,9 +13,9 @@ def get_sources(wildcards):
 
 
 def get_category(wildcards):
-    """The paper of an exhibit as a chapter of the report, which sorts them by name. A colon would end a name inside the report."""
+    """The card of an exhibit as a chapter of the report, which sorts them by name; short, since the report's menu is as wide as the longest."""
     number = [*plan.selected, *plan.cards].index(wildcards.card) + 1
-    return f"{number:02d} {plan.cards[wildcards.card].title}".replace(":", " -")
+    return f"{number:02d} {wildcards.card}"
 
 
 def get_labels(wildcards):
@@ -24,7 +24,7 @@ def get_labels(wildcards):
     return {"Exhibit": f"{number:02d} {get_exhibit(wildcards).title}"}
 
 
-TOGETHER = "00 Claims, audit and provenance"  # the first chapter
+TOGETHER = "00 all papers"  # the first chapter
 
 
 rule build_table:

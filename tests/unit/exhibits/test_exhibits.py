@@ -609,6 +609,26 @@ def test_figure_is_written_for_print_and_names_simulated_sites(world, of_runs, t
     assert frame["value"].notna().all()
 
 
+def test_the_picture_for_a_screen_keeps_the_colours_of_a_chart(tmp_path):
+    """In a palette, at less than the bytes of true colour; an image loses next to nothing."""
+    with look():
+        figure = new_figure(4.0, layout=None)
+        chart, image = figure.subplots(1, 2)
+        chart.bar(range(4), range(1, 5), color=[palette.INK, "#0072b2", "#d55e00", "#009e73"])
+        image.imshow(np.random.default_rng(0).uniform(size=(60, 60, 3)) * 0.2 + 0.4)
+    save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    figure.savefig(tmp_path / "true.png", dpi=DPI)
+    with Image.open(tmp_path / "figure.png") as made, Image.open(tmp_path / "true.png") as true:
+        assert made.mode == "P" and made.info["dpi"] == pytest.approx((DPI, DPI), abs=0.1)
+        shown, drawn = (np.asarray(one.convert("RGB")).astype(int) for one in (made, true))
+    assert shown.shape == drawn.shape
+    for colour in ("#ffffff", "#0072b2", "#d55e00", "#009e73"):
+        flat = (drawn == np.round(np.array(to_rgb(colour)) * 255)).all(axis=2)
+        assert flat.sum() > 1000 and abs(shown[flat] - drawn[flat]).max() <= 2, colour
+    assert abs(shown - drawn).mean() < 3
+    assert (tmp_path / "figure.png").stat().st_size < 0.7 * (tmp_path / "true.png").stat().st_size
+
+
 def test_saved_figure_is_the_same_each_time(of_runs, tmp_path):
     for name in "ab":
         figure, _ = draw(of_runs("curves"))
