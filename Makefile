@@ -48,4 +48,4 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake results/sites results/searches results/runs results/tables results/figures results/logs results/timings results/downloads results/report results/provenance.* results/crate
+	rm -rf .venv .snakemake results/sites results/searches results/runs results/tables results/figures results/logs results/timings results/downloads results/report results/provenance.* results/index.html results/crate

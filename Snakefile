@@ -62,6 +62,7 @@ rule all:
     default_target: True
     input:
         plan.all_targets,
+        GALLERY,
 
 
 rule tables:

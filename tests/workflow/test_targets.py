@@ -15,7 +15,7 @@ from headscarp.exhibits.kinds import KINDS
 from headscarp.plan.plan import load_plan
 from headscarp.plan.targets import named_exhibits
 from tests.conftest import REPOSITORY
-from tests.workflow.runs import CARDS, configure, snakemake
+from tests.workflow.runs import CARDS, configure, planned, snakemake
 
 SCALE = "tiny"
 # What a dry run says of the jobs that make a run, and of those that make an exhibit.
@@ -344,6 +344,15 @@ def test_an_edited_module_redoes_the_exhibits_that_it_makes(finished_on_paper):
 
 
 # --- Names.
+
+
+def test_the_gallery_waits_for_all_that_is_asked_for_and_alone_for_nothing(tmp_path):
+    folder = tmp_path / "run"
+    configure(folder, cards=["gao2021"])
+    snakemake(folder, "gallery")
+    assert "Nothing has been made yet" in (folder / "results/index.html").read_text()
+    jobs = planned(snakemake(folder, "--dry-run"))
+    assert jobs["build_gallery"] == 1 and jobs["build_table"] > 1
 
 
 def test_the_list_holds_every_target_with_what_it_is(tmp_path):

@@ -66,7 +66,7 @@ rule summarise_site:
         page=report(
             SUMMARY,
             caption="../report/site.rst",
-            category="99 Study areas",
+            category="99 sites",
             labels=lambda wildcards: {"Site": plan.sites[wildcards.site].title},
         ),
         collection=COLLECTION,
@@ -107,6 +107,31 @@ rule draw_map_page:
         "Drawing the interactive map of {wildcards.site}"
     script:
         "../scripts/draw_map_page.py"
+
+
+def get_coming(wildcards):
+    """What the gallery waits for: all that is delivered where that is asked for; of the gallery alone nothing, it shows what is there."""
+    asked = workflow.dag_settings.targets
+    return plan.all_targets if not asked or "all" in asked else []
+
+
+rule build_gallery:
+    input:
+        get_coming,
+        module=str(LIBRARY / "headscarp" / "delivery" / "gallery.py"),
+        templates=TEMPLATES,
+    output:
+        GALLERY,
+    log:
+        log_of("delivery", "build_gallery"),
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.gallery.record(frozenset(get_coming(wildcards))),
+    message:
+        "Hanging the gallery of all tables and figures"
+    script:
+        "../scripts/build_gallery.py"
 
 
 rule record_provenance:
@@ -166,6 +191,12 @@ rule build_crate:
         "Packing an RO-Crate of the results"
     script:
         "../scripts/build_crate.py"
+
+
+rule gallery:
+    """One page on all tables, figures and maps that are there (results/index.html)."""
+    input:
+        GALLERY,
 
 
 rule provenance:

@@ -13,9 +13,9 @@ def get_sources(wildcards):
 
 
 def get_category(wildcards):
-    """The paper of an exhibit as a chapter of the report, which sorts them by name. A colon would end a name inside the report."""
+    """The card of an exhibit as a chapter of the report, which sorts them by name; short, since the report's menu is as wide as the longest."""
     number = [*plan.selected, *plan.cards].index(wildcards.card) + 1
-    return f"{number:02d} {plan.cards[wildcards.card].title}".replace(":", " -")
+    return f"{number:02d} {wildcards.card}"
 
 
 def get_labels(wildcards):
@@ -24,7 +24,7 @@ def get_labels(wildcards):
     return {"Exhibit": f"{number:02d} {get_exhibit(wildcards).title}"}
 
 
-TOGETHER = "00 Claims, audit and provenance"  # the first chapter
+TOGETHER = "00 all papers"  # the first chapter
 
 
 rule build_table:
@@ -34,6 +34,7 @@ rule build_table:
     output:
         csv=TABLE + ".csv",
         markdown=TABLE + ".md",
+        latex=TABLE + ".tex",
         html=report(
             TABLE + ".html",
             caption="../report/table.rst",
@@ -94,6 +95,7 @@ rule judge_claims:
     output:
         csv="results/tables/claims.csv",
         markdown="results/tables/claims.md",
+        latex="results/tables/claims.tex",
         html=report(
             "results/tables/claims.html",
             caption="../report/table.rst",
@@ -130,6 +132,7 @@ rule audit_papers:
     output:
         csv="results/tables/audit.csv",
         markdown="results/tables/audit.md",
+        latex="results/tables/audit.tex",
         html=report(
             "results/tables/audit.html",
             caption="../report/audit.rst",

@@ -12,4 +12,5 @@ if "snakemake" in globals():
             snakemake.output.csv,
             snakemake.output.markdown,
             snakemake.output.html,
+            snakemake.output.latex,
         )

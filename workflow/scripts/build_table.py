@@ -1,4 +1,4 @@
-"""Rule build_table: one tidy table, with its Markdown and HTML renderings."""
+"""Rule build_table: one tidy table, with its Markdown, HTML and LaTeX renderings."""
 
 from headscarp.exhibits.kinds import function_of
 from headscarp.exhibits.render import write_table
@@ -10,10 +10,9 @@ if "snakemake" in globals():
         spec = ExhibitSpec.from_record(snakemake.params.record)
         write_table(
             function_of(spec.kind)(spec),
+            spec,
             snakemake.output.csv,
             snakemake.output.markdown,
             snakemake.output.html,
-            spec.title,
-            [spec.caption],
-            spec.labels,
+            snakemake.output.latex,
         )

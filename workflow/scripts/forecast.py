@@ -8,7 +8,6 @@ if "snakemake" in globals():
         write_forecast(
             snakemake.params.record,
             snakemake.output.csv,
-            snakemake.output.markdown,
-            snakemake.output.html,
+            [snakemake.output.markdown, snakemake.output.html],
             snakemake.output.requests,
         )

@@ -14,5 +14,6 @@ if "snakemake" in globals():
             snakemake.output.csv,
             snakemake.output.markdown,
             snakemake.output.html,
+            snakemake.output.latex,
         )
         save(forest_plot(frame, snakemake.params.record), snakemake.output.png, snakemake.output.pdf)

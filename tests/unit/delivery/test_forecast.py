@@ -66,7 +66,7 @@ def forecast(tmp_path):
             "fetched": [{"site": "real", "files": 3, "source": "archive"}],
         }
         files = [tmp_path / f"forecast.{ending}" for ending in ("csv", "md", "html", "json")]
-        write_forecast(record, *files)
+        write_forecast(record, files[0], files[1:3], files[3])
         return pd.read_csv(files[0]).set_index("rule"), files[1].read_text(), json.loads(files[3].read_text())
 
     return made

@@ -275,7 +275,7 @@ def test_what_the_simulation_decides_gets_no_verdict_but_shows_its_effect(tmp_pa
     assert set(frame["note"][1:]) == {f"{DECIDED}: slides are built steep"}
     write_claims(frame, record_of(*tests), tmp_path / "c.csv", tmp_path / "c.md", tmp_path / "c.html")
     page = (tmp_path / "c.md").read_text()
-    assert f"0 inconclusive, 2 {DECIDED}" in page and f"] {DECIDED}" in page
+    assert f"0 inconclusive, 2 {DECIDED}" in page and f"]; {DECIDED}" in page
     assert "Decided by the simulation: slides are built steep: paper built_in on here" in page
     legend = [text.get_text() for text in forest_plot(frame, record_of(*tests)).legends[0].get_texts()]
     assert DECIDED in legend

@@ -409,7 +409,7 @@ def test_rows_of_trainings_that_stopped_early_are_marked(altered, tmp_path):
     frame = function_of("scores")(spec)
     assert "not converged, a first look: 1 of 2 trainings" in frame["note"].iloc[0]
     files = [tmp_path / f"marked.{ending}" for ending in ("csv", "md", "html")]
-    write_table(frame, *files, "Marked", [], spec.labels)
+    write_table(frame, spec, *files)
     assert "U-Net (not converged) |" in files[1].read_text()
 
 
@@ -523,10 +523,16 @@ class Cells(HTMLParser):
 
 def test_table_is_written_in_three_forms(of_runs, tmp_path):
     published = [{"row": "unet", "metric": "f1", "value": 89.48, "unit": "percent"}]
-    spec = of_runs("scores", options={"metrics": ["f1", "kappa"], "unit": "percent"}, published=published)
+    spec = of_runs(
+        "scores",
+        options={"metrics": ["f1", "kappa"], "unit": "percent"},
+        published=published,
+        title="Scores < & >",
+        caption="A note with <b>.",
+    )
     frame = function_of("scores")(spec)
     paths = [tmp_path / f"table.{kind}" for kind in ("csv", "md", "html")]
-    write_table(frame, *paths, "Scores < & >", ["A note with <script>."], spec.labels)
+    write_table(frame, spec, *paths)
     again = pd.read_csv(paths[0], keep_default_na=False, na_values=[""])
     assert list(again.columns) == COLUMNS
     assert again["value"].to_numpy() == pytest.approx(frame["value"].to_numpy())
@@ -536,12 +542,12 @@ def test_table_is_written_in_three_forms(of_runs, tmp_path):
     assert f"{text} (published 89.48)" in markdown
     assert "## Protocol: blocked" in markdown
     page = paths[2].read_text()
-    assert "<script>" not in page
-    assert "U-Net + factors &lt;b&gt;" in page
+    assert "Scores &lt; &amp; &gt;" in page and "<b>" not in page
     parser = Cells()
     parser.feed(page)
-    assert f"{text}published 89.48" in parser.cells
-    assert parser.cells.count("simulated site (twin)") == len(RUNS) * 2
+    cells = [" ".join(cell.split()) for cell in parser.cells]
+    assert text in cells and "89.48" in cells and "U-Net + factors <b>" in cells
+    assert cells.count("simulated site (twin)") == len(RUNS) * 2
     assert not list(tmp_path.glob(".*partial*"))
 
 
@@ -601,6 +607,26 @@ def test_figure_is_written_for_print_and_names_simulated_sites(world, of_runs, t
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
     assert list(frame.columns) == COLUMNS
     assert frame["value"].notna().all()
+
+
+def test_the_picture_for_a_screen_keeps_the_colours_of_a_chart(tmp_path):
+    """In a palette, at less than the bytes of true colour; an image loses next to nothing."""
+    with look():
+        figure = new_figure(4.0, layout=None)
+        chart, image = figure.subplots(1, 2)
+        chart.bar(range(4), range(1, 5), color=[palette.INK, "#0072b2", "#d55e00", "#009e73"])
+        image.imshow(np.random.default_rng(0).uniform(size=(60, 60, 3)) * 0.2 + 0.4)
+    save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    figure.savefig(tmp_path / "true.png", dpi=DPI)
+    with Image.open(tmp_path / "figure.png") as made, Image.open(tmp_path / "true.png") as true:
+        assert made.mode == "P" and made.info["dpi"] == pytest.approx((DPI, DPI), abs=0.1)
+        shown, drawn = (np.asarray(one.convert("RGB")).astype(int) for one in (made, true))
+    assert shown.shape == drawn.shape
+    for colour in ("#ffffff", "#0072b2", "#d55e00", "#009e73"):
+        flat = (drawn == np.round(np.array(to_rgb(colour)) * 255)).all(axis=2)
+        assert flat.sum() > 1000 and abs(shown[flat] - drawn[flat]).max() <= 2, colour
+    assert abs(shown - drawn).mean() < 3
+    assert (tmp_path / "figure.png").stat().st_size < 0.7 * (tmp_path / "true.png").stat().st_size
 
 
 def test_saved_figure_is_the_same_each_time(of_runs, tmp_path):

@@ -110,7 +110,7 @@ def world(tmp_path_factory) -> dict:
 
 def rendered(frame: pd.DataFrame, spec: ExhibitSpec, folder: Path) -> str:
     paths = [folder / f"table.{kind}" for kind in ("csv", "md", "html")]
-    write_table(frame, *paths, spec.title, [spec.caption], spec.labels)
+    write_table(frame, spec, *paths)
     assert len(pd.read_csv(paths[0])) == len(frame)
     return paths[1].read_text()
 

@@ -39,6 +39,7 @@ FORMATS = {
     ".csv": "text/csv",
     ".md": "text/markdown",
     ".html": "text/html",
+    ".tex": "application/x-tex",
     ".png": "image/png",
     ".pdf": "application/pdf",
     ".json": "application/json",

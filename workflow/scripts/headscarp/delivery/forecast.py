@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from headscarp import memory
-from headscarp.exhibits.sections import Section, write_pages
+from headscarp.exhibits.pages import write_pages
+from headscarp.exhibits.sections import Page, Section
 from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json, write_json
 
@@ -40,7 +41,7 @@ class Cost:
 
 
 def write_forecast(
-    record: Mapping[str, Any], csv: str | Path, markdown: str | Path, html: str | Path, requests: str | Path
+    record: Mapping[str, Any], csv: str | Path, pages: Sequence[str | Path], requests: str | Path
 ) -> None:
     """Write the forecast as CSV and as pages, and as JSON what a scheduler shall be asked for: {scale, runs:
     {folder of a run: {train, map: {mem_mb, runtime}}}, twins: {site: {mem_mb, runtime}}}, in MiB and minutes.
@@ -64,7 +65,7 @@ def write_forecast(
     frame = pd.DataFrame(lines, columns=list(COLUMNS)).sort_values("hours", ascending=False, kind="stable")
     write_csv(frame, csv)
     table = Section.of_text("", HEADS, map(cells_of, frame.itertuples()), summary(record, trainings, frame))
-    write_pages(markdown, html, TITLE, [table], NOTES)
+    write_pages(Page(TITLE, "forecast", [table], NOTES), *pages)
     write_json(requests, {"scale": record["scale"], **requests_of(runs, trainings, twins)})
 
 

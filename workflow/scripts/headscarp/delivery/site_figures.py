@@ -15,7 +15,7 @@ from headscarp.codes import UNMAPPED
 from headscarp.delivery.mapped_runs import MappedRun, polygons_of
 from headscarp.exhibits.layers import site_grid, values_of
 from headscarp.exhibits.panels import palette
-from headscarp.exhibits.panels.figure import WIDTH, new_figure, panel_letter
+from headscarp.exhibits.panels.figure import WIDTH, new_figure, panel_letter, screen_picture
 from headscarp.exhibits.panels.ground import composite, grey_relief, hillshade
 from headscarp.exhibits.panels.legend import swatches
 from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
@@ -26,7 +26,6 @@ from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import SiteFiles
 
 PIXELS = 900  # longer side of a drawn map
-DPI = 130
 
 
 def draw_map(site: SiteFiles, run: MappedRun, channels: Sequence[str] | None) -> Figure:
@@ -123,7 +122,7 @@ def inventory_areas(site: SiteFiles) -> np.ndarray:
 def png_text(figure: Figure) -> str:
     """A figure as PNG in base 64, to stand inside a page."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    screen_picture(figure).save(stream, format="png")
     return base64.b64encode(stream.getvalue()).decode()
 
 

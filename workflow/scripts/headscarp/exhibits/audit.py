@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from headscarp.exhibits.sections import Section, write_pages
+from headscarp.exhibits.pages import write_pages
+from headscarp.exhibits.sections import Page, Section
 from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json
 from headscarp.scoring.audit.findings import OVERLAP_ITEM, Finding
@@ -78,16 +79,14 @@ def titles_of(record: Mapping[str, Any]) -> dict[int, str]:
     return {one["item"]: one["title"] for one in record["audits"]} | {OVERLAP_ITEM: OVERLAP_TITLE}
 
 
-def write_audit(
-    frame: pd.DataFrame, titles: Mapping[int, str], csv: str | Path, md: str | Path, html: str | Path
-) -> None:
-    """Write the findings as CSV, and by item as Markdown and HTML, each atomically."""
+def write_audit(frame: pd.DataFrame, titles: Mapping[int, str], csv: str | Path, *pages: str | Path) -> None:
+    """Write the findings as CSV, and by item as pages, each atomically."""
     write_csv(frame, csv)
     sections = [
         Section.of_text(f"{item}. {titles[item]}", HEADS, map(cells_of, part.itertuples()))
         for item, part in frame.groupby("item", sort=False)
     ]
-    write_pages(md, html, TITLE, sections)
+    write_pages(Page(TITLE, "audit", sections), *pages)
 
 
 HEADS = ["Where", "What", "Value", "Range", "Beside", "Verdict"]

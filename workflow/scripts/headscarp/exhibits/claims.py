@@ -15,8 +15,9 @@ import pandas as pd
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.effects import Difference, differences, exact_difference
 from headscarp.exhibits.labels import metric_label
+from headscarp.exhibits.pages import write_pages
 from headscarp.exhibits.runs import Scored, plateau_notes, refuse_inconsistent
-from headscarp.exhibits.sections import Section, write_pages
+from headscarp.exhibits.sections import Cell, Page, Section
 from headscarp.exhibits.spec import RunFiles
 from headscarp.exhibits.tidy import write_csv
 from headscarp.files import read_json
@@ -133,17 +134,16 @@ def difference_of(test: Mapping[str, Any], *sides: Sequence[Scored]) -> Differen
 # --- what people read
 
 
-def write_claims(
-    frame: pd.DataFrame, record: Mapping[str, Any], csv: str | Path, md: str | Path, html: str | Path
-) -> None:
-    """Write the table as CSV, and by paper as Markdown and HTML (one line a test, both protocols side by
-    side), each atomically."""
+def write_claims(frame: pd.DataFrame, record: Mapping[str, Any], csv: str | Path, *pages: str | Path) -> None:
+    """Write the table as CSV, and by paper as pages (one line a test, both protocols side by side), each
+    atomically."""
     write_csv(frame, csv)
     sections = [
         Section.of_text(f"{card}: {record['cards'][card]}", *lines_of(part, record), summary(part))
         for card, part in frame.groupby("card", sort=False)
     ]
-    write_pages(md, html, record["title"], sections, notes_of(frame, record), record["caption"])
+    notes = notes_of(frame, record)
+    write_pages(Page(record["title"], "claims", sections, notes, record["caption"]), *pages)
 
 
 def labels_of(record: Mapping[str, Any]) -> dict[tuple[str, str], str]:
@@ -163,7 +163,7 @@ def tests_of(frame: pd.DataFrame) -> Iterator[tuple[Any, dict[str, Any]]]:
         yield next(iter(by_protocol.values())), by_protocol
 
 
-def lines_of(part: pd.DataFrame, record: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def lines_of(part: pd.DataFrame, record: Mapping[str, Any]) -> tuple[list[str], list[list[str | Cell]]]:
     """Heads and lines of one paper's table; a claim's sentence stands in its first line only."""
     protocols, labels = list(dict.fromkeys(part["protocol"])), labels_of(record)
     heads = [
@@ -177,10 +177,10 @@ def lines_of(part: pd.DataFrame, record: Mapping[str, Any]) -> tuple[list[str], 
     ]
     lines, told = [], None
     for test, by_protocol in tests_of(part):
-        claim = f"{test.text} ({test.place})" if test.claim != told else ""
+        claim = Cell(f"{test.text} ({test.place})", same=test.claim == told)
         told = test.claim
         effects = [
-            effect_text(by_protocol[protocol]) if protocol in by_protocol else "" for protocol in protocols
+            effect_cell(by_protocol[protocol]) if protocol in by_protocol else "" for protocol in protocols
         ]
         printed = f"{test.published_effect:+.3f}" if math.isfinite(test.published_effect) else ""
         lines.append(
@@ -206,11 +206,11 @@ def place_of(test: Any) -> str:
     return test.site if test.site == test.trained_on else f"{test.trained_on} → {test.site}"
 
 
-def effect_text(line: Any) -> str:
-    """'+0.031 [0.010, 0.052] supported' of one line of the table."""
+def effect_cell(line: Any) -> Cell:
+    """'+0.031 [0.010, 0.052]; supported' of one line of the table."""
     effect = f"{line.effect:+.3f}" if math.isfinite(line.effect) else "–"
-    interval = f" [{line.ci_low:+.3f}, {line.ci_high:+.3f}]" if math.isfinite(line.ci_low) else ""
-    return f"{effect}{interval} {line.verdict}"
+    interval = f"[{line.ci_low:+.3f}, {line.ci_high:+.3f}]" if math.isfinite(line.ci_low) else ""
+    return Cell(effect, interval=interval, more=line.verdict)
 
 
 def summary(part: pd.DataFrame) -> list[str]:

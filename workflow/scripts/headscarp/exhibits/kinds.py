@@ -23,7 +23,8 @@ class Kind:
     of each run's folder (`runs`), of its folder for the exhibit's target site (`at_target`), of those
     for the exhibit's other sites (`at_other_sites`), and of each search (`searches`). Parts (`raw`,
     `layers`, `cube`, `samples`) of the exhibit's `sites` and of its `target`; by option
-    (`sites_if`), those of its sites that it reads only where that option is true.
+    (`sites_if`), those of its sites that it reads only where that option is true. `compares`: the rows of
+    the table are scored alike, so that one of them is the best.
     """
 
     module: str
@@ -34,6 +35,7 @@ class Kind:
     sites: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     sites_if: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    compares: bool = False
 
     @property
     def is_table(self) -> bool:
@@ -65,8 +67,8 @@ SUSCEPTIBILITY = ("susceptibility.tif",)
 KINDS = {
     "site": Kind("tables.sites", sites=("layers",)),
     "factor_ranges": Kind("tables.factors", sites=("layers",)),
-    "scores": Kind("tables.scores", runs=SCORES),
-    "objects": Kind("tables.scores", runs=SCORES),
+    "scores": Kind("tables.scores", runs=SCORES, compares=True),
+    "objects": Kind("tables.scores", runs=SCORES, compares=True),
     "complexity": Kind("tables.costs", runs=("map.json", "run.json")),
     "architecture": Kind("tables.architecture"),
     AUDIT: Kind("tables.audit", runs=("scores.json",), sites_if={"overlap": ("samples",)}),
@@ -77,25 +79,25 @@ KINDS = {
     ),
     "factor_classes": Kind("tables.factors", sites=("layers",)),
     "search": Kind("tables.training", searches=TRIALS),
-    "printed_scores": Kind("tables.scores", runs=SCORES),
+    "printed_scores": Kind("tables.scores", runs=SCORES, compares=True),
     "hyperparameters": Kind("tables.training", runs=("run.json",)),
     "mcnemar": Kind("tables.significance", runs=("predictions.npz",)),
     "order_spread": Kind("tables.orders", runs=("scores.json",)),
     "inventory": Kind("tables.inventory", at_target=("inventory.gpkg", "inventory.json"), target=("raw",)),
-    "left_out_scenes": Kind("tables.scenes", runs=SCORES),
+    "left_out_scenes": Kind("tables.scenes", runs=SCORES, compares=True),
     "data_sources": Kind("tables.sites", sites=("layers", "samples")),
     "class_ratios": Kind("tables.samples", sites=("samples",)),
-    "class_scores": Kind("tables.classes", runs=SCORES),
-    "extraction": Kind("tables.classes", runs=SCORES),
-    "fine_tuning": Kind("tables.classes", runs=SCORES),
+    "class_scores": Kind("tables.classes", runs=SCORES, compares=True),
+    "extraction": Kind("tables.classes", runs=SCORES, compares=True),
+    "fine_tuning": Kind("tables.classes", runs=SCORES, compares=True),
     "paired_effect": Kind("tables.classes", runs=SCORES),
     "change_table": Kind("tables.change", runs=("change/change.json",)),
     "ablation_effects": Kind("tables.gains", runs=SCORES),
     "date_table": Kind("tables.sites", sites=("cube",)),
     "score_gains": Kind("tables.gains", runs=SCORES),
-    "cross_scene": Kind("tables.scenes", runs=SCORES, at_other_sites=SCORES),
+    "cross_scene": Kind("tables.scenes", runs=SCORES, at_other_sites=SCORES, compares=True),
     "lightweight": Kind("tables.costs", runs=("map.json", "run.json")),
-    "network_comparison": Kind("tables.costs", runs=(*SCORES, "map.json", "run.json")),
+    "network_comparison": Kind("tables.costs", runs=(*SCORES, "map.json", "run.json"), compares=True),
     "pairwise": Kind("tables.significance", runs=SCORES),
     "site_map": Kind("figures.site_map", sites=("raw", "layers")),
     "confusion_maps": Kind("figures.confusion_maps", runs=PROBABILITY, sites=LABELLED),

@@ -1,39 +1,33 @@
-"""The Markdown and HTML of a tidy table, as people read it."""
+"""A tidy table as people read it: rows against metrics, by protocol."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from headscarp.exhibits.best import best_lines
+from headscarp.exhibits.kinds import KINDS
 from headscarp.exhibits.labels import metric_label, protocol_label, row_label, unit_text
+from headscarp.exhibits.pages import in_one_line, write_pages
 from headscarp.exhibits.runs import NOT_CONVERGED
-from headscarp.exhibits.sections import Section, write_pages
-from headscarp.exhibits.spec import TWIN
+from headscarp.exhibits.sections import Cell, Line, Page, Section
+from headscarp.exhibits.spec import TWIN, ExhibitSpec
 from headscarp.exhibits.tidy import PRINTED_TEXT, SIMULATED, TEXT, UNIT, write_csv
 
 NOTES_PARTED_BY = "; "
-NOT_CONVERGED_MARK = " (not converged)"
+NONE = "–"
 
 
-def write_table(
-    frame: pd.DataFrame,
-    csv: str | Path,
-    md: str | Path,
-    html: str | Path,
-    title: str,
-    notes: Sequence[str],
-    labels: Mapping[str, str],
-) -> None:
-    """Write a tidy table as CSV, and its pivot (rows x metrics, one block per protocol) as Markdown and HTML,
-    each atomically.
-
-    `labels` gives what people read for a row id; the CSV keeps ids.
-    """
+def write_table(frame: pd.DataFrame, spec: ExhibitSpec, csv: str | Path, *pages: str | Path) -> None:
+    """Write a tidy table of an exhibit as CSV, and its pivot (rows x metrics, one block per protocol) as
+    pages, each atomically; the CSV keeps ids where people read labels."""
     write_csv(frame, csv)
-    write_pages(md, html, title, sections_of(frame, labels), [*notes, *notes_of(frame, labels)])
+    sections = sections_of(frame, spec.labels, KINDS[spec.kind].compares)
+    notes = [*filter(None, [spec.caption]), *notes_of(frame, spec.labels)]
+    write_pages(Page(spec.title, f"{spec.card}_{spec.name}", list(sections), notes), *pages)
 
 
 def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
@@ -64,16 +58,28 @@ def digits_for(values: Iterable[float]) -> int:
 def cell_text(line: Any, digits: int) -> str:
     """'value ± sd [low, high]' of one tidy line, with folds 'value [low, high]; folds mean ± sd'; its text
     where it has one, else an en dash where there is no value."""
+    return in_one_line(cell_of(line, digits))
+
+
+def cell_of(line: Any, digits: int, best: bool = False) -> Cell:
+    """The cell of one tidy line, with what the paper prints."""
+    text, _, printed = line.note.removeprefix(TEXT).partition(PRINTED_TEXT)
+    if not line.note.startswith(TEXT):
+        text, printed = NONE, ""
+    if math.isfinite(line.published):
+        printed = number_text(line.published, digits)
     if not math.isfinite(line.value):
-        return line.note.removeprefix(TEXT).split(PRINTED_TEXT)[0] if line.note.startswith(TEXT) else "–"
-    text = number_text(line.value, digits)
-    spread = f" ± {line.sd:,.{digits}f}" if math.isfinite(line.sd) else ""
-    interval = (
-        f" [{line.ci_low:,.{digits}f}, {line.ci_high:,.{digits}f}]" if math.isfinite(line.ci_low) else ""
+        return Cell(text, printed=printed)
+    spread = f"± {line.sd:,.{digits}f}" if math.isfinite(line.sd) else ""
+    has_interval, has_folds = math.isfinite(line.ci_low), math.isfinite(line.fold_mean)
+    return Cell(
+        number_text(line.value, digits),
+        spread="" if has_folds else spread,
+        interval=f"[{line.ci_low:,.{digits}f}, {line.ci_high:,.{digits}f}]" if has_interval else "",
+        more=f"folds {number_text(line.fold_mean, digits)} {spread}".strip() if has_folds else "",
+        printed=printed,
+        best=best,
     )
-    if math.isfinite(line.fold_mean):
-        return f"{text}{interval}; folds {number_text(line.fold_mean, digits)}{spread}"
-    return text + spread + interval
 
 
 def number_text(value: float, digits: int) -> str:
@@ -81,32 +87,44 @@ def number_text(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}" if value == 0 or abs(value) >= 0.5 * 10**-digits else f"{value:.1e}"
 
 
-def sections_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[Section]:
+def sections_of(frame: pd.DataFrame, labels: Mapping[str, str], compares: bool) -> Iterator[Section]:
     """The pivot of a tidy frame: a section for each protocol, in the frame's order, and further ones for rows
     of it that have no metric in common with those above.
 
-    The first column of a line is the row's label, marked where its training stopped before its plateau; the
-    second says whether the site is simulated.
+    The first column of a line is the row's label; the second says whether the site is simulated. Where the
+    exhibit `compares` its rows, the best of each column is marked.
     """
-    in_columns, in_rows = (decimals_by(frame, key) for key in ("metric", "row"))
-    sections = []
+    decimals = {key: decimals_by(frame, key) for key in ("metric", "row")}
     for heading, part in parts_of(frame):
         metrics = list(dict.fromkeys(part["metric"]))
-        lines = []
-        for row, group in part.groupby("row", sort=False):
-            cells = {line.metric: line for line in group.itertuples()}
-            data = SIMULATED if (group["data"] == TWIN).any() else group["data"].iloc[0]
-            note = group["note"].iloc[0]
-            digits = {
-                metric: in_rows[row] if note.startswith(UNIT) else in_columns[metric] for metric in metrics
-            }
-            mark = NOT_CONVERGED_MARK if group["note"].str.contains(NOT_CONVERGED).any() else ""
-            lines.append(
-                [(row_label(row, labels) + unit_text(note) + mark, ""), (data, "")]
-                + [pair_of(cells.get(metric), digits[metric]) for metric in metrics]
-            )
-        sections.append(Section(heading, ["", "Data", *map(metric_label, metrics)], lines))
-    return sections
+        best = best_lines(part, decimals["metric"]) if compares else set()
+        lines = [
+            line_of(row, group, metrics, labels, decimals, best)
+            for row, group in part.groupby("row", sort=False)
+        ]
+        yield Section(heading, ["", "Data", *map(metric_label, metrics)], lines, of_scores=True)
+
+
+def line_of(
+    row: str,
+    group: pd.DataFrame,
+    metrics: Sequence[str],
+    labels: Mapping[str, str],
+    decimals: Mapping[str, Mapping[str, int]],
+    best: Container[Any],
+) -> Line:
+    """The line of a row, whose tidy lines are `group`; `best` holds the index of those that are the best of
+    their column."""
+    cells = {line.metric: line for line in group.itertuples()}
+    data = SIMULATED if (group["data"] == TWIN).any() else group["data"].iloc[0]
+    note = group["note"].iloc[0]
+    shown = [Cell(row_label(row, labels) + unit_text(note)), Cell(data)]
+    for metric in metrics:
+        digits = decimals["row"][row] if note.startswith(UNIT) else decimals["metric"][metric]
+        line = cells.get(metric)
+        shown.append(Cell("") if line is None else cell_of(line, digits, line.Index in best))
+    converged = not group["note"].str.contains(NOT_CONVERGED).any()
+    return Line(shown, converged, ours=any(cell.text not in ("", NONE) for cell in shown[2:]))
 
 
 def parts_of(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -132,13 +150,3 @@ def decimals_by(frame: pd.DataFrame, key: str) -> dict[str, int]:
         name: digits_for(np.r_[group["value"], group["published"]])
         for name, group in frame.groupby(key, sort=False)
     }
-
-
-def pair_of(line: Any, digits: int) -> tuple[str, str]:
-    """Our value and the published one as text; the second is empty where the paper prints none."""
-    if line is None:
-        return "", ""
-    printed = line.note.partition(PRINTED_TEXT)[2] if line.note.startswith(TEXT) else ""
-    return cell_text(line, digits), number_text(line.published, digits) if math.isfinite(
-        line.published
-    ) else printed

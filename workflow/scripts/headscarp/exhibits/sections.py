@@ -1,80 +1,85 @@
-"""Pages of tables, written alike as Markdown and as HTML."""
+"""Tables as people read them, before they are laid out: pages of sections of lines of cells."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from headscarp.exhibits.tidy import SIMULATED
-from headscarp.files import atomic_path
-from headscarp.templating import fill
+LONGEST_NUMBER = 12  # characters
+UNREADY = "not converged"  # what is said beside the name of such a line
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one cell: an estimate or text, and of an estimate its `spread` ('± 0.01'), its
+    `interval` ('[0.41, 0.45]') and what else is told of it (`more`).
+
+    `printed` is what a paper prints, '' where it prints nothing. `best`: of its column. `same`: the text of
+    the cell above, told once where lines stand in their order.
+    """
+
+    text: str
+    spread: str = ""
+    interval: str = ""
+    more: str = ""
+    printed: str = ""
+    best: bool = False
+    same: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """Cells of one line. Not `converged`: a training behind it stopped before its plateau. Not `ours`: it
+    holds nothing but what a paper prints."""
+
+    cells: Sequence[Cell]
+    converged: bool = True
+    ours: bool = True
+
+    @property
+    def has_printed(self) -> bool:
+        return any(cell.printed for cell in self.cells)
 
 
 @dataclass(frozen=True)
 class Section:
-    """One table of a page: heading and sentences above it, heads, and lines of cells (ours, published), of
-    which the second is empty where nothing is published."""
+    """One table of a page: heading and sentences above it, heads, and lines. `of_scores`: its lines are
+    estimates under short names; else it is text."""
 
     heading: str
     heads: Sequence[str]
-    lines: Sequence[Sequence[tuple[str, str]]]
+    lines: Sequence[Line]
     sentences: Sequence[str] = ()
+    of_scores: bool = False
 
     @classmethod
     def of_text(
         cls,
         heading: str,
         heads: Sequence[str],
-        lines: Iterable[Sequence[str]],
+        lines: Iterable[Sequence[str | Cell]],
         sentences: Sequence[str] = (),
     ) -> "Section":
-        """A section whose cells are text alone, with nothing published beside it."""
-        return cls(heading, heads, [[(cell, "") for cell in line] for line in lines], sentences)
+        """A section of lines of text."""
+        made = [Line([Cell(cell) if isinstance(cell, str) else cell for cell in line]) for line in lines]
+        return cls(heading, heads, made, sentences)
+
+    @property
+    def wordy(self) -> set[int]:
+        """Columns behind the first, by number from 0, that hold text too long for a number."""
+        columns = zip(*(line.cells for line in self.lines), strict=True)
+        return {
+            number
+            for number, cells in enumerate(columns)
+            if number and any(max(len(cell.text), len(cell.printed)) > LONGEST_NUMBER for cell in cells)
+        }
 
 
-def write_pages(
-    md: str | Path,
-    html: str | Path,
-    title: str,
-    sections: Sequence[Section],
-    notes: Sequence[str] = (),
-    caption: str = "",
-) -> None:
-    """Write the same tables, with a caption above and notes below, as Markdown and as a self-contained HTML
-    page, each atomically."""
-    for path, page in ((md, markdown_page), (html, html_page)):
-        with atomic_path(path) as temporary:
-            temporary.write_text(page(title, sections, notes, caption), encoding="utf-8")
+@dataclass(frozen=True)
+class Page:
+    """Tables under one title, a caption above and notes below; `name` is that of the exhibit among those of
+    all cards, such as gao2021_table7."""
 
-
-def markdown_page(title: str, sections: Sequence[Section], notes: Sequence[str], caption: str = "") -> str:
-    """The page as Markdown; published values stand in parentheses."""
-    parts = [f"# {title}", "", *([caption, ""] if caption else [])]
-    for section in sections:
-        parts += [f"## {section.heading}", ""] if section.heading else []
-        parts += [*(f"- {sentence}" for sentence in section.sentences), ""] if section.sentences else []
-        parts += [markdown_line(section.heads), "|" + " --- |" * len(section.heads)]
-        parts += [
-            markdown_line(
-                [f"{ours} (published {printed})".strip() if printed else ours for ours, printed in line]
-            )
-            for line in section.lines
-        ]
-        parts.append("")
-    parts += [f"- {note}" for note in notes]
-    return "\n".join(parts).rstrip() + "\n"
-
-
-def markdown_line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def html_page(title: str, sections: Sequence[Section], notes: Sequence[str], caption: str = "") -> str:
-    """The page as HTML; published values stand below ours, simulated sites are marked."""
-    return fill(
-        "exhibits/templates/table.html",
-        title=title,
-        caption=caption,
-        sections=sections,
-        notes=notes,
-        simulated=SIMULATED,
-    )
+    title: str
+    name: str
+    sections: Sequence[Section]
+    notes: Sequence[str] = ()
+    caption: str = ""

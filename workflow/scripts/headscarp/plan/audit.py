@@ -12,6 +12,8 @@ from headscarp.plan.selection import Selection
 from headscarp.scoring.audit.findings import OVERLAP_ITEM
 from headscarp.scoring.audit.registry import require_printed
 
+TITLE = "The printed numbers of the papers, audited"
+
 
 @dataclass(frozen=True)
 class Audit:

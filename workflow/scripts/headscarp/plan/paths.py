@@ -59,9 +59,12 @@ FORECAST = tuple(f"results/forecast.{ending}" for ending in ("csv", "md", "html"
 
 TABLE = "results/tables/{card}/{exhibit}"
 FIGURE = "results/figures/{card}/{exhibit}"
-AUDIT_TABLES = tuple(f"results/tables/audit.{ending}" for ending in ("csv", "md", "html"))
-CLAIM_TABLES = tuple(f"results/tables/claims.{ending}" for ending in ("csv", "md", "html"))
+TABLE_ENDINGS = ("csv", "md", "html", "tex")
+AUDIT_TABLES = tuple(f"results/tables/audit.{ending}" for ending in TABLE_ENDINGS)
+CLAIM_TABLES = tuple(f"results/tables/claims.{ending}" for ending in TABLE_ENDINGS)
 CLAIM_FIGURES = tuple(f"results/figures/claims.{ending}" for ending in ("png", "pdf"))
+
+GALLERY = "results/index.html"
 
 
 def log_of(stage: str, rule: str, keys: str = "") -> str:

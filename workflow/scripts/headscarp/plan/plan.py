@@ -17,6 +17,7 @@ from headscarp.plan.checks import check_claims, refuse_shared_experiments, refus
 from headscarp.plan.claims import Claims
 from headscarp.plan.exhibits import Exhibits
 from headscarp.plan.forecasts import Forecasts
+from headscarp.plan.gallery import Gallery
 from headscarp.plan.grounds import check_grounds
 from headscarp.plan.maps import Maps
 from headscarp.plan.model import MAPS, Card
@@ -99,6 +100,10 @@ class Plan(Selection):
     @cached_property
     def audit(self) -> Audit:
         return Audit(self, self.samples)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        return Gallery(self, self.maps, self.claims, self.audit)
 
     @cached_property
     def provenance(self) -> Provenance:

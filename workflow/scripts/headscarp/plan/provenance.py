@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from headscarp.plan.audit import TITLE as AUDIT_TITLE
 from headscarp.plan.audit import Audit
 from headscarp.plan.claims import TITLE, Claims
 from headscarp.plan.maps import Maps
@@ -56,7 +57,7 @@ class Provenance:
         exhibits = [one for name in self.plan.selected for one in self.plan.cards[name].exhibits.values()]
         together = (
             ("claims", TITLE, self.claims.targets),
-            ("audit", "The printed numbers of the papers, audited", self.audit.targets),
+            ("audit", AUDIT_TITLE, self.audit.targets),
         )
         return [
             {"card": one.card, "name": one.name, "kind": one.kind, "title": one.title, "files": one.files}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headscarp.exhibits.kinds import KINDS, Kind
-from headscarp.plan.paths import FIGURE, TABLE
+from headscarp.plan.paths import FIGURE, TABLE, TABLE_ENDINGS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Exhibit:
     def files(self) -> list[str]:
         table, figure = (path.format(card=self.card, exhibit=self.name) for path in (TABLE, FIGURE))
         if self.is_table:
-            return [f"{table}.csv", f"{table}.md", f"{table}.html"]
+            return [f"{table}.{ending}" for ending in TABLE_ENDINGS]
         return [f"{figure}.png", f"{figure}.pdf", f"{table}.csv"]
 
 
