@@ -48,6 +48,7 @@ LAYERS_OF_PLACE = SITES + "/{place}/layers"
 
 SUMMARY, COLLECTION = SITE + "/summary.html", SITE + "/collection.json"
 COLLECTION_OF_PLACE = SITES + "/{place}/collection.json"
+PROJECT, PROJECT_RASTERS = SITE + "/{site}.qgz", SITE + "/qgis"
 MAP_PAGE, MAP_TILES = SITE + "/map.html", SITE + "/map"
 
 TRAINING, TWIN = "results/rehearsal/trainings/{training}.json", "results/rehearsal/twins/{site}.json"
