@@ -178,4 +178,4 @@ class TestFile:
         }
         assert {"map", "legend", "scale bar", "north arrow"} <= set(items)
         assert items["title"] == "Atsuma <Hokkaido>"
-        assert "Kita & others (2018)" in items["credit"] and "imulated" in items["credit"]
+        assert "Kita & others (2018)" in items["credit"] and items["credit"].startswith("Simulated site")

@@ -90,6 +90,24 @@ class TestSite:
         assert not any("left out" in text for text in texts(figure))
 
 
+class TestVeryHighResolution:
+    def test_without_a_surface_model_the_image_stands_alone(self, area):
+        figure, frame = draw(spec_of(area(*COLOURS), "vhr_site"))
+        assert titles(figure) == ["(a) Image"] and set(frame["metric"]) == {
+            "centre_longitude",
+            "centre_latitude",
+        }
+        (said,) = [text for text in texts(figure) if "left out" in text]
+        assert "Mean slope left out: Atsuma has no layer slope." in said
+        assert "Hill shade left out: Atsuma has no layer elevation." in said
+
+    def test_with_all_nothing_is_left_out(self, area):
+        figure, frame = draw(spec_of(area("elevation", "slope", *COLOURS), "vhr_site"))
+        assert titles(figure) == ["(a) Image", "(b) Mean slope", "(c) Hill shade"]
+        assert "slope_mean" in set(frame["metric"])
+        assert not any("left out" in text for text in texts(figure))
+
+
 class TestMaps:
     @pytest.mark.parametrize("names", [(), ("elevation",), COLOURS])
     def test_confusion_needs_neither_relief_nor_image(self, area, names):

@@ -226,7 +226,7 @@ def texts_of(site: SiteFiles, grid: Grid, record: Mapping[str, Any], runs: Seque
     maps = [one["title"] for one in record["susceptibility"]]
     shown = f"Landslides mapped by {runs[0].title}" if runs else "Susceptibility: " + maps[0] if maps else ""
     where = f"{locator(grid, site.placeless)} · {when}"
-    simulated = f"{SIMULATED}. " if site.data == TWIN else ""
+    simulated = f"{SIMULATED[0].upper()}{SIMULATED[1:]}. " if site.data == TWIN else ""
     return Texts(site.title, " · ".join(filter(None, (shown, where))), simulated + (record["citation"] or ""))
 
 
