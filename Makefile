@@ -1,5 +1,5 @@
 # make demo: a first look, the map of Iburi first.   make report: every table and figure of config.yaml in one page for a browser.
-# make test: all tests but those of make test-deploy (conda, SLURM, a browser).   make test-quick: two minutes of them.   make docs, make lint, make clean.
+# make test: all tests but those of make test-deploy (conda, SLURM, a browser, QGIS).   make test-quick: two minutes of them.   make docs, make lint, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 MAP := results/sites/iburi/map.html

@@ -82,6 +82,31 @@ rule summarise_site:
         "../scripts/summarise_site.py"
 
 
+rule write_project:
+    input:
+        layers=SITE + "/layers",
+        maps=lambda wildcards: plan.maps.project_files(wildcards.site),
+        modules=[
+            str(LIBRARY / "headscarp" / "delivery" / f"{name}.py")
+            for name in ("project", "print_layout", "styles", "vrt")
+        ],
+    output:
+        project=PROJECT,
+        rasters=directory(PROJECT_RASTERS),
+    log:
+        log_of("delivery", "write_project", "{site}"),
+    benchmark:
+        timing_of("delivery", "write_project", "{site}")
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.maps.project_record(wildcards.site),
+    message:
+        "Writing the QGIS project of {wildcards.site}"
+    script:
+        "../scripts/write_project.py"
+
+
 rule draw_map_page:
     input:
         layers=SITE + "/layers",

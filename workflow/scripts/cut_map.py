@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headscarp.files import read_json
-from headscarp.geo.layer import read_layer, write_layer
+from headscarp.geo.layer import read_any_layer, write_layer
 from headscarp.job import job
 from headscarp.site.collage import cut_scene
 
@@ -13,7 +13,7 @@ def cut(maps: Mapping[str, str], header: Mapping[str, Any], scene: str) -> None:
     """Write the part of each map, {map of the collage: map of the scene}, that a scene of the collage holds;
     `header` is the collage's cube.json."""
     for whole, part in maps.items():
-        write_layer(part, cut_scene(read_layer(whole), header, scene))
+        write_layer(part, cut_scene(read_any_layer(whole), header, scene))
 
 
 if "snakemake" in globals():

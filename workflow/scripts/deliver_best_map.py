@@ -7,7 +7,7 @@ from typing import Any
 
 from headscarp.delivery.best_map import write_best_map
 from headscarp.delivery.package import deliver
-from headscarp.delivery.styles import write_uncertainty_style
+from headscarp.delivery.styles import uncertainty_style, write_style
 from headscarp.files import read_json, write_json
 from headscarp.job import job
 from headscarp.mapping.averages import record_average
@@ -27,7 +27,7 @@ def deliver_best(
     write_best_map(folder, chosen, [one["probability"] for one in maps])
     average = {"of": chosen["experiment"], "over": "seeds"}
     write_json(folder / "run.json", record_average([one["run"] for one in maps], average, chosen["seeds"][0]))
-    write_uncertainty_style(folder / "uncertainty.qml")
+    write_style(folder / "uncertainty.qml", uncertainty_style())
     record = record | {key: chosen[key] for key in ("experiment", "label", "seeds")}
     records = folder / "run.json", folder / "scores.json"
     deliver(folder, *records, layers, collection, record, minimum_area_m2)

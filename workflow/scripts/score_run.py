@@ -8,7 +8,7 @@ import numpy as np
 from headscarp.arrays import open_array
 from headscarp.codes import TEST, UNMAPPED, UNUSED
 from headscarp.files import read_json
-from headscarp.geo.layer import read_layer
+from headscarp.geo.layer import read_any_layer
 from headscarp.job import job
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.ground import part_of_collage
@@ -41,7 +41,7 @@ def score(
         place: name of the place that is mapped.
     """
     layer, label, instances = (
-        read_layer(probability),
+        read_any_layer(probability),
         open_array(cube_folder / "label.npy"),
         open_array(cube_folder / "instances.npy"),
     )
@@ -73,7 +73,7 @@ def score(
         has_converged(run),
     )
     if classes:
-        of_classes, confusions, notes = score_classes(read_layer(classes).values, *places)
+        of_classes, confusions, notes = score_classes(read_any_layer(classes).values, *places)
         scores |= of_classes | {"notes": scores["notes"] + notes}
         counts["confusion"] = confusions
     write_scores(out_folder, scores, counts)

@@ -19,7 +19,7 @@ from shapely.geometry import Point, shape
 
 from headscarp.delivery.catalogue import footprint, write_collection, write_item
 from headscarp.delivery.mask import write_binary
-from headscarp.delivery.styles import write_class_style, write_landslide_style, write_probability_style
+from headscarp.delivery.styles import class_style, landslide_style, probability_style, write_style
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
 from headscarp.geo.grid import Grid
@@ -57,9 +57,9 @@ def make_results(root, protocols=("blocked", "published"), data="real", dates=("
             landslide_polygons(run / "probability.tif", THRESHOLD, layers),
         )
         write_binary(run / "probability.tif", THRESHOLD, run / "mask.tif")
-        write_probability_style(run / "probability.qml")
-        write_class_style(run / "mask.qml")
-        write_landslide_style(run / "landslides.qml")
+        write_style(run / "probability.qml", probability_style())
+        write_style(run / "mask.qml", class_style())
+        write_style(run / "landslides.qml", landslide_style())
         write_item(run, *records_of(run), layers, collection, RECORD | {"protocol": protocol})
         items.append(run / "item.json")
     write_collection(

@@ -14,9 +14,10 @@ from headscarp.codes import LAND_COVER
 from headscarp.delivery.mask import write_binary
 from headscarp.delivery.styles import (
     BINARY,
-    write_class_style,
-    write_landslide_style,
-    write_probability_style,
+    class_style,
+    landslide_style,
+    probability_style,
+    write_style,
 )
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
@@ -26,10 +27,10 @@ from headscarp.mapping.polygons import landslide_polygons
 from tests.mapped_area import GRID, probability_map, write_probability
 
 
-def read_style(write, path, *arguments):
-    write(path, *arguments)
+def read_style(path, style):
+    write_style(path, style)
     root = ElementTree.parse(path).getroot()
-    assert root.tag == "qgis" and root.get("version").startswith("3.34")
+    assert root.tag == "qgis" and root.get("version").startswith("3.22")
     return root
 
 
@@ -43,7 +44,7 @@ def opacity_at(items, value):
 class TestProbability:
     @pytest.fixture
     def items(self, tmp_path):
-        root = read_style(write_probability_style, tmp_path / "probability.qml")
+        root = read_style(tmp_path / "probability.qml", probability_style())
         renderer = root.find("pipe/rasterrenderer")
         assert (renderer.get("type"), renderer.get("band")) == ("singlebandpseudocolor", "1")
         return renderer.findall("rastershader/colorrampshader/item")
@@ -69,7 +70,7 @@ class TestProbability:
 
 class TestClasses:
     def entries(self, path, names):
-        root = read_style(write_class_style, path, names)
+        root = read_style(path, class_style(names))
         renderer = root.find("pipe/rasterrenderer")
         assert renderer.get("type") == "paletted"
         return {int(entry.get("value")): entry for entry in renderer.findall("colorPalette/paletteEntry")}
@@ -97,7 +98,7 @@ class TestClasses:
 
 class TestLandslides:
     def test_columns_ranges_and_symbols(self, tmp_path):
-        root = read_style(write_landslide_style, tmp_path / "landslides.qml")
+        root = read_style(tmp_path / "landslides.qml", landslide_style())
         write_layer(tmp_path / "probability.tif", Layer("p", probability_map(), GRID, "1", "test"))
         columns = set(landslide_polygons(tmp_path / "probability.tif", 0.5).columns)
         renderer = root.find("renderer-v2")

@@ -25,11 +25,11 @@ from headscarp.exhibits.figures.rate_curves import AREA_SHARES, area_of, rate_ar
 from headscarp.exhibits.figures.roc import FALSE_POSITIVE_RATES, roc_points
 from headscarp.exhibits.figures.search_chart import read_trials
 from headscarp.exhibits.figures.site_map import SIZES
-from headscarp.exhibits.figures.susceptibility_maps import SUSCEPTIBILITY
 from headscarp.exhibits.layers import class_counts, site_grid, value_range
 from headscarp.exhibits.panels.classed import Classed, class_image, class_styles
 from headscarp.exhibits.panels.curves import read_history
 from headscarp.exhibits.panels.figure import DPI, WIDTH, draw, save
+from headscarp.exhibits.panels.palette import SUSCEPTIBILITY
 from headscarp.exhibits.panels.scene import scenes_of
 from headscarp.exhibits.panels.view import View, opened
 from headscarp.exhibits.runs import Scored

@@ -654,3 +654,31 @@ def test_a_best_map_that_cannot_be_is_told(root, card, among, config, message):
     change_card(root, card, change)
     with pytest.raises(HeadscarpError, match=message):
         load_plan({"cards": [card], "scale": "standard"} | config, root)
+
+
+class TestProjects:
+    """Which QGIS projects a card delivers, and what they show."""
+
+    def test_every_mapped_place_and_every_map_of_susceptibility_has_one(self, root):
+        plan = load_plan(CONFIG | {"cards": ["gao2021", "stfusion", "zhang2024", "emilia"]}, root)
+        delivered = {
+            card: [path for path in plan.maps.targets(card) if path.endswith(".qgz")]
+            for card in plan.selected
+        }
+        assert delivered == {
+            "gao2021": [f"results/sites/{site}/{site}.qgz" for site in ("zigui", "jiuzhaigou")],
+            "stfusion": [f"results/sites/{site}/{site}.qgz" for site in ("karakoram", "sichuan")],
+            "zhang2024": ["results/sites/zhangjiajie_90m/zhangjiajie_90m.qgz"],
+            "emilia": [],  # patches on no map
+        }
+
+    def test_cells_show_their_own_susceptibility_and_their_site_that_of_its_cells(self, root):
+        plan = load_plan(CONFIG | {"cards": ["ecuador", "zhang2024"]}, root)
+        for site in ("ecuador", "ecuador_lsl"):
+            runs = plan.maps.susceptibility(site)
+            assert runs and {run.site for run in runs} == {site}
+            protocols = [run.protocol for run in runs]
+            assert protocols == sorted(protocols, key=lambda protocol: protocol != "blocked")
+            files = plan.maps.project_files(site)
+            assert [one["map"] for one in plan.maps.project_record(site)["susceptibility"]] == files
+        assert plan.maps.susceptibility("zhangjiajie") == plan.maps.susceptibility("zhangjiajie_90m")

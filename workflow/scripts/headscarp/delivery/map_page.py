@@ -15,7 +15,8 @@ import shapely
 from matplotlib.colors import to_hex, to_rgb
 from rasterio.enums import Resampling
 
-from headscarp.codes import LANDSLIDE, UNMAPPED
+from headscarp.codes import LANDSLIDE
+from headscarp.delivery.ground import label_path
 from headscarp.delivery.map_tiles import DEGREES, Drawing, Pyramid, write_tiles
 from headscarp.delivery.mapped_runs import COLUMNS, METRICS, PROTOCOLS, MappedRun, polygons_of, runs_of_page
 from headscarp.delivery.styles import FAINT
@@ -125,15 +126,6 @@ def run_drawings(run: MappedRun, truth: Path | None) -> Iterator[Drawing]:
     yield Drawing("probability", (probability,), lambda values: probability_colours(values[0]))
     if truth:
         yield Drawing("errors", (probability, truth), lambda values: error_colours(*values, threshold))
-
-
-def label_path(site: SiteFiles) -> Path | None:
-    """The labels of a site, if a part of it is labelled."""
-    path = site.folder / "layers" / "label.tif"
-    if not path.exists():
-        return None
-    labels = View.of(site_grid(site)).read(path, classes=True)
-    return path if (labels != UNMAPPED).any() else None
 
 
 def image_colours(bands: np.ndarray, limits: np.ndarray) -> np.ndarray:
@@ -288,7 +280,7 @@ def run_record(key: str, run: MappedRun) -> dict[str, Any]:
     ]
     return {
         "key": key,
-        "title": f"{run.name} · {run.protocol} · {run.of_seeds}",
+        "title": run.title,
         "threshold": scores["threshold"],
         "about": PROTOCOLS.get(run.protocol, ""),
         "scores": [[label, value, interval] for label, value, interval in values if value is not None],

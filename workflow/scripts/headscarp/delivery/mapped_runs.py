@@ -87,6 +87,11 @@ class MappedRun:
         return f"{self.label}, trained on {self.trained_on}{scored}"
 
     @property
+    def title(self) -> str:
+        """Its name, with its protocol and seeds."""
+        return f"{self.name} · {self.protocol} · {self.of_seeds}"
+
+    @property
     def scores(self) -> dict[str, Any]:
         return read_json(self.scores_path)
 

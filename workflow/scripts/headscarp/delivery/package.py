@@ -6,7 +6,7 @@ from typing import Any
 
 from headscarp.delivery.catalogue import write_item
 from headscarp.delivery.mask import write_binary
-from headscarp.delivery.styles import write_class_style, write_landslide_style, write_probability_style
+from headscarp.delivery.styles import class_style, landslide_style, probability_style, write_style
 from headscarp.files import read_json
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
 
@@ -27,7 +27,7 @@ def deliver(
     write_binary(probability, threshold, folder / "mask.tif")
     polygons = landslide_polygons(probability, threshold, layers, minimum_area_m2)
     write_polygons(folder / "landslides.gpkg", polygons)
-    write_probability_style(folder / "probability.qml")
-    write_class_style(folder / "mask.qml")
-    write_landslide_style(folder / "landslides.qml")
+    write_style(folder / "probability.qml", probability_style())
+    write_style(folder / "mask.qml", class_style())
+    write_style(folder / "landslides.qml", landslide_style())
     write_item(folder, run, scores, layers, collection, record)

@@ -11,9 +11,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from headscarp.codes import UNMAPPED
+from headscarp.delivery.ground import label_path
 from headscarp.delivery.mapped_runs import MappedRun, polygons_of
-from headscarp.exhibits.layers import site_grid, values_of
+from headscarp.exhibits.layers import has_layer, site_grid, values_of
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import WIDTH, new_figure, panel_letter, screen_picture
 from headscarp.exhibits.panels.ground import composite, grey_relief, hillshade
@@ -29,52 +29,49 @@ PIXELS = 900  # longer side of a drawn map
 
 
 def draw_map(site: SiteFiles, run: MappedRun, channels: Sequence[str] | None) -> Figure:
-    """Image (or relief), probability over relief, the mapped landslides on the image, and the site's
-    inventory if it has one."""
+    """Image (or relief, if the site has either), probability over relief, the mapped landslides on the image,
+    and the site's inventory if it has one."""
     grid = site_grid(site)
     view = View.of(grid, longest_side=PIXELS)
     relief = relief_of(site, view)
     image = composite(view, site, channels) if channels else relief
-    titles = [
-        f"Image: {', '.join(channels)}" if channels else "Relief",
-        "Probability of landslide",
-        "Mapped landslides",
-    ]
-    if has_inventory(site, view):
-        titles.append("Inventory of the site")
+    titles = {"probability": "Probability of landslide", "slides": "Mapped landslides"}
+    if channels:
+        titles = {"ground": f"Image: {', '.join(channels)}"} | titles
+    elif has_layer(site, "elevation"):
+        titles = {"ground": "Relief"} | titles
+    if label_path(site):
+        titles["inventory"] = "Inventory of the site"
     layout = Page.fit(len(titles), view.aspect, 1, 0, footer=0.75)
     figure = layout.figure()
-    panels = [layout.axes_of(figure, 0, index) for index in range(len(titles))]
-    show(panels[0], image, view)
-    show(panels[1], relief, view)
+    panels = {name: layout.axes_of(figure, 0, index) for index, name in enumerate(titles)}
+    if "ground" in panels:
+        show(panels["ground"], image, view)
+    show(panels["probability"], relief, view)
     probability = np.ma.masked_invalid(view.read(run.maps / "probability.tif"))
-    drawn = show(panels[1], probability, view, cmap="cividis", vmin=0, vmax=1)
-    show(panels[2], image, view)
-    draw_slides(panels[2], polygons_of(run, grid))
-    if len(panels) > 3:
-        draw_inventory(panels[3], site, view)
-    for index, (axes, title) in enumerate(zip(panels, titles, strict=True)):
-        axes.set_title(f"{panel_letter(index)} {title}")
+    drawn = show(panels["probability"], probability, view, cmap="cividis", vmin=0, vmax=1)
+    show(panels["slides"], image, view)
+    draw_slides(panels["slides"], polygons_of(run, grid))
+    if "inventory" in panels:
+        draw_inventory(panels["inventory"], site, view)
+    for index, (name, axes) in enumerate(panels.items()):
+        axes.set_title(f"{panel_letter(index)} {titles[name]}")
         bare(axes)
-    scale_bar(panels[0], view.width_km)
-    north_arrow(panels[0])
+    first = next(iter(panels.values()))
+    scale_bar(first, view.width_km)
+    north_arrow(first)
     bar = place(figure, (0.08 * WIDTH, figure.get_figheight() - 0.6, 0.4 * WIDTH, 0.1))
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="Probability of landslide")
     handles = [Line2D([], [], color=palette.IMAGE_SLIDE, lw=1.2, label="Mapped landslide")]
-    handles += swatches([(palette.SLIDE, "Landslide of the inventory")]) if len(panels) > 3 else []
+    if "inventory" in panels:
+        handles += swatches([(palette.SLIDE, "Landslide of the inventory")])
     figure.legend(handles=handles, loc="lower right", bbox_to_anchor=(0.97, 0.18 / figure.get_figheight()))
     return figure
 
 
-def has_inventory(site: SiteFiles, view: View) -> bool:
-    """Whether a part of the site is labelled, and there is relief to draw the labels on."""
-    label, elevation = (site.folder / "layers" / file for file in ("label.tif", "elevation.tif"))
-    return label.exists() and elevation.exists() and bool((view.read(label, classes=True) != UNMAPPED).any())
-
-
 def relief_of(site: SiteFiles, view: View) -> np.ndarray:
     """Grey relief (row, col, 3) of a site, white where it has no elevation."""
-    if not (site.folder / "layers" / "elevation.tif").exists():
+    if not has_layer(site, "elevation"):
         return np.ones((*view.shape, 3))
     return grey_relief(hillshade(view, site), np.zeros(view.shape))
 

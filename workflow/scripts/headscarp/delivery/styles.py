@@ -1,8 +1,8 @@
-"""How QGIS draws a run's maps: a style file (QML) beside each, of the same stem, which QGIS loads with the
-file by itself.
+"""How QGIS draws a run's maps and the ground that they lie on: the elements of a style, which stand in a file
+(QML) beside each map, of the same stem, which QGIS loads with the map by itself, and in a site's project.
 
-The files follow what QGIS 3.34 writes. QGIS itself has not read them: the tests parse them and compare
-colours, codes and columns.
+They follow what QGIS 3.22 writes, which reads and draws them in tests/deploy/test_qgis.py; later ones read
+them too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from headscarp.exhibits.panels.palette import LAND_COVER, SLIDE
+from headscarp.exhibits.panels.palette import LAND_COVER, SLIDE, SUSCEPTIBILITY
 from headscarp.files import atomic_path
 
-QGIS = "3.34.0"  # the long-term release whose format this is; later ones read it
+QGIS = "3.22.0"  # the long-term release whose format this is; an older one would warn of a newer format
 # Cividis at tenths (Nunez, Anderton and Renslow 2018, doi 10.1371/journal.pone.0199239), which the figures
 # draw probabilities in: it rises in lightness and looks the same with deuteranopia and protanopia.
 CIVIDIS = (
@@ -35,6 +35,8 @@ DOUBT, DOUBTFUL = "#6A3D9A", 0.3  # colour of uncertainty, and the standard devi
 OTHER = "#999999"
 BINARY = {0: "not a landslide", 1: "landslide"}
 BINARY_COLOURS = {0: "#FFFFFF", 1: SLIDE}
+LIGHT = {"azimuth": "315", "angle": "45", "zfactor": "1.2"}  # of the relief, as in the figures
+NEAREST = "nearestNeighbour"  # how pixels are read
 HALO = "#FFFFFF"  # below each outline, so that it is seen on dark and on bright ground
 CERTAINTY = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # classes of a landslide's mean probability
 TIP = (  # column of landslides.gpkg, what people read, decimals, unit
@@ -48,49 +50,36 @@ TIP = (  # column of landslides.gpkg, what people read, decimals, unit
 )
 
 
-def write_probability_style(path: str | Path) -> None:
+def probability_style() -> Element:
     """Style of a map of landslide probability: cividis from 0 to 1, transparent below `FAINT`, the legend in
     per cent."""
     # Two entries at nearly the same value make a step: between two entries opacity is interpolated like
     # colour.
     faint = [(0.0, CIVIDIS[0], 0), (FAINT - 1e-6, CIVIDIS[1], 0)]
-    stops = [*faint, *((index / 10, colour, 255) for index, colour in enumerate(CIVIDIS) if index > 0)]
-    write_ramp(path, [(value, share_text(value, alpha), colour, alpha) for value, colour, alpha in stops])
+    seen = [(index / 10, colour, 255) for index, colour in enumerate(CIVIDIS) if index > 0]
+    return ramp_style([*faint, *seen])
 
 
-def share_text(value: float, alpha: int) -> str:
-    """A stop of a probability's legend."""
-    return f"{100 * value:.0f} %" if alpha or value == 0 else f"below {100 * FAINT:.0f} %"
+def susceptibility_style() -> Element:
+    """Style of a map of susceptibility from 0 to 1, blue to red, the legend in per cent."""
+    steps = len(SUSCEPTIBILITY) - 1
+    return ramp_style([(index / steps, colour, 255) for index, colour in enumerate(SUSCEPTIBILITY)])
 
 
-def write_uncertainty_style(path: str | Path) -> None:
+def uncertainty_style() -> Element:
     """Style of the standard deviation of probabilities between trainings: the more they differ, the less the
     ground shows through."""
-    top = DOUBTFUL
-    write_ramp(
-        path,
-        [(top * step / 4, f"{top * step / 4:.2f}", DOUBT, round(255 * step / 4)) for step in range(4)]
-        + [(top, f"{top:.2f} and more", DOUBT, 255)],
-    )
+    return ramp_style([(DOUBTFUL * step / 4, DOUBT, round(255 * step / 4)) for step in range(5)])
 
 
-def write_ramp(path: str | Path, stops: Sequence[tuple[float, str, str, int]]) -> None:
-    """Style of a raster of numbers, interpolated between stops (value, text of the legend, colour, opacity
-    0..255), rising."""
-    least, most = f"{stops[0][0]:g}", f"{stops[-1][0]:g}"
+def ramp_style(entries: Sequence[tuple[float, str, int]]) -> Element:
+    """Style of a raster of shares 0..1 by entries of rising value, colour and opacity (0..255), which are
+    interpolated."""
+    least, most = f"{entries[0][0]:g}", f"{entries[-1][0]:g}"
     root, pipe = raster_document()
-    renderer = SubElement(
-        pipe,
-        "rasterrenderer",
-        type="singlebandpseudocolor",
-        band="1",
-        opacity="1",
-        alphaBand="-1",
-        nodataColor="",
-        classificationMin=least,
-        classificationMax=most,
+    renderer = raster_renderer(
+        pipe, "singlebandpseudocolor", band="1", classificationMin=least, classificationMax=most
     )
-    SubElement(renderer, "rasterTransparency")
     SubElement(SubElement(renderer, "minMaxOrigin"), "limits").text = "None"
     shader = SubElement(
         SubElement(renderer, "rastershader"),
@@ -102,21 +91,18 @@ def write_ramp(path: str | Path, stops: Sequence[tuple[float, str, str, int]]) -
         maximumValue=most,
         labelPrecision="2",
     )
-    for value, label, colour, alpha in stops:
+    for value, colour, alpha in entries:
+        label = f"{100 * value:.0f} %" if alpha or value == 0 else f"below {100 * FAINT:.0f} %"
         SubElement(shader, "item", value=f"{value:.7g}", label=label, color=colour.lower(), alpha=str(alpha))
     finish_raster(pipe)
-    write(path, root)
+    return root
 
 
-def write_class_style(path: str | Path, names: Mapping[int, str] = BINARY) -> None:
+def class_style(names: Mapping[int, str] = BINARY) -> Element:
     """Style of a map of classes {code: name}: one colour a class, the ground of a map of landslides alone
     (`BINARY`) transparent."""
     root, pipe = raster_document()
-    renderer = SubElement(
-        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=""
-    )
-    SubElement(renderer, "rasterTransparency")
-    palette = SubElement(renderer, "colorPalette")
+    palette = SubElement(raster_renderer(pipe, "paletted", band="1"), "colorPalette")
     for code, colour in class_colours(names).items():
         alpha = 0 if len(names) == 2 and code == 0 else 255
         SubElement(
@@ -128,7 +114,7 @@ def write_class_style(path: str | Path, names: Mapping[int, str] = BINARY) -> No
             alpha=str(alpha),
         )
     finish_raster(pipe)
-    write(path, root)
+    return root
 
 
 def class_colours(names: Mapping[int, str]) -> dict[int, str]:
@@ -138,7 +124,32 @@ def class_colours(names: Mapping[int, str]) -> dict[int, str]:
     return {code: colours.get(code, OTHER) for code in sorted(names)}
 
 
-def write_landslide_style(path: str | Path) -> None:
+def image_style(limits: Sequence[Sequence[float]]) -> Element:
+    """Style of an image of three bands, each stretched between its `limits` (2, 3)."""
+    root, pipe = raster_document()
+    names = ("red", "green", "blue")
+    bands = {f"{name}Band": str(number) for number, name in enumerate(names, start=1)}
+    renderer = raster_renderer(pipe, "multibandcolor", **bands)
+    for name, low, high in zip(names, *limits, strict=True):
+        stretched = SubElement(renderer, f"{name}ContrastEnhancement")
+        SubElement(stretched, "minValue").text = f"{low:.9g}"
+        SubElement(stretched, "maxValue").text = f"{high:.9g}"
+        SubElement(stretched, "algorithm").text = "StretchToMinimumMaximum"
+    finish_raster(pipe)
+    return root
+
+
+def relief_style() -> Element:
+    """Style of an elevation model: grey relief, lit from the north-west at 45 degrees."""
+    # Without it each pixel of the model would be a terrace on a map of finer pixels.
+    root, pipe = raster_document("bilinear")
+    raster_renderer(pipe, "hillshade", band="1", multidirection="0", **LIGHT)
+    finish_raster(pipe)
+    SubElement(pipe, "resamplingStage").text = "provider"
+    return root
+
+
+def landslide_style() -> Element:
     """Style of a run's landslides.gpkg: outlines over a white halo, coloured by mean probability, without
     labels; columns as map tips."""
     root = document(readOnly="0", labelsEnabled="0", symbologyReferenceScale="-1")
@@ -185,7 +196,7 @@ def write_landslide_style(path: str | Path) -> None:
     SubElement(root, "previewExpression").text = "'Landslide ' || \"id\""
     SubElement(root, "mapTip", enabled="1").text = tip()
     SubElement(root, "layerGeometryType").text = "2"
-    write(path, root)
+    return root
 
 
 def tip() -> str:
@@ -208,7 +219,7 @@ def document(**attributes: str) -> Element:
     )
 
 
-def raster_document() -> tuple[Element, Element]:
+def raster_document(resampling: str = NEAREST) -> tuple[Element, Element]:
     """The root of a raster's style file and its `pipe`, the first step of which, how pixels are read, is
     there."""
     root = document()
@@ -217,12 +228,21 @@ def raster_document() -> tuple[Element, Element]:
     SubElement(
         provider,
         "resampling",
-        enabled="false",
-        zoomedInResamplingMethod="nearestNeighbour",
-        zoomedOutResamplingMethod="nearestNeighbour",
+        enabled="false" if resampling == NEAREST else "true",
+        zoomedInResamplingMethod=resampling,
+        zoomedOutResamplingMethod=resampling,
         maxOversampling="2",
     )
     return root, pipe
+
+
+def raster_renderer(pipe: Element, kind: str, **settings: str) -> Element:
+    """How a raster is drawn, as a child of its `pipe`."""
+    renderer = SubElement(
+        pipe, "rasterrenderer", type=kind, opacity="1", alphaBand="-1", nodataColor="", **settings
+    )
+    SubElement(renderer, "rasterTransparency")
+    return renderer
 
 
 def finish_raster(pipe: Element) -> None:
@@ -249,13 +269,14 @@ def rgba(colour: str) -> str:
     return ",".join(str(part) for part in (*rgb(colour), 255))
 
 
-def write(path: str | Path, root: Element) -> None:
+def write_style(path: str | Path, root: Element) -> None:
     """Write a style file, atomically."""
-    ElementTree.indent(root)
-    text = (
-        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-        + ElementTree.tostring(root, encoding="unicode")
-        + "\n"
-    )
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text_of(root), encoding="utf-8")
+
+
+def text_of(root: Element) -> str:
+    """A style or a project as QGIS reads it from a file."""
+    ElementTree.indent(root)
+    text = ElementTree.tostring(root, encoding="unicode")
+    return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{text}\n"

@@ -15,7 +15,8 @@ EDGE_STEPS = 22  # of an edge whose way into another CRS is bent
 class Grid:
     """A raster grid: CRS (e.g. "EPSG:32649"), affine transform (pixel -> CRS units), rows and columns.
 
-    That of a site is north-up, of square cells in metres; a user's file may have any."""
+    That of a site is north-up, of square cells in metres; a user's file may have any. The CRS is an empty
+    text where a grid has no place on Earth: its metres then count from a corner of its own."""
 
     crs: str
     transform: Affine

@@ -152,23 +152,32 @@ def read_layer(path: str | Path) -> Layer:
         HeadscarpError: the file is missing, truncated or has no CRS.
     """
     with open_raster(path) as source:
-        tags = source.tags()
-        kind = tags.get("KIND", CONTINUOUS)
-        values = source.read(1)
-        grid = grid_of(source)
-        nodata = source.nodata if source.nodata is not None else math.nan
-        if kind != CLASSES:
-            values, nodata = without_nodata(values, source.nodata), math.nan
-        name = source.descriptions[0] or Path(path).stem
-        return Layer(
-            name=name,
-            values=values,
-            grid=grid,
-            units=source.units[0] or "",
-            source=tags.get("SOURCE", ""),
-            kind=kind,
-            nodata=nodata,
-        )
+        return layer_of(source)
+
+
+def read_any_layer(path: str | Path) -> Layer:
+    """The same of a layer that may have no CRS, such as the map of a collage."""
+    with open_any_raster(path) as source:
+        return layer_of(source)
+
+
+def layer_of(source: rasterio.DatasetReader) -> Layer:
+    """The layer of an open raster, whole."""
+    tags = source.tags()
+    kind = tags.get("KIND", CONTINUOUS)
+    values = source.read(1)
+    nodata = source.nodata if source.nodata is not None else math.nan
+    if kind != CLASSES:
+        values, nodata = without_nodata(values, source.nodata), math.nan
+    return Layer(
+        name=source.descriptions[0] or Path(source.name).stem,
+        values=values,
+        grid=grid_of(source),
+        units=source.units[0] or "",
+        source=tags.get("SOURCE", ""),
+        kind=kind,
+        nodata=nodata,
+    )
 
 
 def layer_strips(path: str | Path) -> Iterator[np.ndarray]:
@@ -204,8 +213,8 @@ def strips_of_rows(height: int, width: int) -> Iterator[Window]:
 
 def grid_of(source: rasterio.DatasetReader) -> Grid:
     """The grid of an open raster, whichever way its rows run, without the vertical part of its CRS."""
-    crs = source.crs.to_string()
-    if source.crs.to_wkt().startswith("COMPD_CS"):
+    crs = source.crs.to_string() if source.crs else ""
+    if crs and source.crs.to_wkt().startswith("COMPD_CS"):
         from headscarp.geo.lattice import horizontal  # here, since hardly any raster has one
 
         crs = rasterio.crs.CRS.from_user_input(horizontal(crs)).to_string()

@@ -13,8 +13,7 @@ from headscarp import __version__
 from headscarp.codes import BLOCKED, LANDSLIDE, NOT_LANDSLIDE, TRAIN, UNMAPPED, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
-from headscarp.geo.grid import Grid
-from headscarp.mapping.map_files import write_map_rasters, write_map_record
+from headscarp.mapping.map_files import grid_of_maps, write_map_rasters, write_map_record
 from headscarp.provenance import files_read_by_run, run_provenance
 from headscarp.training.windows import (
     NormalisedCube,
@@ -137,7 +136,7 @@ def map_with_forest(
     date: int,
 ) -> None:
     began = time.perf_counter()
-    grid = Grid.from_record(read_json(cube_folder / "cube.json")["grid"])
+    grid = grid_of_maps(read_json(cube_folder / "cube.json"))
     strips = predict_strips(forest, cube, date, spec.get("classes", 1))
     write_map_rasters(out_folder, strips, grid, f"headscarp: random forest, seed {spec['seed']}")
     write_map_record(out_folder, time.perf_counter() - began, cube.shape, "cpu")

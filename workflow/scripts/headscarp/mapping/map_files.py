@@ -3,8 +3,10 @@
 Of all that maps, whatever model it maps with: nothing here imports torch, nor do forests and averages for it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,13 @@ from headscarp.site.cube import Cube
 
 EVEN = 0.5  # a landslide is as likely as not
 SUSCEPTIBILITY_NAME = "landslide susceptibility"
+
+
+def grid_of_maps(header: Mapping[str, Any]) -> Grid:
+    """The grid of the maps of a cube, of which `header` is cube.json. A sheet of patches and a collage of
+    scenes have no place on Earth, so that no CRS may claim one."""
+    grid = Grid.from_record(header["grid"])
+    return replace(grid, crs="") if "patches" in header or "scenes" in header else grid
 
 
 def write_map_rasters(

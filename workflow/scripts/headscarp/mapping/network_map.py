@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from headscarp.files import read_json
-from headscarp.geo.grid import Grid, rows_of
-from headscarp.mapping.map_files import write_map_rasters, write_map_record
+from headscarp.geo.grid import rows_of
+from headscarp.mapping.map_files import grid_of_maps, write_map_rasters, write_map_record
 from headscarp.mapping.predict import Tiling, predict_patches, predict_strips, rows_of_part
 from headscarp.samples.patches import PATCHES_FILE, read_patches
 from headscarp.training.devices import choose_device, choose_precision, device_name
@@ -82,7 +82,7 @@ def map_run(
         strips = predict_strips(model, cube, *options, rows=(first, last))
     network = spec["network"]["name"]
     began = time.perf_counter()
-    grid = rows_of(Grid.from_record(header["grid"]), first, last)
+    grid = rows_of(grid_of_maps(header), first, last)
     write_map_rasters(
         out_folder,
         ((top - first, probability) for top, probability in strips),

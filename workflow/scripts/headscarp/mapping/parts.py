@@ -8,7 +8,7 @@ import numpy as np
 
 from headscarp.files import read_json
 from headscarp.geo.grid import Grid
-from headscarp.geo.layer import grid_of, open_raster, strips_of_rows
+from headscarp.geo.layer import grid_of, open_any_raster, strips_of_rows
 from headscarp.mapping.map_files import write_map_record, write_shown_strips
 
 
@@ -34,9 +34,9 @@ def whole_of(folders: Sequence[Path]) -> tuple[Grid, str]:
     """The grid that parts make up together, and the source that the first of them tells."""
     height = 0
     for folder in folders:
-        with open_raster(folder / "probability.tif") as raster:
+        with open_any_raster(folder / "probability.tif") as raster:
             height += raster.height
-    with open_raster(folders[0] / "probability.tif") as raster:
+    with open_any_raster(folders[0] / "probability.tif") as raster:
         first, source = grid_of(raster), raster.tags()["SOURCE"]
     return Grid(first.crs, first.transform, height, first.width), source
 
@@ -47,7 +47,7 @@ def strips_of(folders: Sequence[Path]) -> Iterator[tuple[int, np.ndarray, np.nda
     for folder in folders:
         with ExitStack() as opened:
             rasters = [
-                opened.enter_context(open_raster(folder / name))
+                opened.enter_context(open_any_raster(folder / name))
                 for name in ("probability.tif", "classes.tif")
             ]
             for strip in strips_of_rows(*rasters[0].shape):

@@ -63,7 +63,7 @@ def strip_raster(
         "dtype": dtype,
         "height": grid.height,
         "width": grid.width,
-        "crs": grid.crs,
+        "crs": grid.crs or None,
         "transform": grid.transform,
         "nodata": nodata,
         "bigtiff": "if_safer",

@@ -6,12 +6,14 @@ from typing import Any
 
 from headscarp.codes import BLOCKED
 from headscarp.plan.model import Run
-from headscarp.plan.paths import BEST_MAP, MAP_PAGE, SUMMARY
+from headscarp.plan.paths import BEST_MAP, MAP_PAGE, PROJECT, SUMMARY
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.sources.twin.files import bands_of
 
 AUTO = "auto"
+SUSCEPTIBILITY_MAPS = "susceptibility_maps"  # the kind of figure
+PROJECT_FILES = ("probability.tif", "classes.tif", "mask.tif", "landslides.gpkg")
 PIXELS_OF_PART = 100_000_000  # 10,000 x 10,000, beyond which `auto` cuts a scene
 
 
@@ -140,7 +142,48 @@ class Maps:
         """Files that bring forth all maps that a card delivers, with the pages of their sites."""
         polygons = [f"{folder}/landslides.gpkg" for folder in self.of_card(card)]
         pages = self.pages(card)
-        return [*polygons, *pages.values(), *(MAP_PAGE.format(site=site) for site in pages)]
+        cells = [site for site in self.plan.cards[card].cells if self.susceptibility(site)]
+        projects = [PROJECT.format(site=site) for site in (*pages, *cells)]
+        return [*polygons, *pages.values(), *(MAP_PAGE.format(site=site) for site in pages), *projects]
+
+    def susceptibility(self, site: str) -> list[Run]:
+        """Runs of the first seed that a figure of the card which describes a site shows as maps of
+        susceptibility, of the cells that the site is or of those made of its raw files; those under `blocked`
+        first. Patches are on no map."""
+        card, own = self.plan.card_of(site), self.plan.sites[site]
+        shown = {
+            name
+            for name in ([site] if site in card.cells else card.cells)
+            if self.plan.sites[name].raw == own.raw and not own.has_patches
+        }
+        runs = [
+            Run(card=card.name, site=cells, experiment=row, protocol=protocol, seed=card.seeds[0])
+            for exhibit in card.exhibits.values()
+            if exhibit.kind == SUSCEPTIBILITY_MAPS
+            for cells in exhibit.sites
+            if cells in shown
+            for protocol in exhibit.protocols
+            for row in exhibit.rows
+            if card.is_tested(cells, protocol)
+        ]
+        return sorted(dict.fromkeys(runs), key=lambda run: run.protocol != "blocked")
+
+    def project_files(self, site: str) -> list[str]:
+        """The maps that the project of a site shows."""
+        mapped = [f"{folder}/{name}" for folder in self.delivered(site) for name in PROJECT_FILES]
+        return mapped + [run.file("susceptibility.tif") for run in self.susceptibility(site)]
+
+    def project_record(self, site: str) -> dict[str, Any]:
+        """All that `delivery.project.write_project` takes."""
+        experiments = self.plan.cards[self.plan.sites[site].card].experiments
+        maps = [
+            {
+                "title": f"{experiments[run.experiment].label} · {run.protocol} · seed {run.seed}",
+                "map": run.file("susceptibility.tif"),
+            }
+            for run in self.susceptibility(site)
+        ]
+        return self.page_record(site) | {"susceptibility": maps}
 
     def item_record(self, run: Run, place: str) -> dict[str, Any]:
         """What the STAC item of a map tells of the run and of the mapped place."""

@@ -52,6 +52,7 @@ COLLECTION_OF_PLACE = SITES + "/{place}/collection.json"
 BEST_MAP = SITE + "/best_map"
 CHOICE, BEST_SCORES = BEST_MAP + "/choice.json", BEST_MAP + "/scores.json"
 BEST_FILES = ("probability.tif", "uncertainty.tif", "run.json", *DELIVERED_FILES, "uncertainty.qml")
+PROJECT, PROJECT_RASTERS = SITE + "/{site}.qgz", SITE + "/qgis"
 MAP_PAGE, MAP_TILES = SITE + "/map.html", SITE + "/map"
 
 TRAINING, TWIN = "results/rehearsal/trainings/{training}.json", "results/rehearsal/twins/{site}.json"

@@ -12,9 +12,10 @@ from scipy import ndimage
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.labels import factor_label
-from headscarp.exhibits.layers import site_grid
+from headscarp.exhibits.layers import has_layer, site_grid
 from headscarp.exhibits.panels.factors import draw_scale, factor_picture, scale_of
 from headscarp.exhibits.panels.figure import panel_letter, sign
+from headscarp.exhibits.panels.ground import left_out
 from headscarp.exhibits.panels.land_cover import (
     BUILDING,
     ROAD,
@@ -41,14 +42,14 @@ def label_examples(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
 
     Elevation is drawn above the lowest point of its window, so that windows at different heights share a
     scale. The numbers behind it are the share of each class and the mean of each factor (not of angles) in
-    each window. Options: `layers` (factors, default elevation, slope, aspect and ndvi; an empty list shows
-    image and labels only); `windows` (how many around slides, default 3); `nets` (vector file among the raw
-    files with nets laid over slides: outlined, and the largest is one of the windows); `composite` (three
-    layers for red, green, blue; default red, green, blue).
+    each window. Options: `layers` (factors, default those of elevation, slope, aspect and ndvi that the site
+    has; an empty list shows image and labels only); `windows` (how many around slides, default 3); `nets`
+    (vector file among the raw files with nets laid over slides: outlined, and the largest is one of the
+    windows); `composite` (three layers for red, green, blue; default red, green, blue).
     """
     site = spec.only_site()
     scene, names = scene_of(spec, site), names_of_classes(site)
-    layers = list(spec.options.get("layers", FACTORS))
+    layers = list(spec.options.get("layers", [one for one in FACTORS if has_layer(site, one)]))
     nets = raw_vectors(site, spec.options["nets"]) if "nets" in spec.options else None
     windows = example_windows(spec, scene, nets)
     pictures = {
@@ -82,7 +83,8 @@ def label_examples(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     if nets is not None:
         handles.append(border_handle("Sand-proof net"))
     legend_at_foot(figure, handles, 4)
-    sign(figure, spec)
+    missing = [] if "layers" in spec.options else [one for one in FACTORS if one not in layers]
+    sign(figure, spec, left_out(site, "Factors", *missing) if missing else "")
     return figure, frame_of(lines)
 
 

@@ -7,7 +7,7 @@ from headscarp.codes import TEST, TRAIN
 from headscarp.exhibits.labels import score_text
 from headscarp.exhibits.layers import site_grid
 from headscarp.exhibits.panels.figure import WIDTH, panel_letter, sign
-from headscarp.exhibits.panels.ground import TRUE_COLOUR, composite
+from headscarp.exhibits.panels.ground import TRUE_COLOUR, composite, has_image, left_out
 from headscarp.exhibits.panels.marks import orient, outline, show
 from headscarp.exhibits.panels.page import Page, place
 from headscarp.exhibits.panels.scene import draw_inventory, regions_shown, site_shown
@@ -18,8 +18,8 @@ from headscarp.files import read_json
 
 
 def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
-    """Image, inventory and the landslide probability mapped by the first seed of each run, protocol after
-    protocol.
+    """Image (left out, which the figure says, where the site lacks its layers), inventory and the landslide
+    probability mapped by the first seed of each run, protocol after protocol.
 
     Options: `composite` (three layers shown as red, green and blue; default red, green, blue); `elsewhere`
     (true: the maps of the target site).
@@ -28,15 +28,19 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     view = View.of(site_grid(site), longest_side=500)
     channels = spec.options.get("composite", TRUE_COLOUR)
     runs = spec.first_runs(*spec.protocols)
-    page = Page.fit(2 + len(runs), view.aspect, 1, 0, footer=0.85)
+    pictured = has_image(site, channels)
+    count = pictured + 1 + len(runs)
+    page = Page.fit(count, view.aspect, 1, 0, footer=0.85)
     figure = page.figure()
-    panels = [page.axes_of(figure, 0, index) for index in range(2 + len(runs))]
-    show(panels[0], composite(view, site, channels), view)
-    panels[0].set_title(f"(a) Image: {', '.join(channels)}")
-    draw_inventory(panels[1], site, view)
-    panels[1].set_title("(b) Landslide inventory")
+    panels = [page.axes_of(figure, 0, index) for index in range(count)]
+    if pictured:
+        show(panels[0], composite(view, site, channels), view)
+        panels[0].set_title(f"(a) Image: {', '.join(channels)}")
+    draw_inventory(panels[pictured], site, view)
+    panels[pictured].set_title(f"{panel_letter(pictured)} Landslide inventory")
     lines = []
-    for index, (axes, run) in enumerate(zip(panels[2:], runs, strict=False), start=2):
+    for index, run in enumerate(runs, start=pictured + 1):
+        axes = panels[index]
         drawn = show(axes, view.read(run.maps / "probability.tif"), view, cmap="cividis", vmin=0, vmax=1)
         precision = read_json(run.maps / "scores.json")["metrics"]["average_precision"]
         lines.append(record(spec, run.row, "average_precision", precision, **of_seed(run, site)))
@@ -53,5 +57,6 @@ def probability_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         if spec.options.get("elsewhere")
         else "in the test blocks, outlined in white"
     )
-    sign(figure, spec, f"First seed. AP: average precision {where}.")
+    remark = "" if pictured else f" {left_out(site, 'Image', *channels)}"
+    sign(figure, spec, f"First seed. AP: average precision {where}.{remark}")
     return figure, frame_of(lines)

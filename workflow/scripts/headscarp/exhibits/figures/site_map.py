@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 
 from headscarp.codes import LANDSLIDE, UNMAPPED
 from headscarp.errors import HeadscarpError
-from headscarp.exhibits.layers import layer_path, site_grid
+from headscarp.exhibits.layers import has_layer, layer_path, site_grid
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.figure import WIDTH, new_figure, panel_letter, sign
-from headscarp.exhibits.panels.ground import ELEVATION, TRUE_COLOUR, composite, shade
+from headscarp.exhibits.panels.ground import ELEVATION, TRUE_COLOUR, composite, left_out, shade
 from headscarp.exhibits.panels.legend import COMPACT, swatches
 from headscarp.exhibits.panels.location import head_of_site, place_records
 from headscarp.exhibits.panels.marks import kilometres, orient, outline, show
@@ -28,6 +28,8 @@ from headscarp.exhibits.tidy import frame_of
 from headscarp.vocabulary import require_known
 
 BACKGROUNDS = ("relief", "composite")
+NAMES = {"relief": "Relief", "composite": "Image"}
+EVEN = "even"  # where a site has neither
 # inches: beside a map for its northings and its colour bar, above and below it
 LEFT, BAR, HEAD, FOOT = 0.45, 0.75, 0.5, 0.85
 BETWEEN = 0.12
@@ -41,10 +43,17 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
     or `composite`: one panel instead of both; for all sites, or {site: background}); `points` (file among the
     raw files with surveyed sites and their column `size`, shown on the relief instead of the outlines of
     slides); `outlines` ({what people read: file among the raw files}).
+
+    A panel whose layers a site lacks is left out, which the figure says; without any, slides are shown on
+    even ground.
     """
     channels = spec.options.get("composite", TRUE_COLOUR)
     views = [View.of(site_grid(site)) for site in spec.sites]
-    panels = [backgrounds_of(spec, site) for site in spec.sites]
+    wanted = [backgrounds_of(spec, site) for site in spec.sites]
+    panels = [
+        tuple(one for one in backgrounds if has_background(site, one, channels)) or (EVEN,)
+        for site, backgrounds in zip(spec.sites, wanted, strict=True)
+    ]
     widths = [(WIDTH - LEFT - BAR - BETWEEN * (len(shown) - 1)) / len(shown) for shown in panels]
     heights = [HEAD + width * view.aspect + FOOT for view, width in zip(views, widths, strict=True)]
     figure = new_figure(sum(heights) + 0.2, layout=None)
@@ -60,6 +69,8 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
                 bar = place(figure, (right, top + HEAD, 0.1, width * view.aspect))
                 figure.colorbar(drawn, cax=bar, label="Elevation (m)")
                 draw_points(axes, spec, site)
+            elif background == EVEN:
+                draw_slides(axes, label, view)
             else:
                 show(axes, composite(view, site, channels), view)
                 outline(axes, label == LANDSLIDE, view, palette.IMAGE_SLIDE, 0.4)
@@ -74,8 +85,24 @@ def site_map(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:
         handles = site_legend(spec, site, label, shown)
         foot = {"loc": "lower center", "bbox_to_anchor": (0.5, 1 - top / figure.get_figheight())}
         figure.legend(handles=handles, ncols=6 if len(handles) <= 6 else 4, **foot, **COMPACT)
-    sign(figure, spec)
+    remarks = [
+        left_out(site, NAMES[name], *layers_of(name, channels))
+        for site, backgrounds in zip(spec.sites, wanted, strict=True)
+        for name in backgrounds
+        if not has_background(site, name, channels)
+    ]
+    sign(figure, spec, " ".join(remarks))
     return figure, frame_of(place_records(spec))
+
+
+def has_background(site: SiteFiles, background: str, channels: Sequence[str]) -> bool:
+    """Whether a site has the layers of a background."""
+    return all(has_layer(site, layer) for layer in layers_of(background, channels))
+
+
+def layers_of(background: str, channels: Sequence[str]) -> Sequence[str]:
+    """The layers that a background is drawn from."""
+    return channels if background == "composite" else ("elevation",)
 
 
 def backgrounds_of(spec: ExhibitSpec, site: SiteFiles) -> tuple[str, ...]:
@@ -97,6 +124,8 @@ def backgrounds_of(spec: ExhibitSpec, site: SiteFiles) -> tuple[str, ...]:
 def panel_title(spec: ExhibitSpec, background: str, channels: Sequence[str]) -> str:
     if background == "composite":
         return f"Image: {', '.join(channels)}"
+    if background == EVEN:
+        return "Landslides"
     return "Relief and surveyed landslides" if "points" in spec.options else "Relief and landslides"
 
 
@@ -145,13 +174,18 @@ def draw_relief(
     draw_lines(axes, site.raw / "rivers.gpkg", site_grid(site).crs, palette.WATER, 0.8)
     draw_lines(axes, site.raw / "faults.gpkg", site_grid(site).crs, palette.FAULT, 0.9, "dashed")
     if "points" not in spec.options:
-        patches = np.zeros((*label.shape, 4))
-        patches[label == LANDSLIDE] = (*to_rgb(palette.SLIDE), 0.45)
-        show(axes, patches, view)
-        outline(axes, label == LANDSLIDE, view, palette.SLIDE, 0.4)
+        draw_slides(axes, label, view)
     if "outlines" not in spec.options:
         outline(axes, label != UNMAPPED, view, "black", 0.9)
     return colours
+
+
+def draw_slides(axes: Axes, label: np.ndarray, view: View) -> None:
+    """Landslides of the labels, see-through and outlined."""
+    patches = np.zeros((*label.shape, 4))
+    patches[label == LANDSLIDE] = (*to_rgb(palette.SLIDE), 0.45)
+    show(axes, patches, view)
+    outline(axes, label == LANDSLIDE, view, palette.SLIDE, 0.4)
 
 
 def site_legend(spec: ExhibitSpec, site: SiteFiles, label: np.ndarray, shown: Sequence[str]) -> list[Any]:
@@ -165,7 +199,7 @@ def site_legend(spec: ExhibitSpec, site: SiteFiles, label: np.ndarray, shown: Se
                     [], [], ls="", marker="o", ms=area**0.5, mfc=colour, mec=palette.INK, mew=0.5, label=text
                 )
             )
-    elif "relief" in shown:
+    elif "relief" in shown or EVEN in shown:
         handles += swatches([("#DC9A9F", "Landslide")])
         handles[0].set_edgecolor(palette.SLIDE)
     if "composite" in shown:

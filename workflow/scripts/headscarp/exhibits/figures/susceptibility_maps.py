@@ -16,12 +16,10 @@ from headscarp.exhibits.panels.ground import mapped_area
 from headscarp.exhibits.panels.legend import WIDE, legend_at_foot, swatches
 from headscarp.exhibits.panels.marks import orient, show
 from headscarp.exhibits.panels.page import Page
+from headscarp.exhibits.panels.palette import SUSCEPTIBILITY
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import ExhibitSpec, RunFiles, SiteFiles
 from headscarp.exhibits.tidy import frame_of, of_seed, record
-
-# ColorBrewer's RdYlBu, safe for colour-blind readers
-SUSCEPTIBILITY = ("#2C7BB6", "#ABD9E9", "#FFFFBF", "#FDAE61", "#D7191C")
 
 
 def susceptibility_maps(spec: ExhibitSpec) -> tuple[Figure, pd.DataFrame]:

@@ -19,10 +19,12 @@ TRUE_COLOUR = ("red", "green", "blue")
 
 def tone(view: View, site: SiteFiles) -> np.ndarray:
     """Light and dark 0..1 of a site's ground, (row, col): its relief or, of a site without elevations, the
-    brightness of its image."""
+    brightness of its image in true colour; even where it has neither."""
     if has_layer(site, "elevation"):
         return hillshade(view, site)
-    return composite(view, site, TRUE_COLOUR).mean(axis=-1)
+    if has_image(site, TRUE_COLOUR):
+        return composite(view, site, TRUE_COLOUR).mean(axis=-1)
+    return np.ones(view.shape)
 
 
 def hillshade(view: View, site: SiteFiles) -> np.ndarray:
@@ -58,6 +60,17 @@ def stretch(bands: np.ndarray, limits: np.ndarray | None = None) -> np.ndarray:
     low, high = band_limits(bands) if limits is None else limits
     stretched = np.clip((bands - low) / np.maximum(high - low, 1e-9), 0, 1) ** 0.85
     return np.where(np.isfinite(stretched), stretched, 1.0)
+
+
+def has_image(site: SiteFiles, channels: Sequence[str]) -> bool:
+    """Whether a site has all layers of an image."""
+    return all(has_layer(site, channel) for channel in channels)
+
+
+def left_out(site: SiteFiles, panel: str, *layers: str) -> str:
+    """What a figure says below of a panel that it does not show, since a site lacks layers."""
+    missing = ", ".join(layer for layer in layers if not has_layer(site, layer))
+    return f"{panel} left out: {site.title} has no layer {missing}."
 
 
 def image_bands(view: View, site: SiteFiles, channels: Sequence[str]) -> np.ndarray:

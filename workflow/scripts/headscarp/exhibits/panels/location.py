@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from headscarp.exhibits.labels import place_label
-from headscarp.exhibits.layers import site_grid, value_range
+from headscarp.exhibits.layers import has_layer, site_grid, value_range
 from headscarp.exhibits.spec import ExhibitSpec, SiteFiles
 from headscarp.exhibits.tidy import record
 from headscarp.geo.grid import Grid
@@ -20,11 +20,13 @@ def locator(grid: Grid, placeless: bool = False) -> str:
 
 
 def place_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
-    """Tidy records of where each site lies and how high: centre in degrees, lowest and highest elevation in
-    metres."""
+    """Tidy records of where each site lies and, if it has elevations, how high: centre in degrees, lowest and
+    highest elevation in metres."""
     for site in spec.sites:
-        low, high = value_range(site, "elevation")
-        numbers = {"elevation_min": low, "elevation_max": high}
+        numbers = {}
+        if has_layer(site, "elevation"):
+            low, high = value_range(site, "elevation")
+            numbers = {"elevation_min": low, "elevation_max": high}
         if not site.placeless:
             longitude, latitude = site_grid(site).centre_degrees
             numbers = {"centre_longitude": longitude, "centre_latitude": latitude} | numbers

@@ -13,3 +13,5 @@ SLIDE = "#B2182B"
 # protanopia too.
 NOT_A_LANDSLIDE = "#C9CCD1"  # ground of which nobody says more
 LAND_COVER = {0: "#EFE3B8", 1: "#D55E00", 2: "#E59AC4", 3: "#00805E", 4: "#1F78D1", 5: "#303030"}
+# Levels of susceptibility, rising: ColorBrewer's RdYlBu, safe for colour-blind readers.
+SUSCEPTIBILITY = ("#2C7BB6", "#ABD9E9", "#FFFFBF", "#FDAE61", "#D7191C")
