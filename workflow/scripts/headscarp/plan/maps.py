@@ -13,7 +13,9 @@ from headscarp.sources.twin.files import bands_of
 
 AUTO = "auto"
 SUSCEPTIBILITY_MAPS = "susceptibility_maps"  # the kind of figure
+# What the project of a site shows of a run's map, and of its best map.
 PROJECT_FILES = ("probability.tif", "classes.tif", "mask.tif", "landslides.gpkg")
+BEST_PROJECT_FILES = ("probability.tif", "uncertainty.tif", "mask.tif", "landslides.gpkg")
 PIXELS_OF_PART = 100_000_000  # 10,000 x 10,000, beyond which `auto` cuts a scene
 
 
@@ -170,7 +172,12 @@ class Maps:
 
     def project_files(self, site: str) -> list[str]:
         """The maps that the project of a site shows."""
-        mapped = [f"{folder}/{name}" for folder in self.delivered(site) for name in PROJECT_FILES]
+        best = BEST_MAP.format(site=site)
+        mapped = [
+            f"{folder}/{name}"
+            for folder in self.delivered(site)
+            for name in (BEST_PROJECT_FILES if folder == best else PROJECT_FILES)
+        ]
         return mapped + [run.file("susceptibility.tif") for run in self.susceptibility(site)]
 
     def project_record(self, site: str) -> dict[str, Any]:
