@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.delivery.catalogue import write_item
-from headscarp.delivery.mask import write_binary
-from headscarp.delivery.styles import write_class_style, write_landslide_style, write_probability_style
+from headscarp.delivery.delivered import deliver_map
 from headscarp.files import read_json
 from headscarp.job import job
-from headscarp.mapping.polygons import landslide_polygons, write_polygons
 
 
 def deliver(
@@ -17,13 +15,8 @@ def deliver(
 ) -> None:
     """Write mask.tif, landslides.gpkg, their styles and item.json beside a probability map, at the threshold
     of its run's scores."""
-    folder, threshold = probability.parent, read_json(scores)["threshold"]
-    write_binary(probability, threshold, folder / "mask.tif")
-    write_polygons(folder / "landslides.gpkg", landslide_polygons(probability, threshold, layers))
-    write_probability_style(folder / "probability.qml")
-    write_class_style(folder / "mask.qml")
-    write_landslide_style(folder / "landslides.qml")
-    write_item(folder, run, scores, layers, collection, record)
+    deliver_map(probability, read_json(scores)["threshold"], layers)
+    write_item(probability.parent, run, scores, layers, collection, record)
 
 
 if "snakemake" in globals():
