@@ -255,6 +255,10 @@ class TestRefusals:
         change_run(place, lambda record: record.pop("trained_on"))
         assert "lacks 'trained_on'" in refused(place)
 
+    def test_layers_that_do_not_say_where_they_come_from(self, place):
+        change_run(place, lambda record: record["trained_on"]["channels"][0].pop("layer"))
+        assert "the layers of its site are of an older headscarp" in refused(place)
+
     def test_a_missing_band_names_the_nearest(self, place):
         valley.put(place / "after.tif", valley.numbers(), names=["blue", "green", "red", "near"], nodata=0)
         text = refused(place)

@@ -31,7 +31,7 @@ def make_run(folder, network="unet", classes=1, dates=None):
     spec |= {"classes": classes, "recipe": {}, "seed": 0} | ({"dates_read": dates} if dates else {})
     save_weights(folder / "model.safetensors", build_network(spec).state_dict())
     channels = [
-        {"name": name, "units": UNITS[name], "normalisation": {"mean": mean, "sd": sd}}
+        {"name": name, "layer": name, "units": UNITS[name], "normalisation": {"mean": mean, "sd": sd}}
         for name, (mean, sd) in SCALES.items()
     ]
     grid = {"crs": "EPSG:32654", "transform": [2.5, 0, 0, 0, -2.5, 0], "height": 64, "width": 64}

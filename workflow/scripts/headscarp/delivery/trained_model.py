@@ -136,5 +136,11 @@ def read_model(folder: str | Path) -> TrainedModel:
             f"{path} lacks 'trained_on': the run is one of susceptibility, which is mapped by its card "
             "alone, or an older headscarp trained it; train it again (delete the folder and ask for it)"
         )
-    scores = folder / record["trained_on"].get("site", "") / "scores.json"
+    origin = record["trained_on"]
+    if "patches" not in origin and not all("layer" in channel for channel in origin["channels"]):
+        raise HeadscarpError(
+            f"{path}: the layers of its site are of an older headscarp and do not say what they are derived "
+            f"from; delete the layers and the cube of {origin['site']} and train the run again"
+        )
+    scores = folder / origin.get("site", "") / "scores.json"
     return TrainedModel(folder, record, read_json(scores) if scores.is_file() else None)
