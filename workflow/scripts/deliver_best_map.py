@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from headscarp.delivery.best_map import write_best_map
-from headscarp.delivery.package import deliver
+from headscarp.delivery.catalogue import write_item
+from headscarp.delivery.delivered import deliver_map
 from headscarp.delivery.styles import uncertainty_style, write_style
 from headscarp.files import read_json, write_json
 from headscarp.job import job
@@ -29,8 +30,8 @@ def deliver_best(
     write_json(folder / "run.json", record_average([one["run"] for one in maps], average, chosen["seeds"][0]))
     write_style(folder / "uncertainty.qml", uncertainty_style())
     record = record | {key: chosen[key] for key in ("experiment", "label", "seeds")}
-    records = folder / "run.json", folder / "scores.json"
-    deliver(folder, *records, layers, collection, record, minimum_area_m2)
+    deliver_map(folder / "probability.tif", chosen["threshold"], layers, minimum_area_m2)
+    write_item(folder, folder / "run.json", folder / "scores.json", layers, collection, record)
 
 
 if "snakemake" in globals():

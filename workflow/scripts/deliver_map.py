@@ -3,16 +3,20 @@ probability."""
 
 from pathlib import Path
 
-from headscarp.delivery.package import deliver
+from headscarp.delivery.catalogue import write_item
+from headscarp.delivery.delivered import deliver_map
+from headscarp.files import read_json
 from headscarp.job import job
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        deliver(
-            Path(snakemake.input.probability).parent,
-            Path(snakemake.input.run),
-            Path(snakemake.input.scores),
-            Path(snakemake.input.layers),
-            Path(snakemake.params.collection),
+        probability, layers = Path(snakemake.input.probability), Path(snakemake.input.layers)
+        deliver_map(probability, read_json(snakemake.input.scores)["threshold"], layers)
+        write_item(
+            probability.parent,
+            snakemake.input.run,
+            snakemake.input.scores,
+            layers,
+            snakemake.params.collection,
             snakemake.params.record,
         )

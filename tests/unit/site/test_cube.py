@@ -110,6 +110,8 @@ def test_the_cube_equals_its_layers(layers, tmp_path, monkeypatch, rows_at_once)
         "dated": False,
         "masked": False,
         "has_mean": True,
+        "layer": "red",
+        "kind": "continuous",
     }
     names = ["lithology", "red", "aspect", "aspect_sin", "lithology_2"]
     assert cube.without_mean(names) == [True, False, True, False, False]

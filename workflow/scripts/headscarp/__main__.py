@@ -1,5 +1,5 @@
-"""The command line: `headscarp init outline.geojson …`, `headscarp check NAME`, `headscarp audit table.csv`;
-or `python -m headscarp …`."""
+"""The command line: `headscarp init outline.geojson …`, `headscarp check NAME`, `headscarp map image.tif …`,
+`headscarp audit table.csv`; or `python -m headscarp …`."""
 
 import argparse
 import sys
@@ -27,6 +27,16 @@ CHECK = """\
 Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of
 values, alignment of the landslides with the image, areas of the landslides, split. Writes check.json and
 check.png below results/sites/SITE. Nothing is fetched."""
+MAP = """\
+Map the ground that rasters show with a trained network, without a card. The folder of the run is all that is
+needed, wherever it lies. Images and an elevation model may have any CRS; which band is which is told by their
+names, as `headscarp init` reads them, or by --bands. Values, pixels and units are held against those of
+training. Writes probability.tif, classes.tif, map.json (of which band each layer was made) and model_card.md
+and, where the run was scored, mask.tif and landslides.gpkg at its threshold, with QGIS styles."""
+EXPORT = """\
+Write a trained network as an ONNX file that needs no headscarp: it takes tiles as QGIS's plugin Deepness cuts
+them out of a raster with the channels as bands, and gives probabilities. Beside it model_card.md says what it
+was trained on and how well it maps. Needs the packages of `pip install 'headscarp[onnx]'`."""
 CHECK_EXITS = "exit status: 0 no error, 1 some error, 2 the card cannot be read"
 EXITS = "exit status: 0 nothing is impossible, 1 something is, 2 the table cannot be read"
 
@@ -68,6 +78,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command.add_argument("name", metavar="NAME", help="name of a card in areas/, or the path of a card")
     command.set_defaults(run=check)
+    command = commands.add_parser("map", help="map your rasters with a trained network", description=MAP)
+    command.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="rasters: images and, for terrain, an elevation model; the first image is mapped whole",
+    )
+    command.add_argument(
+        "--model", type=Path, required=True, metavar="RUN", help="folder of the run, with its run.json"
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the map is written")
+    command.add_argument(
+        "--bands",
+        action="append",
+        default=[],
+        metavar="LAYER=[FILE:]BAND",
+        help="which band is a layer (or dem), by number or name; several are parted by commas",
+    )
+    command.add_argument(
+        "--scale",
+        action="append",
+        default=[],
+        metavar="LAYER=FACTOR",
+        help="what makes a layer's values those of training (light: guessed)",
+    )
+    command.set_defaults(run=map_images)
+    command = commands.add_parser("export", help="write a trained network as ONNX", description=EXPORT)
+    command.add_argument("model", type=Path, metavar="RUN", help="folder of the run, with its run.json")
+    command.add_argument("--out", type=Path, required=True, metavar="MODEL.ONNX", help="file to write")
+    command.set_defaults(run=export)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
@@ -102,6 +143,37 @@ def check(chosen: argparse.Namespace) -> int:
         print(report(checked), flush=True)
         print(f"page: {write_check(checked)}\n")
     return WRONG if any(checked.status == ERROR for checked in results) else POSSIBLE
+
+
+def map_images(chosen: argparse.Namespace) -> int:
+    """Map rasters with a run, and say how."""
+    from headscarp.areas.map.bands import parse_choices
+    from headscarp.areas.map.draw import map_rasters
+
+    told = map_rasters(
+        chosen.model,
+        chosen.images,
+        chosen.out,
+        parse_choices(chosen.bands, "--bands"),
+        parse_choices(chosen.scale, "--scale"),
+    )
+    print("\n".join(told))
+    print(f"wrote {', '.join(sorted(path.name for path in chosen.out.iterdir()))} in {chosen.out}")
+    return POSSIBLE
+
+
+def export(chosen: argparse.Namespace) -> int:
+    """Write a network as ONNX and its card beside it."""
+    from headscarp.delivery.model_card import write_model_card
+    from headscarp.delivery.onnx_file import bands_of_raster, write_onnx
+    from headscarp.delivery.trained_model import read_model
+
+    model, card = read_model(chosen.model), chosen.out.with_name("model_card.md")
+    write_onnx(model, chosen.out)
+    write_model_card(model, card)
+    print(f"wrote {chosen.out} and {card}; the bands of its raster, in this order:")
+    print("\n".join("{band}. {channel} ({units})".format(**band) for band in bands_of_raster(model)))
+    return POSSIBLE
 
 
 def audit(chosen: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ LABEL = "label"
 # Units of layers that are images, of light and of radar.
 OPTICAL_UNITS = ("reflectance", "brightness")
 IMAGE_UNITS = (*OPTICAL_UNITS, "dB")
+# What layers of terrain are derived from, as layers.json and cube.json say it.
+ELEVATION_MODEL = "elevation model"
 
 
 def layer_names(record: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ from headscarp.site.distances import distance_to_lines
 from headscarp.site.indices import INDICES
 from headscarp.site.label_rasters import SLIDE_NAMES, meaning_of
 from headscarp.site.labels import Labels, align_labels, bounds_text, rasterise_labels
-from headscarp.site.layer_names import IMAGE_UNITS
+from headscarp.site.layer_names import ELEVATION_MODEL, IMAGE_UNITS
 from headscarp.site.polygon_layers import rasterise_attribute
 
 SLIDE_MEANING = SLIDE_NAMES | {UNMAPPED: "unmapped"}
@@ -56,6 +56,7 @@ class LayerFolder:
         classes: dict[int, str] | None = None,
         effective_m: float | None = None,
         date: str | None = None,
+        derived_from: str | dict[str, str] | None = None,
     ) -> None:
         """Write a layer and note where it has no data.
 
@@ -64,6 +65,8 @@ class LayerFolder:
             effective_m: cell size of what the layer came from, where that is larger than the grid's.
             date: ISO date of a dated layer, whose file is then `<name>_<date>.tif`; a static layer has none.
                 Dates of a name come rising.
+            derived_from: what else gives the layer at another place: ELEVATION_MODEL, or the layers that an
+                index is computed from, by its bands. None: a raster of its own.
         """
         source = f"{layer.source}. {self.citation}" if self.citation else layer.source
         title, file = (
@@ -83,6 +86,7 @@ class LayerFolder:
             "effective_resolution_m": effective_m or resolution_m(self.grid),
         }
         record |= {"classes": {str(code): name for code, name in classes.items()}} if classes else {}
+        record |= {"derived_from": derived_from} if derived_from else {}
         self.records.append(record | ({"date": date} if date else {}))
         missing = float(np.mean(~has_data(layer)))
         if missing and layer.name not in ("label", "instances"):
@@ -100,7 +104,7 @@ class LayerFolder:
             "grid": self.grid.to_record(),
             "layers": self.records,
             "dates": list(dates),
-        }
+        } | ({"citation": self.citation} if self.citation else {})
         write_json(self.path / "layers.json", manifest | {"notes": self.notes} | described)
 
     def records_by_date(self, name: str) -> dict[str | None, dict[str, Any]]:
@@ -320,7 +324,11 @@ def add_terrain(folder: LayerFolder, names: Sequence[str], terrain: Path, resamp
             ANGLE if name == "aspect" else CONTINUOUS,
             resampling=resampling,
         )
-        folder.add(replace(layer, name=name), effective_m=resolution_m(folder.grid, terrain / f"{name}.tif"))
+        folder.add(
+            replace(layer, name=name),
+            effective_m=resolution_m(folder.grid, terrain / f"{name}.tif"),
+            derived_from=ELEVATION_MODEL,
+        )
 
 
 def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
@@ -333,7 +341,12 @@ def add_index(folder: LayerFolder, name: str, inputs: dict[str, str]) -> None:
         values = compute(*(read_layer(folder.path / record["path"]).values for record in records))
         source = f"{name} of {', '.join(inputs[band] for band in bands)}"
         effective = max(record["effective_resolution_m"] for record in records)
-        folder.add(Layer(name, values, folder.grid, "1", source), effective_m=effective, date=date)
+        folder.add(
+            Layer(name, values, folder.grid, "1", source),
+            effective_m=effective,
+            date=date,
+            derived_from={band: inputs[band] for band in bands},
+        )
 
 
 def masked_with_indices(masked: Sequence[str], indices: dict[str, dict[str, str]]) -> list[str]:

@@ -16,6 +16,8 @@ from headscarp.geo.rasters import components
 ROWS_AT_ONCE = 512  # the block size of COGs
 NOT_CHANNELS = ("label", "instances")
 SERIES_KEYS = ("series", "never_clear_share")
+OPTIONAL_KEYS = ("citation", *SERIES_KEYS)
+LAYER_KEYS = ("kind", "effective_resolution_m", "derived_from")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
     Strips are read and appended one by one, so memory is bounded by a strip.
 
     cube.json: site, data, grid, dates, channels ({name, units, source, dated: it changes with the date,
-    masked: clouds were taken out of it, has_mean: false for codes of classes and for angles}), classes; of
-    several dates `series` and `never_clear_share` of layers.json too.
+    masked: clouds were taken out of it, has_mean: false for codes of classes and for angles; layer, kind,
+    effective_resolution_m and derived_from of its layer in layers.json, by which it can be made at another
+    place}), classes; the `citation` of layers.json, and of several dates `series` and `never_clear_share`,
+    where it has them.
 
     Raises:
         HeadscarpError: a layer is missing or truncated, or the disk is full.
@@ -57,12 +61,10 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
     records: dict[str, list[dict[str, Any]]] = {}
     for record in manifest["layers"]:
         records.setdefault(record["name"], []).append(record)
-    channels = [
-        channel
-        for name, dates in records.items()
-        if name not in NOT_CHANNELS
-        for channel in channels_of(dates, layers)
-    ]
+    of_layer = {
+        name: channels_of(dates, layers) for name, dates in records.items() if name not in NOT_CHANNELS
+    }
+    channels = [channel for stacked in of_layer.values() for channel in stacked]
     plane = (manifest["grid"]["height"], manifest["grid"]["width"])
     shape = (len(manifest["dates"]), len(channels), *plane)
     strips = (
@@ -82,8 +84,11 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
             "dated": channel.dated,
             "masked": channel.masked,
             "has_mean": channel.has_mean,
+            "layer": name,
         }
-        for channel in channels
+        | {key: records[name][0][key] for key in LAYER_KEYS if key in records[name][0]}
+        for name, stacked in of_layer.items()
+        for channel in stacked
     ]
     classes = next(
         (
@@ -97,7 +102,7 @@ def build_cube(layers_folder: str | Path, out_folder: str | Path) -> None:
         "channels": described,
         "classes": classes,
     }
-    write_json(out / "cube.json", header | {key: manifest[key] for key in SERIES_KEYS if key in manifest})
+    write_json(out / "cube.json", header | {key: manifest[key] for key in OPTIONAL_KEYS if key in manifest})
 
 
 def channels_of(records: Sequence[dict[str, Any]], folder: Path) -> list[Channel]:

@@ -40,6 +40,7 @@ from headscarp.training.devices import (
     peak_memory,
 )
 from headscarp.training.losses import make_loss, masked_mean
+from headscarp.training.origin import origin_of_run
 from headscarp.training.pretraining import pretrain
 from headscarp.training.progress import Progress
 from headscarp.training.recipe import Recipe
@@ -414,6 +415,7 @@ def train_run(
     compiled: bool = False,
 ) -> None:
     """Train the run that `spec` describes and record it in `run.json`, beside the weights and the history.
+    Its part `trained_on` (see `origin.origin_of_run`) tells all that the network needs at another place.
 
     Args:
         spec: {network: {name, width, params}, channels: [names], classes, recipe: {...}, seed} and, where
@@ -474,6 +476,7 @@ def train_run(
             "start": None if start is None else str(start),
             "share": share,
             "statistics": statistics,
+            "trained_on": origin_of_run(spec, cube_folder, samples_folder, run_folder),
             "versions": {"torch": torch.__version__, "numpy": np.__version__, "headscarp": __version__},
             "device": device_name(torch_device),
             "precision": str(choose_precision(recipe.precision, torch_device)).removeprefix("torch."),

@@ -46,7 +46,8 @@ LEAST_VOID = 0.001  # share of such cells from which they are told
 @dataclass(frozen=True)
 class Band:
     """One band of a user's raster: what it is taken for (`role`, None: unknown) and `why`, its time, and its
-    values at a glance, as the import gives them. `spec` is the entry of its file in a card."""
+    values at a glance, as the import gives them. `spec` is the entry of its file in a card, `name` what the
+    file calls the band."""
 
     path: Path
     spec: dict[str, Any]
@@ -62,6 +63,7 @@ class Band:
     codes: tuple[int, ...]
     cover: float
     notes: tuple[str, ...] = ()
+    name: str | None = None
 
     @property
     def is_optical(self) -> bool:
@@ -177,6 +179,7 @@ def band_of_part(
         codes=tuple(int(code) for code in codes[:65]),
         cover=share,
         notes=tuple(notes),
+        name=part.names[number - 1] or None,
     )
 
 

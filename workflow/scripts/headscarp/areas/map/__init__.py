@@ -1,0 +1,1 @@
+"""`headscarp map`: a trained network applied to a user's rasters, without a card."""
