@@ -4,6 +4,7 @@ against the GeoPackage."""
 import json
 import math
 import re
+import shutil
 from dataclasses import replace
 from functools import cache
 
@@ -15,13 +16,23 @@ import pytest
 from matplotlib.colors import to_rgb
 from pyproj import Transformer
 
-from headscarp.delivery.map_page import build_map, error_colours, relief_colours
-from headscarp.delivery.map_tiles import Drawing, Pyramid, write_tiles
+from headscarp.delivery import map_tiles
+from headscarp.delivery.map_page import build_map, error_colours, probability_colours, relief_colours
+from headscarp.delivery.map_tiles import MOST_TILES, Drawing, Pyramid, write_tiles
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.panels import palette
-from headscarp.geo.layer import Layer, write_layer
+from headscarp.files import write_json
+from headscarp.geo.layer import CLASSES, Layer, write_layer
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
-from tests.mapped_area import GRID, SCORES, THRESHOLD, probability_map, write_layers, write_run
+from tests.mapped_area import (
+    GRID,
+    SCORES,
+    THRESHOLD,
+    probability_map,
+    write_layers,
+    write_probability,
+    write_run,
+)
 
 TO_DEGREES = Transformer.from_crs(GRID.crs, "EPSG:4326", always_xy=True)
 
@@ -185,6 +196,52 @@ class TestTiles:
             write_tiles(
                 tmp_path, Drawing("x", (tmp_path / "small.tif",), lambda values: values), Pyramid.of(GRID)
             )
+
+
+class TestCap:
+    """Of a large site the deepest levels are left out, and overviews are drawn."""
+
+    WIDE = replace(GRID, height=1500, width=2000)
+
+    @pytest.mark.parametrize("side", [300, 2_000, 20_000, 100_000])
+    @pytest.mark.parametrize("layers", [1, 5, 20])
+    def test_no_page_has_more_tiles_than_it_may_and_none_a_level_less_than_it_could(self, side, layers):
+        grid = replace(GRID, height=side, width=side)
+        whole, pyramid = Pyramid.whole(grid), Pyramid.of(grid, layers)
+        assert layers * pyramid.count <= MOST_TILES and pyramid.least <= pyramid.deepest <= whole.finest
+        deeper = replace(pyramid, deepest=pyramid.deepest + 1)
+        assert pyramid.deepest == whole.finest or layers * deeper.count > MOST_TILES
+
+    def test_the_count_is_that_of_the_files(self, tmp_path):
+        write_probability(tmp_path / "p.tif", np.full(self.WIDE.shape, 0.5, np.float32), self.WIDE)
+        drawing = Drawing("p", (tmp_path / "p.tif",), lambda bands: probability_colours(bands[0]))
+        pyramid = replace(Pyramid.whole(self.WIDE), deepest=Pyramid.whole(self.WIDE).finest - 1)
+        write_tiles(tmp_path / "tiles", drawing, pyramid)
+        assert len(list((tmp_path / "tiles").rglob("*.png"))) == pyramid.count
+
+    @pytest.mark.parametrize(("most", "overview"), [(40, 2), (12, 4)])
+    def test_a_page_keeps_to_the_cap_and_draws_overviews(self, site, tmp_path, monkeypatch, most, overview):
+        monkeypatch.setattr(map_tiles, "MOST_TILES", most)
+        layers, run = tmp_path / "site/layers", tmp_path / "run"
+        write_layers(layers, names=("label",))
+        manifest = json.loads((layers / "layers.json").read_text())
+        write_json(layers / "layers.json", manifest | {"grid": self.WIDE.to_record()})
+        write_layer(
+            layers / "label.tif",
+            Layer("label", np.full(self.WIDE.shape, 255, np.uint8), self.WIDE, "class", "test", CLASSES, 255),
+        )
+        shutil.copytree(site / "blocked", run)
+        # what an overview holds is the mean of 0.3 and 0.7; a pixel of its own is one of them
+        values = np.where(np.indices(self.WIDE.shape).sum(axis=0) % 2, 0.3, 0.7).astype(np.float32)
+        write_probability(run / "probability.tif", values, self.WIDE)
+        runs = [record_of(tmp_path)["runs"][0] | dict.fromkeys(("folder", "home", "maps"), str(run))]
+        build_map(record_of(tmp_path, runs=runs, composite=None), tmp_path / "map.html", tmp_path / "map")
+        tiles = list((tmp_path / "map").rglob("*.png"))
+        record = page_record(tmp_path / "map.html")
+        assert len(tiles) <= most and record["finest"] - record["deepest"] >= overview // 2
+        assert "to stay small" in (tmp_path / "map.html").read_text()
+        seen = colour_at(tmp_path / "map/run1/probability", record["deepest"], *degrees_of(700, 900))
+        np.testing.assert_allclose(seen, matplotlib.colormaps["cividis"](0.5), atol=0.01)
 
 
 class TestPage:

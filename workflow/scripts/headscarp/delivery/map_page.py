@@ -21,7 +21,7 @@ from headscarp.delivery.map_tiles import DEGREES, Drawing, Pyramid, write_tiles
 from headscarp.delivery.mapped_runs import COLUMNS, METRICS, PROTOCOLS, MappedRun, polygons_of, runs_of_page
 from headscarp.delivery.styles import FAINT
 from headscarp.exhibits.labels import metric_label
-from headscarp.exhibits.layers import layer_path, site_grid
+from headscarp.exhibits.layers import has_layer, layer_path, site_grid
 from headscarp.exhibits.panels import palette
 from headscarp.exhibits.panels.ground import band_limits, image_bands, stretch
 from headscarp.exhibits.panels.location import locator
@@ -73,8 +73,10 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
     """
     site = SiteFiles.from_record(dict(record))
     runs = {f"run{number}": run for number, run in enumerate(runs_of_page(record), start=1)}
-    pyramid = Pyramid.of(site_grid(site))
-    ground, truth = list(ground_drawings(site, record["composite"], pyramid)), label_path(site)
+    truth = label_path(site)
+    layers = count_of_layers(site, record["composite"], len(runs), truth)
+    pyramid = Pyramid.of(site_grid(site), layers)
+    ground = list(ground_drawings(site, record["composite"], pyramid, truth))
     with atomic_path(folder) as temporary:
         for file in COPIED:
             (temporary / file).parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +97,15 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
 # --- what is drawn
 
 
-def ground_drawings(site: SiteFiles, channels: Sequence[str] | None, pyramid: Pyramid) -> Iterator[Drawing]:
+def count_of_layers(site: SiteFiles, channels: Sequence[str] | None, runs: int, truth: Path | None) -> int:
+    """How many layers of tiles a page has: those of `ground_drawings` and, of each run, of `run_drawings`."""
+    ground = bool(channels) + has_layer(site, "elevation") + bool(truth)
+    return ground + runs * (1 + bool(truth))
+
+
+def ground_drawings(
+    site: SiteFiles, channels: Sequence[str] | None, pyramid: Pyramid, truth: Path | None
+) -> Iterator[Drawing]:
     """Image, relief and inventory of a site, as far as it has them."""
     view = View.of(pyramid.grid)
     if channels:
@@ -105,16 +115,15 @@ def ground_drawings(site: SiteFiles, channels: Sequence[str] | None, pyramid: Py
             tuple(layer_path(site, channel) for channel in channels),
             lambda bands: image_colours(bands, limits),
         )
-    elevation = site.folder / "layers" / "elevation.tif"
-    if elevation.exists():
+    if has_layer(site, "elevation"):
         yield Drawing(
             "relief",
-            (elevation,),
+            (layer_path(site, "elevation"),),
             lambda values: relief_colours(values[0], pyramid.pixel_m),
             Resampling.cubic,
             margin=1,
         )
-    if truth := label_path(site):
+    if truth:
         yield Drawing(
             "inventory", (truth,), lambda values: flat_colours({palette.SLIDE: values[0] == LANDSLIDE})
         )
@@ -263,6 +272,9 @@ def page_record(
         "bounds": [[south, west], [north, east]],
         "least": pyramid.least,
         "deepest": pyramid.deepest,
+        "finest": pyramid.finest,
+        "pixel": f"{pyramid.pixel_m:.2g} m",
+        "resolution": f"{pyramid.grid.resolution:g} m",
         "layers": [vars(layer) for layer in layers],
         "runs": [run_record(key, run) for key, run in runs.items()],
         "columns": [

@@ -1,8 +1,8 @@
 """How QGIS draws a run's maps and the ground that they lie on: the elements of a style, which stand in a file
 (QML) beside each map, of the same stem, which QGIS loads with the map by itself, and in a site's project.
 
-They follow what QGIS 3.22 writes, which reads and draws them in tests/deploy/test_qgis.py; later ones read
-them too.
+They follow what QGIS 3.22 writes, which reads and draws them in tests/deploy/test_qgis.py; newer ones, which
+take its format, were not at hand.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 "use strict";
 // The record of the page says which layers, runs and columns there are; nothing here knows a site.
 const record = JSON.parse(document.getElementById("record").textContent);
-const PIXELS_SHOWN_LARGER = 3; // zoom levels beyond the deepest tiles
-const map = L.map("map", { minZoom: record.least, maxZoom: record.deepest + PIXELS_SHOWN_LARGER, preferCanvas: true, zoomSnap: 0.5 });
+const PIXELS_SHOWN_LARGER = 3; // zoom levels beyond that of the site's own pixels
+const map = L.map("map", { minZoom: record.least, maxZoom: record.finest + PIXELS_SHOWN_LARGER, preferCanvas: true, zoomSnap: 0.5 });
 map.attributionControl.setPrefix("Leaflet");
 L.control.scale({ imperial: false, maxWidth: 140 }).addTo(map);
 map.setMaxBounds(L.latLngBounds(record.bounds).pad(0.5)).fitBounds(record.bounds);
@@ -35,7 +35,7 @@ function tiles(layer) {
   const folder = layer.kind === "run" ? `${record.folder}/${run.key}/${layer.name}` : `${record.folder}/${layer.name}`;
   return L.tileLayer(`${folder}/{z}/{x}/{y}.png`, {
     pane: layer.name, bounds: record.bounds, minNativeZoom: record.least, maxNativeZoom: record.deepest,
-    minZoom: record.least, maxZoom: record.deepest + PIXELS_SHOWN_LARGER,
+    minZoom: record.least, maxZoom: record.finest + PIXELS_SHOWN_LARGER,
   });
 }
 
