@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import AS_RELEASED, SPLITS, TEST, TRAIN, UNUSED, VALIDATION
+from headscarp.codes import AS_RELEASED, SPARE, SPLITS, TEST, TRAIN, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.site.cube import Cube
@@ -19,7 +19,7 @@ SUBSETS = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 def members(split: np.ndarray, subset: str, protocol: str) -> np.ndarray:
     """Which cells of a fold's `split` (any shape, uint8) belong to a subset under a protocol, bool."""
     if protocol == AS_RELEASED and subset != "test":
-        return split != UNUSED
+        return (split != UNUSED) & (split != SPARE)
     return split == SUBSETS[subset]
 
 
@@ -28,7 +28,7 @@ class Cells:
     """Cells of one protocol, n of them in order of row and column.
 
     `row`, `col` int32 (n); `label`, `truth` uint8 (n); `block` int32 (n), the bootstrap block; `split` uint8
-    (folds, n): 0 unused, 1 train, 2 validation, 3 test; `record`: cells.json.
+    (folds, n): 0 unused, 1 train, 2 validation, 3 test, 4 spare (see `codes.SPARE`); `record`: cells.json.
     """
 
     row: np.ndarray
