@@ -53,6 +53,13 @@ def check_card(card: Card) -> None:
             require_known(one[key], card.sites, f"{place}, {section}: {key}")
     for key in card.polygons:
         require_known(key, card.experiments, f"{place}, polygons: experiment")
+    for key in card.susceptibility:
+        require_known(key, card.experiments, f"{place}, susceptibility: experiment")
+        if not card.experiments[key].reads_cells:
+            raise HeadscarpError(
+                f"{place}, susceptibility: '{key}' maps landslides pixel by pixel; name it under "
+                "`polygons`, and here models of cells such as gbdt_lr"
+            )
     check_starts(card)
     for experiment in card.experiments.values():
         check_average(card, experiment, f"{place}, experiment {experiment.name}, average")

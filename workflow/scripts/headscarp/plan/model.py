@@ -212,6 +212,7 @@ class Card:
     change: dict[str, Any]
     mapping: dict[str, Any]
     polygons: tuple[str, ...]
+    susceptibility: tuple[str, ...]
     apply: tuple[dict[str, str], ...]
     published: dict[str, list[dict[str, Any]]]
     audit: dict[str, Any]

@@ -107,6 +107,7 @@ def resolve_card(
         change=record.get("change", {}),
         mapping=merge(record.get("mapping", {}), scale.get("mapping", {})),
         polygons=tuple(record.get("polygons", [])),
+        susceptibility=tuple(record.get("susceptibility", [])),
         apply=tuple(record.get("apply", [])),
         published=read_published(table_of(record, "published", workflow)) if "published" in record else {},
         audit=record.get("audit", {}),

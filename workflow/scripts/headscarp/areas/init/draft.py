@@ -28,6 +28,8 @@ class Draft:
     lines: list[Entry] = field(default_factory=list)
     labels: dict[str, Any] = field(default_factory=dict)
     why_labels: str = ""
+    cells: dict[str, Any] = field(default_factory=dict)  # of susceptibility: labels and protocols
+    latest_year: int | None = None  # of a landslide
     cover: bool = False
     unused: list[str] = field(default_factory=list)
     outline_notes: list[str] = field(default_factory=list)
