@@ -14,13 +14,14 @@ from headscarp.errors import HeadscarpError
 from headscarp.mapping.applicability import (
     channel_weights,
     map_applicability,
+    read_importance,
     space_of,
     threshold_of,
     training_dissimilarity,
 )
 from headscarp.mapping.cell_models import fit_cell_model
-from headscarp.mapping.importance import auc_drops, layers_of_channels, permute_factors
-from headscarp.samples.cell_table import read_cells
+from headscarp.mapping.importance import auc_drops, permute_factors
+from headscarp.samples.cell_table import layers_of_channels, read_cells
 from headscarp.samples.cells import build_cells
 from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import open_cube
@@ -111,10 +112,16 @@ def test_the_threshold_is_the_upper_whisker_of_a_boxplot():
 
 
 def test_weights_are_shared_by_the_channels_of_a_layer():
-    table = pd.DataFrame({"factor": ["aspect", "slope", "rain"], "auc_drop": [0.2, 0.1, -0.05]})
+    drops = {"aspect": 0.2, "slope": 0.1, "rain": -0.05}
     layers = {"slope": [0], "aspect": [1, 2], "rain": [3]}
-    np.testing.assert_allclose(channel_weights(table, layers), [0.1, 0.1, 0.1, 0])
-    np.testing.assert_allclose(channel_weights(table.assign(auc_drop=-1.0), layers), np.ones(4))
+    np.testing.assert_allclose(channel_weights(drops, layers), [0.1, 0.1, 0.1, 0])
+    np.testing.assert_allclose(channel_weights(dict.fromkeys(drops, -1.0), layers), np.ones(4))
+
+
+def test_a_damaged_table_of_importance_is_told(tmp_path):
+    (tmp_path / "factors.csv").write_text("layer,loss\nslope,1\n")
+    with pytest.raises(HeadscarpError, match=r"factors.csv cannot be read as importance.*delete it"):
+        read_importance(tmp_path / "factors.csv")
 
 
 @pytest.fixture(scope="module")

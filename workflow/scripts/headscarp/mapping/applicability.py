@@ -5,21 +5,20 @@ Meyer, H. and Pebesma, E. (2021). Predicting into unknown space? Estimating the 
 spatial prediction models. Methods in Ecology and Evolution 12, 1620-1633. doi:10.1111/2041-210X.13650
 """
 
+import csv
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from headscarp.codes import TEST, TRAIN
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import write_cog
-from headscarp.mapping.importance import layers_of_channels
-from headscarp.samples.cell_table import Cells, read_cells
+from headscarp.samples.cell_table import Cells, layers_of_channels, read_cells
 from headscarp.site.cube import Cube, open_cube
 
 MOST_CELLS = 5000  # that trained, drawn at random where there are more
@@ -101,14 +100,28 @@ def threshold_of(dissimilarity: np.ndarray) -> float:
     return float(ordered[ordered <= upper + WHISKER * (upper - lower)].max())
 
 
-def channel_weights(importance: pd.DataFrame, layers: Mapping[str, Sequence[int]]) -> np.ndarray:
-    """Weight (channel) of each channel: the importance of its layer, none below 0, shared among its channels;
-    all the same where no layer is of importance."""
-    drops = importance.set_index("factor")["auc_drop"].clip(lower=0)
+def channel_weights(importance: Mapping[str, float], layers: Mapping[str, Sequence[int]]) -> np.ndarray:
+    """Weight (channel) of each channel: the importance of its layer {layer: AUC lost}, none below 0, shared
+    among its channels; all the same where no layer is of importance."""
     weights = np.zeros(sum(map(len, layers.values())))
     for layer, positions in layers.items():
-        weights[list(positions)] = drops.get(layer, 0.0) / len(positions)
+        weights[list(positions)] = max(0.0, importance[layer]) / len(positions)
     return weights if weights.any() else np.ones_like(weights)
+
+
+def read_importance(path: str | Path) -> dict[str, float]:
+    """{layer: AUC lost} as `importance.write_importance` wrote it.
+
+    Raises:
+        HeadscarpError: the file is missing or is not such a table.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return {line["factor"]: float(line["auc_drop"]) for line in csv.DictReader(stream)}
+    except (OSError, KeyError, ValueError) as error:
+        raise HeadscarpError(
+            f"{path} cannot be read as importance of factors ({error}); delete it, and it is made again"
+        ) from None
 
 
 def drawn_training(cells: Cells, seed: int) -> np.ndarray:
@@ -148,7 +161,7 @@ def map_applicability(
     run = read_json(Path(run_folder) / "run.json")["spec"]
     channels = run["channels"]
     layers = layers_of_channels(channels, cube.channels)
-    weights = channel_weights(pd.read_csv(importance), layers)
+    weights = channel_weights(read_importance(importance), layers)
     chosen = drawn_training(cells, run["seed"])
     space = space_of(values_at(cube, channels, cells.row[chosen], cells.col[chosen]), weights)
     threshold = threshold_of(training_dissimilarity(space, folds_of(cells, chosen)))

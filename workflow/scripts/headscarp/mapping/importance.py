@@ -4,35 +4,23 @@ shuffled among them.
 Breiman, L. (2001). Random forests. Machine Learning 45, 5-32. doi:10.1023/A:1010933404324
 """
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from headscarp.codes import LANDSLIDE
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json
 from headscarp.mapping.cell_models import MODELS, training_cells
-from headscarp.samples.cell_table import Cells, read_cells
-from headscarp.samples.cells import is_one_hot
+from headscarp.samples.cell_table import Cells, layers_of_channels, read_cells
 from headscarp.site.cube import Cube, open_cube
 
 REPEATS = 5
 MOST_CELLS = 2000  # test cells of a fold, drawn at random where there are more
 Predict = Callable[[np.ndarray], np.ndarray]
-
-
-def layers_of_channels(channels: Sequence[str], known: Sequence[str]) -> dict[str, list[int]]:
-    """{layer: positions of its channels}: the sine and cosine of an angle, and all classes of a layer, are
-    one factor. `known` are the channels of the cube, each layer among them."""
-    layers: dict[str, list[int]] = {}
-    for position, name in enumerate(channels):
-        layer, _, part = name.rpartition("_")
-        is_part = is_one_hot(name, known) or (part in ("sin", "cos") and layer in known)
-        layers.setdefault(layer if is_part else name, []).append(position)
-    return layers
 
 
 def auc_drops(
@@ -100,18 +88,30 @@ def permute_factors(
         found.append(drops)
     if not found:
         raise HeadscarpError(f"{run_folder}: no fold tests landslides and others, so no importance is known")
-    drops = pd.DataFrame(found)
-    table = pd.DataFrame(
+    write_importance(target, found, float(np.mean(whole)))
+
+
+def write_importance(target: str | Path, found: Sequence[Mapping[str, float]], auc: float) -> None:
+    """Write what each fold found {layer: AUC lost}, the most important layer first.
+
+    Args:
+        auc: of all factors.
+    """
+    drops = {layer: np.array([one[layer] for one in found]) for layer in found[0]}
+    lines = [
         {
-            "factor": drops.columns,
-            "auc_drop": drops.mean().to_numpy(),
-            "sd": drops.std(ddof=1).to_numpy() if len(found) > 1 else np.nan,
-            "auc": np.mean(whole),
+            "factor": layer,
+            "auc_drop": f"{lost.mean():.6g}",
+            "sd": f"{lost.std(ddof=1):.6g}" if len(found) > 1 else "",
+            "auc": f"{auc:.6g}",
             "folds": len(found),
         }
-    )
-    with atomic_path(target) as temporary:
-        table.sort_values("auc_drop", ascending=False).to_csv(temporary, index=False, float_format="%.6g")
+        for layer, lost in sorted(drops.items(), key=lambda item: -item[1].mean())
+    ]
+    with atomic_path(target) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
 
 
 def fold_model(

@@ -91,3 +91,20 @@ def scaled_factors(cube: Cube, cells: Cells, fold: int, channels: Sequence[str])
     factors -= least[:, None, None]
     factors /= extent[:, None, None]
     return factors
+
+
+def is_one_hot(name: str, channels: Sequence[str]) -> bool:
+    """Whether a channel is one class of a class layer, named <layer>_<code> as by `site.stack`."""
+    layer, _, code = name.rpartition("_")
+    return code.isdigit() and layer in channels
+
+
+def layers_of_channels(channels: Sequence[str], known: Sequence[str]) -> dict[str, list[int]]:
+    """{layer: positions of its channels}: the sine and cosine of an angle, and all classes of a layer, are
+    one factor. `known` are the channels of the cube, each layer among them."""
+    layers: dict[str, list[int]] = {}
+    for position, name in enumerate(channels):
+        layer, _, part = name.rpartition("_")
+        is_part = is_one_hot(name, known) or (part in ("sin", "cos") and layer in known)
+        layers.setdefault(layer if is_part else name, []).append(position)
+    return layers

@@ -32,7 +32,7 @@ from headscarp.files import write_json
 from headscarp.samples.blocks import DEFAULT_BLOCKS, block_assignments, clear_buffer, dilated, rotations
 from headscarp.samples.build import bootstrap_cells
 from headscarp.samples.cell_labels import CellLabels, kind_of_labels, label_cells
-from headscarp.samples.cell_table import SUBSETS, members
+from headscarp.samples.cell_table import SUBSETS, is_one_hot, members
 from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
@@ -444,12 +444,6 @@ def ranges(
                 )
             scale[name] = {"min": least, "max": most}
     return found
-
-
-def is_one_hot(name: str, channels: Sequence[str]) -> bool:
-    """Whether a channel is one class of a class layer, named <layer>_<code> as by `site.stack`."""
-    layer, _, code = name.rpartition("_")
-    return code.isdigit() and layer in channels
 
 
 def subset_counts(label: np.ndarray, split: np.ndarray, protocol: str) -> dict[str, dict[str, int]]:
