@@ -418,6 +418,10 @@ def test_jobs_are_told_the_device_and_how_many_share_it(root):
             "cells, ecuador_lsl, points: null will not do",
         ),
         (
+            {"overlay": {"iburi2018": {"susceptibility": ["random_forest"]}}},
+            "susceptibility: 'random_forest' maps landslides pixel by pixel; name it under `polygons`",
+        ),
+        (
             {"overlay": {"ecuador": {"cells": {"ecuador": {"polygons": {"file": "ta.tif"}}}}}},
             "card ecuador, cells, ecuador: ta.tif is a raster, and `cells` take polygons or points here",
         ),
