@@ -215,11 +215,13 @@ def test_one_year_cannot_be_tested_later(tmp_path, files):
 
 def test_factors_that_cannot_be_used_are_told(tmp_path, files):
     far = make_grid(40, 40, 30.0, west=WEST + 90_000)
+    many = (np.arange(GRID.width) * np.ones((GRID.height, 1))).astype(np.uint8)
     given = [
         write_raster(tmp_path / "rain.tif", relief()[:40, :40], far),
         write_raster(
             tmp_path / "ortho.tif", np.zeros((3, *GRID.shape), np.uint8), GRID, names=["red", "green", "blue"]
         ),
+        write_raster(tmp_path / "soil.tif", many, GRID),
         write_shapes(tmp_path / "plots.gpkg", [BOX], area=[3.5]),
         write_shapes(tmp_path / "wells.gpkg", [BOX.centroid]),
     ]
@@ -228,6 +230,7 @@ def test_factors_that_cannot_be_used_are_told(tmp_path, files):
         "rain.tif: .*does not overlap|rain.tif: .*outline",
         r"ortho.tif \(band 1\): a band of an image is no factor",
         r"plots.gpkg: no column of its polygons names classes \(columns: area\)",
+        "soil.tif: its 1[0-9]+ classes are too many for a channel each; merge them to at most 64",
         "wells.gpkg: 1 points are no factor; give lines or polygons",
     ):
         assert re.search(f"not used: ({told})", text), told

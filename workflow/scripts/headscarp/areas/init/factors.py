@@ -18,6 +18,7 @@ from headscarp.areas.guess.words import has_word
 from headscarp.areas.init.draft import Draft, place, record_of_origin, warnings_of
 from headscarp.areas.init.rasters import MOST_CLASSES, WORLD_COVER
 from headscarp.areas.init.vectors import KIND_WORDS, LINE_MARGIN_M, add_vector
+from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import open_raster
 from headscarp.sources.rasters import import_raster
@@ -60,31 +61,42 @@ def add_raster_factor(draft: Draft, band: Band, folder: Path) -> None:
         draft.unused.append(f"{name}: {band.role} is derived from the elevation model")
     elif band.role in (AREA, MASK, LABEL):
         draft.unused.append(f"{name}: its name says that it is a mask, an area or an inventory, not a factor")
-    elif layer in (taken := [one for one, _, _ in draft.rasters]):
-        draft.unused.append(f"{name}: another file is taken for {taken[taken.index(layer)]}")
+    elif any(layer == one for one, _, _ in draft.rasters):
+        draft.unused.append(f"{name}: another file is taken for {layer}")
     else:
+        try:
+            classes, why = classes_of_raster(band, draft.grid)
+        except HeadscarpError as error:
+            draft.unused.append(f"{name}: {error}")
+            return
         origin = record_of_origin(place(band.path, folder), band.spec)
         comment = "; ".join((band.why or "GUESS a factor, since it is given", *warnings_of(band)))
         entry: dict[str, Any] = {"file": draft.add_file(f"{layer}.tif", origin, comment)}
         entry |= {"band": band.number} if band.count > 1 else {}
-        classes, why = classes_of_raster(band, draft.grid)
         if classes:
             entry |= {"kind": "classes", "units": "class", "classes": classes}
         else:
             entry |= {"units": UNITS.get(band.role or "", "1")}
-            why = "GUESS the units"
         draft.rasters.append((layer, entry, why))
 
 
 def classes_of_raster(band: Band, grid: Grid) -> tuple[dict[int, str], str]:
-    """{code: name} of a raster of classes, and where the names are from; none of a raster of values."""
+    """{code: name} of a raster of classes, and where the names are from; none of a raster of values.
+
+    Raises:
+        HeadscarpError: its legend cannot be read, or it has more classes than can be factors.
+    """
+    values = {}, "GUESS the units"
+    if not np.issubdtype(band.dtype, np.integer):
+        return values
     legend = legend_of(band.path)
-    named = band.role in CLASS_ROLES
-    if not np.issubdtype(band.dtype, np.integer) or not (legend or named or len(band.codes) <= FEW_CODES):
-        return {}, ""
+    if not legend and band.role not in CLASS_ROLES and len(band.codes) > FEW_CODES:
+        return values
     codes = codes_in(band, grid)
-    if not codes or len(codes) > MOST_CLASSES:
-        return {}, ""
+    if len(codes) > MOST_CLASSES:
+        raise HeadscarpError(
+            f"its {len(codes)} classes are too many for a channel each; merge them to at most {MOST_CLASSES}"
+        )
     if legend:
         names, file = legend
         missing = [code for code in codes if code not in names]
