@@ -131,6 +131,7 @@ def test_only_what_runs_a_network_imports_torch():
         "explain_run.py",
         "map_scene.py",
         "map_susceptibility.py",
+        "permute_factors.py",
         "rehearse_training.py",
         "search_hyperparameters.py",
         "train_network.py",

@@ -57,6 +57,59 @@ rule deliver_best_map:
         "../scripts/deliver_best_map.py"
 
 
+rule deliver_susceptibility:
+    input:
+        samples=get_samples,
+        susceptibility=HOME + "/susceptibility.tif",
+        scores=HOME + "/scores.json",
+        predictions=HOME + "/predictions.npz",
+        layers=SITE + "/layers",
+        applicability=APPLICABILITY,
+    output:
+        below(DELIVERED, SUSCEPTIBILITY_FILES),
+    log:
+        log_of("delivery", "deliver_susceptibility", RUN_KEYS),
+    benchmark:
+        timing_of("delivery", "deliver_susceptibility", RUN_KEYS)
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.maps.delivered_run(get_run(wildcards)),
+    message:
+        "Delivering the susceptibility of {wildcards.site} by {wildcards.experiment} ({wildcards.card}, {wildcards.protocol})"
+    script:
+        "../scripts/deliver_susceptibility.py"
+
+
+rule draw_susceptibility_page:
+    input:
+        layers=SITE + "/layers",
+        maps=lambda wildcards: [
+            f"{run.home}/delivered/{name}"
+            for run in plan.maps.susceptibility_runs(wildcards.site)
+            for name in ("factors.csv", "applicability.tif", *SUSCEPTIBILITY_FILES)
+        ],
+        module=str(LIBRARY / "headscarp" / "delivery" / "susceptibility_page.py"),
+        templates=TEMPLATES,
+    output:
+        page=report(
+            SUSCEPTIBILITY_PAGE,
+            caption="../report/susceptibility.rst",
+            category="99 Study areas",
+            labels=lambda wildcards: {"Site": f"{plan.sites[wildcards.site].title}: susceptibility"},
+        ),
+    log:
+        log_of("delivery", "draw_susceptibility_page", "{site}"),
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.maps.susceptibility_record(wildcards.site),
+    message:
+        "Drawing the susceptibility page of {wildcards.site}"
+    script:
+        "../scripts/draw_susceptibility_page.py"
+
+
 rule summarise_site:
     input:
         layers=SITE + "/layers",

@@ -337,6 +337,63 @@ rule fit_cell_model:
         "../scripts/fit_cell_model.py"
 
 
+def get_trained_cells(wildcards):
+    """What a run learnt, if it is a network; other models of cells are fitted anew."""
+    run = get_run(wildcards)
+    is_network = plan.runs.experiment(run.card, run.experiment).method == NEIGHBOURHOODS
+    return [run.file("model.safetensors")] if is_network else []
+
+
+rule permute_factors:
+    input:
+        cube=CUBE,
+        samples=get_samples,
+        run=RUN + "/run.json",
+        model=get_trained_cells,
+    output:
+        FACTORS,
+    log:
+        log_of("mapping", "permute_factors", RUN_KEYS),
+    benchmark:
+        timing_of("mapping", "permute_factors", RUN_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(NEIGHBOURHOODS, CELLS)),
+    conda:
+        "../../envs/map.yaml"
+    threads: plan.threads
+    resources:
+        mem_mb=3000,
+    message:
+        "Weighing the factors of {wildcards.experiment} on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/permute_factors.py"
+
+
+rule map_applicability:
+    input:
+        cube=CUBE,
+        samples=get_samples,
+        run=RUN + "/run.json",
+        importance=FACTORS,
+    output:
+        map=APPLICABILITY[0],
+        record=APPLICABILITY[1],
+    log:
+        log_of("mapping", "map_applicability", RUN_KEYS),
+    benchmark:
+        timing_of("mapping", "map_applicability", RUN_KEYS)
+    wildcard_constraints:
+        experiment=either(plan.runs.names_of_experiments(NEIGHBOURHOODS, CELLS)),
+    conda:
+        "../../envs/map.yaml"
+    resources:
+        mem_mb=3000,
+    message:
+        "Mapping where {wildcards.experiment} applies on {wildcards.site} ({wildcards.card}, {wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/map_applicability.py"
+
+
 rule explain_run:
     input:
         cube=CUBE,

@@ -17,6 +17,7 @@ from scipy import ndimage
 from shapely.geometry import Point, box
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from headscarp.codes import SPARE, TEST, TRAIN, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.figures.close_ups import chosen_slides
 from headscarp.exhibits.figures.factor_maps import DIRECTIONS, classify
@@ -511,6 +512,15 @@ def test_the_area_of_rates_is_that_of_the_subset(source, area):
     )
     for subset, expected in area.items():
         assert area_of(susceptibility, cells, 0, subset) == pytest.approx(expected)
+
+
+def test_background_that_is_not_drawn_is_area_of_the_success_rate():
+    susceptibility = np.array([[0.3, 0.6, 0.2, 0.9]], np.float32)
+    columns = {name: np.zeros(4, int) for name in ("row", "label", "truth", "block")}
+    split = np.array([[TRAIN, SPARE, UNUSED, TEST]])
+    cells = Cells(col=np.arange(4), split=split, record={"label_source": "polygons"}, **columns)
+    assert area_of(susceptibility, cells, 0, TRAIN) == pytest.approx([0.3, 0.6])
+    assert area_of(susceptibility, cells, 0, TEST) == pytest.approx([0.9])
 
 
 def test_susceptibility_classes_are_natural_breaks_of_the_mean_of_the_folds(world, spec):

@@ -418,6 +418,14 @@ def test_jobs_are_told_the_device_and_how_many_share_it(root):
             "cells, ecuador_lsl, points: null will not do",
         ),
         (
+            {"overlay": {"iburi2018": {"susceptibility": ["random_forest"]}}},
+            "susceptibility: 'random_forest' maps landslides pixel by pixel; name it under `polygons`",
+        ),
+        (
+            {"overlay": {"ecuador": {"cells": {"ecuador": {"polygons": {"file": "ta.tif"}}}}}},
+            "card ecuador, cells, ecuador: ta.tif is a raster, and `cells` take polygons or points here",
+        ),
+        (
             {
                 "overlay": {
                     "gao2021": {
@@ -464,6 +472,16 @@ def test_what_a_gpu_is_used_for_is_told_to_jobs_by_their_environment_alone(root)
 def test_two_cards_of_one_name_are_refused(root):
     shutil.copy(root / "workflow/cards/gao2021.yaml", root / "workflow/cards/second.yaml")
     with pytest.raises(HeadscarpError, match=r"two cards are called 'gao2021': gao2021.yaml and second.yaml"):
+        load_plan(CONFIG, root)
+
+
+def test_cells_without_labels_are_told_how_to_get_some(root):
+    path = root / "workflow/cards/ecuador.yaml"
+    text = path.read_text(encoding="utf-8")
+    line = '    points: {file: ecuador.rda, label: slides, crs: "EPSG:24877"}\n'
+    assert line in text
+    path.write_text(text.replace(line, ""), encoding="utf-8")
+    with pytest.raises(HeadscarpError, match=r"cells, ecuador: .*`points: {file: landslides.gpkg, area: "):
         load_plan(CONFIG, root)
 
 

@@ -10,7 +10,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscarp.codes import TEST, TRAIN, UNMAPPED, VALIDATION
+from headscarp.codes import SPARE, TEST, TRAIN, UNMAPPED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.samples.cell_labels import covered_share, labels_source, years_of
 from headscarp.samples.cell_table import read_cells, scaled_factors
@@ -275,11 +275,20 @@ class TestPoints:
                 source=self.table(tmp_path / "points.csv", [(-5, 3, True), (500, 3, False)]),
             )
 
-    def test_a_card_without_the_label_column(self, cube, tmp_path):
-        source = self.table(tmp_path / "points.csv", [(20, 20, True)])
+    def test_points_without_a_column_of_labels_are_landslides_and_the_rest_of_the_area_is_not(
+        self, cube, tmp_path
+    ):
+        places = [(10 + 7 * row, 10 + 8 * col, True) for row in range(8) for col in range(8)]
+        source = self.table(tmp_path / "points.csv", places)
         del source["label"]
-        with pytest.raises(HeadscarpError, match=r"cells\.points needs the key 'label'"):
-            build(cube, tmp_path / "out", source=source)
+        area = write_shapes(tmp_path / "area.gpkg", [shapely.box(WEST, NORTH - 90 * 60, WEST + 8100, NORTH)])
+        cells = build(cube, tmp_path / "out", "published", source | {"area": area})
+        assert cells.row.max() == 59 and cells.record["label_source"] == "presences"
+        slides = set(
+            zip(cells.row[cells.label == 1].tolist(), cells.col[cells.label == 1].tolist(), strict=True)
+        )
+        assert slides == {(row, col) for row, col, _ in places if row < 60}
+        assert len(cells.row) == (60 - 3) * (90 - 5)  # all cells of the area with a whole window of 6
 
     def test_real_points_of_ecuador(self, real_data, tmp_path):
         import rasterio
@@ -511,8 +520,44 @@ class TestBadInput:
         assert (
             labels_source({"inventory": {"truth": "landslides.gpkg"}}, files) == {"kind": "inventory"} | files
         )
-        with pytest.raises(HeadscarpError, match="give one of inventory, polygons, points, layer"):
+        with pytest.raises(HeadscarpError, match=r"have no labels; give one of these: `polygons: {file"):
             labels_source({"windows": [3]}, {})
+
+    def test_a_raster_where_vectors_are_wanted_is_told_with_the_way_to_give_it(self, cube, tmp_path):
+        source = {"kind": "polygons", "polygons": tmp_path / "slides.tif"}
+        with pytest.raises(
+            HeadscarpError, match=r"slides.tif is a raster.*layer: {channel: label, above: 0}"
+        ):
+            build(cube, tmp_path / "out", source=source)
+
+    def test_the_labels_of_the_site_label_its_cells(self, cube, tmp_path):
+        label = np.where(np.arange(90) < 20, 255, blobs((80, 90)))
+        np.save(cube / "label.npy", label.astype(np.uint8))
+        cells = build(cube, tmp_path / "out", source={"kind": "layer", "channel": "label", "above": 0})
+        assert cells.col.min() == 20 and (cells.label == label[cells.row, cells.col]).all()
+
+
+class TestBackgroundRatio:
+    @pytest.mark.parametrize("protocol", ["published", "blocked", "as_released"])
+    def test_only_background_that_trains_is_thinned(self, cube, tmp_path, protocol):
+        whole = build(cube, tmp_path / "whole", protocol, folds=3)
+        thinned = build(cube, tmp_path / "thinned", protocol, folds=3, background_ratio=1.5)
+        assert (thinned.row == whole.row).all() and (thinned.label == whole.label).all()
+        for fold in range(3):
+            before, after = whole.split[fold], thinned.split[fold]
+            spare = after == SPARE
+            assert spare.any() and (before[spare] == TRAIN).all() and (thinned.label[spare] == 0).all()
+            assert (before[~spare] == after[~spare]).all()
+            drawn = after == TRAIN
+            slides = np.count_nonzero(thinned.label[drawn])
+            assert slides and np.count_nonzero(drawn) - slides == round(1.5 * slides)
+            assert not (thinned.members(fold, "train") & spare).any()
+
+    def test_it_is_drawn_all_over_the_training_ground(self, cube, tmp_path):
+        cells = build(cube, tmp_path / "out", "published", background_ratio=0.5)
+        drawn = (cells.split[0] == TRAIN) & (cells.label == 0)
+        could = drawn | (cells.split[0] == SPARE)
+        assert cells.col[drawn].mean() == pytest.approx(cells.col[could].mean(), abs=4)
 
 
 # --- landslides with years

@@ -22,7 +22,9 @@ Write a card for a study area, areas/NAME.yaml, from an outline and any number o
 models, other rasters, inventories of landslides and lines, in any CRS. Nothing is asked: what each file
 is, its bands, dates and scales are guessed from names and values; every guess is told, and a comment in
 the card. A layer of a file of several is named as QGIS does: 'project.gpkg|layername=slides'. Without an
-image, Sentinel-2 before and after the event is named to be fetched. No card is overwritten."""
+image, Sentinel-2 before and after the event is named to be fetched. With --susceptibility the card maps where
+landslides may come: OUTLINE, then the inventory, then elevation model, class rasters, lines and polygons as
+factors. No card is overwritten."""
 CHECK = """\
 Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of
 values, alignment of the landslides with the image, areas of the landslides, split. Writes check.json and
@@ -63,7 +65,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--name", help="of the area (default: that of the outline's file)")
     command.add_argument("--event", metavar="DATE", help="date of the landslides, such as 2018-09-06")
     command.add_argument(
-        "--resolution", type=float, default=10, metavar="METRES", help="of the grid (default: 10)"
+        "--resolution",
+        type=float,
+        metavar="METRES",
+        help="of the grid (default: 10; with --susceptibility 30)",
+    )
+    command.add_argument(
+        "--susceptibility",
+        action="store_true",
+        help="map where landslides may come: the first file is the inventory (polygons, points or a "
+        "raster), the others are factors",
+    )
+    command.add_argument(
+        "--year", metavar="COLUMN", help="of the inventory, with --susceptibility: the year of each landslide"
     )
     command.add_argument(
         "--dates",
@@ -123,7 +137,14 @@ def init(chosen: argparse.Namespace) -> int:
     from headscarp.areas.init.write import snakefile_option, write_card, write_config
 
     card, draft = write_card(
-        chosen.outline, chosen.files, chosen.name, chosen.event, chosen.resolution, chosen.dates
+        chosen.outline,
+        chosen.files,
+        chosen.name,
+        chosen.event,
+        chosen.resolution,
+        chosen.dates,
+        susceptibility=chosen.susceptibility,
+        year=chosen.year,
     )
     print("\n".join(summary(draft)))
     print(f"wrote {card}: read its comments, they say what was guessed")

@@ -17,6 +17,8 @@ SLIDE_NUMBER = "headscarp_slide"
 # The subsets of samples, and the codes of their regions; 0 is a buffer, or ground that no window uses.
 SPLITS = ("train", "validation", "test")
 UNUSED, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
+# Background cells of the training ground that are not drawn, see `samples.spec.CellsSpec.background_ratio`.
+SPARE = 4
 
 # The six classes of very-high-resolution scenes (xia2021, section 3.2), in the order of their codes.
 LAND_COVER = ("bare land", "landslide", "building", "vegetation", "water", "road")

@@ -55,6 +55,13 @@ def check_card(card: Card) -> None:
     for key in card.polygons:
         require_known(key, card.experiments, f"{place}, polygons: experiment")
     check_best_map(card, f"{place}, best_map, among")
+    for key in card.susceptibility:
+        require_known(key, card.experiments, f"{place}, susceptibility: experiment")
+        if not card.experiments[key].reads_cells:
+            raise HeadscarpError(
+                f"{place}, susceptibility: '{key}' maps landslides pixel by pixel; name it under "
+                "`polygons`, and here models of cells such as gbdt_lr"
+            )
     check_starts(card)
     for experiment in card.experiments.values():
         check_average(card, experiment, f"{place}, experiment {experiment.name}, average")

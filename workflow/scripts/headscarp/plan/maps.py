@@ -6,7 +6,7 @@ from typing import Any
 
 from headscarp.codes import BLOCKED
 from headscarp.plan.model import Run
-from headscarp.plan.paths import BEST_MAP, MAP_PAGE, PROJECT, SUMMARY
+from headscarp.plan.paths import BEST_MAP, MAP_PAGE, PROJECT, SUMMARY, SUSCEPTIBILITY_PAGE
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.sources.twin.files import bands_of
@@ -98,6 +98,20 @@ class Maps:
                 found.append((run, one["target"]))
         return found
 
+    def of_susceptibility(self, card: str) -> list[Run]:
+        """Runs of the first seed whose susceptibility of their own sites a card delivers."""
+        chosen = self.plan.cards[card]
+        return [
+            Run(card=card, site=site, experiment=experiment, protocol=protocol, seed=chosen.seeds[0])
+            for site in chosen.cells
+            for experiment in chosen.susceptibility
+            for protocol in chosen.protocols
+        ]
+
+    def susceptibility_runs(self, site: str) -> list[Run]:
+        """Those of a site, of the card that describes it."""
+        return [run for run in self.of_susceptibility(self.plan.sites[site].card) if run.site == site]
+
     def parts(self, card: str, place: str) -> int:
         """How many jobs map a place, each a part of it."""
         parts = 1 if self.plan.sites[place].patch_set else self.plan.cards[card].mapping.get("parts", 1)
@@ -146,7 +160,10 @@ class Maps:
         pages = self.pages(card)
         cells = [site for site in self.plan.cards[card].cells if self.susceptibility(site)]
         projects = [PROJECT.format(site=site) for site in (*pages, *cells)]
-        return [*polygons, *pages.values(), *(MAP_PAGE.format(site=site) for site in pages), *projects]
+        sites = dict.fromkeys(run.site for run in self.of_susceptibility(card))
+        susceptibility = [SUSCEPTIBILITY_PAGE.format(site=site) for site in sites]
+        maps = [MAP_PAGE.format(site=site) for site in pages]
+        return [*polygons, *pages.values(), *maps, *projects, *susceptibility]
 
     def susceptibility(self, site: str) -> list[Run]:
         """Runs of the first seed that a figure of the card which describes a site shows as maps of
@@ -243,6 +260,32 @@ class Maps:
             "placeless": site.placeless,
             "best": BEST_MAP.format(site=name) if name in self.with_best(card.name) else None,
             "runs": [self._run_record(run, name) | origin for run, origin in [*home, *applied]],
+        }
+
+    def susceptibility_record(self, name: str) -> dict[str, Any]:
+        """All that `delivery.susceptibility_page.build_susceptibility_page` takes."""
+        site = self.plan.sites[name]
+        return {
+            "name": name,
+            "title": site.title,
+            "data": site.data,
+            "folder": site.folder,
+            "raw": site.raw_folder,
+            "placeless": site.placeless,
+            "citation": self.plan.cards[site.card].citation,
+            "runs": [self.delivered_run(run) for run in self.susceptibility_runs(name)],
+        }
+
+    def delivered_run(self, run: Run) -> dict[str, Any]:
+        """What `exhibits.spec.RunFiles` takes of a run and its map of its own site."""
+        return {
+            "row": run.experiment,
+            "label": self.plan.cards[run.card].experiments[run.experiment].label,
+            "experiment": run.experiment,
+            "protocol": run.protocol,
+            "seed": run.seed,
+            "folder": run.folder,
+            "maps": run.home,
         }
 
     def _run_record(self, run: Run, place: str) -> dict[str, Any]:

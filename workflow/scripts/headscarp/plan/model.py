@@ -213,6 +213,7 @@ class Card:
     mapping: dict[str, Any]
     polygons: tuple[str, ...]
     best_map: dict[str, Any]
+    susceptibility: tuple[str, ...]
     apply: tuple[dict[str, str], ...]
     published: dict[str, list[dict[str, Any]]]
     audit: dict[str, Any]

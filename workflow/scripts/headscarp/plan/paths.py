@@ -39,6 +39,22 @@ DELIVERED_FILES = (
     "thumbnail.png",
 )
 
+# What is delivered of a susceptibility map, below HOME: by the rules that permute its factors, map where it
+# applies, and deliver it.
+DELIVERED = HOME + "/delivered"
+FACTORS = DELIVERED + "/factors.csv"
+APPLICABILITY = (DELIVERED + "/applicability.tif", DELIVERED + "/applicability.json")
+SUSCEPTIBILITY_FILES = (
+    "susceptibility.tif",
+    "classes.tif",
+    "classes.csv",
+    "cells.gpkg",
+    "susceptibility.qml",
+    "classes.qml",
+    "applicability.qml",
+    "summary.json",
+)
+
 PATCHES = SITE + "/cube/patches.csv"
 CUBE = [f"{SITE}/cube/{name}" for name in CUBE_FILES]
 CUBE_OF_PLACE = [path.replace("{site}", "{place}") for path in CUBE]
@@ -47,6 +63,7 @@ CELL = [f"{SAMPLES}/{name}" for name in CELL_FILES]
 LAYERS_OF_PLACE = SITES + "/{place}/layers"
 
 SUMMARY, COLLECTION = SITE + "/summary.html", SITE + "/collection.json"
+SUSCEPTIBILITY_PAGE = SITE + "/susceptibility.html"
 COLLECTION_OF_PLACE = SITES + "/{place}/collection.json"
 # The one map that a site is given, and which model's it is.
 BEST_MAP = SITE + "/best_map"

@@ -108,6 +108,7 @@ def resolve_card(
         mapping=merge(record.get("mapping", {}), scale.get("mapping", {})),
         polygons=tuple(record.get("polygons", [])),
         best_map=record.get("best_map", {}),
+        susceptibility=tuple(record.get("susceptibility", [])),
         apply=tuple(record.get("apply", [])),
         published=read_published(table_of(record, "published", workflow)) if "published" in record else {},
         audit=record.get("audit", {}),

@@ -14,7 +14,7 @@ from headscarp.errors import HeadscarpError
 from headscarp.plan.model import SEEDS, WINDOWS, Card, Experiment, Site
 from headscarp.plan.read_shown import OF_ROWS, ONE_ROW, rows_of_pair
 from headscarp.plan.shown import Exhibit
-from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec
+from headscarp.samples.spec import SCENES, CellsSpec, SamplingSpec, label_kind, refuse_raster
 from headscarp.schema import parts, validate
 from headscarp.scoring.metric_names import (
     FLAT_METRICS,
@@ -243,6 +243,11 @@ def check_samples(card: Card, sites: Mapping[str, Site], place: str) -> None:
     for name, record in card.cells.items():
         where = f"{place}, cells, {name}"
         CellsSpec.from_record(record, where)
+        try:
+            kind = label_kind(record)
+            refuse_raster(record[kind].get("file", ""))
+        except HeadscarpError as error:
+            raise HeadscarpError(f"{where}: {error}") from None
         if TEMPORAL in record.get("protocols", ()) and not (
             "temporal" in record and "year" in record.get("polygons", {})
         ):
@@ -250,7 +255,7 @@ def check_samples(card: Card, sites: Mapping[str, Site], place: str) -> None:
                 f"{where}: protocol {TEMPORAL} needs `polygons: {{file, year: column}}` and "
                 "`temporal: {until: year}`; add them, or leave the protocol out"
             )
-        if "layer" in record:
+        if "layer" in record and record["layer"]["channel"] != LABEL:
             channel = record["layer"]["channel"]
             require_channel(channel, [card.sites[name]], sites, f"{where}, layer: channel")
 
@@ -292,9 +297,9 @@ def check_files(card: Card, place: str) -> None:
     """Raw files that sections other than layers read."""
     for name, record in card.cells.items():
         files = {f"inventory, {key}": file for key, file in record.get("inventory", {}).items()}
-        files |= {"points, file": record["points"]["file"]} if "points" in record else {}
-        polygons = record.get("polygons", {})
-        files |= {f"polygons, {key}": polygons[key] for key in ("file", "area") if key in polygons}
+        for kind in ("polygons", "points"):
+            given = record.get(kind, {})
+            files |= {f"{kind}, {key}": given[key] for key in ("file", "area") if key in given}
         for key, file in files.items():
             require_known(file, card.sites[name].files, f"{place}, cells, {name}, {key}: file")
     for name, mask in card.inventory.get("masks", {}).items():

@@ -70,7 +70,8 @@ class Samples:
             run = self.inventory_run(card.name, protocol)
             files = {"inventory": run.file("inventory.gpkg", card.inventory["target"])}
             return files | {role: f"{raw}/{file}" for role, file in record["inventory"].items()}
-        if "polygons" in record:
-            area = {"area": f"{raw}/{record['polygons']['area']}"} if "area" in record["polygons"] else {}
-            return {"polygons": f"{raw}/{record['polygons']['file']}"} | area
-        return {"points": f"{raw}/{record['points']['file']}"} if "points" in record else {}
+        for kind in ("polygons", "points"):
+            if kind in record:
+                area = {"area": f"{raw}/{record[kind]['area']}"} if "area" in record[kind] else {}
+                return {kind: f"{raw}/{record[kind]['file']}"} | area
+        return {}

@@ -14,11 +14,14 @@ from affine import Affine
 from headscarp.codes import LANDSLIDE, TEMPORAL, UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
+from headscarp.samples.spec import label_kind, refuse_raster
 from headscarp.site.cube import Cube
 from headscarp.site.labels import rasterise_numbers, read_polygons
+from headscarp.site.layer_names import LABEL
 from headscarp.sources.points import read_points
 from headscarp.vocabulary import require_known
 
+PRESENCES = "presences"
 FINE = 9  # polygons are rasterised at this part of a cell: 10 m on a grid of 90 m
 ROWS_AT_ONCE = 64  # cells rasterised together
 FIRST_YEAR, LAST_YEAR = 1800, 2099  # numbers outside are no years but codes, such as -9999
@@ -46,9 +49,7 @@ def labels_source(record: Mapping[str, Any], files: Mapping[str, str | Path]) ->
     Raises:
         HeadscarpError: the record holds none.
     """
-    kind = next((name for name in LABEL_SOURCES if name in record), None)
-    if kind is None:
-        raise HeadscarpError(f"the card's `cells` have no labels; give one of {', '.join(LABEL_SOURCES)}")
+    kind = label_kind(record)
     until = {"until": record["temporal"]["until"]} if "temporal" in record else {}
     return {"kind": kind} | dict(record[kind]) | until | dict(files)
 
@@ -59,6 +60,12 @@ def required_of_source(source: Mapping[str, Any], key: str) -> Any:
     return source[key]
 
 
+def kind_of_labels(source: Mapping[str, Any]) -> str:
+    """The kind of a source, but `presences` of points without a column of labels: all of them are landslides
+    and the rest of the area is background, so that all cells of it are sampled."""
+    return PRESENCES if source["kind"] == "points" and "label" not in source else source["kind"]
+
+
 def label_cells(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
     """Labels of all cells of the map from a source.
 
@@ -66,6 +73,7 @@ def label_cells(cube: Cube, source: Mapping[str, Any], label_share: float) -> Ce
         HeadscarpError: no cell is a landslide, or all are, or a file or the card is not what it should be.
     """
     kind = require_known(source["kind"], LABEL_SOURCES, "labels of cells: kind")
+    refuse_raster(source.get(kind, ""))
     labels = LABEL_SOURCES[kind](cube, source, label_share)
     if not (labels.label == LANDSLIDE).any():
         raise HeadscarpError(
@@ -175,13 +183,12 @@ def covered_share(polygons: np.ndarray, grid: Grid) -> np.ndarray:
 
 def from_points(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
     """The cells that hold points of a table, landslides where any of them is one; points outside the map are
-    counted and skipped."""
+    counted and skipped. Without a column of labels all points are landslides, and all other cells of `area`
+    are background."""
     grid = grid_of(cube)
-    columns = (
-        {"x": "x", "y": "y"}
-        | {name: source[name] for name in ("x", "y", "crs") if name in source}
-        | {"label": required_of_source(source, "label")}
-    )
+    columns = {"x": "x", "y": "y"} | {
+        name: source[name] for name in ("x", "y", "crs", "label") if name in source
+    }
     x, y, slides = read_points(source["points"], columns, grid.crs)
     col, row = (np.floor(values).astype(int) for values in ~grid.transform @ (x, y))
     inside = (row >= 0) & (row < grid.height) & (col >= 0) & (col < grid.width)
@@ -191,6 +198,11 @@ def from_points(cube: Cube, source: Mapping[str, Any], label_share: float) -> Ce
             f"{np.count_nonzero(~inside)} of {len(inside)} points are outside the map and were skipped"
         )
     row, col, slides = row[inside], col[inside], slides[inside]
+    if kind_of_labels(source) == PRESENCES:
+        label = np.zeros(grid.shape, np.uint8)
+        label[row, col] = LANDSLIDE
+        label[outside(source.get("area"), grid, notes)] = UNMAPPED
+        return without_truth(label, notes)
     label = np.full(grid.shape, UNMAPPED, np.uint8)
     label[row[~slides], col[~slides]] = 0
     label[row[slides], col[slides]] = LANDSLIDE
@@ -204,11 +216,13 @@ def from_points(cube: Cube, source: Mapping[str, Any], label_share: float) -> Ce
 
 def from_layer(cube: Cube, source: Mapping[str, Any], label_share: float) -> CellLabels:
     """A cell is a landslide where `channel` of the cube exceeds `above`, and is not sampled where it is
-    NaN."""
-    values = np.asarray(cube.values[-1, cube.positions([required_of_source(source, "channel")])[0]])
-    label = np.where(np.isnan(values), UNMAPPED, values > required_of_source(source, "above")).astype(
-        np.uint8
-    )
+    NaN. The channel `label` is the site's labels: landslides, other mapped ground, and the rest."""
+    channel, above = (required_of_source(source, key) for key in ("channel", "above"))
+    if channel == LABEL:
+        slides = np.where(cube.label == LANDSLIDE, LANDSLIDE, 0)
+        return without_truth(np.where(cube.label == UNMAPPED, UNMAPPED, slides).astype(np.uint8), [])
+    values = np.asarray(cube.values[-1, cube.positions([channel])[0]])
+    label = np.where(np.isnan(values), UNMAPPED, values > above).astype(np.uint8)
     return without_truth(label, [])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headscarp.codes import AS_RELEASED, SPLITS, TEST, TRAIN, UNUSED, VALIDATION
+from headscarp.codes import AS_RELEASED, SPARE, SPLITS, TEST, TRAIN, UNUSED, VALIDATION
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json
 from headscarp.site.cube import Cube
@@ -19,7 +19,7 @@ SUBSETS = dict(zip(SPLITS, (TRAIN, VALIDATION, TEST), strict=True))
 def members(split: np.ndarray, subset: str, protocol: str) -> np.ndarray:
     """Which cells of a fold's `split` (any shape, uint8) belong to a subset under a protocol, bool."""
     if protocol == AS_RELEASED and subset != "test":
-        return split != UNUSED
+        return (split != UNUSED) & (split != SPARE)
     return split == SUBSETS[subset]
 
 
@@ -28,7 +28,7 @@ class Cells:
     """Cells of one protocol, n of them in order of row and column.
 
     `row`, `col` int32 (n); `label`, `truth` uint8 (n); `block` int32 (n), the bootstrap block; `split` uint8
-    (folds, n): 0 unused, 1 train, 2 validation, 3 test; `record`: cells.json.
+    (folds, n): 0 unused, 1 train, 2 validation, 3 test, 4 spare (see `codes.SPARE`); `record`: cells.json.
     """
 
     row: np.ndarray
@@ -91,3 +91,20 @@ def scaled_factors(cube: Cube, cells: Cells, fold: int, channels: Sequence[str])
     factors -= least[:, None, None]
     factors /= extent[:, None, None]
     return factors
+
+
+def is_one_hot(name: str, channels: Sequence[str]) -> bool:
+    """Whether a channel is one class of a class layer, named <layer>_<code> as by `site.stack`."""
+    layer, _, code = name.rpartition("_")
+    return code.isdigit() and layer in channels
+
+
+def layers_of_channels(channels: Sequence[str], known: Sequence[str]) -> dict[str, list[int]]:
+    """{layer: positions of its channels}: the sine and cosine of an angle, and all classes of a layer, are
+    one factor. `known` are the channels of the cube, each layer among them."""
+    layers: dict[str, list[int]] = {}
+    for position, name in enumerate(channels):
+        layer, _, part = name.rpartition("_")
+        is_part = is_one_hot(name, known) or (part in ("sin", "cos") and layer in known)
+        layers.setdefault(layer if is_part else name, []).append(position)
+    return layers

@@ -19,6 +19,7 @@ from headscarp.codes import (
     BACKGROUND,
     BLOCKED,
     LANDSLIDE,
+    SPARE,
     SPLITS,
     TEMPORAL,
     TEST,
@@ -31,8 +32,8 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.samples.blocks import DEFAULT_BLOCKS, block_assignments, clear_buffer, dilated, rotations
 from headscarp.samples.build import bootstrap_cells
-from headscarp.samples.cell_labels import CellLabels, label_cells
-from headscarp.samples.cell_table import SUBSETS, members
+from headscarp.samples.cell_labels import CellLabels, kind_of_labels, label_cells
+from headscarp.samples.cell_table import SUBSETS, is_one_hot, members
 from headscarp.samples.spec import CellsSpec
 from headscarp.site.cube import Cube, open_cube
 from headscarp.vocabulary import require_known
@@ -61,7 +62,8 @@ def build_cells(
         source: of the labels (see `labels_source`): {kind: inventory, inventory: polygons, truth: polygons,
             area: polygons}, the last two if there are any; {kind: polygons, polygons: polygons, area:
             polygons, year: column, until: year}, the last three if there are any; {kind: points, points:
-            table, label, x, y: columns}; or {kind: layer, channel: name, above: value}.
+            table, label, x, y: columns}; {kind: points, points: landslides, area: polygons} without a column
+            of labels; or {kind: layer, channel: name, above: value}.
         groups: lists of channel names, together all that any experiment reads.
         fold: of those that rotate with the seed, the one that is tested under `blocked`.
 
@@ -97,6 +99,8 @@ def build_cells(
     else:
         regions = AT_RANDOM[protocol](label, spec, seed)
         learnt = np.broadcast_to(label != UNMAPPED, (1, *label.shape))
+    if spec.background_ratio is not None:
+        regions = thinned_background(regions, label, spec.background_ratio, seed)
     normalisation = ranges(cube, channels, [footprints(mask, spec.largest_window) for mask in learnt], notes)
     row, col = np.nonzero(label != UNMAPPED)
     arrays = {
@@ -121,8 +125,9 @@ def build_cells(
             "normalisation": normalisation * (len(regions) // len(normalisation)),
             "counts": [subset_counts(arrays["label"], split, protocol) for split in arrays["split"]],
             "overlap": [overlap_share(region, spec.largest_window, protocol) for region in regions],
-            "label_source": source["kind"],
+            "label_source": kind_of_labels(source),
             "label_share": spec.label_share,
+            "background_ratio": spec.background_ratio,
             "data": cube.header["data"],
             "notes": notes,
         },
@@ -353,6 +358,18 @@ def temporal_regions(
     return regions, seen
 
 
+def thinned_background(regions: np.ndarray, label: np.ndarray, ratio: float, seed: int) -> np.ndarray:
+    """Regions (fold, row, col) uint8 with at most `ratio` background cells that train for each landslide cell
+    that does, drawn at random; the others are spare."""
+    regions = regions.copy()
+    for fold, region in enumerate(regions):
+        slides = np.count_nonzero((region == TRAIN) & (label == LANDSLIDE))
+        background = np.flatnonzero((region == TRAIN) & (label == BACKGROUND))
+        order = np.random.default_rng((seed, fold)).permutation(background)
+        region.flat[order[round(ratio * slides) :]] = SPARE
+    return regions
+
+
 AT_RANDOM = {"published": random_regions, AS_RELEASED: released_regions}
 
 
@@ -427,12 +444,6 @@ def ranges(
                 )
             scale[name] = {"min": least, "max": most}
     return found
-
-
-def is_one_hot(name: str, channels: Sequence[str]) -> bool:
-    """Whether a channel is one class of a class layer, named <layer>_<code> as by `site.stack`."""
-    layer, _, code = name.rpartition("_")
-    return code.isdigit() and layer in channels
 
 
 def subset_counts(label: np.ndarray, split: np.ndarray, protocol: str) -> dict[str, dict[str, int]]:

@@ -6,12 +6,15 @@ Nothing here needs more than Python, so that the plan can check what a card says
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from headscarp.codes import SPLITS
 from headscarp.errors import HeadscarpError
 from headscarp.schema import validate
 
+LABEL_KINDS = ("inventory", "polygons", "points", "layer")  # what may label cells
+RASTERS = (".tif", ".tiff", ".vrt", ".img", ".asc", ".nc", ".png", ".jp2")
 AREA, TEST_WINDOWS = "area", "test_windows"
 ROTATING_FOLDS = 3  # as many as scales have seeds, so that these together test all ground once
 
@@ -196,6 +199,8 @@ class CellsSpec:
         too small for that.
         buffer: cells this near to another subset are left out; None is the least that keeps their largest
         windows apart.
+        background_ratio: cells without landslide that are drawn to train for each landslide cell; None takes
+        all. Cells that validate or are tested are never thinned: shares of the area stay true.
 
     Raises:
         HeadscarpError: parts contradict each other.
@@ -208,6 +213,7 @@ class CellsSpec:
     folds: int = 1
     block: int | None = None
     buffer: int | None = None
+    background_ratio: float | None = None
 
     def __post_init__(self) -> None:
         least = self.largest_window - 1
@@ -242,6 +248,34 @@ class CellsSpec:
         validate("cells", record, place)
         given = {key: value for key, value in record.items() if key in cls.__dataclass_fields__}
         return cls(**with_tuples(given))
+
+
+def label_kind(record: Mapping[str, Any]) -> str:
+    """Which of `LABEL_KINDS` labels the cells of a card's `cells`.
+
+    Raises:
+        HeadscarpError: none does.
+    """
+    kind = next((name for name in LABEL_KINDS if name in record), None)
+    if kind is None:
+        raise HeadscarpError(
+            "the card's `cells` have no labels; give one of these: `polygons: {file: landslides.gpkg, area: "
+            "outline.gpkg}`, outlines of landslides; `points: {file: landslides.gpkg, area: outline.gpkg}`, "
+            "points of them (with `label: column` where it tells landslides from others); `layer: {channel: "
+            "label, above: 0}`, the site's own labels, such as a raster; `inventory: {}`, what the card's "
+            "`inventory` maps"
+        )
+    return kind
+
+
+def refuse_raster(file: str | Path) -> None:
+    """Refuse a raster where `cells` take landslides as vectors, with the way in which rasters are given."""
+    if Path(file).suffix.lower() in RASTERS:
+        raise HeadscarpError(
+            f"{file} is a raster, and `cells` take polygons or points here; give it as `labels: {{classes: "
+            f"{Path(file).name}, values: {{0: not a landslide, 1: landslide}}}}` of the site's `layers`, and "
+            "the cells `layer: {channel: label, above: 0}`"
+        )
 
 
 def with_tuples(record: Mapping[str, Any]) -> dict[str, Any]:

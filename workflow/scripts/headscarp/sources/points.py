@@ -24,9 +24,9 @@ def read_points(
     """Read labelled points.
 
     Args:
-        columns: names of the columns that hold the coordinates and the label, {"x", "y", "label"}; a vector
-            file needs the label only. R data and CSV do not say in which CRS they are: `crs` here says it,
-            without it they are taken to be in the other `crs`.
+        columns: names of the columns that hold the coordinates and the label, {"x", "y", "label"}; without
+            `label` all points are landslides, and a vector file needs no other. R data and CSV do not say in
+            which CRS they are: `crs` here says it, without it they are taken to be in the other `crs`.
         crs: CRS of the coordinates returned.
 
     Returns:
@@ -54,7 +54,8 @@ def read_points(
         x, y = (coordinate(table, columns[axis], path) for axis in ("x", "y"))
         if "crs" in columns:
             x, y = transformed(x, y, columns["crs"], crs, path)
-    return x, y, labels_of(table, columns["label"], path)
+    slides = labels_of(table, columns["label"], path) if "label" in columns else np.ones(len(table), bool)
+    return x, y, slides
 
 
 def read_r_data(path: Path) -> pandas.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from headscarp.areas.check.cells import check_cells
 from headscarp.areas.check.elevation import check_elevation
 from headscarp.areas.check.files import UNFIT, Located, import_files
 from headscarp.areas.check.findings import NOTE, OK, WARNING, Checked
@@ -67,7 +68,8 @@ def examine_card(name: str, folder: str | Path = ".") -> list[Checked]:
             )
         sampling = merge(record.get("sampling", {}), entry.get("sampling", {}))
         with scratch_folder(folder / "results" / "sites" / site) as scratch:
-            results.append(check_site(site, entry, sampling, str(path), folder, scratch))
+            cells = record.get("cells", {}).get(site)
+            results.append(check_site(site, entry, sampling, cells, str(path), folder, scratch))
     return results
 
 
@@ -106,12 +108,14 @@ def check_site(
     name: str,
     entry: Mapping[str, Any],
     sampling: Mapping[str, Any],
+    cells: Mapping[str, Any] | None,
     card: str,
     folder: Path,
     scratch: Path,
 ) -> Checked:
     """Check one site; `entry` is its part of the card, `sampling` that of the card with the site's own
-    changes. The user's files are imported into `scratch`, and what the import wrote is checked.
+    changes, `cells` how cells of susceptibility are sampled, if they are. The user's files are imported into
+    `scratch`, and what the import wrote is checked.
 
     Raises:
         HeadscarpError: it has no grid.
@@ -136,9 +140,13 @@ def check_site(
         check_elevation(checked, layers["dem"], located)
     for layer, file in layers.get("lines", {}).items():
         check_lines(checked, layer, file, located)
-    check_labels(checked, layers.get("labels"), located)
+    if cells is None or layers.get("labels"):
+        check_labels(checked, layers.get("labels"), located)
     check_alignment(checked)
-    check_split(checked, sampling, entry.get("seed", 0))
+    if cells is None:
+        check_split(checked, sampling, entry.get("seed", 0))
+    else:
+        check_cells(checked, cells, located, entry.get("seed", 0))
     return checked
 
 

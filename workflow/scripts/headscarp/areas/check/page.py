@@ -28,7 +28,7 @@ LONGEST_SIDE = 700
 INKS = {ERROR: palette.SLIDE, WARNING: "#B35900", NOTE: palette.WATER, OK: "#00694C"}
 MARKS = {ERROR: "✖", WARNING: "▲", NOTE: "●", OK: "✔"}
 # in the order in which the page tells them
-TOPICS = ("alignment", "landslides", "split", "card", "files", "values")
+TOPICS = ("alignment", "landslides", "split", "cells", "card", "files", "values")
 MOST_LINES = 21
 
 

@@ -29,6 +29,8 @@ class Draft:
     labels: dict[str, Any] = field(default_factory=dict)
     why_labels: str = ""
     small_m2: float | None = None  # a twentieth of the inventory's landslides are smaller
+    cells: dict[str, Any] = field(default_factory=dict)  # of susceptibility: labels and protocols
+    latest_year: int | None = None  # of a landslide
     cover: bool = False
     unused: list[str] = field(default_factory=list)
     outline_notes: list[str] = field(default_factory=list)

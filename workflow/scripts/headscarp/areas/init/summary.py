@@ -20,7 +20,7 @@ def summary(draft: Draft) -> list[str]:
     ]
     for entry in draft.files[1:]:
         lines += told_of(draft, entry)
-    if not draft.labels:
+    if not draft.labels and not draft.cells:
         lines.append(
             f"{LABELS}: no file is an inventory, so nothing can be trained or scored here; reasons below"
         )
@@ -53,9 +53,10 @@ def files_of(raster: dict) -> list[str]:
 
 def use_of(draft: Draft, name: str) -> str:
     """What a raw file that no raster layer reads is for."""
-    if name in (draft.labels.get("landslides"), draft.labels.get("classes")):
+    given = [draft.labels, *(draft.cells.get(kind, {}) for kind in ("polygons", "points"))]
+    if any(name in (one.get("landslides"), one.get("classes"), one.get("file")) for one in given):
         return LABELS
-    if name == draft.labels.get("area"):
+    if any(name == one.get("area") for one in given):
         return "mapped area"
     lines = [layer for layer, file, _ in draft.lines if file == name]
     return lines[0] if lines else ELEVATION

@@ -12,10 +12,12 @@ from headscarp.areas.guess.vectors import layer_named
 from headscarp.areas.init.card import card_text, drafted
 from headscarp.areas.init.draft import Draft
 from headscarp.areas.init.outline import read_outline
+from headscarp.areas.init.susceptibility import drafted_susceptibility, susceptibility_text
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 
 AREAS = Path("areas")
+RESOLUTION, CELL = 10.0, 30.0  # metres, of maps and of susceptibility
 
 
 def write_card(
@@ -23,9 +25,11 @@ def write_card(
     files: Sequence[str | Path] = (),
     name: str | None = None,
     event: str | None = None,
-    resolution: float = 10,
+    resolution: float | None = None,
     dates: Sequence[str] = (),
     folder: str | Path = ".",
+    susceptibility: bool = False,
+    year: str | None = None,
 ) -> tuple[Path, Draft]:
     """Write `areas/<name>.yaml` below `folder`, the working folder; returns its path and what it says.
 
@@ -36,13 +40,17 @@ def write_card(
         name: of the area; that of the outline's file unless given.
         event: ISO date of the landslides; parts images into before and after, and sets the windows of what is
         fetched.
-        resolution: of the grid in metres.
+        resolution: of the grid in metres; `RESOLUTION` unless given, of susceptibility `CELL`.
         dates: ISO dates of a series of images, the last one that of the labels; one image of each date is
         taken, or fetched.
+        susceptibility: the card maps where landslides may come; the first of the files is the inventory, the
+        others are factors.
+        year: column of the inventory with the years of landslides, for susceptibility.
 
     Raises:
         HeadscarpError: the outline or a file is missing, the outline has no polygons or no CRS, a date, the
-            name or the resolution is unfit, the card exists already, or there is neither an image nor a date.
+            name or the resolution is unfit, the card exists already, or there is neither an image nor a date;
+            of susceptibility, there is no inventory, or no years in its column.
     """
     folder = Path(folder)
     name = name or name_of(layer_named(outline)[0])
@@ -50,6 +58,15 @@ def write_card(
         raise HeadscarpError(
             f"--name '{name}' cannot name an area: use lower-case letters, digits and _, a letter first"
         )
+    if year and not susceptibility:
+        raise HeadscarpError(
+            f"--year {year} dates the landslides of --susceptibility; add that, or leave it out"
+        )
+    if dates and susceptibility:
+        raise HeadscarpError(
+            "--dates is for series of images, which --susceptibility does not read; leave it out"
+        )
+    resolution = (CELL if susceptibility else RESOLUTION) if resolution is None else resolution
     if not (math.isfinite(resolution) and resolution > 0):
         raise HeadscarpError(f"--resolution {resolution} is no size of a cell; give metres above 0")
     event, dates = iso(event, "--event") if event else None, [iso(one, "--dates") for one in dates]
@@ -63,10 +80,15 @@ def write_card(
             f"{target} exists already and stays as it is; edit it, remove it, or give another --name"
         )
     read = read_outline(outline, resolution)
-    found = look_at([Path(one) for one in files], read.grid)
-    draft = drafted(name, read, found, event, dates, folder)
+    paths = [Path(one) for one in files]
+    if susceptibility:
+        draft = drafted_susceptibility(name, read, paths, event, year, folder)
+        text = susceptibility_text(draft)
+    else:
+        draft = drafted(name, read, look_at(paths, read.grid), event, dates, folder)
+        text = card_text(draft)
     with atomic_path(target) as temporary:
-        temporary.write_text(card_text(draft), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return target, draft
 
 

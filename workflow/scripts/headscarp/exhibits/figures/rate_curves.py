@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from headscarp.codes import LANDSLIDE, TEST, TRAIN, UNUSED
+from headscarp.codes import LANDSLIDE, SPARE, TEST, TRAIN, UNUSED
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.averages import mean_of
 from headscarp.exhibits.panels import palette
@@ -135,11 +135,13 @@ def area_of(susceptibility: np.ndarray, cells: Cells, fold: int, subset: int) ->
     """Susceptibility, ascending, of the area in which landslides of a subset are looked for in a fold.
 
     That is the subset's cells: what lies outside the study area, in another subset or in the buffer between
-    them is none. Sampled points are few of the cells of their study area; there it is all cells of the map
-    but the points of other subsets.
+    them is none. Background of the training ground that is not drawn is area too. Sampled points are few of
+    the cells of their study area; there it is all cells of the map but the points of other subsets.
     """
     if not of_points(cells):
         chosen = cells.split[fold] == subset
+        if subset == TRAIN:
+            chosen |= cells.split[fold] == SPARE
         values = susceptibility[cells.row[chosen], cells.col[chosen]]
         return np.sort(values[np.isfinite(values)])
     others = (cells.split[fold] != subset) & (cells.split[fold] != UNUSED)

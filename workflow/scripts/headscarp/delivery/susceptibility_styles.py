@@ -1,0 +1,68 @@
+"""How QGIS draws delivered susceptibility: the map by its five classes, the classes, and the dissimilarity to
+the training cells."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree.ElementTree import SubElement
+
+from headscarp.delivery.styles import CIVIDIS, finish_raster, raster_document, write
+
+Step = tuple[float, str, str]  # upper bound, label, colour
+
+
+def write_classes_style(path: str | Path, names: Sequence[str], colours: Sequence[str]) -> None:
+    """Style of a raster of the classes 1 … n."""
+    root, pipe = raster_document()
+    renderer = SubElement(
+        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=""
+    )
+    SubElement(renderer, "rasterTransparency")
+    palette = SubElement(renderer, "colorPalette")
+    for code, (name, colour) in enumerate(zip(names, colours, strict=True), start=1):
+        entry = {"value": str(code), "label": name, "color": colour.lower(), "alpha": "255"}
+        SubElement(palette, "paletteEntry", entry)
+    finish_raster(pipe)
+    write(path, root)
+
+
+def write_steps_style(path: str | Path, steps: Sequence[Step], kind: str = "DISCRETE") -> None:
+    """Style of the first band of a raster of values: one colour up to each bound (DISCRETE), or between them
+    (INTERPOLATED)."""
+    root, pipe = raster_document()
+    limits = {"classificationMin": "0", "classificationMax": f"{steps[-1][0]:.7g}"}
+    renderer = SubElement(
+        pipe,
+        "rasterrenderer",
+        type="singlebandpseudocolor",
+        band="1",
+        opacity="1",
+        alphaBand="-1",
+        nodataColor="",
+        **limits,
+    )
+    SubElement(renderer, "rasterTransparency")
+    SubElement(SubElement(renderer, "minMaxOrigin"), "limits").text = "None"
+    shader = SubElement(
+        SubElement(renderer, "rastershader"),
+        "colorrampshader",
+        colorRampType=kind,
+        classificationMode="1",
+        clip="0",
+        minimumValue="0",
+        maximumValue=f"{steps[-1][0]:.7g}",
+        labelPrecision="3",
+    )
+    for bound, label, colour in steps:
+        SubElement(shader, "item", value=f"{bound:.7g}", label=label, color=colour.lower(), alpha="255")
+    finish_raster(pipe)
+    write(path, root)
+
+
+def write_dissimilarity_style(path: str | Path, threshold: float) -> None:
+    """Style of the dissimilarity index: cividis up to the threshold of the area of applicability, red
+    beyond it."""
+    inside = [
+        (threshold * tenth / 10, f"{threshold * tenth / 10:.3f}", CIVIDIS[tenth]) for tenth in range(11)
+    ]
+    beyond = [(value, "outside", "#D7191C") for value in (threshold * 1.0001, threshold * 10)]
+    write_steps_style(path, [*inside, *beyond], "INTERPOLATED")
