@@ -392,6 +392,23 @@ def test_tables_and_figures_ask_for_all_of_their_kind(tmp_path):
     assert exhibits_in(text) == wanted
 
 
+ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7, "VIII": 8, "IX": 9, "X": 10}
+NUMBERED = re.compile(r"(Table|Fig)s?\.? ([IVX\d]+)(?:(?:-| and )([IVX\d]+))?\b")
+
+
+def test_every_table_and_figure_that_a_title_numbers_can_be_asked_for():
+    """Two of "Tables 1 and 2" as well, by either number."""
+    exhibits = named_exhibits(load_plan({"cards": ["gao2021"], "scale": SCALE}, REPOSITORY), [])
+    asked = 0
+    for card, _, exhibit in Cards().exhibits():
+        if found := NUMBERED.match(exhibit["title"]):
+            first, *last = (ROMAN.get(one) or int(one) for one in found.groups()[1:] if one)
+            for number in range(first, (last or [first])[0] + 1):
+                assert f"{card}_{found[1].lower()}{number}" in exhibits, exhibit["title"]
+                asked += 1
+    assert asked > 50 and exhibits["xia2021_table2"] is exhibits["xia2021_table1"]
+
+
 @pytest.mark.parametrize(
     ("cards", "taken", "message"),
     [

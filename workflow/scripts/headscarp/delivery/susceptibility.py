@@ -20,8 +20,8 @@ from headscarp.delivery.susceptibility_styles import (
     write_steps_style,
 )
 from headscarp.exhibits.figures.rate_curves import run_rates
-from headscarp.exhibits.figures.susceptibility_maps import SUSCEPTIBILITY
 from headscarp.exhibits.levels import LEVELS, TOO_FEW, level_bounds
+from headscarp.exhibits.panels.palette import SUSCEPTIBILITY
 from headscarp.exhibits.runs import stored_arrays
 from headscarp.exhibits.spec import RunFiles
 from headscarp.files import atomic_path, read_json, write_json

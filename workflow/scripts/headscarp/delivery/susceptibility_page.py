@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from headscarp.delivery.mapped_runs import PROTOCOLS, blocked_first
+from headscarp.delivery.mapped_runs import PROTOCOLS
 from headscarp.delivery.site_figures import PIXELS, has_inventory, png_text, relief_of
 from headscarp.delivery.summary_page import Link, link, number
-from headscarp.exhibits.figures.susceptibility_maps import SUSCEPTIBILITY
 from headscarp.exhibits.labels import factor_label, metric_label, score_text
 from headscarp.exhibits.layers import site_grid
 from headscarp.exhibits.levels import LEVELS
@@ -24,6 +23,7 @@ from headscarp.exhibits.panels.legend import swatches
 from headscarp.exhibits.panels.location import locator
 from headscarp.exhibits.panels.marks import bare, north_arrow, scale_bar, show
 from headscarp.exhibits.panels.page import Page, place
+from headscarp.exhibits.panels.palette import SUSCEPTIBILITY
 from headscarp.exhibits.panels.scene import draw_inventory
 from headscarp.exhibits.panels.view import View
 from headscarp.exhibits.spec import TWIN, RunFiles, SiteFiles
@@ -68,7 +68,7 @@ def build_susceptibility_page(record: Mapping[str, Any], target: str | Path) -> 
     """
     site, folder = SiteFiles.from_record(dict(record)), Path(target).parent
     runs = [RunFiles.from_record(run) for run in record["runs"]]
-    shown = blocked_first(runs)[0]
+    shown = min(runs, key=lambda run: run.protocol != "blocked")
     delivered = shown.maps / DELIVERED
     factors = pd.read_csv(delivered / "factors.csv")
     grid = site_grid(site)

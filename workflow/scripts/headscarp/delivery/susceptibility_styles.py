@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import SubElement
 
-from headscarp.delivery.styles import CIVIDIS, finish_raster, raster_document, write
+from headscarp.delivery.styles import CIVIDIS, finish_raster, raster_document, raster_renderer, write_style
 
 Step = tuple[float, str, str]  # upper bound, label, colour
 
@@ -13,16 +13,12 @@ Step = tuple[float, str, str]  # upper bound, label, colour
 def write_classes_style(path: str | Path, names: Sequence[str], colours: Sequence[str]) -> None:
     """Style of a raster of the classes 1 … n."""
     root, pipe = raster_document()
-    renderer = SubElement(
-        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=""
-    )
-    SubElement(renderer, "rasterTransparency")
-    palette = SubElement(renderer, "colorPalette")
+    palette = SubElement(raster_renderer(pipe, "paletted", band="1"), "colorPalette")
     for code, (name, colour) in enumerate(zip(names, colours, strict=True), start=1):
         entry = {"value": str(code), "label": name, "color": colour.lower(), "alpha": "255"}
         SubElement(palette, "paletteEntry", entry)
     finish_raster(pipe)
-    write(path, root)
+    write_style(path, root)
 
 
 def write_steps_style(path: str | Path, steps: Sequence[Step], kind: str = "DISCRETE") -> None:
@@ -30,17 +26,7 @@ def write_steps_style(path: str | Path, steps: Sequence[Step], kind: str = "DISC
     (INTERPOLATED)."""
     root, pipe = raster_document()
     limits = {"classificationMin": "0", "classificationMax": f"{steps[-1][0]:.7g}"}
-    renderer = SubElement(
-        pipe,
-        "rasterrenderer",
-        type="singlebandpseudocolor",
-        band="1",
-        opacity="1",
-        alphaBand="-1",
-        nodataColor="",
-        **limits,
-    )
-    SubElement(renderer, "rasterTransparency")
+    renderer = raster_renderer(pipe, "singlebandpseudocolor", band="1", **limits)
     SubElement(SubElement(renderer, "minMaxOrigin"), "limits").text = "None"
     shader = SubElement(
         SubElement(renderer, "rastershader"),
@@ -55,7 +41,7 @@ def write_steps_style(path: str | Path, steps: Sequence[Step], kind: str = "DISC
     for bound, label, colour in steps:
         SubElement(shader, "item", value=f"{bound:.7g}", label=label, color=colour.lower(), alpha="255")
     finish_raster(pipe)
-    write(path, root)
+    write_style(path, root)
 
 
 def write_dissimilarity_style(path: str | Path, threshold: float) -> None:

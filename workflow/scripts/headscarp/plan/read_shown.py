@@ -64,6 +64,7 @@ def resolve_exhibit(
         options=record.get("options", {}),
         target=record.get("target"),
         searches=tuple(record.get("searches", [])),
+        also=tuple(record.get("also", [])),
     )
 
 

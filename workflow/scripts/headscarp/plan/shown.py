@@ -9,7 +9,7 @@ from headscarp.plan.paths import FIGURE, TABLE, TABLE_ENDINGS
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
-    """One table or figure of a card."""
+    """One table or figure of a card; `also` are other names of its target."""
 
     card: str
     name: str
@@ -23,6 +23,7 @@ class Exhibit:
     options: dict[str, Any]
     target: str | None
     searches: tuple[str, ...]
+    also: tuple[str, ...] = ()
 
     @property
     def is_table(self) -> bool:

@@ -9,8 +9,8 @@ from headscarp.plan.shown import Exhibit
 
 
 def named_exhibits(plan: Plan, taken: Iterable[str]) -> dict[str, Exhibit]:
-    """Exhibits of all cards by the name of their target, `<card>_<exhibit>`; `taken` are the names that rules
-    already have.
+    """Exhibits of all cards by the names of their targets, `<card>_<exhibit>` and others that a card gives
+    them; `taken` are the names that rules already have.
 
     Raises:
         HeadscarpError: a card is called like a rule, or two targets would have one name.
@@ -21,9 +21,10 @@ def named_exhibits(plan: Plan, taken: Iterable[str]) -> dict[str, Exhibit]:
     found = {}
     for card in plan.cards.values():
         for exhibit in card.exhibits.values():
-            name = f"{card.name}_{exhibit.name}"
-            take(owners, name, f"exhibit {exhibit.name} of card {card.name}")
-            found[name] = exhibit
+            for name in (exhibit.name, *exhibit.also):
+                target = f"{card.name}_{name}"
+                take(owners, target, f"exhibit {exhibit.name} of card {card.name}")
+                found[target] = exhibit
     return found
 
 

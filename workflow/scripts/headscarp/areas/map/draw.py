@@ -13,7 +13,7 @@ from headscarp.areas.map.check import check_terrain, check_values
 from headscarp.areas.map.place import Place, made_place
 from headscarp.delivery.delivered import deliver_map
 from headscarp.delivery.model_card import write_model_card
-from headscarp.delivery.styles import write_class_style, write_probability_style
+from headscarp.delivery.styles import class_style, probability_style, write_style
 from headscarp.delivery.trained_model import TrainedModel, read_model
 from headscarp.errors import HeadscarpError
 from headscarp.files import read_json, write_json
@@ -99,9 +99,9 @@ def draw(model: TrainedModel, place: Place, out: Path) -> None:
 
 def deliver(model: TrainedModel, inputs: Inputs, place: Place, out: Path) -> None:
     """The styles, and where the run knows its threshold what is made with it."""
-    write_class_style(out / "classes.qml", model.classes)
+    write_style(out / "classes.qml", class_style(model.classes))
     if model.threshold is None:
-        write_probability_style(out / "probability.qml")
+        write_style(out / "probability.qml", probability_style())
     else:
         deliver_map(out / "probability.tif", model.threshold, place.layers, is_dated=bool(inputs.dates))
 
