@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 ENVIRONMENTS = [path.stem for path in sorted((REPOSITORY / "envs").glob("*.yaml"))]
 DISTRIBUTION = {
+    "PIL": "pillow",
     "odc.geo": "odc-geo",
     "odc.stac": "odc-stac",
     "pystac_client": "pystac-client",

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from headscarp.delivery.ground import label_path
 from headscarp.delivery.mapped_runs import PROTOCOLS
-from headscarp.delivery.site_figures import PIXELS, has_inventory, png_text, relief_of
+from headscarp.delivery.site_figures import PIXELS, png_text, relief_of
 from headscarp.delivery.summary_page import Link, link, number
 from headscarp.exhibits.labels import factor_label, metric_label, score_text
 from headscarp.exhibits.layers import site_grid
@@ -110,7 +111,7 @@ def draw_maps(site: SiteFiles, run: RunFiles) -> Figure:
     outside = relief.copy()
     paint(outside, dissimilarity > read_json(delivered / "applicability.json")["threshold"], OUTSIDE, 0.8)
     titles = ["Susceptibility", "Standard deviation of the folds", "Area of applicability"]
-    titles += ["Inventory of the site"] if has_inventory(site, view) else []
+    titles += ["Inventory of the site"] if label_path(site) else []
     layout = Page.fit(len(titles), view.aspect, 1, 0, footer=0.75)
     figure = layout.figure()
     panels = [layout.axes_of(figure, 0, index) for index in range(len(titles))]
