@@ -25,6 +25,7 @@ from selenium import webdriver  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 REPORT = "results/report/report.html"
 DESKTOP, PHONE = (1400, 900), (390, 844)
@@ -249,6 +250,55 @@ class TestSummary:
         visit(browser, results / "results/sites/ridge/summary.html")
         browser.find_element(By.LINK_TEXT, "Interactive map").click()
         until(lambda: browser.current_url.endswith("/map.html"), "the map")
+        assert errors(browser) == []
+
+
+class TestTable:
+    @pytest.fixture
+    def page(self, browser, results):
+        visit(browser, results / "results/sites/ridge/summary.html")
+        return browser
+
+    def column(self, page):
+        script = (
+            "const table = [...document.querySelectorAll('table')].find((one) => "
+            "one.tHead.textContent.includes('Area')); return [...table.tBodies[0].rows].map((row) => "
+            "Number(row.cells[1].textContent.replaceAll(',', '')))"
+        )
+        return page.execute_script(script)
+
+    def head(self, page):
+        return next(one for one in page.find_elements(By.CSS_SELECTOR, "th button") if "Area" in one.text)
+
+    def test_a_click_or_a_key_on_a_head_sorts_and_the_third_brings_the_order_back(self, page):
+        first = self.column(page)
+        assert len(set(first)) > 2
+        self.head(page).click()
+        assert self.column(page) == sorted(first, reverse=True)
+        self.head(page).send_keys(Keys.ENTER)
+        assert self.column(page) == sorted(first)
+        assert self.head(page).find_element(By.XPATH, "..").get_attribute("aria-sort") == "ascending"
+        self.head(page).send_keys(Keys.SPACE)
+        assert self.column(page) == first
+        assert errors(page) == []
+
+
+class TestGallery:
+    def shown(self, browser):
+        return [one.text for one in browser.find_elements(By.CSS_SELECTOR, "li strong") if one.is_displayed()]
+
+    @pytest.mark.parametrize("size", [DESKTOP, PHONE])
+    def test_what_has_all_words_stays_as_one_types(self, browser, results, size):
+        visit(browser, results / "results/index.html", size)
+        everything = self.shown(browser)
+        assert len(everything) == 4  # a table, a figure, the claims as both
+        browser.find_element(By.ID, "search").send_keys("figure fig1")
+        assert len(self.shown(browser)) == 1 and "Fig. 1" in self.shown(browser)[0]
+        assert browser.find_element(By.ID, "count").text == "0 tables, 1 figures"
+        browser.find_element(By.ID, "search").send_keys(" nonsense")
+        assert self.shown(browser) == [] and browser.find_element(By.ID, "none").is_displayed()
+        keep_picture(browser, f"gallery_{size[0]}")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
         assert errors(browser) == []
 
 
