@@ -16,6 +16,7 @@ import pytest
 import rasterio
 import shapely
 import yaml
+from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
 from tests.conftest import REPOSITORY
@@ -95,9 +96,10 @@ def test_images_of_a_catalogue_become_layers_of_the_area(valley):
 
 def test_a_map_is_delivered_with_all_that_its_users_need(valley):
     folder, _ = valley
-    run = folder / "results/runs/valley/valley/unet+terrain/blocked/seed0/valley"
+    run = folder / "results/sites/valley/best_map"
+    smallest = yaml.safe_load((folder / "areas/valley.yaml").read_text())["best_map"]["minimum_area_m2"]
     item = pystac.Item.from_file(run / "item.json")
-    assert {"probability", "mask", "landslides", "probability_style"} <= set(item.assets)
+    assert {"probability", "uncertainty", "mask", "landslides", "probability_style"} <= set(item.assets)
     assert item.properties["headscarp:data"] == "real" and item.datetime.date().isoformat() == EVENT
     for asset in item.assets.values():
         assert (run / asset.href).resolve().exists()
@@ -106,7 +108,12 @@ def test_a_map_is_delivered_with_all_that_its_users_need(valley):
         values, codes = probability.read(1), mask.read(1)
     assert np.array_equal(codes == 1, values >= threshold) and (codes[np.isnan(values)] == 255).all()
     slides = geopandas.read_file(run / "landslides.gpkg")
-    assert slides["area_m2"].sum() == pytest.approx((codes == 1).sum() * 100)
+    areas = 100 * np.bincount(ndimage.label(codes == 1)[0].ravel())[1:]
+    assert sorted(slides["area_m2"]) == pytest.approx(sorted(areas[areas >= smallest]))
+    choice = json.loads((run / "choice.json").read_text())
+    scored = [one for one in choice["candidates"] if one["average_precision"] is not None]
+    assert choice["label"] == max(scored, key=lambda one: one["average_precision"])["label"]
+    assert choice["threshold"] == threshold
     assert slides["mean_slope_deg"].between(0, 90).all() and set(slides["date"].astype(str).str[:10]) == {
         EVENT
     }

@@ -114,6 +114,7 @@ rule summarise_site:
     input:
         layers=SITE + "/layers",
         maps=lambda wildcards: [f"{folder}/item.json" for folder in plan.maps.delivered(wildcards.site)],
+        project=PROJECT,
         templates=TEMPLATES,
     output:
         page=report(

@@ -193,6 +193,7 @@ def links_of(run: MappedRun, folder: Path) -> list[Link]:
 def site_links(site: SiteFiles, folder: Path) -> list[tuple[Link, str]]:
     """Where the site's own files lie, and what they are."""
     own = [
+        (site.folder / f"{site.name}.qgz", "QGIS project of all maps"),
         (site.folder / "collection.json", "STAC collection of all maps"),
         (site.folder / "layers", "layers on the site's grid (GeoTIFF)"),
         (site.raw, "raw files"),
