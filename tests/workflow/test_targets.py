@@ -221,7 +221,8 @@ def test_every_exhibit_asks_for_its_own_runs_and_no_others(finished_on_paper):
         if card not in finished_on_paper.selected:
             continue
         files = files_of(card, name, finished_on_paper.made)
-        assert len(files) == 3, (card, name)
+        made = {file.rpartition(".")[2] for file in files}
+        assert made in ({"csv", "md", "html", "tex"}, {"png", "pdf", "csv"}), (card, name)
         found = set()
         for file in finished_on_paper.closure(files):
             if finished_on_paper.made.get(file, ("",))[0] in TRAINERS:
