@@ -12,8 +12,9 @@ from scipy import ndimage
 
 from headscarp.errors import HeadscarpError
 from headscarp.exhibits.figures.cross_matrix import cross_matrix
+from headscarp.exhibits.pages import markdown_page
 from headscarp.exhibits.render import sections_of
-from headscarp.exhibits.sections import markdown_page
+from headscarp.exhibits.sections import Page
 from headscarp.exhibits.tables.costs import lightweight
 from headscarp.exhibits.tables.gains import score_gains
 from headscarp.exhibits.tables.scenes import cross_scene
@@ -342,7 +343,8 @@ def test_published_scores_stand_beside_the_pairs_that_the_card_names(world):
         cross_scene(
             spec_of(world, "cross_scene", options={"published_rows": {"region_a:region_d:both": "region_1"}})
         )
-    text = markdown_page("T", sections_of(frame, spec_of(world, "cross_scene").labels), [])
+    labels = spec_of(world, "cross_scene").labels
+    text = markdown_page(Page("T", "t", list(sections_of(frame, labels, compares=True))))
     assert (
         "| PA (pixel accuracy) | CPA (landslide precision) | F1 | mIoU |" in text
         and "(published 92.80)" in text

@@ -19,6 +19,7 @@ SCALES = ("tiny", "demo", "standard", "full")
 # Text for people, and names that only data hold (variables, columns, classes) or that are defined where they
 # stand.
 FREE = {
+    "also",  # names that it gives
     *(
         "title",
         "caption",
