@@ -7,37 +7,16 @@ from headscarp.delivery.mask import write_binary
 from headscarp.delivery.project import write_project
 from headscarp.delivery.styles import class_style, landslide_style, probability_style, write_style
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
-from tests.mapped_area import GRID, SCORES, write_layers, write_run
+from tests.mapped_area import GRID, SCORES, record_of_page, write_layers, write_run
 
 THRESHOLDS = {"published": 0.7, "blocked": 0.5}
 FOLDS = (0.1, 0.6)  # susceptibility in the west by fold; in the east it is 0.2 more
 
 
 def record_of(root, **change):
-    runs = [
-        {
-            "label": "U-Net & factors",
-            "experiment": "unet+factors",
-            "protocol": protocol,
-            "seed": 3,
-            **dict.fromkeys(("folder", "home", "maps"), str(root / "runs" / protocol)),
-        }
-        for protocol in THRESHOLDS
-    ]
-    return {
-        "name": "atsuma",
-        "title": "Atsuma <Hokkaido>",
-        "data": "real",
-        "folder": str(root / "sites/atsuma"),
-        "card": "valley",
-        "citation": "Kita & others (2018)",
-        "scale": "tiny",
-        "composite": ["red", "green", "blue"],
-        "runs": runs,
-        "susceptibility": [
-            {"title": "Forest · blocked · seed 0", "map": str(root / "runs/cells/susceptibility.tif")}
-        ],
-    } | change
+    folders = {protocol: root / "runs" / protocol for protocol in THRESHOLDS}
+    maps = [{"title": "Forest · blocked · seed 0", "map": str(root / "runs/cells/susceptibility.tif")}]
+    return record_of_page(root / "sites/atsuma", folders, **{"susceptibility": maps} | change)
 
 
 def write_susceptibility(path):

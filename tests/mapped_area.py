@@ -106,3 +106,29 @@ def write_run(folder, scores=SCORES):
     (folder / "scores.json").write_text(json.dumps(scores))
     (folder / "run.json").write_text(json.dumps(RUN))
     return folder
+
+
+def record_of_page(site, folders, **change):
+    """What pages and projects take of a site in the folder `site` that a run mapped under each protocol;
+    `folders` are those of the runs, whose files lie in one."""
+    runs = [
+        {
+            "label": "U-Net & factors",
+            "experiment": "unet+factors",
+            "protocol": protocol,
+            "seed": 3,
+            **dict.fromkeys(("folder", "home", "maps"), str(folder)),
+        }
+        for protocol, folder in folders.items()
+    ]
+    return {
+        "name": "atsuma",
+        "title": "Atsuma <Hokkaido>",
+        "data": "real",
+        "folder": str(site),
+        "card": "valley",
+        "citation": "Kita & others (2018)",
+        "scale": "tiny",
+        "composite": ["red", "green", "blue"],
+        "runs": runs,
+    } | change

@@ -29,6 +29,7 @@ from tests.mapped_area import (
     SCORES,
     THRESHOLD,
     probability_map,
+    record_of_page,
     write_layers,
     write_probability,
     write_run,
@@ -38,27 +39,9 @@ TO_DEGREES = Transformer.from_crs(GRID.crs, "EPSG:4326", always_xy=True)
 
 
 def record_of(root, **change):
-    runs = [
-        {
-            "label": "U-Net & factors",
-            "experiment": "unet+factors",
-            "protocol": protocol,
-            "seed": 3,
-            **dict.fromkeys(("folder", "home", "maps"), str(root / protocol)),
-        }
-        for protocol in ("published", "blocked")
-    ]
-    return {
-        "name": "atsuma",
-        "title": "Atsuma <Hokkaido>",
-        "data": "real",
-        "folder": str(root / "site"),
-        "card": "valley",
-        "citation": "Kita & others (2018) </script>",
-        "scale": "tiny",
-        "composite": ["red", "green", "blue"],
-        "runs": runs,
-    } | change
+    folders = {protocol: root / protocol for protocol in ("published", "blocked")}
+    cited = {"citation": "Kita & others (2018) </script>"}
+    return record_of_page(root / "site", folders, **cited | change)
 
 
 @pytest.fixture(scope="module")

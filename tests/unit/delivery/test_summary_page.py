@@ -16,7 +16,7 @@ from headscarp.delivery.site_figures import inventory_areas
 from headscarp.delivery.summary_page import build_page
 from headscarp.exhibits.spec import SiteFiles
 from headscarp.mapping.polygons import landslide_polygons, write_polygons
-from tests.mapped_area import SCORES, THRESHOLD, write_layers, write_run
+from tests.mapped_area import SCORES, THRESHOLD, record_of_page, write_layers, write_run
 
 VOID = {"meta", "img", "br"}
 
@@ -83,27 +83,11 @@ def in_one_folder(folder):
 
 
 def record_of(root, **change):
-    runs = [
-        {
-            "label": "U-Net & factors",
-            "experiment": "unet+factors",
-            "protocol": protocol,
-            "seed": 3,
-        }
-        | in_one_folder(root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3")
+    folders = {
+        protocol: root / f"runs/valley/atsuma/unet+factors/{protocol}/seed3"
         for protocol in ("published", "blocked")
-    ]
-    return {
-        "name": "atsuma",
-        "title": "Atsuma <Hokkaido>",
-        "data": "real",
-        "folder": str(root / "sites/atsuma"),
-        "card": "valley",
-        "citation": "Kita & others (2018)",
-        "scale": "tiny",
-        "composite": ["red", "green", "blue"],
-        "runs": runs,
-    } | change
+    }
+    return record_of_page(root / "sites/atsuma", folders, **change)
 
 
 CHOICE = {

@@ -74,25 +74,41 @@ def uncertainty_style() -> Element:
 
 def ramp_style(entries: Sequence[tuple[float, str, int]]) -> Element:
     """Style of a raster of shares 0..1 by entries of rising value, colour and opacity (0..255), which are
-    interpolated."""
-    least, most = f"{entries[0][0]:g}", f"{entries[-1][0]:g}"
+    interpolated; the legend in per cent."""
+    stops = [
+        (
+            value,
+            f"{100 * value:.0f} %" if alpha or value == 0 else f"below {100 * FAINT:.0f} %",
+            colour,
+            alpha,
+        )
+        for value, colour, alpha in entries
+    ]
+    return stops_style(stops)
+
+
+def stops_style(
+    stops: Sequence[tuple[float, str, str, int]], kind: str = "INTERPOLATED", decimals: int = 2
+) -> Element:
+    """Style of the first band of a raster of values from 0 on, by stops of rising value, text of the legend,
+    colour and opacity (0..255): one colour up to each (DISCRETE), or between them (INTERPOLATED)."""
+    most = f"{stops[-1][0]:.7g}"
     root, pipe = raster_document()
     renderer = raster_renderer(
-        pipe, "singlebandpseudocolor", band="1", classificationMin=least, classificationMax=most
+        pipe, "singlebandpseudocolor", band="1", classificationMin="0", classificationMax=most
     )
     SubElement(SubElement(renderer, "minMaxOrigin"), "limits").text = "None"
     shader = SubElement(
         SubElement(renderer, "rastershader"),
         "colorrampshader",
-        colorRampType="INTERPOLATED",
+        colorRampType=kind,
         classificationMode="1",
         clip="0",
-        minimumValue=least,
+        minimumValue="0",
         maximumValue=most,
-        labelPrecision="2",
+        labelPrecision=str(decimals),
     )
-    for value, colour, alpha in entries:
-        label = f"{100 * value:.0f} %" if alpha or value == 0 else f"below {100 * FAINT:.0f} %"
+    for value, label, colour, alpha in stops:
         SubElement(shader, "item", value=f"{value:.7g}", label=label, color=colour.lower(), alpha=str(alpha))
     finish_raster(pipe)
     return root

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import SubElement
 
-from headscarp.delivery.styles import CIVIDIS, finish_raster, raster_document, raster_renderer, write_style
+from headscarp.delivery.styles import (
+    CIVIDIS,
+    finish_raster,
+    raster_document,
+    raster_renderer,
+    stops_style,
+    write_style,
+)
 
 Step = tuple[float, str, str]  # upper bound, label, colour
 
@@ -24,24 +31,8 @@ def write_classes_style(path: str | Path, names: Sequence[str], colours: Sequenc
 def write_steps_style(path: str | Path, steps: Sequence[Step], kind: str = "DISCRETE") -> None:
     """Style of the first band of a raster of values: one colour up to each bound (DISCRETE), or between them
     (INTERPOLATED)."""
-    root, pipe = raster_document()
-    limits = {"classificationMin": "0", "classificationMax": f"{steps[-1][0]:.7g}"}
-    renderer = raster_renderer(pipe, "singlebandpseudocolor", band="1", **limits)
-    SubElement(SubElement(renderer, "minMaxOrigin"), "limits").text = "None"
-    shader = SubElement(
-        SubElement(renderer, "rastershader"),
-        "colorrampshader",
-        colorRampType=kind,
-        classificationMode="1",
-        clip="0",
-        minimumValue="0",
-        maximumValue=f"{steps[-1][0]:.7g}",
-        labelPrecision="3",
-    )
-    for bound, label, colour in steps:
-        SubElement(shader, "item", value=f"{bound:.7g}", label=label, color=colour.lower(), alpha="255")
-    finish_raster(pipe)
-    write_style(path, root)
+    stops = [(bound, label, colour, 255) for bound, label, colour in steps]
+    write_style(path, stops_style(stops, kind, decimals=3))
 
 
 def write_dissimilarity_style(path: str | Path, threshold: float) -> None:

@@ -2,8 +2,8 @@
 
 Windows overlap, and over the overlap neighbours fade into each other with a raised cosine, so that what a
 network says at the edge of its window counts for little. A window's outer `margin` may be discarded besides,
-but not at the site's own border. Networks that were trained on padded windows do not need that: their scores
-were the same to within a hundredth, mostly higher, without it (`benchmarks/README.md`). The weights of all
+but not at the site's own border. Networks that were trained on padded windows do not need that: without it
+six had average precisions from 0.003 lower to 0.023 higher (`benchmarks/README.md`). The weights of all
 windows add up to 1 at every pixel. Windows start at multiples of `ALIGNMENT`, the coarsest stride of the
 networks, so their pooling grids lie on those of one forward pass over the cube: with a margin beyond the
 network's receptive radius the result is that of one pass. At the bottom and the right the site is mirrored up

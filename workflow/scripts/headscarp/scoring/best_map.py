@@ -98,7 +98,7 @@ def choose_map(
         "reliability": reliability_of(tested, calibrations),
         "notes": notes,
     }
-    return choice, test_scores(maps, tested, calibrations, threshold, cube_folder, notes)
+    return choice, scores_on_test_ground(maps, tested, calibrations, threshold, cube_folder, notes)
 
 
 def described(candidate: Mapping[str, Any], label: np.ndarray) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def reliability_of(
     return {"before": reliability(before, truth), "after": reliability(after, truth)}
 
 
-def test_scores(
+def scores_on_test_ground(
     maps: Sequence[Map],
     tested: Sequence[tuple[np.ndarray, ...]],
     calibrations: Sequence[Calibration],

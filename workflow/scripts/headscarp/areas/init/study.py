@@ -96,12 +96,18 @@ def scales_of(grid: Grid, window: int) -> list[Entry]:
     demo = {"size": 1.0, "width": 0.25, "seeds": [0], "training": {"epochs": 4, "steps_per_epoch": 25}}
     standard = {"size": 1.0, "width": 0.25, "seeds": [0, 1, 2]}
     full = {"size": 1.0, "width": 1.0, "seeds": [0, 1, 2]}
-    return [
-        ("tiny", tiny, "does everything run?"),
-        ("demo", demo, "minutes, a first look"),
-        ("standard", standard, "hours, trained until the plateau"),
-        ("full", full, "wants a GPU"),
-    ]
+    return scale_entries(tiny, demo, standard, full)
+
+
+def scale_entries(*scales: dict[str, Any]) -> list[Entry]:
+    """The scales tiny, demo, standard and full, and what each is for."""
+    purposes = {
+        "tiny": "does everything run?",
+        "demo": "minutes, a first look",
+        "standard": "hours, trained until the plateau",
+        "full": "wants a GPU",
+    }
+    return [(name, scale, why) for (name, why), scale in zip(purposes.items(), scales, strict=True)]
 
 
 def composite_of(draft: Draft) -> list[str] | None:

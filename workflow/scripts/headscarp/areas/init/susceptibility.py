@@ -14,7 +14,7 @@ from headscarp.areas.init.factors import add_factors
 from headscarp.areas.init.inventory import add_inventory, split_inventory
 from headscarp.areas.init.outline import Outline
 from headscarp.areas.init.rasters import add_elevation
-from headscarp.areas.init.study import TERRAIN, TERRAIN_CHANNELS
+from headscarp.areas.init.study import TERRAIN, TERRAIN_CHANNELS, scale_entries
 from headscarp.geo.grid import Grid
 from headscarp.templating import fill
 
@@ -151,9 +151,4 @@ def scales_of_cells(grid: Grid, window: int) -> list[Entry]:
     demo = {"size": 1.0, "width": 0.125, "seeds": [0], "training": {"epochs": 4, "steps_per_epoch": 50}}
     standard = {"size": 1.0, "width": 0.25, "seeds": [0, 1, 2], "training": {"epochs": 25, "patience": 8}}
     full = {"size": 1.0, "width": 1.0, "seeds": [0, 1, 2]}
-    return [
-        ("tiny", tiny, "does everything run?"),
-        ("demo", demo, "minutes, a first look"),
-        ("standard", standard, "hours, trained until the plateau"),
-        ("full", full, "wants a GPU"),
-    ]
+    return scale_entries(tiny, demo, standard, full)
