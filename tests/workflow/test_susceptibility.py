@@ -67,7 +67,7 @@ def test_a_map_its_classes_and_its_page(area):
     assert pd.read_csv(home / "factors.csv")["factor"].iloc[0] in ("rock", "slope")
     assert len(geopandas.read_file(home / "cells.gpkg")) > 500
     page = (area / "results/sites/hills/susceptibility.html").read_text(encoding="utf-8")
-    assert "Protocol: blocked" in page and "Where the map may be believed" in page
+    assert "Spatial validation (blocked)" in page and "Where the map may be believed" in page
 
 
 def test_later_landslides_are_found_from_earlier_ones(area):

@@ -15,7 +15,7 @@ rule rehearse_training:
         gpu=get_gpus,
         mem_mb=16000,
     params:
-        record=lambda wildcards: plan.rehearsal.trainings[wildcards.training],
+        record=lambda wildcards: plan.rehearsal.training(wildcards.training),
     message:
         "Rehearsing two steps and a mapped window of {wildcards.training}"
     script:
@@ -59,3 +59,26 @@ rule forecast:
         "Forecasting hours, memory and disk"
     script:
         "../scripts/forecast.py"
+
+
+# Not what trainings wait for, so that it redoes none; it goes first when cubes and samples are there.
+rule expect_time:
+    input:
+        lambda wildcards: plan.rehearsal.of_card(wildcards.card).files,
+        lambda wildcards: plan.rehearsal.of_card(wildcards.card).sampled,
+    output:
+        csv=FORECAST_OF_CARD[0],
+        markdown=FORECAST_OF_CARD[1],
+        html=FORECAST_OF_CARD[2],
+        requests=FORECAST_OF_CARD[3],
+    log:
+        log_of("rehearsal", "expect_time", "{card}"),
+    priority: 100
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.rehearsal.of_card(wildcards.card).forecast,
+    message:
+        "Working out how long the trainings of {wildcards.card} will take"
+    script:
+        "../scripts/expect_time.py"

@@ -163,7 +163,7 @@ def test_single_bands_of_two_times_an_elevation_model_and_an_inventory(card_of, 
     assert site["layers"]["dates"] == ["2018-09-06"]
     assert record["inputs"]["context"] == ["distance_to_rivers"]
     assert {"random_forest", "unet", "unet+terrain"} <= set(record["experiments"])
-    assert record["protocols"] == ["published", "blocked"]
+    assert record["protocols"] == ["blocked"]
     assert "GUESS reflectance times 10000" in text
 
 

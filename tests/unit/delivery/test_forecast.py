@@ -6,7 +6,8 @@ import math
 import pandas as pd
 import pytest
 
-from headscarp.delivery.forecast import grown, pixels_of, request, write_forecast
+from headscarp.delivery.forecast import expected, grown, pixels_of, request, write_forecast
+from headscarp.samples.windows import Window, write_windows
 
 TWIN = {
     "size": 0.1,
@@ -41,6 +42,7 @@ RUN = {
     "epochs": 10,
     "steps_per_epoch": 36,
     "batch": 4,
+    "windows": "none.csv",
     "stride": 10,
     "most_windows": None,
     "site": SITE,
@@ -99,6 +101,24 @@ def test_steps_of_an_epoch_are_its_windows_where_no_number_is_set(forecast):
     assert "1 of 2 jobs are not counted" in frame.loc["train_network", "note"]
     frame, _, _ = forecast(steps_per_epoch=None, most_windows=400)
     assert frame.loc["train_network", "steps"] == 10 * 400 / 4
+
+
+def test_windows_that_are_drawn_are_counted(forecast, tmp_path):
+    """Not estimated from the size of the site."""
+    windows = [Window(0, 0, 64, 0, split) for split in ("train",) * 20 + ("validation",) * 7]
+    write_windows(tmp_path / "windows.csv", windows)
+    frame, _, _ = forecast(steps_per_epoch=None, windows=tmp_path / "windows.csv")
+    assert frame.loc["train_network", "steps"] == max(10 * 20 / 4, 10 * 36)
+    frame, _, _ = forecast(steps_per_epoch=None, windows=tmp_path / "windows.csv", epochs=100)
+    assert frame.loc["train_network", "steps"] == 100 * 20 / 4
+
+
+def test_the_user_of_an_area_is_told_how_long_it_takes(forecast):
+    """2 trainings of 360 steps of one second, and 2 maps of a million pixels at 0.5 ms."""
+    frame, _, _ = forecast()
+    told = expected(frame.drop("simulate_twin").reset_index(), "valley", "results/forecasts/valley.html")
+    assert "valley: at most 29 min of computing" in told
+    assert "2 trainings 12 min, 2 maps 17 min" in told and "results/forecasts/valley.html" in told
 
 
 def test_what_does_not_fit_names_the_key_to_change(forecast):

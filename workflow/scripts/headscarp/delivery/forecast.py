@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from headscarp import memory
+from headscarp.codes import SPLITS
 from headscarp.exhibits.pages import write_pages
 from headscarp.exhibits.sections import Page, Section
 from headscarp.exhibits.tidy import write_csv
@@ -24,6 +25,10 @@ COLUMNS = (
     *("rule", "what", "training", "jobs", "parameters", "seconds_a_step", "steps", "hours_a_job", "hours"),
     *("memory_mib", "memory_of", "disk_gb", "fits", "note"),
 )
+EXPECTED = {  # what the user of an area is told of
+    "trainings": ("train_network", "train_susceptibility"),
+    "maps": ("map_scene", "map_susceptibility"),
+}
 UNKNOWN = "how much there is to do is not known until files and samples are there"
 
 
@@ -42,9 +47,10 @@ class Cost:
 
 def write_forecast(
     record: Mapping[str, Any], csv: str | Path, pages: Sequence[str | Path], requests: str | Path
-) -> None:
-    """Write the forecast as CSV and as pages, and as JSON what a scheduler shall be asked for: {scale, runs:
-    {folder of a run: {train, map: {mem_mb, runtime}}}, twins: {site: {mem_mb, runtime}}}, in MiB and minutes.
+) -> pd.DataFrame:
+    """The forecast, a line of COLUMNS for each kind of job. Write it as CSV and as pages, and as JSON what a
+    scheduler shall be asked for: {scale, runs: {folder of a run: {train, map: {mem_mb, runtime}}}, twins:
+    {site: {mem_mb, runtime}}}, in MiB and minutes.
 
     Args:
         record: `plan.rehearsal.Rehearsal.forecast`.
@@ -67,6 +73,7 @@ def write_forecast(
     table = Section.of_text("", HEADS, map(cells_of, frame.itertuples()), summary(record, trainings, frame))
     write_pages(Page(TITLE, "forecast", [table], NOTES), *pages)
     write_json(requests, {"scale": record["scale"], **requests_of(runs, trainings, twins)})
+    return frame
 
 
 # --- what each costs
@@ -144,10 +151,12 @@ def seconds_a_step(rehearsed: Mapping[str, Any]) -> float:
 
 
 def windows_of(run: Mapping[str, Any], twins: Mapping[str, Mapping[str, Any]]) -> float:
-    """Training windows of a run whose recipe goes through all of them in an epoch, at most; of cells it is
-    not known how many will be drawn (NaN)."""
+    """Training windows of a run whose recipe goes through all of them in an epoch: as drawn, or at most
+    where that is to come; of cells it is not known how many will be drawn (NaN)."""
     if run["stride"] is None:
         return math.nan
+    if Path(run["windows"]).exists():
+        return int((pd.read_csv(run["windows"])["split"] == SPLITS[0]).sum())
     pixels = pixels_of(run["site"], twins)
     windows = OF_GROUND * pixels / run["stride"] ** 2
     return min(windows, run["most_windows"] or math.inf)
@@ -314,6 +323,27 @@ def summary(
             f"{(~frame['fits'].astype(bool)).sum()} of the lines do not fit; their notes say what to change."
         )
     return sentences
+
+
+def expected(frame: pd.DataFrame, name: str, page: str | Path) -> str:
+    """How long the trainings and maps of an area called `name` will take, in words; `page` tells more."""
+    parts = [
+        f"{group['jobs'].sum():.0f} {what} {duration(group['hours'].sum())}"
+        for what, rules in EXPECTED.items()
+        if len(group := frame[frame["rule"].isin(rules)])
+    ]
+    hours = frame["hours"].sum()
+    return (
+        f"{name}: at most {duration(hours)} of computing to come, shared by the cores that Snakemake has "
+        f"({', '.join(parts)}); trainings end when they learn nothing more. By kind: {page}"
+    )
+
+
+def duration(hours: float) -> str:
+    minutes = hours * 60
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{hours:.1f} h"
 
 
 def requests_of(

@@ -9,11 +9,14 @@ from headscarp.files import read_json
 from headscarp.geo.grid import Grid
 
 METRICS = ("f1", "precision", "recall", "iou", "average_precision", "auc")
+# What is said of a protocol on pages, and what its validation of cells is called in the field.
 PROTOCOLS = {
     "blocked": "Tested in blocks of the site that no training window touches.",
     "published": "Tested as the paper did; training and test may be neighbours, so that scores come out "
     "too high.",
+    "temporal": "Learnt from landslides up to a year, tested on whether other ground slid later.",
 }
+VALIDATIONS = {"blocked": "spatial", "published": "random", "temporal": "temporal"}
 # column of landslides.gpkg: head of the table, decimals
 COLUMNS = {
     "id": ("No.", 0),

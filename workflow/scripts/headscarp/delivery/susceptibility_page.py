@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from headscarp.delivery.ground import label_path
-from headscarp.delivery.mapped_runs import PROTOCOLS
+from headscarp.delivery.mapped_runs import PROTOCOLS, VALIDATIONS
 from headscarp.delivery.site_figures import PIXELS, png_text, relief_of
 from headscarp.delivery.summary_page import Link, link, number
 from headscarp.exhibits.labels import factor_label, metric_label, score_text
@@ -83,6 +83,7 @@ def build_susceptibility_page(record: Mapping[str, Any], target: str | Path) -> 
         place=locator(grid, site.placeless),
         crs=grid.crs,
         shown=shown,
+        validation=validation(shown.protocol),
         summary=read_json(delivered / "summary.json"),
         maps=maps,
         factors=bars,
@@ -90,7 +91,7 @@ def build_susceptibility_page(record: Mapping[str, Any], target: str | Path) -> 
         classes=class_lines(delivered / "classes.csv"),
         applicability=read_json(delivered / "applicability.json"),
         protocols=list(score_tables(runs)),
-        files=[(run.label, run.protocol, list(links(run, folder))) for run in runs],
+        files=[(run.label, validation(run.protocol), list(links(run, folder))) for run in runs],
         citation=record["citation"],
     )
     with atomic_path(target) as temporary:
@@ -175,7 +176,7 @@ def score_tables(runs: Sequence[RunFiles]) -> Iterator[dict[str, Any]]:
         ]
         metrics = list(summaries[0]["metrics"])
         yield {
-            "name": protocol,
+            "name": validation(protocol),
             "about": PROTOCOLS.get(protocol, ""),
             "heads": [
                 "Model",
@@ -193,6 +194,12 @@ def score_tables(runs: Sequence[RunFiles]) -> Iterator[dict[str, Any]]:
                 for one in summaries
             ],
         }
+
+
+def validation(protocol: str) -> str:
+    """A protocol of cells as the field calls it, with its own name where that is another."""
+    name = VALIDATIONS.get(protocol, protocol)
+    return f"{name} validation" + ("" if name == protocol else f" ({protocol})")
 
 
 def links(run: RunFiles, folder: Path) -> Iterator[tuple[Link, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from headscarp.codes import BLOCKED
 from headscarp.plan.model import Run
-from headscarp.plan.paths import BEST_MAP, MAP_PAGE, PROJECT, SUMMARY, SUSCEPTIBILITY_PAGE
+from headscarp.plan.paths import BEST_MAP, FORECAST_OF_CARD, MAP_PAGE, PROJECT, SUMMARY, SUSCEPTIBILITY_PAGE
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.sources.twin.files import bands_of
@@ -145,6 +145,12 @@ class Maps:
         home = {run.folder_of(place): place for run in self.of_home(card) for place in self.places(run)}
         return best | home | {run.folder_of(target): target for run, target in self.applied(card)}
 
+    def mapped(self, card: str) -> list[tuple[Run, str]]:
+        """Runs whose maps a card delivers, or among which it chooses one, each with the place."""
+        home = [(run, place) for run in self.of_home(card) for place in self.places(run)]
+        best = [(run, site) for site in self.with_best(card) for run in self.candidates(site)]
+        return [*home, *self.applied(card), *best]
+
     def delivered(self, site: str) -> list[str]:
         """Folders of the maps of a site that the card delivers which describes it."""
         return [folder for folder, place in self.of_card(self.plan.sites[site].card).items() if place == site]
@@ -155,7 +161,8 @@ class Maps:
         return {site: SUMMARY.format(site=site) for site in sites}
 
     def targets(self, card: str) -> list[str]:
-        """Files that bring forth all maps that a card delivers, with the pages of their sites."""
+        """Files that bring forth all maps that a card delivers, with the pages of their sites, and how long
+        those of an area will take."""
         polygons = [f"{folder}/landslides.gpkg" for folder in self.of_card(card)]
         pages = self.pages(card)
         cells = [site for site in self.plan.cards[card].cells if self.susceptibility(site)]
@@ -163,7 +170,8 @@ class Maps:
         sites = dict.fromkeys(run.site for run in self.of_susceptibility(card))
         susceptibility = [SUSCEPTIBILITY_PAGE.format(site=site) for site in sites]
         maps = [MAP_PAGE.format(site=site) for site in pages]
-        return [*polygons, *pages.values(), *maps, *projects, *susceptibility]
+        forecast = [FORECAST_OF_CARD[0].format(card=card)] if self.with_best(card) else []
+        return [*forecast, *polygons, *pages.values(), *maps, *projects, *susceptibility]
 
     def susceptibility(self, site: str) -> list[Run]:
         """Runs of the first seed that a figure of the card which describes a site shows as maps of

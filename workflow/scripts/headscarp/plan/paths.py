@@ -73,7 +73,9 @@ PROJECT, PROJECT_RASTERS = SITE + "/{site}.qgz", SITE + "/qgis"
 MAP_PAGE, MAP_TILES = SITE + "/map.html", SITE + "/map"
 
 TRAINING, TWIN = "results/rehearsal/trainings/{training}.json", "results/rehearsal/twins/{site}.json"
-FORECAST = tuple(f"results/forecast.{ending}" for ending in ("csv", "md", "html", "json"))
+FORECAST_ENDINGS = ("csv", "md", "html", "json")
+FORECAST = tuple(f"results/forecast.{ending}" for ending in FORECAST_ENDINGS)
+FORECAST_OF_CARD = tuple(f"results/forecasts/{{card}}.{ending}" for ending in FORECAST_ENDINGS)
 
 TABLE = "results/tables/{card}/{exhibit}"
 FIGURE = "results/figures/{card}/{exhibit}"

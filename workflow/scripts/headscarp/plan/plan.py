@@ -87,7 +87,7 @@ class Plan(Selection):
 
     @cached_property
     def rehearsal(self) -> Rehearsal:
-        return Rehearsal(self, self.samples, self.runs, self.exhibits)
+        return Rehearsal(self, self.samples, self.runs, self.exhibits, self.maps)
 
     @cached_property
     def forecasts(self) -> Forecasts:

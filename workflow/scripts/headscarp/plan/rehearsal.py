@@ -3,15 +3,16 @@ what the forecast needs to know of all jobs."""
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from headscarp.files import read_json
 from headscarp.plan.exhibits import Exhibits
+from headscarp.plan.maps import Maps
 from headscarp.plan.model import NEIGHBOURHOODS, WINDOWS, Run
-from headscarp.plan.paths import RUN, SEARCH, SITE, TRAINING, TWIN
+from headscarp.plan.paths import CUBE, RUN, SAMPLE_FILES, SEARCH, SITE, TRAINING, TWIN
 from headscarp.plan.runs import Runs
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
@@ -30,6 +31,20 @@ class Rehearsal:
     samples: Samples
     runs: Runs
     exhibits: Exhibits
+    maps: Maps
+    _of_cards: dict[str, "Rehearsal"] = field(default_factory=dict, repr=False)
+
+    def of_card(self, card: str) -> "Rehearsal":
+        """What one card needs, selected or not; kept, since several rules ask."""
+        if card not in self._of_cards:
+            alone = replace(self.plan, selected=(card,))
+            self._of_cards[card] = replace(self, plan=alone, _of_cards={})
+        return self._of_cards[card]
+
+    def training(self, name: str) -> dict[str, Any]:
+        """What is rehearsed under a name: of the selected cards, or of one that says how long it takes."""
+        areas = (self.of_card(card) for card in self.plan.cards if self.maps.with_best(card))
+        return next(one.trainings[name] for one in (self, *areas) if name in one.trainings)
 
     @cached_property
     def _read_by_exhibits(self) -> list[str]:
@@ -39,14 +54,14 @@ class Rehearsal:
 
     @cached_property
     def places(self) -> dict[Run, list[str]]:
-        """The runs that the exhibits of the selected cards read, trained ones with those that they start from
-        or average, and the places that each maps."""
+        """The runs that the exhibits of the selected cards read and whose maps are delivered, trained ones
+        with those that they start from or average, and the places that each maps."""
+        read = [asked for path in self._read_by_exhibits if (asked := run_and_place(path))]
+        delivered = [asked for name in self.plan.selected for asked in self.maps.mapped(name)]
         found: dict[Run, list[str]] = {}
-        for path in self._read_by_exhibits:
-            if asked := run_and_place(path):
-                run, place = asked
-                known = found.setdefault(run, [])
-                known += [place] if place and place not in known else []
+        for run, place in [*read, *delivered]:
+            known = found.setdefault(run, [])
+            known += [place] if place and place not in known else []
         for run in list(found):
             self._add_needed(run, found)
         return found
@@ -165,6 +180,19 @@ class Rehearsal:
         ]
 
     @property
+    def sampled(self) -> list[str]:
+        """The cubes and samples of all trainings, which tell how many steps those have."""
+        files = [
+            file
+            for run in self.trained
+            for file in (
+                *(path.format(site=run.site) for path in CUBE),
+                *self.samples.of_run(run.card, run.site, run.protocol, run.seed),
+            )
+        ]
+        return list(dict.fromkeys(files))
+
+    @property
     def forecast(self) -> dict[str, Any]:
         """All that the forecast needs beside what the rehearsals measured."""
         return {
@@ -184,26 +212,31 @@ class Rehearsal:
         recipe = self.runs.record(run.card, run.experiment, run.protocol, run.seed, run.site)["recipe"]
         record = self.record(run)
         folds = self.plan.cards[run.card].cells[run.site].get("folds", 1) if record["of_cells"] else 1
+        drawn = self.samples.folder(run.card, run.site, run.protocol, run.seed)
         return {
             "run": run.folder,
             "of_cells": record["of_cells"],
             "folds": folds,
             "places": [self._ground(place) for place in self.places[run]],
-        } | self._steps(record, recipe, run.card, run.site)
+        } | self._steps(record, recipe, run.card, run.site, drawn)
 
     def _search_record(self, card: str, name: str, protocol: str, fold: int, sampler: str) -> dict[str, Any]:
         search, record = self.plan.cards[card].searches[name], self.record_of_search(card, name)
-        steps = self._steps(record, search.record["recipe"], card, search.site)
+        drawn = self.plan.sites[search.site].samples(card, protocol, fold)
+        steps = self._steps(record, search.record["recipe"], card, search.site, drawn)
         return steps | {"folder": search.folder(protocol, fold, sampler), "trials": search.record["trials"]}
 
-    def _steps(self, record: dict[str, Any], recipe: dict[str, Any], card: str, site: str) -> dict[str, Any]:
-        """What tells how many steps a training has."""
+    def _steps(
+        self, record: dict[str, Any], recipe: dict[str, Any], card: str, site: str, drawn: str
+    ) -> dict[str, Any]:
+        """What tells how many steps a training has, whose samples lie in the folder `drawn`."""
         spec = None if record["of_cells"] else SamplingSpec.from_record(self.samples.windows(card, site))
         return {
             "training": name_of(record),
             "epochs": recipe["epochs"],
             "steps_per_epoch": recipe.get("steps_per_epoch"),
             "batch": recipe.get("batch", 2),
+            "windows": f"{drawn}/{SAMPLE_FILES[0]}" if spec else None,
             "stride": spec.stride if spec else None,
             "most_windows": spec.superpixels.maximum if spec and spec.superpixels else None,
             "site": self._ground(site),
