@@ -9,6 +9,7 @@ from typing import Any
 
 from headscarp.errors import HeadscarpError
 
+CHECKOUT = Path(__file__).resolve().parents[3]  # where the cards are
 POSSIBLE, WRONG, UNUSABLE = 0, 1, 2
 BAD = ("impossible", "mislabelled", "other test set")
 AUDIT = """\
@@ -39,6 +40,10 @@ EXPORT = """\
 Write a trained network as an ONNX file that needs no headscarp: it takes tiles as QGIS's plugin Deepness cuts
 them out of a raster with the channels as bands, and gives probabilities. Beside it model_card.md says what it
 was trained on and how well it maps. Needs the packages of `pip install 'headscarp[onnx]'`."""
+SCORES = """\
+Print the tables of scores of a card from the runs that are finished, while the others still train, in the
+folder in which Snakemake runs. Rows stand beside each other on the same ground only: of scenes that are left
+out in turn those that every row has been tested on. Nothing is made or changed."""
 CHECK_EXITS = "exit status: 0 no error, 1 some error, 2 the card cannot be read"
 EXITS = "exit status: 0 nothing is impossible, 1 something is, 2 the table cannot be read"
 
@@ -92,6 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command.add_argument("name", metavar="NAME", help="name of a card in areas/, or the path of a card")
     command.set_defaults(run=check)
+    command = commands.add_parser(
+        "scores", help="the tables of scores of a card, from what is finished", description=SCORES
+    )
+    command.add_argument("name", metavar="CARD", help="name of a card")
+    command.set_defaults(run=scores)
     command = commands.add_parser("map", help="map your rasters with a trained network", description=MAP)
     command.add_argument(
         "images",
@@ -164,6 +174,32 @@ def check(chosen: argparse.Namespace) -> int:
         print(report(checked), flush=True)
         print(f"page: {write_check(checked)}\n")
     return WRONG if any(checked.status == ERROR for checked in results) else POSSIBLE
+
+
+def scores(chosen: argparse.Namespace) -> int:
+    """Print what the tables of scores of a card can show so far."""
+    from headscarp.exhibits.kinds import function_of
+    from headscarp.exhibits.pages import markdown_page
+    from headscarp.exhibits.render import page_of
+    from headscarp.exhibits.spec import ExhibitSpec
+    from headscarp.plan.plan import load_plan
+    from headscarp.plan.so_far import finished_part, tables_of_scores
+    from headscarp.vocabulary import require_known
+    from headscarp.yaml_files import read_yaml
+
+    config = Path("config.yaml")
+    if not config.is_file():
+        raise HeadscarpError("there is no config.yaml here; run this in the folder in which Snakemake runs")
+    plan = load_plan(read_yaml(config), CHECKOUT)
+    require_known(chosen.name, plan.cards, "card")
+    for exhibit in tables_of_scores(plan.exhibits, chosen.name):
+        record, missing = finished_part(plan.exhibits, exhibit)
+        runs = len(plan.exhibits.runs(exhibit))
+        print(f"{exhibit.name}: {runs - len(missing)} of {runs} runs are finished")
+        if record:
+            spec = ExhibitSpec.from_record(record)
+            print(f"\n{markdown_page(page_of(function_of(spec.kind)(spec), spec))}")
+    return POSSIBLE
 
 
 def map_images(chosen: argparse.Namespace) -> int:

@@ -22,12 +22,17 @@ NONE = "–"
 
 
 def write_table(frame: pd.DataFrame, spec: ExhibitSpec, csv: str | Path, *pages: str | Path) -> None:
-    """Write a tidy table of an exhibit as CSV, and its pivot (rows x metrics, one block per protocol) as
-    pages, each atomically; the CSV keeps ids where people read labels."""
+    """Write a tidy table of an exhibit as CSV, and as pages (`page_of`), each atomically; the CSV keeps ids
+    where people read labels."""
     write_csv(frame, csv)
+    write_pages(page_of(frame, spec), *pages)
+
+
+def page_of(frame: pd.DataFrame, spec: ExhibitSpec) -> Page:
+    """The pivot of a tidy table of an exhibit: rows x metrics, one block per protocol."""
     sections = sections_of(frame, spec.labels, KINDS[spec.kind].compares)
     notes = [*filter(None, [spec.caption]), *notes_of(frame, spec.labels)]
-    write_pages(Page(spec.title, f"{spec.card}_{spec.name}", list(sections), notes), *pages)
+    return Page(spec.title, f"{spec.card}_{spec.name}", list(sections), notes)
 
 
 def notes_of(frame: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:

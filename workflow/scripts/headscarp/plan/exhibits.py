@@ -47,15 +47,20 @@ class Exhibits:
             for seed in (card.seeds[:1] if first else card.seeds_of(row))
         ]
 
+    def of_run(self, exhibit: Exhibit, run: Run) -> list[str]:
+        """The files of one of its runs that an exhibit reads."""
+        kind, place = exhibit.reads, place_shown(exhibit)
+        others = [site for site in exhibit.sites if site != run.site]
+        return [
+            *(run.file(name, place) for name in kind.runs),
+            *(run.file(name, exhibit.target) for name in kind.at_target),
+            *(run.file(name, site) for site in others for name in kind.at_other_sites),
+        ]
+
     def inputs(self, exhibit: Exhibit) -> list[str]:
         """The files an exhibit reads."""
-        kind, runs = exhibit.reads, self.runs(exhibit)
-        place = place_shown(exhibit)
-        files = [run.file(name, place) for run in runs for name in kind.runs]
-        files += [run.file(name, exhibit.target) for run in runs for name in kind.at_target]
-        for run in runs:
-            others = [site for site in exhibit.sites if site != run.site]
-            files += [run.file(name, site) for site in others for name in kind.at_other_sites]
+        kind, place = exhibit.reads, place_shown(exhibit)
+        files = [file for run in self.runs(exhibit) for file in self.of_run(exhibit, run)]
         files += [path for one in self._searches(exhibit) for path in below(one["folder"], kind.searches)]
         asked = [parts for option, parts in kind.sites_if.items() if exhibit.options.get(option)]
         # Of runs shown elsewhere: where they were trained, and what the other place looks like.
