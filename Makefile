@@ -13,12 +13,15 @@ export HEADSCARP_DATA ?= $(abspath $(wildcard ../shared/data))
 # One process of tests a core; a file is run by one of them, in the order that tests/conftest.py gives.
 SIDE_BY_SIDE := -n $(CORES) --dist loadfile --no-loadscope-reorder
 
+# Snakemake that forks its jobs: a first look has many short ones.
+WARM := $(BIN)/python workflow/warm_python.py
+
 .PHONY: demo report test test-quick test-deploy docs lint clean
 # Real ground first, then one headline exhibit of each paper (`deliver` of scale demo in the cards).
 demo: .venv/installed
-	$(BIN)/snakemake --cores $(CORES) --config scale=demo -- $(MAP)
+	$(WARM) --cores $(CORES) --config scale=demo -- $(MAP)
 	@echo "The map of Iburi, for a browser: file://$(abspath $(MAP))"
-	$(BIN)/snakemake --cores $(CORES) --config scale=demo 'cards=[iburi2018, gao2021, zhang2024, xia2021, stfusion, xing2026]'
+	$(WARM) --cores $(CORES) --config scale=demo 'cards=[iburi2018, gao2021, zhang2024, xia2021, stfusion, xing2026]'
 
 report: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) all results/provenance.html

@@ -23,7 +23,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +51,7 @@ FIGURES = {
     "emilia_series": ["fig_ndvi", "fig_maps"],
     "networks": ["ranks"],
 }
+CPU = re.compile(r", CPU ([\d.]+) s, ")  # the last line of a job's log
 BLOCK = re.compile(r"(<!-- numbers: (.+?) -->\n).*?(<!-- /numbers -->)", re.DOTALL)
 
 
@@ -74,11 +74,8 @@ def collect(card: str, results: Path, kept: Path) -> None:
 
 def made_by(card: str, results: Path) -> dict[str, Any]:
     """Machine, scale, commits of the runs, CPU hours of all jobs and share of converged trainings."""
-    seconds = 0.0
-    for path in results.glob("timings/**/*.tsv"):
-        if card in path.parts or path.stem == card:
-            told = pd.to_numeric(pd.read_csv(path, sep="\t")["cpu_time"], errors="coerce")
-            seconds += float(np.nan_to_num(told).sum())  # of the shortest jobs there is none
+    logs = [path for path in results.glob("logs/**/*.log") if card in path.parts or path.stem == card]
+    seconds = sum(float(found[1]) for path in logs if (found := CPU.search(path.read_text())))
     runs = [json.loads(path.read_text()) for path in results.glob(f"runs/{card}/*/*/*/*/run.json")]
     trained = [run["converged"] for run in runs if "converged" in run and "average" not in run]
     commits = sorted({run["code"]["commit"][:7] for run in runs if run["code"]["commit"]})
@@ -153,8 +150,8 @@ def index(kept: Path, cards: list[str], labels: dict[str, dict[str, str]], rows:
         "# Reference results",
         "",
         "Scale `standard`, kept by `benchmarks/reference_results.py`. A row of a table is marked *not "
-        "converged* where a training stopped before its plateau. CPU hours are a little low: Snakemake "
-        "looks at a job every 30 seconds, and what it works after the last look is not counted.",
+        "converged* where a training stopped before its plateau. CPU hours are what jobs worked; of "
+        "results from before December 2026 they are a little low.",
         "",
         "| card | tables | commit | CPU hours | trainings, of them converged | neither converged nor above "
         "twice the prevalence | rows left out of this run |",

@@ -26,7 +26,7 @@ CARDS = [
     "emilia_series",
     "networks",
 ]
-WARM_SNAKEMAKE = Path(__file__).with_name("warm_python.py")
+WARM_SNAKEMAKE = REPOSITORY / "workflow" / "warm_python.py"
 TINY_LIMIT_SECONDS = 3600
 
 

@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -65,6 +68,21 @@ def test_a_forked_script_runs_as_if_started_and_its_error_is_that_of_the_run(tmp
     }
 
 
+def test_forked_python_ends_when_snakemake_is_killed(tmp_path):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    slow = "from pathlib import Path; import time; Path('begun').touch(); time.sleep(3)"
+    (tmp_path / "bad.py").write_text(slow)
+    command = [sys.executable, str(WARM_SNAKEMAKE), "--snakefile", "Snakefile", "--cores", "1", "bad.json"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as run:
+        end = time.monotonic() + 120
+        while not (tmp_path / "begun").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        others = psutil.Process(run.pid).children(recursive=True)
+        run.kill()
+    assert len(others) >= 3  # the server, the job that it forked, and the python that waits for the job
+    assert not psutil.wait_procs(others, timeout=60)[1]
+
+
 @pytest.mark.parametrize("program", [["-m", "snakemake"], [str(WARM_SNAKEMAKE)]], ids=["started", "forked"])
 def test_jobs_run_the_library_beside_the_snakefile(tmp_path, program):
     """Another clone's Snakefile runs that clone's library, though this one is installed."""
@@ -80,4 +98,5 @@ def test_jobs_run_the_library_beside_the_snakefile(tmp_path, program):
     configure(folder)
     where = ["--snakefile", str(clone / "Snakefile"), "--directory", str(folder), "--cores", "1"]
     subprocess.run([sys.executable, *program, *where, "results/sites/zigui/raw/dem.tif"], check=True)
-    assert "worked in the clone for" in (folder / "results/logs/sources/simulate_twin/zigui.log").read_text()
+    log = (folder / "results/logs/sources/simulate_twin/zigui.log").read_text()
+    assert re.search(r"worked in the clone for [\d.]+ s, CPU [\d.]+ s, at most \d{2,} MiB", log)

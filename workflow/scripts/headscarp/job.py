@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from headscarp import memory
 from headscarp.errors import HeadscarpError
 
 WORKED = "worked for"
@@ -14,7 +15,8 @@ WORKED = "worked for"
 
 @contextmanager
 def job(log: str) -> Iterator[None]:
-    """Send log messages and warnings of the block to the file `log`, with the seconds it worked.
+    """Send log messages and warnings of the block to the file `log`, with the seconds it worked, those of
+    the processor, and the most memory it had.
 
     A `HeadscarpError` becomes one line on standard error and in the log, and exit status 1; any other
     exception is a bug and keeps its trace.
@@ -34,4 +36,5 @@ def job(log: str) -> Iterator[None]:
     except Exception:
         logging.exception("this is a bug in headscarp or in a package it uses")
         raise
-    logging.info("%s %.2f s", WORKED, time.perf_counter() - start)
+    worked, peak = time.perf_counter() - start, memory.peak_of_process()
+    logging.info("%s %.2f s, CPU %.2f s, at most %.0f MiB", WORKED, worked, time.process_time(), peak)

@@ -1,12 +1,13 @@
 """Snakemake whose scripts are forked from a Python that has the packages already.
 
-    python tests/workflow/warm_python.py ARGUMENTS OF SNAKEMAKE
+    python workflow/warm_python.py ARGUMENTS OF SNAKEMAKE
 
-At scale tiny most jobs work for a tenth of a second, after importing torch, pandas or matplotlib for more
-than one: over the tiny run of all cards that is more than half of the time. Here a server imports what is
-installed (nothing of headscarp), and Snakemake is told of a `python` that asks the server to fork and run the
-script, with its own arguments, folder, environment and standard streams, and ends as that ends. Other tests
-start every job as a user's Snakemake does.
+Many jobs work for less time than it takes to import torch, pandas or matplotlib. Here a server imports what
+is installed (nothing of headscarp), and Snakemake is told of a `python` that asks the server to fork and run
+the script, with its own arguments, folder, environment and standard streams, and ends as that ends. Jobs that
+run elsewhere, on a cluster or in an environment of conda, start as ever, and so do all where the system is no
+Linux. Snakemake's own measures of a job (results/timings) are then of the waiting `python`, but for the
+seconds; CPU time and memory stand in the job's log.
 """
 
 import contextlib
@@ -36,6 +37,7 @@ PACKAGES = (
     "snakemake.logging",
     "torch",
 )
+PATIENCE = 5  # seconds between looks whether Snakemake lives
 LARGEST_REQUEST = 1 << 17  # bytes
 # The `python` of Snakemake; whatever is no script goes to the real one.
 CLIENT = """#!{python} -IS
@@ -51,14 +53,21 @@ sys.exit(int(connection.recv(4) or b"1"))
 
 
 def serve(server: socket.socket) -> None:
-    """Fork once for every connection, for ever."""
+    """Fork once for every connection, as long as Snakemake lives."""
+    started_by = os.getppid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the jobs, and Snakemake ends the server
     for name in PACKAGES:
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, reap)
-    while True:
-        connection, _ = server.accept()
+    server.settimeout(PATIENCE)
+    while os.getppid() == started_by:  # else Snakemake was killed
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            continue
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             server.close()
             status = run(connection)
             connection.send(str(status).encode())
@@ -110,6 +119,7 @@ def main() -> None:
             server.listen()
             if (child := os.fork()) == 0:
                 serve(server)
+                os._exit(0)
         try:
             from snakemake.cli import main as snakemake
 
@@ -121,4 +131,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.platform != "linux":
+        os.execv(sys.executable, [sys.executable, "-m", "snakemake", *sys.argv[1:]])
     main()
