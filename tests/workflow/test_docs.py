@@ -274,6 +274,34 @@ def test_links_lead_to_files(path):
         assert target.startswith("http") or (path.parent / target).exists(), target
 
 
+# What people come for most: one click from the README to the page, one to the heading.
+TASKS = {
+    "map the landslides of a valley": ("docs/areas.md", "# Map an area of your own"),
+    "map where landslides may come": ("docs/susceptibility.md", "# Where landslides may come"),
+    "map with a network that is trained already": ("docs/areas.md", "## Use a trained model elsewhere"),
+    "map scenes or a benchmark with masks": ("docs/areas.md", "## Scenes with a mask"),
+    "rerun one table": ("docs/running.md", "# Run and rerun"),
+    "run on a cluster or on several GPUs": ("docs/cluster.md", "## SLURM"),
+    "know what it will cost": ("docs/cluster.md", "## What will it cost?"),
+    "read a table and its intervals": ("docs/tables.md", "## Intervals"),
+    "see which claims hold": ("docs/findings.md", "## Which claims hold?"),
+    "check somebody's table of scores": ("docs/audit.md", "# Check a table of scores"),
+    "add a network": ("docs/add.md", "## A network"),
+    "get rid of an error": ("docs/faq.md", "# What goes wrong, and what to do"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_common_tasks_are_two_clicks_from_the_readme(task):
+    page, heading = TASKS[task]
+    links = re.findall(r"\]\(([^)#]+)", (REPOSITORY / "README.md").read_text(encoding="utf-8"))
+    assert page in links
+    headings = [
+        line for line in (REPOSITORY / page).read_text(encoding="utf-8").splitlines() if line[:1] == "#"
+    ]
+    assert any(line.startswith(heading) for line in headings)
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_files_of_the_repository_that_are_named_exist(path):
     made = {block.text for block in blocks_of(path)}
