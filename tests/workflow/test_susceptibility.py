@@ -12,6 +12,7 @@ import yaml
 from scipy.ndimage import gaussian_filter
 
 from tests.site_files import NORTH, WEST, make_grid, write_raster, write_shapes
+from tests.web_map import page_record
 from tests.workflow.runs import snakemake
 from tests.workflow.test_areas import headscarp
 
@@ -51,7 +52,8 @@ def area(tmp_path_factory):
     card["susceptibility"] = ["logistic_regression"]
     card["exhibits"]["later"]["rows"] = ["logistic_regression"]
     (folder / "areas" / "hills.yaml").write_text(yaml.safe_dump(card, sort_keys=False))
-    snakemake(folder, "results/sites/hills/susceptibility.html", "results/tables/hills/later.csv", warm=True)
+    pages = [f"results/sites/hills/{name}.html" for name in ("susceptibility", "susceptibility_map")]
+    snakemake(folder, *pages, "results/tables/hills/later.csv", warm=True)
     return folder
 
 
@@ -67,6 +69,8 @@ def test_a_map_its_classes_and_its_page(area):
     assert pd.read_csv(home / "factors.csv")["factor"].iloc[0] in ("rock", "slope")
     assert len(geopandas.read_file(home / "cells.gpkg")) > 500
     page = (area / "results/sites/hills/susceptibility.html").read_text(encoding="utf-8")
+    shown = page_record(area / "results/sites/hills/susceptibility_map.html")
+    assert len(shown["runs"]) == 2 and (area / "results/sites/hills/susceptibility_map/run2/classes").is_dir()
     assert "Spatial validation (blocked)" in page and "Where the map may be believed" in page
 
 

@@ -81,14 +81,40 @@ rule deliver_susceptibility:
         "../scripts/deliver_susceptibility.py"
 
 
+def get_delivered_susceptibility(wildcards):
+    """The delivered files of all susceptibility maps of a site."""
+    return [
+        f"{run.home}/delivered/{name}"
+        for run in plan.maps.susceptibility_runs(wildcards.site)
+        for name in ("factors.csv", "applicability.tif", *SUSCEPTIBILITY_FILES)
+    ]
+
+
+rule draw_susceptibility_map:
+    input:
+        layers=SITE + "/layers",
+        maps=get_delivered_susceptibility,
+        module=str(LIBRARY / "headscarp" / "delivery" / "susceptibility_map.py"),
+        templates=TEMPLATES,
+    output:
+        page=SUSCEPTIBILITY_MAP[0],
+        tiles=directory(SUSCEPTIBILITY_MAP[1]),
+    log:
+        log_of("delivery", "draw_susceptibility_map", "{site}"),
+    conda:
+        "../../envs/report.yaml"
+    params:
+        record=lambda wildcards: plan.maps.susceptibility_record(wildcards.site),
+    message:
+        "Drawing the interactive susceptibility map of {wildcards.site}"
+    script:
+        "../scripts/draw_susceptibility_map.py"
+
+
 rule draw_susceptibility_page:
     input:
         layers=SITE + "/layers",
-        maps=lambda wildcards: [
-            f"{run.home}/delivered/{name}"
-            for run in plan.maps.susceptibility_runs(wildcards.site)
-            for name in ("factors.csv", "applicability.tif", *SUSCEPTIBILITY_FILES)
-        ],
+        maps=get_delivered_susceptibility,
         module=str(LIBRARY / "headscarp" / "delivery" / "susceptibility_page.py"),
         templates=TEMPLATES,
     output:

@@ -6,7 +6,6 @@ import math
 import re
 import shutil
 from dataclasses import replace
-from functools import cache
 
 import geopandas
 import matplotlib
@@ -34,6 +33,7 @@ from tests.mapped_area import (
     write_probability,
     write_run,
 )
+from tests.web_map import colour_at, page_record
 
 TO_DEGREES = Transformer.from_crs(GRID.crs, "EPSG:4326", always_xy=True)
 
@@ -58,29 +58,6 @@ def site(tmp_path_factory):
         )
     build_map(record_of(root), root / "site/map.html", root / "site/map")
     return root
-
-
-def page_record(page):
-    return json.loads(
-        re.search(
-            r'<script type="application/json" id="record">(.*?)</script>', page.read_text(), re.DOTALL
-        ).group(1)
-    )
-
-
-@cache
-def tile(path):
-    image = matplotlib.image.imread(path)
-    assert image.shape == (256, 256, 4)
-    return image
-
-
-def colour_at(folder, zoom, longitude, latitude):
-    """What a web map shows at a place: red, green, blue and opacity in 0..1, by the tile scheme as its
-    documentation states it."""
-    x = (longitude + 180) / 360 * 2**zoom
-    y = (1 - math.asinh(math.tan(math.radians(latitude))) / math.pi) / 2 * 2**zoom
-    return tile(folder / str(zoom) / str(int(x)) / f"{int(y)}.png")[int(y % 1 * 256), int(x % 1 * 256)]
 
 
 def degrees_of(row, col):

@@ -4,12 +4,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import geopandas
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from matplotlib.colors import to_rgb
+from pyproj import Transformer
 
 from headscarp.delivery.susceptibility import deliver_susceptibility
+from headscarp.delivery.susceptibility_map import build_susceptibility_map
 from headscarp.delivery.susceptibility_page import build_susceptibility_page
 from headscarp.exhibits.figures.susceptibility_maps import SUSCEPTIBILITY
 from headscarp.exhibits.levels import LEVELS
@@ -24,6 +28,7 @@ from headscarp.samples.spec import CellsSpec
 from headscarp.scoring.susceptibility import score_cells, write_cell_scores
 from tests.cell_site import smooth, write_cube
 from tests.site_files import make_grid
+from tests.web_map import colour_at, page_record
 
 SHAPE, CELL = (60, 80), 90.0
 
@@ -69,6 +74,18 @@ def site(tmp_path_factory):
     }
     deliver_susceptibility(RunFiles.from_record(files), folder / "cells", folder / "layers", delivered)
     return folder, delivered, files
+
+
+def record_of(folder, files):
+    """What the pages of the site take."""
+    return {
+        "name": "made_up",
+        "title": "Made-up valley",
+        "data": "twin",
+        "folder": str(folder),
+        "citation": "a test",
+        "runs": [files],
+    }
 
 
 def test_mean_and_spread_are_those_of_the_folds(site):
@@ -136,17 +153,42 @@ def test_styles_are_beside_the_maps_and_have_their_bounds(site):
     ] * 2
 
 
+def test_the_interactive_map_has_a_colour_of_its_class_for_every_cell(site):
+    """Tiles against classes and spread, where the scheme of web maps looks for a cell."""
+    folder, delivered, files = site
+    build_susceptibility_map(record_of(folder, files), folder / "map.html", folder / "map")
+    text, told = (folder / "map.html").read_text(), page_record(folder / "map.html")
+    assert [layer["name"] for layer in told["layers"]] == ["classes", "mean", "spread", "outside"]
+    scores = read_json(delivered.parent / "scores.json")["metrics"]
+    assert told["runs"][0]["scores"][0][1] == scores["auc"] and told["runs"][0]["threshold"] is None
+    assert "spatial validation" in told["runs"][0]["title"] and 'href="susceptibility.html"' in text
+    with rasterio.open(delivered / "classes.tif") as source:
+        classes, grid = source.read(1), source
+        to_degrees = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
+        centres = {(row, col): to_degrees.transform(*grid.xy(row, col)) for row, col in np.ndindex(SHAPE)}
+    with rasterio.open(delivered / "susceptibility.tif") as source:
+        spread = source.read(2)
+    tiles = folder / "map" / "run1"
+    wrong = sum(
+        not np.allclose(
+            colour_at(tiles / "classes", told["deepest"], *centre)[:3],
+            to_rgb(SUSCEPTIBILITY[classes[cell] - 1]),
+            atol=0.01,
+        )
+        for cell, centre in centres.items()
+    )
+    assert wrong < 0.01 * classes.size  # a centre may fall on the edge of two pixels of a tile
+    highest = np.unravel_index(spread.argmax(), SHAPE)
+    assert np.allclose(
+        colour_at(tiles / "spread", told["deepest"], *centres[highest])[:3],
+        matplotlib.colormaps["cividis"](1.0)[:3],
+        atol=0.02,
+    )
+
+
 def test_the_page_has_scores_classes_and_links(site, monkeypatch):
     folder, delivered, files = site
-    record = {
-        "name": "made_up",
-        "title": "Made-up valley",
-        "data": "twin",
-        "folder": str(folder),
-        "citation": "a test",
-        "runs": [files],
-    }
-    build_susceptibility_page(record, folder / "susceptibility.html")
+    build_susceptibility_page(record_of(folder, files), folder / "susceptibility.html")
     page = (folder / "susceptibility.html").read_text()
     scores = read_json(delivered.parent / "scores.json")["metrics"]
     assert f"{scores['auc']:.3f}" in page and "Very high" in page and "imulated" in page

@@ -74,22 +74,43 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
     site = SiteFiles.from_record(dict(record))
     runs = {f"run{number}": run for number, run in enumerate(runs_of_page(record), start=1)}
     truth = label_path(site)
-    layers = count_of_layers(site, record["composite"], len(runs), truth)
+    each = 1 + bool(truth)  # of `run_drawings`
+    layers = count_of_ground(site, record["composite"], truth) + len(runs) * each
     pyramid = Pyramid.of(site_grid(site), layers)
     ground = list(ground_drawings(site, record["composite"], pyramid, truth))
     with atomic_path(folder) as temporary:
-        for file in COPIED:
-            (temporary / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(FILES / file, temporary / file)
-        (temporary / "map.css").write_text(fill("delivery/templates/map.css"), encoding="utf-8")
+        write_parts(temporary)
         for drawing in ground:
             write_tiles(temporary / drawing.name, drawing, pyramid)
         for key, run in runs.items():
             for drawing in run_drawings(run, truth):
                 write_tiles(temporary / key / drawing.name, drawing, pyramid)
             write_outlines(temporary / key / "landslides.js", key, run, site)
-    layers = [*ground_layers(ground, record["composite"]), *run_layers(runs, truth)]
-    described = page_record(site, record, layers, runs, pyramid, Path(folder).name)
+    described = page_record(site, record["citation"], pyramid, Path(folder).name) | {
+        "heading": "map of landslides",
+        "more": {"page": "summary.html", "text": "Summary of the site: scores, files, sources"},
+        "layers": [
+            vars(layer) for layer in (*ground_layers(ground, record["composite"]), *run_layers(runs, truth))
+        ],
+        "runs": [run_record(key, run) for key, run in runs.items()],
+        "columns": [
+            {"name": name, "title": title, "decimals": decimals} for name, (title, decimals) in SHOWN.items()
+        ],
+    }
+    write_page(page, described)
+
+
+def write_parts(folder: Path) -> None:
+    """The scripts and styles of a page, in the folder of its tiles."""
+    for file in COPIED:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(FILES / file, folder / file)
+    (folder / "map.css").write_text(fill("delivery/templates/map.css"), encoding="utf-8")
+
+
+def write_page(page: str | Path, described: Mapping[str, Any]) -> None:
+    """Write the page of a record: that of `page_record` with `heading`, the page that says `more`, `layers`,
+    `runs` and the `columns` of their outlines."""
     with atomic_path(page) as temporary:
         temporary.write_text(page_text(described), encoding="utf-8")
 
@@ -97,10 +118,9 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
 # --- what is drawn
 
 
-def count_of_layers(site: SiteFiles, channels: Sequence[str] | None, runs: int, truth: Path | None) -> int:
-    """How many layers of tiles a page has: those of `ground_drawings` and, of each run, of `run_drawings`."""
-    ground = bool(channels) + has_layer(site, "elevation") + bool(truth)
-    return ground + runs * (1 + bool(truth))
+def count_of_ground(site: SiteFiles, channels: Sequence[str] | None, truth: Path | None) -> int:
+    """How many layers `ground_drawings` gives."""
+    return bool(channels) + has_layer(site, "elevation") + bool(truth)
 
 
 def ground_drawings(
@@ -251,15 +271,8 @@ def run_layers(runs: Mapping[str, MappedRun], truth: Path | None) -> Iterator[La
     )
 
 
-def page_record(
-    site: SiteFiles,
-    record: Mapping[str, Any],
-    layers: Sequence[Layer],
-    runs: Mapping[str, MappedRun],
-    pyramid: Pyramid,
-    folder: str,
-) -> dict[str, Any]:
-    """All that the page's script reads."""
+def page_record(site: SiteFiles, citation: str | None, pyramid: Pyramid, folder: str) -> dict[str, Any]:
+    """What the page's script reads of a site and its tiles."""
     west, south, east, north = pyramid.degrees
     dates = [str(date) for date in read_json(site.folder / "layers" / "layers.json")["dates"]]
     return {
@@ -268,18 +281,13 @@ def page_record(
         "folder": folder,
         "place": locator(pyramid.grid, site.placeless),
         "when": dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
-        "citation": record["citation"] or "",
+        "citation": citation or "",
         "bounds": [[south, west], [north, east]],
         "least": pyramid.least,
         "deepest": pyramid.deepest,
         "finest": pyramid.finest,
         "pixel": f"{pyramid.pixel_m:.2g} m",
         "resolution": f"{pyramid.grid.resolution:g} m",
-        "layers": [vars(layer) for layer in layers],
-        "runs": [run_record(key, run) for key, run in runs.items()],
-        "columns": [
-            {"name": name, "title": title, "decimals": decimals} for name, (title, decimals) in SHOWN.items()
-        ],
     }
 
 

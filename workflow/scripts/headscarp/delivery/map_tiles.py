@@ -34,9 +34,9 @@ Colours = Callable[[np.ndarray], np.ndarray]
 class Drawing:
     """One layer of a map.
 
-    `colours` turns the values of `rasters` (raster, row, col), float32 with NaN = no data, into (row, col, 4)
-    of 0..1: red, green, blue and opacity. It is given, and hands back, `margin` pixels more on each side of a
-    tile, for what depends on neighbours.
+    `colours` turns the values of a `band` of `rasters` (raster, row, col), float32 with NaN = no data, into
+    (row, col, 4) of 0..1: red, green, blue and opacity. It is given, and hands back, `margin` pixels more on
+    each side of a tile, for what depends on neighbours.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Drawing:
     colours: Colours
     resampling: Resampling = Resampling.nearest
     margin: int = 0
+    band: int = 1
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ def drawn(drawing: Drawing, pyramid: Pyramid, warped: Sequence[WarpedVRT], col: 
     size = TILE + 2 * drawing.margin
     window = Window((col - cols.start) * TILE, (row - rows.start) * TILE, size, size)
     bands = [
-        source.read(1, window=window, masked=True).astype(np.float32).filled(np.nan) for source in warped
+        source.read(drawing.band, window=window, masked=True).astype(np.float32).filled(np.nan)
+        for source in warped
     ]
     image = np.clip(drawing.colours(np.stack(bands)), 0, 1).astype(np.float32)
     image = image[drawing.margin : size - drawing.margin, drawing.margin : size - drawing.margin]

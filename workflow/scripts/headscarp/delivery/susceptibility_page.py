@@ -13,6 +13,7 @@ from headscarp.delivery.ground import label_path
 from headscarp.delivery.mapped_runs import PROTOCOLS, VALIDATIONS
 from headscarp.delivery.site_figures import PIXELS, png_text, relief_of
 from headscarp.delivery.summary_page import Link, link, number
+from headscarp.delivery.susceptibility_styles import OUTSIDE
 from headscarp.exhibits.labels import factor_label, metric_label, score_text
 from headscarp.exhibits.layers import site_grid
 from headscarp.exhibits.levels import LEVELS
@@ -52,7 +53,6 @@ FILES = {
     "factors.csv": "importance of each factor",
     "applicability.tif": "dissimilarity index and area of applicability",
 }
-OUTSIDE = "#D7191C"
 
 
 def build_susceptibility_page(record: Mapping[str, Any], target: str | Path) -> None:

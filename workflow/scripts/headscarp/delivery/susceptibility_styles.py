@@ -15,6 +15,7 @@ from headscarp.delivery.styles import (
 )
 
 Step = tuple[float, str, str]  # upper bound, label, colour
+OUTSIDE = "#762A83"  # the area of applicability: no colour of a class
 
 
 def write_classes_style(path: str | Path, names: Sequence[str], colours: Sequence[str]) -> None:
@@ -41,5 +42,5 @@ def write_dissimilarity_style(path: str | Path, threshold: float) -> None:
     inside = [
         (threshold * tenth / 10, f"{threshold * tenth / 10:.3f}", CIVIDIS[tenth]) for tenth in range(11)
     ]
-    beyond = [(value, "outside", "#D7191C") for value in (threshold * 1.0001, threshold * 10)]
+    beyond = [(value, "outside", OUTSIDE) for value in (threshold * 1.0001, threshold * 10)]
     write_steps_style(path, [*inside, *beyond], "INTERPOLATED")

@@ -11,7 +11,7 @@ from headscarp.plan.audit import Audit
 from headscarp.plan.claims import TITLE as CLAIMS_TITLE
 from headscarp.plan.claims import Claims
 from headscarp.plan.maps import Maps
-from headscarp.plan.paths import MAP_PAGE
+from headscarp.plan.paths import MAP_PAGE, SUSCEPTIBILITY_MAP, SUSCEPTIBILITY_PAGE
 from headscarp.plan.selection import Selection
 
 TOGETHER = "All papers together"
@@ -53,6 +53,10 @@ class Gallery:
             for site, summary in self.maps.pages(name).items():
                 title = self.plan.sites[site].title
                 pages |= {MAP_PAGE.format(site=site): f"{title}: map", summary: f"{title}: summary"}
+            for run in self.maps.of_susceptibility(name):
+                title = f"{self.plan.sites[run.site].title}: susceptibility"
+                pages[SUSCEPTIBILITY_MAP[0].format(site=run.site)] = f"{title}, map"
+                pages[SUSCEPTIBILITY_PAGE.format(site=run.site)] = title
             exhibits = [
                 {"name": f"{name}_{one.name}", "title": one.title, "caption": one.caption, "files": one.files}
                 for one in card.exhibits.values()

@@ -6,7 +6,15 @@ from typing import Any
 
 from headscarp.codes import BLOCKED
 from headscarp.plan.model import Run
-from headscarp.plan.paths import BEST_MAP, FORECAST_OF_CARD, MAP_PAGE, PROJECT, SUMMARY, SUSCEPTIBILITY_PAGE
+from headscarp.plan.paths import (
+    BEST_MAP,
+    FORECAST_OF_CARD,
+    MAP_PAGE,
+    PROJECT,
+    SUMMARY,
+    SUSCEPTIBILITY_MAP,
+    SUSCEPTIBILITY_PAGE,
+)
 from headscarp.plan.samples import Samples
 from headscarp.plan.selection import Selection
 from headscarp.sources.twin.files import bands_of
@@ -168,7 +176,9 @@ class Maps:
         cells = [site for site in self.plan.cards[card].cells if self.susceptibility(site)]
         projects = [PROJECT.format(site=site) for site in (*pages, *cells)]
         sites = dict.fromkeys(run.site for run in self.of_susceptibility(card))
-        susceptibility = [SUSCEPTIBILITY_PAGE.format(site=site) for site in sites]
+        susceptibility = [
+            page.format(site=site) for site in sites for page in (SUSCEPTIBILITY_PAGE, SUSCEPTIBILITY_MAP[0])
+        ]
         maps = [MAP_PAGE.format(site=site) for site in pages]
         forecast = [FORECAST_OF_CARD[0].format(card=card)] if self.with_best(card) else []
         return [*forecast, *polygons, *pages.values(), *maps, *projects, *susceptibility]

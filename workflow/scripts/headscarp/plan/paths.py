@@ -64,6 +64,7 @@ LAYERS_OF_PLACE = SITES + "/{place}/layers"
 
 SUMMARY, COLLECTION = SITE + "/summary.html", SITE + "/collection.json"
 SUSCEPTIBILITY_PAGE = SITE + "/susceptibility.html"
+SUSCEPTIBILITY_MAP = (SITE + "/susceptibility_map.html", SITE + "/susceptibility_map")
 COLLECTION_OF_PLACE = SITES + "/{place}/collection.json"
 # The one map that a site is given, and which model's it is.
 BEST_MAP = SITE + "/best_map"

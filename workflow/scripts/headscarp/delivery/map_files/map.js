@@ -130,7 +130,8 @@ function scoresOf(chosen) {
     const range = interval ? ` [${interval.map((end) => end.toFixed(3)).join(", ")}]` : "";
     return `${name} ${value.toFixed(3)}${range}`;
   });
-  return `${texts.join("; ")}. ${chosen.about} Landslide where the probability is ${chosen.threshold.toFixed(2)} or more.`;
+  const cut = chosen.threshold === null ? "" : ` Landslide where the probability is ${chosen.threshold.toFixed(2)} or more.`;
+  return `${texts.join("; ")}. ${chosen.about}${cut}`;
 }
 
 function choose(key) {
