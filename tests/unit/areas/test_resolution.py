@@ -148,6 +148,13 @@ def test_landslides_wider_than_a_window_make_cells_coarser(card_of, tmp_path):
     assert "as at the 0.5 m of ortho.tif the median landslide is 200 pixels wide" in told
 
 
+def test_only_landslides_of_the_event_tell_how_fine_cells_must_be(card_of, tmp_path):
+    small, large = ([square(side, WEST + 1.5 * side * k, NORTH - 5) for k in range(9)] for side in (5, 100))
+    slides = write_shapes(tmp_path / "landslides.gpkg", small + large, year=[2018] * 9 + [2001] * 9)
+    record, _, _ = card_of(4000, put_image(tmp_path / "ortho.tif", 4000, 0.5), slides)
+    assert resolution_of(record) == 1
+
+
 # --- what is too coarse to be fetched ---
 
 

@@ -23,8 +23,8 @@ Write a card for a study area, areas/NAME.yaml, from an outline and any number o
 models, other rasters, inventories of landslides and lines, in any CRS. Nothing is asked: what each file
 is, its bands, dates and scales are guessed from names and values; every guess is told, and a comment in
 the card. A layer of a file of several is named as QGIS does: 'project.gpkg|layername=slides'. Without an
-image, Sentinel-2 before and after the event (Landsat where it is older) is named to be fetched.
-With --susceptibility the card maps where
+image, Sentinel-2 before and after the event (Landsat where it is older) is named to be fetched; of an
+inventory with dates, the landslides of the event are taken. With --susceptibility the card maps where
 landslides may come: OUTLINE, then the inventory, then elevation model, class rasters, lines and polygons as
 factors. No card is overwritten."""
 CHECK = """\

@@ -1,6 +1,7 @@
 """From what was found to the text of a card."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from headscarp.areas.guess.names import DEM, LABEL, date_in
 from headscarp.areas.guess.rasters import Band
 from headscarp.areas.guess.vectors import first_label
 from headscarp.areas.init.draft import PLACEHOLDER, Draft, Entry, place, record_of_origin
+from headscarp.areas.init.event_slides import shown_until, with_dates
 from headscarp.areas.init.images import add_fetched_images, add_images, fetched_windows
-from headscarp.areas.init.outline import Outline
+from headscarp.areas.init.outline import LOOK_M, Outline
 from headscarp.areas.init.rasters import add_elevation_that_fits, add_fetched_cover, add_other_rasters
 from headscarp.areas.init.resolution import cells_for
 from headscarp.areas.init.satellites import satellite_for
@@ -43,9 +45,14 @@ def drafted(
     folder: Path,
 ) -> Draft:
     images = [band for band in found.bands if band.is_optical]
-    dates, why_dates = dates_of(images, event, dates, outline.path, found.unused)
+    series, (dates, why_dates) = dates, dates_of(images, event, dates, outline.path, found.unused)
     satellite = None if images else satellite_for(fetched_windows(dates).values())
     label = first_label([one for one in found.vectors if one.on_site], dates[-1])
+    if label:
+        until = shown_until(event, series, images) if event else None
+        dated = with_dates(label, event, until, outline.grid(LOOK_M))
+        found = replace(found, vectors=[dated if one is label else one for one in found.vectors])
+        label = dated
     cells = cells_for(outline, resolution, images, satellite, label.median_m2 if label else None)
     draft = Draft(
         name=name,

@@ -50,9 +50,9 @@ def write_card(
 
     Raises:
         HeadscarpError: the outline or a file is missing, the outline has no polygons or no CRS, a date, the
-            name or the resolution is unfit, the card exists already, there is neither an image nor a date, or
-            no satellite has images of the date; of susceptibility, there is no inventory, or no years in its
-            column.
+            name or the resolution is unfit, the card exists already, there is neither an image nor a date, no
+            satellite has images of the date, or no landslide of a dated inventory is of the event; of
+            susceptibility, there is no inventory, or no years in its column.
     """
     folder = Path(folder)
     name = name or name_of(layer_named(outline)[0])
