@@ -156,6 +156,14 @@ def test_the_date_of_the_image_after_says_how_far_it_shows(card_of, tmp_path):
     assert taken == [2] and "2018-09-06 to 2018-09-10" in told
 
 
+def test_the_last_date_of_a_series_says_how_far_it_shows(card_of):
+    dates = ["2018-06-01", "2018-10-01"]
+    _, told, taken = card_of({"date": pd.to_datetime(pd.Series(DAYS))}, dates=dates)
+    assert taken == [2, 3] and "2018-09-06 to 2018-10-01" in told
+    _, told, taken = card_of({"date": pd.to_datetime(pd.Series(DAYS))}, dates=dates, event=None, name="b")
+    assert len(taken) == len(DAYS) and "GUESS landslides of all years, 2012 to 2019" in told
+
+
 def test_older_landslides_are_no_labels_of_the_event(card_of, tmp_path):
     message = (
         r"landslides.gpkg: none of its landslides on the site is of the event of 2018-09-06: the column YEAR "
