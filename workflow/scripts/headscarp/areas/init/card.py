@@ -40,12 +40,12 @@ def drafted(
     outline: Outline,
     found: Found,
     event: str | None,
-    dates: list[str],
+    series: list[str],
     resolution: float | None,
     folder: Path,
 ) -> Draft:
     images = [band for band in found.bands if band.is_optical]
-    series, (dates, why_dates) = dates, dates_of(images, event, dates, outline.path, found.unused)
+    dates, why_dates = dates_of(images, event, series, outline.path, found.unused)
     satellite = None if images else satellite_for(fetched_windows(dates).values())
     label = first_label([one for one in found.vectors if one.on_site], dates[-1])
     if label:
