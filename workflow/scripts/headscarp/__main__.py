@@ -23,7 +23,8 @@ Write a card for a study area, areas/NAME.yaml, from an outline and any number o
 models, other rasters, inventories of landslides and lines, in any CRS. Nothing is asked: what each file
 is, its bands, dates and scales are guessed from names and values; every guess is told, and a comment in
 the card. A layer of a file of several is named as QGIS does: 'project.gpkg|layername=slides'. Without an
-image, Sentinel-2 before and after the event is named to be fetched. With --susceptibility the card maps where
+image, Sentinel-2 before and after the event (Landsat where it is older) is named to be fetched; of an
+inventory with dates, the landslides of the event are taken. With --susceptibility the card maps where
 landslides may come: OUTLINE, then the inventory, then elevation model, class rasters, lines and polygons as
 factors. No card is overwritten."""
 CHECK = """\
@@ -73,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--resolution",
         type=float,
         metavar="METRES",
-        help="of the grid (default: 10; with --susceptibility 30)",
+        help="of the grid (default: the pixels of the finest image, coarser where these are too many; with "
+        "--susceptibility 30)",
     )
     command.add_argument(
         "--susceptibility",

@@ -24,6 +24,7 @@ from headscarp.areas.guess.names import (
 from headscarp.areas.guess.words import words
 from headscarp.errors import HeadscarpError, NoCrsError
 from headscarp.geo.grid import Grid
+from headscarp.geo.lattice import steps_at
 from headscarp.site.voids import ELEVATION
 from headscarp.sources.netcdf import NETCDF, variables_of
 from headscarp.sources.parts import RasterPart
@@ -47,7 +48,7 @@ LEAST_VOID = 0.001  # share of such cells from which they are told
 class Band:
     """One band of a user's raster: what it is taken for (`role`, None: unknown) and `why`, its time, and its
     values at a glance, as the import gives them. `spec` is the entry of its file in a card, `name` what the
-    file calls the band."""
+    file calls the band, `pixel_m` the longer side of its pixels on the ground in metres."""
 
     path: Path
     spec: dict[str, Any]
@@ -62,6 +63,7 @@ class Band:
     high: float
     codes: tuple[int, ...]
     cover: float
+    pixel_m: float
     notes: tuple[str, ...] = ()
     name: str | None = None
 
@@ -178,9 +180,16 @@ def band_of_part(
         high=high,
         codes=tuple(int(code) for code in codes[:65]),
         cover=share,
+        pixel_m=pixel_of(part),
         notes=tuple(notes),
         name=part.names[number - 1] or None,
     )
+
+
+def pixel_of(part: RasterPart) -> float:
+    """The longer side of a part's pixels on the ground, in metres."""
+    steps = steps_at(part.crs, part.transform, part.width / 2, part.height / 2)
+    return max(steps.across, steps.down)
 
 
 def glance_of(part: RasterPart) -> Glance:

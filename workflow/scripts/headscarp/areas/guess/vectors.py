@@ -30,8 +30,8 @@ class VectorLayer:
     `geometry` is the kind that tells (polygons where there are any), `counts` how many features there are of
     each kind, `on_site` how many of `geometry` touch the site's grid (None: not counted), `covers` the box of
     all in words where none does. `small_m2` is the area below which a twentieth of its polygons on the site
-    are (None: it has none). `spec` is the entry of its file in a card. `problem` says why it cannot be
-    used.
+    are, `median_m2` that below which half are (None: it has none). `spec` is the entry of its file in a card.
+    `problem` says why it cannot be used.
     """
 
     path: Path
@@ -41,6 +41,7 @@ class VectorLayer:
     on_site: int | None = None
     covers: str = ""
     small_m2: float | None = None
+    median_m2: float | None = None
     role: str | None = None
     why: str = ""
     notes: tuple[str, ...] = ()
@@ -148,14 +149,19 @@ def counted(
                 notes=(f"GUESS no CRS in the file; its coordinates fit the site in {crs}",),
             )
         touching = int((shapely.get_dimensions(shapes.to_numpy()) == KINDS.index(kind)).sum())
-        areas = shapes.to_crs(grid.crs).area
-        areas = areas[areas > 0]
-        small = float(areas.quantile(SMALL)) if kind == "Polygon" and len(areas) else None
+        small, median = sizes_of(shapes, grid) if kind == "Polygon" else (None, None)
         is_elsewhere = kind == "Polygon" and not touching
         covers = box_of(geometries(path, one.spec, None)) if is_elsewhere else ""
     except HeadscarpError as error:
         return VectorLayer(path, spec, problem=reason_of(error, path))
-    return replace(one, on_site=touching, covers=covers, small_m2=small)
+    return replace(one, on_site=touching, covers=covers, small_m2=small, median_m2=median)
+
+
+def sizes_of(shapes: geopandas.GeoSeries, grid: Grid) -> tuple[float | None, float | None]:
+    """The areas (m2) below which a twentieth and half of the polygons are; None where there are none."""
+    areas = shapes.to_crs(grid.crs).area
+    areas = areas[areas > 0]
+    return (float(areas.quantile(SMALL)), float(areas.median())) if len(areas) else (None, None)
 
 
 def counts_of(file: Path, name: str, declared: str, path: Path) -> tuple[int, int, int]:

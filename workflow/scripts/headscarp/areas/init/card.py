@@ -1,6 +1,7 @@
 """From what was found to the text of a card."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,17 @@ import yaml
 from headscarp.areas.guess.files import Found
 from headscarp.areas.guess.names import DEM, LABEL, date_in
 from headscarp.areas.guess.rasters import Band
+from headscarp.areas.guess.vectors import first_label
 from headscarp.areas.init.draft import PLACEHOLDER, Draft, Entry, place, record_of_origin
-from headscarp.areas.init.images import add_fetched_images, add_images
-from headscarp.areas.init.outline import Outline
-from headscarp.areas.init.rasters import add_elevation, add_fetched_cover, add_other_rasters
+from headscarp.areas.init.event_slides import shown_until, with_dates
+from headscarp.areas.init.images import add_fetched_images, add_images, fetched_windows
+from headscarp.areas.init.outline import LOOK_M, Outline
+from headscarp.areas.init.rasters import add_elevation_that_fits, add_fetched_cover, add_other_rasters
+from headscarp.areas.init.resolution import cells_for
+from headscarp.areas.init.satellites import satellite_for
 from headscarp.areas.init.study import (
     TERRAIN,
+    TERRAIN_CHANNELS,
     best_map_of,
     composite_of,
     experiments_of,
@@ -30,15 +36,31 @@ from headscarp.templating import fill
 
 
 def drafted(
-    name: str, outline: Outline, found: Found, event: str | None, dates: list[str], folder: Path
+    name: str,
+    outline: Outline,
+    found: Found,
+    event: str | None,
+    series: list[str],
+    resolution: float | None,
+    folder: Path,
 ) -> Draft:
     images = [band for band in found.bands if band.is_optical]
-    dates, why_dates = dates_of(images, event, dates, outline.path, found.unused)
+    dates, why_dates = dates_of(images, event, series, outline.path, found.unused)
+    satellite = None if images else satellite_for(fetched_windows(dates).values())
+    label = first_label([one for one in found.vectors if one.on_site], dates[-1])
+    if label:
+        until = shown_until(event, series, images) if event else None
+        dated = with_dates(label, event, until, outline.grid(LOOK_M))
+        found = replace(found, vectors=[dated if one is label else one for one in found.vectors])
+        label = dated
+    cells = cells_for(outline, resolution, images, satellite, label.median_m2 if label else None)
     draft = Draft(
         name=name,
-        grid=outline.grid,
+        grid=cells.grid,
         dates=dates,
         why_dates=why_dates,
+        resolution=cells.told,
+        is_resolution_guess=cells.is_guess,
         unused=list(found.unused),
         outline_notes=outline.notes,
     )
@@ -48,14 +70,14 @@ def drafted(
     if images:
         add_images(draft, images, folder)
     else:
-        add_fetched_images(draft)
-    add_elevation(draft, [band for band in found.bands if band.role == DEM], folder)
+        add_fetched_images(draft, satellite)
+    add_elevation_that_fits(draft, [band for band in found.bands if band.role == DEM], folder)
     add_other_rasters(
         draft, [band for band in found.bands if not band.is_optical and band.role not in (DEM, LABEL)], folder
     )
     if not images and not draft.cover:
         add_fetched_cover(draft)
-    add_vectors(draft, found, folder)
+    add_vectors(draft, found, label, folder)
     return draft
 
 
@@ -101,10 +123,12 @@ def card_text(draft: Draft) -> str:
         distances=[name for name, _, _ in draft.lines],
         grid=grid_record(draft.grid),
         terrain=list(TERRAIN),
+        terrain_channels=list(TERRAIN_CHANNELS),
         indices=indices_of(draft),
         inputs=[(name, channels, "") for name, channels in inputs_of(draft).items()],
         experiments=experiments,
         rows=rows,
+        drawn=["random_forest+terrain", "unet+terrain"] if draft.has_elevation else ["random_forest", "unet"],
         best_map=best_map,
         why_smallest=why_smallest,
         trained_by_epoch=[row for row in rows if not row.startswith("random_forest")],

@@ -10,6 +10,7 @@ from headscarp.areas.guess.rasters import Band
 from headscarp.geo.grid import Grid
 
 PLACEHOLDER = "1900-01-01"  # the date of a card whose files tell none; `headscarp check` warns of it
+DEM_FILE = "dem.tif"
 
 
 Entry = tuple[str, Any, str]  # name, value and comment
@@ -32,8 +33,15 @@ class Draft:
     cells: dict[str, Any] = field(default_factory=dict)  # of susceptibility: labels and protocols
     latest_year: int | None = None  # of a landslide
     cover: bool = False
+    resolution: str = ""  # in words: what it is, why, and what others cost
+    is_resolution_guess: bool = False
+    not_fetched: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     outline_notes: list[str] = field(default_factory=list)
+
+    @property
+    def has_elevation(self) -> bool:
+        return any(name == DEM_FILE for name, _, _ in self.files)
 
     @property
     def optical(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The images of a study area: the user's, or Sentinel-2 to be fetched."""
+"""The images of a study area: the user's, or those of a satellite, to be fetched."""
 
 import datetime
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 from headscarp.areas.guess.rasters import Band, scale_of
 from headscarp.areas.init.draft import PLACEHOLDER, Draft, place, record_of_origin, warnings_of
+from headscarp.areas.init.satellites import Satellite, Window, remarks_on
 from headscarp.areas.init.tiles import tiles_of
 from headscarp.errors import HeadscarpError
 
@@ -112,33 +113,47 @@ def time_of(band: Band, date: str, images: Sequence[Band]) -> tuple[str, str]:
     )
 
 
-def add_fetched_images(draft: Draft) -> None:
-    """Sentinel-2 before and after the event, or around each date of a series."""
+def fetched_windows(dates: Sequence[str]) -> dict[str, Window]:
+    """The days of what is fetched: before (`pre`) and after (`post`) the event, or around each date of a
+    series, by that date."""
+    if len(dates) > 1:
+        return {date: (shifted(date, -AROUND_DAYS), shifted(date, AROUND_DAYS)) for date in dates}
+    (event,) = dates
+    return {
+        "pre": (shifted(event, -BEFORE_DAYS), shifted(event, -1)),
+        "post": (shifted(event, 1), shifted(event, AFTER_DAYS)),
+    }
+
+
+def add_fetched_images(draft: Draft, satellite: Satellite) -> None:
+    """Images before and after the event, or around each date of a series."""
     spec = {"composite": "median", "bands": list(STAC_BANDS), "max_cloud": 60}
+    windows = fetched_windows(draft.dates)
     if len(draft.dates) > 1:
         names = {}
-        for date in draft.dates:
-            span = {"from": shifted(date, -AROUND_DAYS), "to": shifted(date, AROUND_DAYS)}
+        for date, window in windows.items():
             comment = f"GUESS {AROUND_DAYS} days on each side; widen it where clouds remain"
-            origin = {"stac": "sentinel2"} | span | spec | {"composite": "least_cloudy"}
-            names[date] = draft.add_file(f"image_{date}.tif", origin, comment)
+            origin = origin_of(satellite, window, spec | {"composite": "least_cloudy"})
+            names[date] = draft.add_file(
+                f"image_{date}.tif", origin, "; ".join([comment, *remarks_on(satellite, window)])
+            )
         for band in STAC_BANDS:
             draft.rasters.append((band, {"files": names, "band": band, "units": "reflectance"}, ""))
         return
-    event = draft.dates[0]
-    windows = {
-        "pre": (
-            -BEFORE_DAYS,
-            -1,
-            f"GUESS {BEFORE_DAYS} days before the event; another season or year may suit better",
-        ),
-        "post": (1, AFTER_DAYS, f"GUESS {AFTER_DAYS} days after the event; widen it where clouds remain"),
+    comments = {
+        "pre": f"GUESS {BEFORE_DAYS} days before the event; another season or year may suit better",
+        "post": f"GUESS {AFTER_DAYS} days after the event; widen it where clouds remain",
     }
-    for time, (first, last, comment) in windows.items():
-        span = {"from": shifted(event, first), "to": shifted(event, last)}
-        name = draft.add_file(f"{RAW_NAMES[time]}.tif", {"stac": "sentinel2"} | span | spec, comment)
+    for time, window in windows.items():
+        comment = "; ".join([comments[time], *remarks_on(satellite, window)])
+        name = draft.add_file(f"{RAW_NAMES[time]}.tif", origin_of(satellite, window, spec), comment)
         for band in STAC_BANDS:
             draft.rasters.append((f"{time}_{band}", {"file": name, "band": band, "units": "reflectance"}, ""))
+
+
+def origin_of(satellite: Satellite, window: Window, spec: dict[str, Any]) -> dict[str, Any]:
+    """The entry of a file that is fetched."""
+    return {"stac": satellite.stac, "from": window[0], "to": window[1]} | spec
 
 
 def shifted(date: str, days: int) -> str:

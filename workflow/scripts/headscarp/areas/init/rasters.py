@@ -6,8 +6,9 @@ from pathlib import Path
 from headscarp.areas.guess.names import AREA, DERIVED, LAND_COVER, MASK, UNITS
 from headscarp.areas.guess.rasters import Band
 from headscarp.areas.guess.slide_names import instead_of_slides
-from headscarp.areas.init.draft import Draft, place, record_of_origin, warnings_of
+from headscarp.areas.init.draft import DEM_FILE, Draft, place, record_of_origin, warnings_of
 from headscarp.areas.init.images import time_of
+from headscarp.areas.init.satellites import ELEVATION_M, LAND_COVER_M, is_too_fine
 from headscarp.areas.init.tiles import tiles_of
 
 DEM_MARGIN_M = 1000  # so that slopes and contributing areas at the edge of the grid know what lies beyond
@@ -33,7 +34,7 @@ def add_elevation(draft: Draft, models: Sequence[Band], folder: Path) -> None:
     Copernicus'."""
     if not models:
         draft.add_file(
-            "dem.tif",
+            DEM_FILE,
             {"stac": "dem", "margin_m": DEM_MARGIN_M},
             "Copernicus DEM, fetched: no file is an elevation model",
         )
@@ -46,13 +47,26 @@ def add_elevation(draft: Draft, models: Sequence[Band], folder: Path) -> None:
     if len(tiles) > 1:
         origin["path"] = [place(path, folder) for path in tiles]
         told = [f"GUESS {len(tiles)} tiles of one model, joined", *best.notes]
-    draft.add_file("dem.tif", origin, "; ".join((f"elevation model {best.why}", *told)))
+    draft.add_file(DEM_FILE, origin, "; ".join((f"elevation model {best.why}", *told)))
     draft.unused += [
         f"{band.path.name}: another elevation model is taken ({best.path.name}, {best.cover:.0%} of it; "
         f"this one has {band.cover:.0%} and is no tile beside it)"
         for band in models
         if band.path not in tiles
     ]
+
+
+def add_elevation_that_fits(draft: Draft, models: Sequence[Band], folder: Path) -> None:
+    """The same, but no model is fetched that is too coarse for the grid."""
+    size = draft.grid.resolution
+    if models or not is_too_fine(size, ELEVATION_M):
+        add_elevation(draft, models, folder)
+        return
+    draft.not_fetched.append(
+        f"an elevation model: cells of {ELEVATION_M:g} m (Copernicus) tell nothing of the terrain in those "
+        f"of {size:g} m; give a finer one to `headscarp init`, or follow the comments on `dem` and `terrain` "
+        "in the card"
+    )
 
 
 def add_other_rasters(draft: Draft, bands: Sequence[Band], folder: Path) -> None:
@@ -109,7 +123,15 @@ def add_raster(draft: Draft, band: Band, layer: str, folder: Path) -> None:
 
 
 def add_fetched_cover(draft: Draft) -> None:
-    """ESA WorldCover, to be fetched."""
+    """ESA WorldCover, to be fetched, unless it is too coarse for the grid."""
+    size = draft.grid.resolution
+    if is_too_fine(size, LAND_COVER_M):
+        draft.not_fetched.append(
+            f"land cover: cells of {LAND_COVER_M:g} m (ESA WorldCover) are too coarse for those of {size:g} "
+            "m; give a finer raster to `headscarp init`, or add `land_cover.tif: {stac: land_cover}` to "
+            "files and a layer of it to rasters"
+        )
+        return
     comment = "ESA WorldCover, fetched; 2020 or 2021, whatever the event"
     file = draft.add_file("land_cover.tif", {"stac": "land_cover"}, comment)
     entry = {"file": file, "kind": "classes", "units": "class", "classes": WORLD_COVER}

@@ -32,21 +32,22 @@ def indices_of(draft: Draft) -> dict[str, dict[str, str]]:
 def inputs_of(draft: Draft) -> dict[str, list[str]]:
     """Input groups: what the image shows, the terrain, and what else there is."""
     optical = draft.optical + [name for name in indices_of(draft) if name == "ndvi"]
-    groups = {"optical": optical, "terrain": list(TERRAIN_CHANNELS), "context": draft.context}
+    terrain = list(TERRAIN_CHANNELS) if draft.has_elevation else []
+    groups = {"optical": optical, "terrain": terrain, "context": draft.context}
     return {name: channels for name, channels in groups.items() if channels}
 
 
 def experiments_of(draft: Draft) -> list[Entry]:
-    """Forest and U-Net on the image, with terrain, with all there is; a ResU-Net, and a network that reads
-    all dates of a series."""
+    """Forest and U-Net on the image, with terrain where there is an elevation model, with all there is; a
+    ResU-Net, and a network that reads all dates of a series."""
     groups = list(inputs_of(draft))
+    terrain = ["optical", "terrain"] if "terrain" in groups else []
     networks = {"random_forest": "Random forest", "unet": "U-Net"}
     experiments = []
     for network, label in networks.items():
-        experiments += [
-            experiment(network, label, network, ["optical"]),
-            experiment(f"{network}+terrain", f"{label} + terrain", network, ["optical", "terrain"]),
-        ]
+        experiments.append(experiment(network, label, network, ["optical"]))
+        if terrain:
+            experiments.append(experiment(f"{network}+terrain", f"{label} + terrain", network, terrain))
     if "context" in groups:
         experiments += [
             experiment(f"{network}+all", f"{label} + all", network, groups)
@@ -55,8 +56,9 @@ def experiments_of(draft: Draft) -> list[Entry]:
     if len(draft.dates) > 1:
         name, record, _ = experiment("cnn_lstm", "CNN-LSTM, all dates", "cnn_lstm", ["optical"])
         experiments.append((name, record | {"dates": "all"}, "reads all dates; the others the last one"))
-    resunet = experiment("resunet+terrain", "ResU-Net + terrain", "resunet", ["optical", "terrain"])
-    return [*experiments, resunet]
+    if not terrain:
+        return [*experiments, experiment("resunet", "ResU-Net", "resunet", ["optical"])]
+    return [*experiments, experiment("resunet+terrain", "ResU-Net + terrain", "resunet", terrain)]
 
 
 def experiment(name: str, label: str, network: str, inputs: list[str]) -> Entry:

@@ -16,6 +16,7 @@ def summary(draft: Draft) -> list[str]:
     lines = [
         f"outline: {'; '.join(draft.outline_notes)}",
         f"grid: {grid.height} x {grid.width} cells of {grid.resolution:g} m ({km2:.4g} km2) in {grid.crs}",
+        *([draft.resolution] if draft.resolution else []),
         f"dates: {', '.join(draft.dates)} ({draft.why_dates})",
     ]
     for entry in draft.files[1:]:
@@ -26,6 +27,7 @@ def summary(draft: Draft) -> list[str]:
         )
     elif draft.why_labels:
         lines.append(f"labels: {draft.why_labels}")
+    lines += [f"not fetched: {text}" for text in draft.not_fetched]
     return [*lines, *(f"not used: {text}" for text in draft.unused)]
 
 

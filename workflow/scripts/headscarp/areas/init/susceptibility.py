@@ -25,24 +25,32 @@ ROWS = ("gbdt_lr", "logistic_regression", "cell_forest", "cnn3d")
 
 
 def drafted_susceptibility(
-    name: str, outline: Outline, files: Sequence[Path], event: str | None, year: str | None, folder: Path
+    name: str,
+    outline: Outline,
+    files: Sequence[Path],
+    event: str | None,
+    year: str | None,
+    resolution: float,
+    folder: Path,
 ) -> Draft:
     """What the card will say.
 
     Args:
         files: the inventory first, then the factors.
         year: column of the inventory with the years of landslides.
+        resolution: of the grid in metres.
 
     Raises:
         HeadscarpError: as `split_inventory` and `add_inventory`, or a file is missing.
     """
-    inventory, factors = split_inventory(files, outline.grid)
+    grid = outline.grid(resolution)
+    inventory, factors = split_inventory(files, grid)
     stems = {path.with_suffix("") for path in factors if path.suffix.lower() != ".csv"}
     given = [path for path in factors if path.suffix.lower() != ".csv" or path.with_suffix("") not in stems]
-    found = look_at(given, outline.grid)
+    found = look_at(given, grid)
     draft = Draft(
         name=name,
-        grid=outline.grid,
+        grid=grid,
         dates=[event or datetime.date.today().isoformat()],
         why_dates="the event" if event else "GUESS today, a name only: no factor is read by its date",
         unused=list(found.unused),

@@ -10,7 +10,7 @@ from headscarp.areas.guess.label_rasters import guess_labels
 from headscarp.areas.guess.names import AREA, LABEL
 from headscarp.areas.guess.rasters import Band
 from headscarp.areas.guess.slide_names import instead_of_slides, names_slides
-from headscarp.areas.guess.vectors import VectorLayer, first_label
+from headscarp.areas.guess.vectors import VectorLayer
 from headscarp.areas.init.draft import Draft, place, record_of_origin, warnings_of
 from headscarp.errors import HeadscarpError
 from headscarp.sources.rasters import import_raster
@@ -25,10 +25,13 @@ LINE_MARGIN_M = {"distance_to_rivers": 5000, "distance_to_faults": 20000, "dista
 KIND_WORDS = {"Point": "points", "LineString": "lines", "Polygon": "polygons"}
 
 
-def add_vectors(draft: Draft, found: Found, folder: Path) -> None:
-    """Inventory, mapped area and lines."""
+def add_vectors(draft: Draft, found: Found, label: VectorLayer | None, folder: Path) -> None:
+    """Inventory, mapped area and lines.
+
+    Args:
+        label: the one of the layers that is the inventory.
+    """
     placed = [one for one in found.vectors if one.on_site]
-    label = first_label(placed, draft.dates[-1])
     rasters = [band for band in found.bands if band.role == LABEL]
     area = next((one for one in placed if one.role == AREA), None)
     taken = {}

@@ -10,14 +10,14 @@ from pathlib import Path
 from headscarp.areas.guess.files import look_at
 from headscarp.areas.guess.vectors import layer_named
 from headscarp.areas.init.card import card_text, drafted
-from headscarp.areas.init.draft import Draft
-from headscarp.areas.init.outline import read_outline
+from headscarp.areas.init.draft import PLACEHOLDER, Draft
+from headscarp.areas.init.outline import LOOK_M, read_outline
 from headscarp.areas.init.susceptibility import drafted_susceptibility, susceptibility_text
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
 
 AREAS = Path("areas")
-RESOLUTION, CELL = 10.0, 30.0  # metres, of maps and of susceptibility
+CELL = 30.0  # metres, of susceptibility
 
 
 def write_card(
@@ -40,7 +40,8 @@ def write_card(
         name: of the area; that of the outline's file unless given.
         event: ISO date of the landslides; parts images into before and after, and sets the windows of what is
         fetched.
-        resolution: of the grid in metres; `RESOLUTION` unless given, of susceptibility `CELL`.
+        resolution: of the grid in metres; unless given that of the images (see `cells_for`), of
+            susceptibility `CELL`.
         dates: ISO dates of a series of images, the last one that of the labels; one image of each date is
         taken, or fetched.
         susceptibility: the card maps where landslides may come; the first of the files is the inventory, the
@@ -49,8 +50,9 @@ def write_card(
 
     Raises:
         HeadscarpError: the outline or a file is missing, the outline has no polygons or no CRS, a date, the
-            name or the resolution is unfit, the card exists already, or there is neither an image nor a date;
-            of susceptibility, there is no inventory, or no years in its column.
+            name or the resolution is unfit, the card exists already, there is neither an image nor a date, no
+            satellite has images of the date, or no landslide of a dated inventory is of the event; of
+            susceptibility, there is no inventory, or no years in its column.
     """
     folder = Path(folder)
     name = name or name_of(layer_named(outline)[0])
@@ -66,10 +68,10 @@ def write_card(
         raise HeadscarpError(
             "--dates is for series of images, which --susceptibility does not read; leave it out"
         )
-    resolution = (CELL if susceptibility else RESOLUTION) if resolution is None else resolution
-    if not (math.isfinite(resolution) and resolution > 0):
+    if resolution is not None and not (math.isfinite(resolution) and resolution > 0):
         raise HeadscarpError(f"--resolution {resolution} is no size of a cell; give metres above 0")
     event, dates = iso(event, "--event") if event else None, [iso(one, "--dates") for one in dates]
+    event = None if event == PLACEHOLDER else event
     if dates != sorted(set(dates)):
         raise HeadscarpError(
             f"--dates {' '.join(dates)} do not rise; give each date once, the earliest first"
@@ -79,13 +81,13 @@ def write_card(
         raise HeadscarpError(
             f"{target} exists already and stays as it is; edit it, remove it, or give another --name"
         )
-    read = read_outline(outline, resolution)
+    read = read_outline(outline)
     paths = [Path(one) for one in files]
     if susceptibility:
-        draft = drafted_susceptibility(name, read, paths, event, year, folder)
+        draft = drafted_susceptibility(name, read, paths, event, year, resolution or CELL, folder)
         text = susceptibility_text(draft)
     else:
-        draft = drafted(name, read, look_at(paths, read.grid), event, dates, folder)
+        draft = drafted(name, read, look_at(paths, read.grid(LOOK_M)), event, dates, resolution, folder)
         text = card_text(draft)
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
