@@ -4,11 +4,19 @@ import geopandas
 import numpy as np
 import pytest
 from affine import Affine
+from geopandas.testing import assert_geodataframe_equal
 
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import Layer, read_layer, write_layer
-from headscarp.mapping.polygons import landslide_polygons, longer_sides, write_polygons
+from headscarp.mapping import polygons
+from headscarp.mapping.polygons import (
+    landslide_batches,
+    landslide_polygons,
+    longer_sides,
+    write_batches,
+    write_polygons,
+)
 from tests.mapped_area import GRID, THRESHOLD, probability_map, write_layers
 
 COLUMNS = [
@@ -66,6 +74,17 @@ class TestAttributes:
         assert list(again.columns) == COLUMNS
         for name in COLUMNS[:-1]:
             assert again[name].tolist() == found[name].tolist(), name
+
+    @pytest.mark.parametrize("at_once", [1, 2, 3])
+    def test_frames_one_after_the_other_are_the_whole(self, as_map, layers, tmp_path, monkeypatch, at_once):
+        whole = landslide_polygons(as_map(probability_map()), THRESHOLD, layers)
+        monkeypatch.setattr(polygons, "AT_ONCE", at_once)
+        sizes = [len(one) for one in landslide_batches(as_map(probability_map()), THRESHOLD, layers)]
+        assert sizes == {1: [1, 1, 1], 2: [2, 1], 3: [3]}[at_once]
+        batches = landslide_batches(as_map(probability_map()), THRESHOLD, layers)
+        write_batches(tmp_path / "landslides.gpkg", batches)
+        again = geopandas.read_file(tmp_path / "landslides.gpkg", layer="landslides")
+        assert_geodataframe_equal(again, whole, check_dtype=False, normalize=True)
 
     def test_length_of_a_slide_askew(self, as_map):
         values = np.zeros(GRID.shape, np.float32)

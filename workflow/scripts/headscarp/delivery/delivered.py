@@ -4,7 +4,7 @@ from pathlib import Path
 
 from headscarp.delivery.mask import write_binary
 from headscarp.delivery.styles import class_style, landslide_style, probability_style, write_style
-from headscarp.mapping.polygons import landslide_polygons, write_polygons
+from headscarp.mapping.polygons import landslide_batches, write_batches
 
 
 def deliver_map(
@@ -20,12 +20,12 @@ def deliver_map(
         is_dated: whether the date of these layers is that of an image; else polygons have none.
 
     Raises:
-        HeadscarpError: as `landslide_polygons`.
+        HeadscarpError: as `landslide_batches`.
     """
     folder = probability.parent
     write_binary(probability, threshold, folder / "mask.tif")
-    polygons = landslide_polygons(probability, threshold, layers, minimum_area_m2)
-    write_polygons(folder / "landslides.gpkg", polygons if is_dated else polygons.assign(date=None))
+    batches = landslide_batches(probability, threshold, layers, minimum_area_m2)
+    write_batches(folder / "landslides.gpkg", (one if is_dated else one.assign(date=None) for one in batches))
     write_style(folder / "probability.qml", probability_style())
     write_style(folder / "mask.qml", class_style())
     write_style(folder / "landslides.qml", landslide_style())

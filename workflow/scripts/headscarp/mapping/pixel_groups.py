@@ -1,5 +1,5 @@
 """Groups of pixels that share sides, in rasters that are read strip by strip: whatever their size, memory
-holds one strip and a few numbers for each group."""
+holds two strips, the polygons in them and a few numbers for each group."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import geopandas
 import numpy as np
 import rasterio
+from affine import Affine
+from rasterio import windows
 from rasterio.features import shapes
 from scipy import ndimage
 from scipy.sparse import coo_matrix
@@ -23,6 +24,7 @@ from headscarp.mapping.raster import GDAL_CACHE_MEGABYTES
 
 # A raster as strips (row, col) of `geo.layer.ROWS_AT_ONCE` rows from the top, as often as it is asked for.
 Strips = Callable[[], Iterable[np.ndarray]]
+Outlines = tuple[np.ndarray, np.ndarray]  # numbers of groups (group,) and their polygons (group,)
 
 
 def strips_of_array(values: np.ndarray) -> Strips:
@@ -49,24 +51,35 @@ class Summary:
 
 @dataclass(frozen=True)
 class PixelGroups:
-    """Groups numbered from 1: raster files of the `numbers`, 0 outside every group, and of where they lie
-    (`inside`, 1), on a grid; `pixels` by group number."""
+    """Groups numbered from 1, in the order of their first pixels: raster files of the `numbers`, 0 outside
+    every group, and of where those lie that reach over more than two strips (`tall`, 1), on a grid; by group
+    number `pixels`, and the `first` and the `last` strip."""
 
     numbers: Path
-    inside: Path
+    tall: Path
     grid: Grid
     pixels: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
 
-    def outlines(self) -> tuple[geopandas.GeoDataFrame, np.ndarray]:
-        """A polygon for each group, in no order, and the numbers of their groups."""
-        with rasterio.open(self.numbers) as numbers, rasterio.open(self.inside) as inside:
-            bands = rasterio.band(numbers, 1), rasterio.band(inside, 1)
-            found = [
-                (int(number), shape(outline))
-                for outline, number in shapes(*bands, connectivity=4, transform=self.grid.transform)
-            ]
-        chosen = np.array([number for number, _ in found], int)
-        return geopandas.GeoDataFrame(geometry=[one for _, one in found], crs=self.grid.crs), chosen
+    def outlines(self) -> Iterator[Outlines]:
+        """Numbers of groups and their polygons, each once and in no order: strip by strip those that end
+        there, then the tall ones."""
+        tall = self.last - self.first > 1
+        with rasterio.open(self.numbers) as numbers, rasterio.open(self.tall) as inside:
+            above = None
+            for index, strip in enumerate(strips_of_rows(*numbers.shape)):
+                ending = (self.last == index) & ~tall
+                reaches_up = (self.first[ending] < index).any()
+                window = windows.union(above, strip) if reaches_up else strip
+                if ending.any():
+                    values = numbers.read(1, window=window)
+                    place = self.grid.transform @ Affine.translation(0, window.row_off)
+                    yield outlines_of(shapes(values, ending[values], connectivity=4, transform=place))
+                above = strip
+            if tall.any():
+                bands = rasterio.band(numbers, 1), rasterio.band(inside, 1)
+                yield outlines_of(shapes(*bands, connectivity=4, transform=self.grid.transform))
 
     def summary(self, values: Strips) -> Summary:
         """Mean and extremes of the values on the groups' pixels."""
@@ -90,6 +103,12 @@ class PixelGroups:
                 yield raster.read(1, window=strip)
 
 
+def outlines_of(found: Iterable[tuple[dict[str, Any], float]]) -> Outlines:
+    """Numbers and polygons, as arrays (group,), of what `rasterio.features.shapes` gives."""
+    pairs = [(int(number), shape(outline)) for outline, number in found]
+    return np.array([number for number, _ in pairs], int), np.array([one for _, one in pairs], object)
+
+
 @contextmanager
 def pixel_groups(
     values: Strips, grid: Grid, threshold: float, minimum_area: float = 0.0
@@ -100,21 +119,26 @@ def pixel_groups(
         joined = join_groups(values, threshold)
         pixels = np.bincount(joined.group, weights=joined.pixels).astype(np.int64)
         kept = pixels * abs(grid.transform.determinant) >= minimum_area
+        first, last = joined.reach(len(pixels))
         number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[joined.group]
-        paths = Path(folder) / "numbers.tif", Path(folder) / "inside.tif"
+        is_tall = np.append(False, (last - first > 1)[kept])
+        paths = Path(folder) / "numbers.tif", Path(folder) / "tall.tif"
         with (
             rasterio.open(paths[0], "w", dtype="int32", **profile_of(grid)) as numbers,
-            rasterio.open(paths[1], "w", dtype="uint8", **profile_of(grid)) as inside,
+            rasterio.open(paths[1], "w", dtype="uint8", **profile_of(grid)) as tall,
         ):
-            first = 0
+            begin = 0
             for window, (labels, found) in zip(
                 strips_of_rows(*grid.shape), labelled(values, threshold), strict=True
             ):
-                strip = np.append(np.int32(0), number[first : first + found])[labels]
+                strip = np.append(np.int32(0), number[begin : begin + found])[labels]
                 numbers.write(strip, 1, window=window)
-                inside.write((strip > 0).astype(np.uint8), 1, window=window)
-                first += found
-        yield PixelGroups(*paths, grid, np.append(0, pixels[kept]))
+                tall.write(is_tall[strip].astype(np.uint8), 1, window=window)
+                begin += found
+        by_number = [
+            np.append(nobody, values[kept]) for nobody, values in ((0, pixels), (-1, first), (-1, last))
+        ]
+        yield PixelGroups(*paths, grid, *by_number)
 
 
 def profile_of(grid: Grid) -> dict[str, Any]:
@@ -135,20 +159,30 @@ def profile_of(grid: Grid) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class JoinedGroups:
-    """Groups of single strips, in their order: their pixels, and the group of the whole raster, from 0, that
-    each is a piece of."""
+    """Groups of single strips, in their order: the number of the strip, their pixels, and the group of the
+    whole raster, from 0, that each is a piece of."""
 
+    strip: np.ndarray
     pixels: np.ndarray
     group: np.ndarray
+
+    def reach(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The first and the last strip of each of `count` groups of the whole raster."""
+        first, last = np.full(count, len(self.strip)), np.full(count, -1)
+        np.minimum.at(first, self.group, self.strip)
+        np.maximum.at(last, self.group, self.strip)
+        return first, last
 
 
 def join_groups(values: Strips, threshold: float) -> JoinedGroups:
     """The groups of all strips, joined where they share sides across two."""
     pixels: list[np.ndarray] = [np.zeros(0, np.int64)]
+    pieces: list[int] = []
     pairs: list[np.ndarray] = [np.zeros((2, 0), np.int64)]
     count, above = 0, None
     for labels, found in labelled(values, threshold):
         pixels.append(np.bincount(labels[labels > 0], minlength=found + 1)[1:])
+        pieces.append(found)
         first, last = (labels[row].astype(np.int64) for row in (0, -1))
         if above is not None:
             touching = (above >= 0) & (first > 0)
@@ -157,7 +191,8 @@ def join_groups(values: Strips, threshold: float) -> JoinedGroups:
         count += found
     one, other = np.concatenate(pairs, axis=1)
     sides = coo_matrix((np.ones(len(one), bool), (one, other)), shape=(count, count))
-    return JoinedGroups(np.concatenate(pixels), connected_components(sides, directed=False)[1])
+    strip = np.repeat(np.arange(len(pieces)), pieces)
+    return JoinedGroups(strip, np.concatenate(pixels), connected_components(sides, directed=False)[1])
 
 
 def labelled(values: Strips, threshold: float) -> Iterator[tuple[np.ndarray, int]]:

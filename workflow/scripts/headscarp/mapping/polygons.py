@@ -1,10 +1,13 @@
 """Landslides as polygons, from a probability map."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import geopandas
 import numpy as np
+import pandas as pd
 import shapely
 from rasterio.crs import CRS
 
@@ -12,8 +15,15 @@ from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, read_json
 from headscarp.geo.grid import Grid
 from headscarp.geo.layer import grid_of, open_raster
-from headscarp.mapping.pixel_groups import pixel_groups, strips_of_array, strips_of_layer
+from headscarp.mapping.pixel_groups import (
+    PixelGroups,
+    Summary,
+    pixel_groups,
+    strips_of_array,
+    strips_of_layer,
+)
 
+AT_ONCE = 50_000  # landslides in memory with their outlines
 # layers of a site that polygons take columns from, and the units they need
 SLOPE, ELEVATION = ("slope", "degree"), ("elevation", "m")
 
@@ -24,8 +34,20 @@ def landslide_polygons(
     layers_folder: str | Path | None = None,
     minimum_area_m2: float = 0.0,
 ) -> geopandas.GeoDataFrame:
-    """The landslides of a map with what a mapper asks of each, the largest first. Rasters are read strip by
-    strip: memory holds one and all polygons.
+    """All of `landslide_batches` in one frame."""
+    batches = landslide_batches(probability, threshold, layers_folder, minimum_area_m2)
+    return geopandas.GeoDataFrame(pd.concat(list(batches), ignore_index=True))
+
+
+def landslide_batches(
+    probability: str | Path,
+    threshold: float,
+    layers_folder: str | Path | None = None,
+    minimum_area_m2: float = 0.0,
+) -> Iterator[geopandas.GeoDataFrame]:
+    """The landslides of a map with what a mapper asks of each, the largest first and of equal ones the
+    northern, `AT_ONCE` to a frame; one frame without any where there is none. Rasters are read strip by strip
+    and outlines lie on disk: memory holds two strips, one frame, and 100 bytes for each landslide.
 
     | column | of each landslide | |---|---| | id | 1 for the largest, counted on | | area_m2 | area of its
     pixels | | length_m | longer side of the smallest rectangle, turned as it may be, around its outline: its
@@ -48,41 +70,53 @@ def landslide_polygons(
     with open_raster(probability) as source:
         grid = require_metres(grid_of(source))
     slope, elevation = (site_layer(layers_folder, grid, *one) for one in (SLOPE, ELEVATION))
+    date = None if layers_folder is None else str(read_json(Path(layers_folder) / "layers.json")["dates"][-1])
     with pixel_groups(strips_of_layer(probability), grid, threshold, minimum_area_m2) as groups:
-        found, chosen = groups.outlines()
-        found["area_m2"] = groups.pixels[chosen] * abs(grid.transform.determinant)
-        found["perimeter_m"] = found.length
-        found["length_m"] = longer_sides(found.geometry.values)
+        none = np.full(len(groups.pixels), np.nan)
         of_map = groups.summary(strips_of_layer(probability))
-        found["mean_probability"] = of_map.mean[chosen]
-        found["max_probability"] = of_map.maximum[chosen]
-        found[["mean_slope_deg", "mean_elevation_m", "relief_m"]] = np.nan
-        if slope:
-            found["mean_slope_deg"] = groups.summary(strips_of_layer(slope)).mean[chosen]
-        if elevation:
-            heights = groups.summary(strips_of_layer(elevation))
-            found["mean_elevation_m"] = heights.mean[chosen]
-            found["relief_m"] = (heights.maximum - heights.minimum)[chosen]
-    found["date"] = (
-        None if layers_folder is None else str(read_json(Path(layers_folder) / "layers.json")["dates"][-1])
-    )
-    found = found.sort_values("area_m2", ascending=False, kind="stable", ignore_index=True)
-    found["id"] = np.arange(1, len(found) + 1)
-    return found[
-        [
-            "id",
-            "area_m2",
-            "length_m",
-            "perimeter_m",
-            "mean_probability",
-            "max_probability",
-            "mean_slope_deg",
-            "mean_elevation_m",
-            "relief_m",
-            "date",
-            "geometry",
-        ]
-    ]
+        slopes = groups.summary(strips_of_layer(slope)).mean if slope else none
+        heights = groups.summary(strips_of_layer(elevation)) if elevation else Summary(none, none, none)
+        order = np.argsort(-groups.pixels[1:], kind="stable") + 1
+        with kept_outlines(groups) as outlines:
+            for start in range(0, max(len(order), 1), AT_ONCE):
+                chosen = order[start : start + AT_ONCE]
+                polygons = outlines(chosen)
+                yield geopandas.GeoDataFrame(
+                    {
+                        "id": np.arange(start + 1, start + 1 + len(chosen)),
+                        "area_m2": groups.pixels[chosen] * abs(grid.transform.determinant),
+                        "length_m": longer_sides(polygons),
+                        "perimeter_m": shapely.length(polygons),
+                        "mean_probability": of_map.mean[chosen],
+                        "max_probability": of_map.maximum[chosen],
+                        "mean_slope_deg": slopes[chosen],
+                        "mean_elevation_m": heights.mean[chosen],
+                        "relief_m": (heights.maximum - heights.minimum)[chosen],
+                        "date": date,
+                    },
+                    geometry=polygons,
+                    crs=grid.crs,
+                )
+
+
+@contextmanager
+def kept_outlines(groups: PixelGroups) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+    """Yield a function from numbers of groups (group,) to their polygons (group,), which are kept on disk
+    while the block lasts."""
+    place, length = np.zeros((2, len(groups.pixels)), np.int64)
+    with TemporaryFile() as file:
+        for numbers, polygons in groups.outlines():
+            for number, text in zip(numbers, shapely.to_wkb(polygons), strict=True):
+                place[number], length[number] = file.tell(), file.write(text)
+
+        def read(chosen: np.ndarray) -> np.ndarray:
+            texts = []
+            for number in chosen:
+                file.seek(place[number])
+                texts.append(file.read(length[number]))
+            return shapely.from_wkb(np.array(texts, object))
+
+        yield read
 
 
 def longer_sides(polygons: np.ndarray) -> np.ndarray:
@@ -136,12 +170,12 @@ def polygonise(
     """
     strips = strips_of_array(probability)
     with pixel_groups(strips, require_metres(grid), threshold, minimum_area_m2) as groups:
-        found, chosen = groups.outlines()
-        found.insert(0, "area_m2", groups.pixels[chosen] * abs(grid.transform.determinant))
+        order = np.argsort(-groups.pixels[1:], kind="stable") + 1
+        columns = {"area_m2": groups.pixels[order] * abs(grid.transform.determinant)}
         for name, values in ({"probability": probability} | dict(layers or {})).items():
-            found[f"mean_{name}"] = groups.summary(strips_of_array(values)).mean[chosen]
-    order = [name for name in found.columns if name != "geometry"] + ["geometry"]
-    return found[order].sort_values("area_m2", ascending=False, ignore_index=True)
+            columns[f"mean_{name}"] = groups.summary(strips_of_array(values)).mean[order]
+        with kept_outlines(groups) as outlines:
+            return geopandas.GeoDataFrame(columns, geometry=outlines(order), crs=grid.crs)
 
 
 def require_metres(grid: Grid) -> Grid:
@@ -160,5 +194,17 @@ def require_metres(grid: Grid) -> Grid:
 
 def write_polygons(path: str | Path, polygons: geopandas.GeoDataFrame) -> None:
     """Write polygons, which may be none, as a GeoPackage with the layer `landslides`, atomically."""
+    write_batches(path, [polygons])
+
+
+def write_batches(path: str | Path, batches: Iterable[geopandas.GeoDataFrame]) -> None:
+    """Write the polygons of one or more frames, one after the other, as `write_polygons` does."""
     with atomic_path(path) as temporary:
-        polygons.to_file(temporary, driver="GPKG", layer="landslides", geometry_type="Polygon")
+        for number, batch in enumerate(batches):
+            batch.to_file(
+                temporary,
+                driver="GPKG",
+                layer="landslides",
+                geometry_type="Polygon",
+                mode="a" if number else "w",
+            )
