@@ -103,6 +103,7 @@ def test_pictures_larger_than_windows_lose_pixels_below_full(tmp_path):
         ({"transform": METRES, "crs": "EPSG:32649"}, None, 0.25, "by the CRS of the files"),
         ({"transform": METRES, "crs": "EPSG:32649"}, 0.3, 0.3, "as given by --pixel"),
         ({"transform": Affine(1e-5, 0, 100, 0, -1e-5, 30)}, None, None, "no file tells"),
+        ({"transform": Affine(1, 0, 64, 0, 1, 48)}, None, None, "no file tells"),
     ],
 )
 def test_the_size_of_a_pixel_is_that_of_the_files_or_is_given(tmp_path, place, given, size, why):
@@ -288,6 +289,38 @@ def test_the_command_writes_the_card_once_and_says_what_to_do(tmp_path, monkeypa
     before = (tmp_path / "areas/slopes.yaml").read_bytes()
     assert main(call) == 2 and "exists already" in capsys.readouterr().err
     assert (tmp_path / "areas/slopes.yaml").read_bytes() == before
+
+
+def test_one_picture_is_refused_with_the_commands_that_cut_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_picture(tmp_path / "slope.jpg", np.zeros((3, 600, 1000), np.uint8))
+    write_picture(tmp_path / "mask.png", a_mask(3, (600, 1000))[None])
+    call = ["init", "slope.jpg", "mask.png", "--name", "x"]
+    assert main([*call, "--pixel", "0.2"]) == 2
+    told = capsys.readouterr().err
+    assert "-ps 167 100 -targetDir pictures slope.jpg`" in told
+    assert "headscarp init pictures masks --name x --pixel 0.2" in told
+    assert main(call) == 2 and "--pixel METRES" in capsys.readouterr().err
+    (tmp_path / "slope.jgw").write_text("0.25\n0\n0\n-0.25\n100\n200\n")
+    assert main(call) == 2 and "--pixel 0.25`" in capsys.readouterr().err
+    write_picture(tmp_path / "slope.tif", np.zeros((3, 60, 60), np.uint8), crs="EPSG:32649", transform=METRES)
+    assert main(["init", "slope.tif", "mask.png"]) == 2
+    assert "slope.tif is a raster and no outline" in capsys.readouterr().err
+    assert not (tmp_path / "areas").exists()
+
+
+def test_tiles_as_they_are_cut_from_one_picture_stay_together_row_by_row(tmp_path):
+    """Names that gdal_retile.py gives."""
+    rng = np.random.default_rng(0)
+    for row, col in np.ndindex(6, 6):
+        name = f"slope_{row + 1}_{col + 1}.tif"
+        write_picture(tmp_path / "images" / name, rng.integers(0, 255, (3, 40, 50)).astype(np.uint8))
+        write_picture(tmp_path / "masks" / name, a_mask(row, (40, 50))[None])
+    record, _ = card_of(tmp_path, tmp_path / "images", tmp_path / "masks")
+    patch_set = record["sites"]["slopes"]["patch_set"]
+    listed = {key: one for key, one in patch_set.items() if key != "shrinks_with_scale"}
+    groups = {patch.group for patch in open_patch_set(listed, tmp_path).patches}
+    assert groups == {f"slope_{row}" for row in range(1, 7)}
 
 
 @pytest.mark.parametrize(

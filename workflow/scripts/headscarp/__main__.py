@@ -174,7 +174,12 @@ def is_of_pictures(chosen: argparse.Namespace) -> bool:
     Raises:
         HeadscarpError: it is, and lacks what that needs or has what it cannot use; or it is not, and has.
     """
+    from headscarp.areas.guess.pictures import refuse_single
+    from headscarp.sources.patch_sets.images import PICTURES
+
     folders = [path.is_dir() and path.suffix.lower() != ".gdb" for path in (chosen.outline, *chosen.files)]
+    if chosen.outline.is_file() and chosen.outline.suffix.lower() in PICTURES:
+        refuse_single(chosen.outline, chosen.name, chosen.pixel)
     if not folders[0]:
         if chosen.pixel is not None:
             raise HeadscarpError(

@@ -25,6 +25,8 @@ SMALLEST_PIXEL_M = 0.001  # a world file of smaller steps counts degrees
 ALIKE = 0.01  # share by which sizes of pixels may differ that are one
 CRS, WORLD_FILE = "CRS", "world file"
 SUBSETS = 3
+SMALLEST = 16  # pixels a side of a picture
+TILES = 6  # a side, into which one picture is proposed to be cut
 # A name that begins with that of its place: tile1_part003, tile1_r02_c05. The shorter place comes first.
 PLACES = (".+?(?=([_-][A-Za-z]*[0-9]+)+$)", ".+(?=[_-][A-Za-z]*[0-9]+$)")
 
@@ -99,7 +101,8 @@ def pixel_of(source: rasterio.DatasetReader) -> tuple[float | None, str]:
     if source.crs:
         return resolution_m(grid_of(source)), CRS
     side = float(f"{abs(source.transform.a):.6g}")
-    if source.transform.is_identity or side < SMALLEST_PIXEL_M:
+    counts_pixels = source.transform.a == source.transform.e == 1  # as of a tile of a picture without place
+    if counts_pixels or side < SMALLEST_PIXEL_M:
         return None, ""
     return side, WORLD_FILE
 
@@ -122,6 +125,35 @@ def counted(mask: np.ndarray, path: Path) -> dict[int, int]:
             "0 to 255"
         )
     return dict(zip(values.astype(int).tolist(), counts.tolist(), strict=True))
+
+
+def refuse_single(path: Path, name: str | None, given: float | None) -> None:
+    """Refuse one picture in place of an outline or a folder: it cannot be parted into what trains and what is
+    tested, so that it is to be cut, or to be given a place.
+
+    Args:
+        name: of the set that it may become.
+        given: the size of a pixel in metres, if it is known.
+
+    Raises:
+        HeadscarpError: always; the message has the commands.
+    """
+    with opened(path) as source:
+        (height, width), crs, (pixel_m, _) = source.shape, source.crs, pixel_of(source)
+    if crs:
+        raise HeadscarpError(
+            f"{path} is a raster and no outline; give the polygon of the study area first. `gdaltindex "
+            f"outline.gpkg {path}` makes one of its frame"
+        )
+    size = given or pixel_m
+    rows, cols = (max(SMALLEST, -(-side // TILES)) for side in (height, width))
+    raise HeadscarpError(
+        f"{path} is one picture without a CRS, of which no part could be kept for the test. Cut it and its "
+        f"mask, under one name, into tiles in a folder each: `gdal_retile.py -ps {cols} {rows} -targetDir "
+        f"pictures {path}`, the same of the mask, then `headscarp init pictures masks --name "
+        f"{name or 'NAME'} --pixel {f'{size:g}' if size else 'METRES'}` (tiles of one row stay "
+        "together, those of two rows touch). Or give both a CRS in a GIS and name an outline first"
+    )
 
 
 def meaning_of_masks(pictures: Sequence[Picture]) -> MeaningOfMasks:

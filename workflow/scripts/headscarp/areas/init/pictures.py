@@ -10,6 +10,7 @@ import numpy as np
 from headscarp.areas.guess.pictures import (
     ALIKE,
     CRS,
+    SMALLEST,
     MeaningOfMasks,
     Picture,
     listed,
@@ -26,7 +27,6 @@ from headscarp.site.patch_sheet import Sheet
 from headscarp.templating import fill
 
 FOLDS = 3
-SMALLEST = 16  # pixels a side
 SIDES = {
     "tiny": 64,
     "standard": 256,
