@@ -166,6 +166,17 @@ def test_a_collage_of_what_is_no_scene_is_refused(tmp_path):
         checked_sites(tmp_path)
 
 
+def test_scenes_that_are_not_simulated_yet_and_sites_of_other_cards_are_told(tmp_path):
+    with pytest.raises(
+        HeadscarpError, match=r"mangkam_feb: .* to be simulated: `snakemake --cores 1 .*rgb_feb"
+    ):
+        checked_sites(tmp_path, "xia2021")
+    with pytest.raises(
+        HeadscarpError, match="describes no site, it borrows all; check their own cards: iburi2018, gao2021"
+    ):
+        checked_sites(tmp_path, "networks")
+
+
 # --- the folder of data sets
 
 
@@ -244,7 +255,28 @@ def test_a_sound_set_of_patches_is_sound(tmp_path, monkeypatch, capsys):
     assert record["split"]["blocked"]["folds"] == 3
     assert min(record["split"]["blocked"]["least_landslide_pixels"].values()) > 0
     assert record["files"]["images"]["path"] == "pictures"
-    assert sorted(path.name for path in (tmp_path / "results/sites/slopes").iterdir()) == ["check.json"]
+    assert sorted(path.name for path in (tmp_path / "results/sites/slopes").iterdir()) == [
+        "check.json",
+        "check.png",
+    ]
+    with rasterio.open(tmp_path / "results/sites/slopes/check.png") as page:
+        assert page.height / page.width == pytest.approx(2**0.5, rel=0.01)
+        assert (page.read([1, 2, 3]).std(axis=(1, 2)) > 20).all()
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_the_page_shows_patches_as_they_are(tmp_path):
+    write_pictures(tmp_path, count=20, side=700)
+    (tmp_path / "truth/p7.png").unlink()
+    (checked,) = examine_card("slopes", tmp_path)
+    assert len(checked.shown) == 16 and all("p7" not in one.name for one in checked.shown)
+    for one in checked.shown:
+        number = one.name.removeprefix("images_p")
+        with rasterio.open(tmp_path / f"pictures/p{number}.png") as source:
+            np.testing.assert_array_equal(one.image, np.moveaxis(source.read()[:, ::3, ::3], 0, -1))
+        mask = mask_of(tmp_path, number)[0]
+        assert one.share == pytest.approx(mask.mean())
+        np.testing.assert_array_equal(one.label, mask[::3, ::3])
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -30,7 +30,7 @@ CHECK = """\
 Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of
 values, alignment of the landslides with the image, areas of the landslides, split. Of a collage each scene is
 checked, and whether they fit together; of a set of patches the pictures and their masks. Writes check.json
-and, of rasters on one grid, check.png below results/sites/SITE. Nothing is fetched."""
+and, but for collages, check.png below results/sites/SITE. Nothing is fetched."""
 MAP = """\
 Map the ground that rasters show with a trained network, without a card. The folder of the run is all that is
 needed, wherever it lies. Images and an elevation model may have any CRS; which band is which is told by their

@@ -10,12 +10,12 @@ from headscarp.areas.check.cells import check_cells
 from headscarp.areas.check.collage import check_collage
 from headscarp.areas.check.elevation import check_elevation
 from headscarp.areas.check.files import UNFIT, Located, Place, RawFiles, import_files
-from headscarp.areas.check.findings import ERROR, NOTE, OK, WARNING, Checked, CheckedSite
+from headscarp.areas.check.findings import ERROR, NOTE, OK, WARNING, Checked, CheckedPatches, CheckedSite
 from headscarp.areas.check.grid import grid_of_site, outline_mask, thinned
 from headscarp.areas.check.images import check_images
 from headscarp.areas.check.landslides import check_labels
 from headscarp.areas.check.lines import check_lines
-from headscarp.areas.check.page import draw_page
+from headscarp.areas.check.page import draw_page, draw_patches_page
 from headscarp.areas.check.patches import check_patches
 from headscarp.areas.check.placement import check_alignment
 from headscarp.areas.check.rasters import check_raster
@@ -36,7 +36,7 @@ WORKFLOW = Path(__file__).resolve().parents[4]
 
 
 def write_check(checked: CheckedSite, folder: str | Path = ".") -> list[Path]:
-    """Write `results/sites/<site>/check.json` and, of a site of rasters on one grid, `check.png` below
+    """Write `results/sites/<site>/check.json` and, of rasters on one grid or of patches, `check.png` below
     `folder`, the working folder; returns what was written.
 
     Raises:
@@ -44,9 +44,12 @@ def write_check(checked: CheckedSite, folder: str | Path = ".") -> list[Path]:
     """
     place = Path(folder) / "results" / "sites" / checked.name
     write_json(place / "check.json", checked.record())
-    if not isinstance(checked, Checked):
+    if isinstance(checked, Checked):
+        draw_page(checked, place / "check.png")
+    elif isinstance(checked, CheckedPatches) and checked.shown:
+        draw_patches_page(checked, place / "check.png")
+    else:
         return [place / "check.json"]
-    draw_page(checked, place / "check.png")
     return [place / "check.json", place / "check.png"]
 
 
@@ -66,6 +69,9 @@ def examine_card(name: str, folder: str | Path = ".") -> list[CheckedSite]:
     validate("card", record, str(path))
     place = Place(str(path), folder, data_folder(configured_data(folder), folder))
     sites = own_sites(record)
+    if not sites:
+        owners = ", ".join(dict.fromkeys(site["of"] for site in record["sites"].values()))
+        raise HeadscarpError(f"{path} describes no site, it borrows all; check their own cards: {owners}")
     for site, entry in sites.items():
         require_parts(dict(entry), f"{path}, site {site}")
         for scene in entry.get("scenes", ()):

@@ -19,6 +19,7 @@ from headscarp.plan.read_sites import OUTLINE, origins_of
 from headscarp.sources.given import paths_of
 from headscarp.sources.imports import import_file
 from headscarp.sources.local import take_file
+from headscarp.sources.twin.files import raw_files
 
 UNFIT = "unfit"  # the state of a file that the import refuses
 
@@ -63,7 +64,9 @@ def import_files(name: str, entry: Mapping[str, Any], place: Place, scratch: Pat
     raw = place.folder / "results" / "sites" / name / "raw"
     files = entry.get("files", [])
     origins = origins_of(dict(entry), f"{place.card}, site {name}, files") if isinstance(files, dict) else {}
-    if not files:  # a simulated site, whose card does not list them, or one that reads the files of another
+    if "twin" in entry:
+        files = raw_files(entry["twin"])
+    elif not files:  # those of a site of another card
         files = sorted(path.name for path in raw.glob("*")) if raw.is_dir() else []
     found = RawFiles({}, [])
     ordered = sorted(files, key=lambda file: file != OUTLINE)  # the others are cut by it
@@ -76,9 +79,8 @@ def import_files(name: str, entry: Mapping[str, Any], place: Place, scratch: Pat
         elif (raw / file).exists():
             found.located[file] = Located(raw / file, str(raw / file))
         else:
-            found.located[file] = (
-                f"to be fetched ({origin_text(origin)}): `snakemake --cores 1 {raw / file}` does so"
-            )
+            how = "simulated" if "twin" in entry else f"fetched ({origin_text(origin)})"
+            found.located[file] = f"to be {how}: `snakemake --cores 1 {raw / file}` does so"
     return found
 
 

@@ -76,6 +76,24 @@ class CheckedSite:
         }
 
 
+@dataclass(frozen=True)
+class ShownPatch:
+    """A patch for the page: its name, image (row, col, 3) float32, NaN = no data, and label (row, col), both
+    thinned where it is large, and its share of landslides (None: no label)."""
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+    share: float | None
+
+
+@dataclass(kw_only=True)
+class CheckedPatches(CheckedSite):
+    """What was found about a set of patches, and some of them to be shown."""
+
+    shown: list[ShownPatch] = field(default_factory=list)
+
+
 @dataclass(kw_only=True)
 class Checked(CheckedSite):
     """What was found about a site of rasters on one grid.

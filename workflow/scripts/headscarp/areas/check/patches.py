@@ -11,7 +11,15 @@ import numpy as np
 from tqdm import tqdm
 
 from headscarp.areas.check.files import Place, origin_text
-from headscarp.areas.check.findings import ERROR, NOTE, OK, WARNING, CheckedSite
+from headscarp.areas.check.findings import (
+    ERROR,
+    NOTE,
+    OK,
+    WARNING,
+    CheckedPatches,
+    CheckedSite,
+    ShownPatch,
+)
 from headscarp.areas.check.landslides import level_of_share
 from headscarp.codes import BLOCKED, LAND_COVER, LANDSLIDE, NOT_A_LANDSLIDE, NOT_LANDSLIDE, SPLITS, UNMAPPED
 from headscarp.errors import HeadscarpError
@@ -28,6 +36,7 @@ from headscarp.sources.patch_sets.registry import PatchSet, open_patch_set
 from headscarp.sources.unpack import unpack_all
 
 MOST_TOLD = 6  # patches of one kind of fault that are named one by one
+MOST_SHOWN, SHOWN_SIDE = 16, 300  # patches on the page, and their pixels a side at most
 MOST_CELLS = 200_000_000  # of a sheet that is split here: a byte each
 NAMES = {code: name for code, name in enumerate(LAND_COVER)} | {NOT_LANDSLIDE: NOT_A_LANDSLIDE}
 
@@ -68,7 +77,7 @@ def check_patches(
     protocols: Sequence[str],
     place: Place,
     scratch: Path,
-) -> CheckedSite:
+) -> CheckedPatches:
     """Check a set of patches.
 
     Args:
@@ -77,7 +86,7 @@ def check_patches(
         protocols: those of the card.
         scratch: where archives are unpacked.
     """
-    checked = CheckedSite(name=name, title=entry["title"], card=place.card)
+    checked = CheckedPatches(name=name, title=entry["title"], card=place.card)
     raw = raw_folder(checked, entry, place, scratch)
     if raw is None:
         return checked
@@ -94,6 +103,7 @@ def check_patches(
     tell_values(checked, patch_set, seen)
     tell_labels(checked, seen)
     check_split_of_patches(checked, seen, sampling, protocols, entry.get("seed", 0))
+    checked.shown = [shown_patch(patch, patch_set) for patch in chosen_to_show(seen)]
     return checked
 
 
@@ -306,3 +316,23 @@ def tell_subsets(
     few = least["train"][0] < 20 or least["test"][1] < 100
     text = f"{at_least}{listed}{'; few to learn from or to score on' if few else ''}; {note}"
     checked.tell(WARNING if few else OK, "split", protocol, text)
+
+
+def chosen_to_show(seen: Seen) -> list[Patch]:
+    """Patches for the page, spread over the set, those with landslides before others."""
+    slides = [patch for patch, counts in zip(seen.patches, seen.counts, strict=True) if counts[LANDSLIDE]]
+    of = slides if len(slides) >= min(MOST_SHOWN, len(seen.patches)) else seen.patches
+    steps = np.linspace(0, len(of) - 1, min(MOST_SHOWN, len(of)))
+    return [of[index] for index in steps.round().astype(int)]
+
+
+def shown_patch(patch: Patch, patch_set: PatchSet) -> ShownPatch:
+    """A patch thinned for the page: red, green and blue of its last date, or its first channels."""
+    pixels, names = patch.read(), [channel.name for channel in patch_set.channels]
+    colours = [names.index(band) for band in ("red", "green", "blue") if band in names]
+    colours = colours if len(colours) == 3 else [min(index, len(names) - 1) for index in range(3)]
+    step = max(1, -(-max(pixels.label.shape) // SHOWN_SIDE))
+    image = np.moveaxis(pixels.values[-1, colours, ::step, ::step], 0, -1)
+    labelled = pixels.label != UNMAPPED
+    share = float((pixels.label == LANDSLIDE).sum() / labelled.sum()) if labelled.any() else None
+    return ShownPatch(patch.name, image, pixels.label[::step, ::step], share)
