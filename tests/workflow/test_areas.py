@@ -252,7 +252,7 @@ def test_two_folders_of_pictures_are_described_checked_trained_and_scored(tmp_pa
             write_picture(tmp_path / f"my/truth/p{number}_mask.png", mask[None])
     call = ["my/pictures", "my/truth", "--name", "slopes", "--pixel", "0.5"]
     done = headscarp(tmp_path, "init", *call)
-    assert done.returncode == 0 and "1 pictures have no mask (p0)" in done.stdout, done.stderr
+    assert done.returncode == 0 and "1 of 10 pictures without a mask (p0)" in done.stdout, done.stderr
     done = headscarp(tmp_path, "check", "slopes")
     assert done.returncode == 0 and "9 of 9 masks hold some" in done.stdout, done.stdout + done.stderr
     write_yaml(tmp_path / "config.yaml", {"cards": ["slopes"], "scale": "tiny"})

@@ -2,6 +2,7 @@
 and of files in the folder of data sets."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -333,6 +334,21 @@ def test_lonely_masks_and_missing_folders_are_told(tmp_path):
     (tmp_path / "truth").rename(tmp_path / "gone")
     (checked,) = examine_card("slopes", tmp_path)
     assert told(checked, "error", "masks", "truth does not exist; paths start at the folder of config.yaml")
+
+
+def test_an_archive_of_the_user_is_unpacked_for_the_time_of_the_check(tmp_path):
+    write_pictures(tmp_path, count=15, side=130)
+    for name, new in (("pictures", "images"), ("truth", "masks")):
+        (tmp_path / "whole").mkdir(exist_ok=True)
+        (tmp_path / name).rename(tmp_path / "whole" / new)
+    shutil.make_archive(tmp_path / "set", "zip", tmp_path / "whole")
+    edit(tmp_path, lambda card: card["sites"]["slopes"].update(files={"set.zip": {"path": "set.zip"}}))
+    (checked,) = examine_card("slopes", tmp_path)
+    assert checked.status == "ok" and told(checked, "ok", "masks", "15 of 15 masks hold some")
+    assert not list((tmp_path / "results/sites/slopes").iterdir())
+    truncate(tmp_path / "set.zip")
+    (checked,) = examine_card("slopes", tmp_path)
+    assert told(checked, "error", "patches", "set.zip could not be unpacked")
 
 
 def edit(folder, change):

@@ -211,7 +211,7 @@ def test_pictures_without_a_mask_are_told(tmp_path):
     (masks / "img_004_mask.png").unlink()
     _, told = card_of(tmp_path, images, masks)
     assert "8 masks, 8 with landslides" in told
-    assert "1 pictures have no mask (img_004): they are mapped, never trained or scored on" in told
+    assert "1 of 9 pictures without a mask (img_004): mapped, never trained or scored on" in told
 
 
 def spoil(folder, how):

@@ -71,11 +71,11 @@ class PictureDraft:
     def why_masks(self) -> str:
         """What the folder of masks holds."""
         count, slides = len(self.pictures) - len(self.unmasked), len(self.meaning.slides)
-        text = f"{count} masks, {slides} with landslides, which cover {self.meaning.share:.2g} of all"
+        text = f"{count} masks, {slides} with landslides, {self.meaning.share:.1%} of what is labelled"
         if self.unmasked:
             text += (
-                f"; {len(self.unmasked)} pictures have no mask ({listed(self.unmasked)}): they are mapped, "
-                "never trained or scored on"
+                f"; {len(self.unmasked)} of {len(self.pictures)} pictures without a mask "
+                f"({listed(self.unmasked)}): mapped, never trained or scored on"
             )
         return text
 
