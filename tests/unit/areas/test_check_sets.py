@@ -23,6 +23,11 @@ from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
 from tests.site_files import CRS, make_grid, truncate, write_picture, write_raster, write_shapes
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
+]
+
 SIDE = 160
 SCENES = ("north", "south", "west")
 
@@ -242,7 +247,6 @@ def mask_of(folder, number):
         return source.read()
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_sound_set_of_patches_is_sound(tmp_path, monkeypatch, capsys):
     write_pictures(tmp_path, count=15, side=130)
     monkeypatch.chdir(tmp_path)
@@ -265,7 +269,6 @@ def test_a_sound_set_of_patches_is_sound(tmp_path, monkeypatch, capsys):
         assert (page.read([1, 2, 3]).std(axis=(1, 2)) > 20).all()
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_the_page_shows_patches_as_they_are(tmp_path):
     write_pictures(tmp_path, count=20, side=700)
     (tmp_path / "truth/p7.png").unlink()
@@ -280,7 +283,6 @@ def test_the_page_shows_patches_as_they_are(tmp_path):
         np.testing.assert_array_equal(one.label, mask[::3, ::3])
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_what_is_wrong_with_patches_is_told(tmp_path):
     write_pictures(tmp_path, count=12)
     write_picture(tmp_path / "truth/p1.png", np.where(mask_of(tmp_path, 1) > 0, 5, 0).astype(np.uint8))
@@ -298,6 +300,16 @@ def test_what_is_wrong_with_patches_is_told(tmp_path):
     assert told(checked, "warning", "red", "constant or empty in 1 of 9 patches")
     assert told(checked, "ok", "masks", "7 of 8 masks hold some")
     assert checked.status == "error" and "3 errors" in report(checked)
+
+
+def test_a_folder_whose_name_begins_as_another_keeps_its_own(tmp_path):
+    write_pictures(tmp_path)
+    files = {"images": {"path": "pictures"}, "images_masks": {"path": "truth"}}
+    edit(tmp_path, lambda card: card["sites"]["slopes"].update(files=files))
+    edit(tmp_path, lambda card: card["sites"]["slopes"]["patch_set"].update(masks="images_masks"))
+    write_picture(tmp_path / "truth/p2.png", mask_of(tmp_path, 2)[:, :50])
+    (checked,) = examine_card("slopes", tmp_path)
+    assert told(checked, "error", "images/p2.png", f"{tmp_path}/truth/p2.png has (50, 64)")
 
 
 def test_many_faults_are_counted(tmp_path):

@@ -40,8 +40,8 @@ class CheckedSite:
     split: dict[str, Any] = field(default_factory=dict)
 
     def tell(self, level: str, topic: str, subject: str, text: str) -> None:
-        for path, name in self.names.items():
-            text = text.replace(path, name)
+        for path in sorted(self.names, key=len, reverse=True):  # one may begin as another
+            text = text.replace(path, self.names[path])
         self.findings.append(Finding(level, topic, subject, text))
 
     @property
