@@ -1,6 +1,7 @@
 """Small rasters and vectors for tests of the stations source, site and cube."""
 
 import json
+import warnings
 
 import geopandas
 import numpy as np
@@ -36,6 +37,18 @@ def write_raster(path, bands, grid=None, crs=CRS, nodata=None, names=None):
         target.write(bands)
         for number, name in enumerate(names or [], start=1):
             target.set_band_description(number, name)
+    return path
+
+
+def write_picture(path, bands, **place):
+    """A JPEG, PNG or TIFF of an array (band, row, col), with a CRS and transform only if they are given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    driver = {".jpg": "JPEG", ".png": "PNG", ".tif": "GTiff"}[path.suffix]
+    shape = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(path, "w", driver=driver, **shape, **place) as target:
+            target.write(bands)
     return path
 
 

@@ -20,7 +20,7 @@ from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
 from tests.conftest import REPOSITORY
-from tests.site_files import NORTH, WEST, make_grid, write_raster, write_shapes
+from tests.site_files import NORTH, WEST, make_grid, write_picture, write_raster, write_shapes
 from tests.stac_server import make_catalogue, serve_stac
 from tests.workflow.runs import planned, snakemake
 
@@ -237,6 +237,32 @@ def test_the_archive_of_a_patch_set_is_unpacked_trained_and_scored(tmp_path):
     assert table.loc[table["metric"] == "average_precision", "value"].notna().all()
     patches = pd.read_csv(tmp_path / "results/sites/landslide4sense/cube/patches.csv")
     assert patches["split"].value_counts().to_dict() == {"train": 8, "validation": 4, "test": 4}
+
+
+def test_two_folders_of_pictures_are_described_checked_trained_and_scored(tmp_path):
+    """Pictures of two sizes without CRS, masks of 0 and 255 with names of their own, one picture without."""
+    rng = np.random.default_rng(4)
+    for number in range(10):
+        mask = np.zeros((72, 64 + 32 * (number % 2)), np.uint8)
+        row, col = rng.integers(4, 40, 2)
+        mask[row : row + 24, col : col + 20] = 255
+        light = rng.normal(90, 12, (3, *mask.shape)) + 80 * (mask > 0)
+        write_picture(tmp_path / f"my/pictures/p{number}.jpg", light.clip(0, 255).astype(np.uint8))
+        if number:
+            write_picture(tmp_path / f"my/truth/p{number}_mask.png", mask[None])
+    call = ["my/pictures", "my/truth", "--name", "slopes", "--pixel", "0.5"]
+    done = headscarp(tmp_path, "init", *call)
+    assert done.returncode == 0 and "1 of 10 pictures without a mask (p0)" in done.stdout, done.stderr
+    done = headscarp(tmp_path, "check", "slopes")
+    assert done.returncode == 0 and "9 of 9 masks hold some" in done.stdout, done.stdout + done.stderr
+    write_yaml(tmp_path / "config.yaml", {"cards": ["slopes"], "scale": "tiny"})
+    figure = tmp_path / "results/figures/slopes/fig_close_ups.png"
+    snakemake(tmp_path, "results/tables/slopes/comparison.csv", str(figure.relative_to(tmp_path)), warm=True)
+    table = pd.read_csv(tmp_path / "results/tables/slopes/comparison.csv")
+    scores = table[table["metric"] == "average_precision"].set_index("row")["value"]
+    assert set(scores.index) >= {"random_forest", "unet", "resunet"} and scores["random_forest"] > 0.9
+    patches = pd.read_csv(tmp_path / "results/sites/slopes/cube/patches.csv")
+    assert len(patches) == 10 and patches["mapped"].sum() == 9 and figure.stat().st_size > 10_000
 
 
 def test_landslides_with_years_are_learnt_from_and_later_ones_tested(tmp_path):

@@ -23,11 +23,13 @@ from itertools import groupby
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import pytest
 import yaml
 from shapely.geometry import box
 
 from tests.conftest import REPOSITORY
+from tests.site_files import write_picture
 
 DOCS = sorted((REPOSITORY / "docs").glob("*.md"))
 CHECKOUT = (
@@ -120,6 +122,11 @@ def checkout(tmp_path, monkeypatch):
         geopandas.GeoDataFrame(geometry=shapes, crs="EPSG:4326").to_file(
             folder / f"{name}.geojson", driver="GeoJSON"
         )
+    for number in range(3):
+        mask = np.zeros((1, 32, 32), np.uint8)
+        mask[:, 8:20, number : 12 + number] = 1
+        write_picture(folder / f"my/pictures/img_{number}.png", np.repeat(50 + 100 * mask, 3, axis=0))
+        write_picture(folder / f"my/masks/img_{number}.png", mask)
     (folder / "table.csv").write_text(
         "row,metric,protocol,value,sd,ci_low,ci_high,n_seeds,published,difference,data,note\nunet,f1,blocked,0.5,,0.4,0.6,1,,,real,\n"
     )

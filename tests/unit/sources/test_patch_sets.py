@@ -4,7 +4,6 @@ drawn as windows."""
 import csv
 import dataclasses
 import json
-import warnings
 
 import h5py
 import numpy as np
@@ -30,12 +29,13 @@ from headscarp.schema import validate
 from headscarp.site.cube import open_cube
 from headscarp.site.patch_sheet import GAP, Sheet, build_patch_set, build_sheet, joined_label
 from headscarp.sources.patch_sets import landslide4sense as landslide4sense_format
+from headscarp.sources.patch_sets.ground import tells_in_part
 from headscarp.sources.patch_sets.patch import Channel, Patch, Pixels, label_of_mask
 from headscarp.sources.patch_sets.registry import open_patch_set
 from headscarp.training.windows import open_normalised, open_samples
 from headscarp.yaml_files import read_yaml
 from tests.conftest import REPOSITORY
-from tests.site_files import truncate, write_raster
+from tests.site_files import truncate, write_picture, write_raster
 
 SIDE = 16
 SPLIT_OF = {"TrainData": "train", "ValidData": "validation", "TestData": "test"}
@@ -874,16 +874,6 @@ def write_pictures(raw, count=6, side=16, suffix=".png", name="tile{0}_part{1}")
     return pictures
 
 
-def write_picture(path, bands):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    driver = "JPEG" if path.suffix == ".jpg" else "PNG"
-    shape = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": "uint8"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        with rasterio.open(path, "w", driver=driver, **shape) as target:
-            target.write(bands)
-
-
 def test_pictures_come_with_their_places_and_without_a_size(tmp_path):
     pictures = write_pictures(tmp_path / "raw")
     cube, lines = build(tmp_path / "raw", tmp_path / "cube", format="images", group="tile[0-9]+")
@@ -987,6 +977,30 @@ def test_two_sets_stand_on_one_sheet_with_what_each_tells(tmp_path):
     for line in lines.values():
         cut(outside, line)[:] = False
     assert (cube.label[outside] == UNMAPPED).all() and np.isnan(cube.values[..., outside]).all()
+
+
+def test_a_mask_may_have_mask_behind_the_name_of_its_picture(tmp_path):
+    pictures = write_pictures(tmp_path / "raw")
+    for path in sorted((tmp_path / "raw/masks").iterdir())[::2]:
+        path.rename(path.with_stem(f"{path.stem}_mask"))
+    cube, lines = build(tmp_path / "raw", tmp_path / "cube", format="images")
+    for name, line in lines.items():
+        np.testing.assert_array_equal(cut(cube.label, line), pictures[name.removeprefix("images_")][1])
+    double = tmp_path / "raw/masks/tile0_part1_mask.png"
+    double.write_bytes((tmp_path / "raw/masks/tile0_part1.png").read_bytes())
+    with pytest.raises(
+        HeadscarpError, match=r"tile0_part1\.png and tile0_part1_mask\.png, which stand for one mask"
+    ):
+        build(tmp_path / "raw", tmp_path / "other", format="images")
+
+
+def test_not_a_landslide_is_the_background_where_no_other_class_is_named(tmp_path):
+    write_two_sets(tmp_path / "raw")
+    alone = SLIDES | {"values": {0: "not a landslide", 1: "landslide", 2: "not a landslide"}}
+    cube, lines = build(tmp_path / "raw", tmp_path / "cube", format="images", **alone)
+    assert {code for line in lines.values() for code in np.unique(cut(cube.label, line))} == {0, LANDSLIDE}
+    assert not tells_in_part({"format": "images"} | alone)
+    assert tells_in_part({"format": "images", "sets": [SLIDES, COVER]})
 
 
 def test_patches_of_several_sizes_are_mapped_one_by_one(tmp_path):

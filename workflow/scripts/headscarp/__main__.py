@@ -26,11 +26,13 @@ the card. A layer of a file of several is named as QGIS does: 'project.gpkg|laye
 image, Sentinel-2 before and after the event (Landsat where it is older) is named to be fetched; of an
 inventory with dates, the landslides of the event are taken. With --susceptibility the card maps where
 landslides may come: OUTLINE, then the inventory, then elevation model, class rasters, lines and polygons as
-factors. No card is overwritten."""
+factors. Two folders of pictures and their masks, which need no CRS, make a set of pictures. No card is
+overwritten."""
 CHECK = """\
 Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of
-values, alignment of the landslides with the image, areas of the landslides, split. Writes check.json and
-check.png below results/sites/SITE. Nothing is fetched."""
+values, alignment of the landslides with the image, areas of the landslides, split. Of a collage each scene is
+checked, and whether they fit together; of a set of patches the pictures and their masks. Writes check.json
+and, but for collages, check.png below results/sites/SITE. Nothing is fetched."""
 MAP = """\
 Map the ground that rasters show with a trained network, without a card. The folder of the run is all that is
 needed, wherever it lies. Images and an elevation model may have any CRS; which band is which is told by their
@@ -65,7 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.set_defaults(run=audit)
     command = commands.add_parser("init", help="write a card for a study area of yours", description=INIT)
     command.add_argument(
-        "outline", type=Path, metavar="OUTLINE", help="vector file with the polygon of the study area"
+        "outline",
+        type=Path,
+        metavar="OUTLINE",
+        help="vector file with the polygon of the study area; or a folder of pictures, and then that of "
+        "their masks",
     )
     command.add_argument("files", type=Path, nargs="*", metavar="FILES", help="rasters and vectors")
     command.add_argument("--name", help="of the area (default: that of the outline's file)")
@@ -92,6 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=[],
         metavar="DATE",
         help="of a series of images, the last one that of the landslides",
+    )
+    command.add_argument(
+        "--pixel", type=float, metavar="METRES", help="size of a pixel of pictures that do not tell it"
     )
     command.set_defaults(run=init)
     command = commands.add_parser(
@@ -144,26 +153,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def init(chosen: argparse.Namespace) -> int:
-    """Write the card of an area and say what to do next."""
+    """Write the card of an area or of a set of pictures and say what to do next."""
+    from headscarp.areas.init.pictures import summary_of_pictures
     from headscarp.areas.init.summary import summary
-    from headscarp.areas.init.write import snakefile_option, write_card, write_config
+    from headscarp.areas.init.write import snakefile_option, write_card, write_config, write_picture_card
 
-    card, draft = write_card(
-        chosen.outline,
-        chosen.files,
-        chosen.name,
-        chosen.event,
-        chosen.resolution,
-        chosen.dates,
-        susceptibility=chosen.susceptibility,
-        year=chosen.year,
-    )
-    print("\n".join(summary(draft)))
+    if is_of_pictures(chosen):
+        card, pictures = write_picture_card(chosen.outline, *chosen.files, chosen.name, chosen.pixel)
+        print("\n".join(summary_of_pictures(pictures)))
+    else:
+        card, draft = write_card(
+            chosen.outline,
+            chosen.files,
+            chosen.name,
+            chosen.event,
+            chosen.resolution,
+            chosen.dates,
+            susceptibility=chosen.susceptibility,
+            year=chosen.year,
+        )
+        print("\n".join(summary(draft)))
     print(f"wrote {card}: read its comments, they say what was guessed")
     if config := write_config(card.stem):
         print(f"wrote {config}: which card plain `snakemake` runs, and at which scale")
     print(f"next: headscarp check {card.stem}\nthen: snakemake{snakefile_option()} --cores 2 {card.stem}")
     return POSSIBLE
+
+
+def is_of_pictures(chosen: argparse.Namespace) -> bool:
+    """Whether `init` is asked for a set of pictures: its first path is a folder, but for a geodatabase.
+
+    Raises:
+        HeadscarpError: it is, and lacks what that needs or has what it cannot use; or it is not, and has.
+    """
+    from headscarp.areas.guess.pictures import refuse_single
+    from headscarp.sources.patch_sets.images import PICTURES
+
+    folders = [path.is_dir() and path.suffix.lower() != ".gdb" for path in (chosen.outline, *chosen.files)]
+    if chosen.outline.is_file() and chosen.outline.suffix.lower() in PICTURES:
+        refuse_single(chosen.outline, chosen.name, chosen.pixel)
+    if not folders[0]:
+        if chosen.pixel is not None:
+            raise HeadscarpError(
+                "--pixel is for folders of pictures and masks; the cells of an area are those of --resolution"
+            )
+        return False
+    if folders != [True, True]:
+        raise HeadscarpError(
+            f"{chosen.outline} is a folder; give two, one of pictures and one of their masks, and nothing "
+            "else, or the file of an outline first"
+        )
+    if not chosen.name:
+        raise HeadscarpError("a set of pictures has no outline to be called after; give it a --name")
+    unused = ("event", "resolution", "dates", "susceptibility", "year")
+    if given := [f"--{key}" for key in unused if getattr(chosen, key)]:
+        raise HeadscarpError(
+            f"{', '.join(given)}: not for folders of pictures and masks, which have no dates and no grid; "
+            "leave it out (the size of a pixel is --pixel)"
+        )
+    return True
 
 
 def check(chosen: argparse.Namespace) -> int:
@@ -174,7 +222,7 @@ def check(chosen: argparse.Namespace) -> int:
     results = examine_card(chosen.name)
     for checked in results:
         print(report(checked), flush=True)
-        print(f"page: {write_check(checked)}\n")
+        print(f"written: {', '.join(map(str, write_check(checked)))}\n")
     return WRONG if any(checked.status == ERROR for checked in results) else POSSIBLE
 
 

@@ -86,6 +86,14 @@ def why_not_local(site: Site, data: str | None) -> str | None:
 
 
 def not_at_hand(site: Site, data: str | None, lacks: str, folder: str) -> str:
+    return f"the files of site {site.name} are not at hand: {why_not_in_data(data, lacks, folder)}"
+
+
+def why_not_in_data(data: str | None, lacks: str, folder: str) -> str:
+    """What the folder of data sets lacks, or that there is none, and the remedy.
+
+    Args:
+        folder: that is to be in it.
+    """
     where = lacks if data else "no folder of data sets is set"
-    remedy = f"set `data:` in config.yaml or HEADSCARP_DATA to the folder that holds {folder}/"
-    return f"the files of site {site.name} are not at hand: {where}; {remedy}"
+    return f"{where}; set `data:` in config.yaml or HEADSCARP_DATA to the folder that holds {folder}/"

@@ -145,7 +145,7 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     config = check_config(config)
     cards = load_cards(config, workflow)
     mirror = config["mirror"] or os.environ.get("HEADSCARP_MIRROR")
-    data = config["data"] or os.environ.get("HEADSCARP_DATA")
+    data = data_folder(config["data"])
     offline = config["offline"] or bool(os.environ.get("HEADSCARP_OFFLINE"))
     skipped = {
         name: reason
@@ -163,8 +163,7 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
         gpu_cube_mib=config["gpu_cube_mib"],
         compile=config["compile"],
         mirror=mirror,
-        # one path however it is spelt or linked, so that files below it stay the same inputs
-        data=data and os.path.realpath(Path(data).expanduser()),
+        data=data,
         stac=config["stac"],
         offline=offline,
         datasets=read_datasets(workflow / "datasets.yaml"),
@@ -172,6 +171,17 @@ def load_plan(config: dict[str, Any], root: str | Path) -> Plan:
     if offline:
         refuse_missing(plan, plan.origins, mirror)
     return plan
+
+
+def data_folder(given: str | None, folder: str | Path = ".") -> str | None:
+    """The folder of data sets that cannot be downloaded: `data` of config.yaml, else of the environment; one
+    path however it is spelt or linked, so that files below it stay the same inputs.
+
+    Args:
+        folder: the working folder, that of config.yaml.
+    """
+    data = given or os.environ.get("HEADSCARP_DATA")
+    return data and os.path.realpath(Path(folder) / Path(data).expanduser())
 
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:

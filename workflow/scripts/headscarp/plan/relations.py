@@ -27,6 +27,7 @@ from headscarp.site.checks import TOLD, check_layers
 from headscarp.site.layer_names import LABEL, channel_names, files_read, is_channel, layer_names
 from headscarp.sources.archive import read_table
 from headscarp.sources.patch_sets.channel_names import channel_names as channels_of_patches
+from headscarp.sources.patch_sets.ground import tells_in_part
 from headscarp.sources.twin.files import bands_of
 from headscarp.training.recipe import Recipe
 from headscarp.training.space import check_space
@@ -271,12 +272,6 @@ def refuse_seeds_of_folds(card: Card, spec: SamplingSpec, place: str) -> None:
         )
 
 
-def tells_in_part(patch_set: Mapping[str, Any]) -> bool:
-    """Whether the masks of a set of patches say of some ground only that it is no landslide."""
-    records = [patch_set, *patch_set.get("sets", ())]
-    return any(NOT_A_LANDSLIDE in record.get("values", {}).values() for record in records)
-
-
 def require_fit_in_part(card: Card, place: str, site: str) -> None:
     """Experiments on labels that tell classes in part: several classes, and a loss that knows of it."""
     for name, experiment in card.experiments.items():
@@ -284,7 +279,7 @@ def require_fit_in_part(card: Card, place: str, site: str) -> None:
         if experiment.classes < 3:
             raise HeadscarpError(
                 f"{where}: its masks tell several classes, one of them only as `{NOT_A_LANDSLIDE}`; give the "
-                "card its `classes`, or leave `values` out where masks hold landslides alone"
+                f"card its `classes`, or call all that is no landslide `{NOT_A_LANDSLIDE}` in `values`"
             )
         for protocol in card.protocols:
             try:

@@ -6,7 +6,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -15,6 +15,7 @@ from typing import IO
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path, is_disk_full, require_room
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -60,6 +61,22 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
             temporary.mkdir()
             for member, path in zip(members, paths, strict=True):
                 write_member(member, temporary / path)
+
+
+def unpack_all(archives: Mapping[str, str | Path], folder: str | Path) -> None:
+    """Put the files of {name: path} into `folder`, which appears whole or not at all: an archive is unpacked
+    into a folder of its name, folders and other files are linked.
+
+    Raises:
+        HeadscarpError: as `unpack`.
+    """
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        for name, path in archives.items():
+            if Path(path).suffix in ARCHIVES:
+                unpack(path, temporary / Path(name).stem)
+            else:
+                (temporary / name).symlink_to(Path(path).resolve())
 
 
 def path_inside(name: str, place: str) -> PurePosixPath:

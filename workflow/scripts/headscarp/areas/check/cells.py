@@ -35,7 +35,11 @@ def check_cells(
     given = {role: record[kind][role] for role in ("file", "area") if role in record[kind]}
     places = {role: wanted(checked, located, file, "labels cells but is") for role, file in given.items()}
     subject = given.get("file", LABEL)
-    if None in places.values() or checked.view != checked.grid or (kind == "layer" and checked.label is None):
+    if None in places.values() or (kind == "layer" and checked.label is None):
+        return
+    if checked.view != checked.grid:
+        text = "left out: the grid is too large to label and to split its cells before a run"
+        checked.tell(NOTE, "cells", subject, text)
         return
     files = {("area" if role == "area" else kind): place.path for role, place in places.items() if place}
     try:

@@ -1,6 +1,5 @@
 """The files of a study area as the pipeline's import gives them, and those that cannot be had yet."""
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +14,12 @@ from tqdm import tqdm
 from headscarp.areas.check.findings import ERROR, NOTE, WARNING, Checked, Finding
 from headscarp.errors import HeadscarpError
 from headscarp.geo.vectors import read_vectors, repaired
+from headscarp.plan.available import why_not_in_data
 from headscarp.plan.read_sites import OUTLINE, origins_of
 from headscarp.sources.given import paths_of
 from headscarp.sources.imports import import_file
+from headscarp.sources.local import take_file
+from headscarp.sources.twin.files import raw_files
 
 UNFIT = "unfit"  # the state of a file that the import refuses
 
@@ -30,6 +32,16 @@ class Located:
     origin: str
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a check is at work: the path of the card, the working folder, and the folder of data sets that
+    cannot be downloaded, if there is one."""
+
+    card: str
+    folder: Path
+    data: str | None
+
+
 @dataclass
 class RawFiles:
     """The raw files of a site by name: where each is, or a sentence why it cannot be read; and what the
@@ -39,33 +51,36 @@ class RawFiles:
     findings: list[Finding]
 
 
-def import_files(name: str, entry: Mapping[str, Any], card: str, folder: Path, scratch: Path) -> RawFiles:
+def import_files(name: str, entry: Mapping[str, Any], place: Place, scratch: Path) -> RawFiles:
     """Import each of a user's files into `scratch`, as the rule import_file does, and find the others.
     Nothing is fetched.
+
+    Args:
+        name: of the site whose raw files they are; `entry` is its part of the card.
 
     Raises:
         HeadscarpError: the outline is unfit.
     """
-    raw = folder / "results" / "sites" / entry.get("raw", name) / "raw"
+    raw = place.folder / "results" / "sites" / name / "raw"
     files = entry.get("files", [])
-    origins = origins_of(dict(entry), f"{card}, site {name}, files") if isinstance(files, dict) else {}
-    if not files:  # a simulated site, whose card does not list them, or one that reads the files of another
+    origins = origins_of(dict(entry), f"{place.card}, site {name}, files") if isinstance(files, dict) else {}
+    if "twin" in entry:
+        files = raw_files(entry["twin"])
+    elif not files:  # those of a site of another card
         files = sorted(path.name for path in raw.glob("*")) if raw.is_dir() else []
     found = RawFiles({}, [])
     ordered = sorted(files, key=lambda file: file != OUTLINE)  # the others are cut by it
     for file in tqdm(ordered, f"files of {name}", leave=False, disable=not sys.stderr.isatty()):
         origin = origins.get(file, {})
         if "path" in origin:
-            import_own_file(found, file, origin, folder, scratch)
-        elif entry["source"] == "local":
-            place = Path(os.environ.get("HEADSCARP_DATA", folder)) / entry.get("folder", name) / file
-            found.located[file] = Located(place, str(place))
+            import_own_file(found, file, origin, place.folder, scratch)
+        elif entry["source"] == "local" and "raw" not in entry:
+            take_local_file(found, file, place.data, entry.get("folder", name), entry.get("crs"), scratch)
         elif (raw / file).exists():
             found.located[file] = Located(raw / file, str(raw / file))
         else:
-            found.located[file] = (
-                f"to be fetched ({origin_text(origin)}): `snakemake --cores 1 {raw / file}` does so"
-            )
+            how = "simulated" if "twin" in entry else f"fetched ({origin_text(origin)})"
+            found.located[file] = f"to be {how}: `snakemake --cores 1 {raw / file}` does so"
     return found
 
 
@@ -88,6 +103,24 @@ def import_own_file(
         Finding(WARNING if "WARNING" in note else NOTE, "files", file, note.replace("WARNING ", ""))
         for note in notes[1:]
     ]
+
+
+def take_local_file(
+    found: RawFiles, file: str, data: str | None, folder: str, crs: str | None, scratch: Path
+) -> None:
+    """Find one file in the folder of data sets, as the rule link_file takes it over; what is wrong with it is
+    a finding."""
+    place = Path(data or "") / folder / file
+    try:
+        if not (data and place.exists()):
+            raise HeadscarpError(why_not_in_data(data, f"{place} does not exist", folder))
+        if crs:
+            take_file(place, scratch / file, crs)
+    except HeadscarpError as error:
+        found.findings.append(Finding(ERROR, "files", file, str(error)))
+        found.located[file] = UNFIT
+        return
+    found.located[file] = Located(scratch / file if crs else place, str(place))
 
 
 def origin_text(origin: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What was found about a study area: findings with levels, the record and the report made of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,39 +25,29 @@ class Finding:
     text: str
 
 
-@dataclass
-class Checked:
-    """All that was found about a site.
-
-    `grid` is the site's; `view` the one, thinned where that is large, of the arrays (row, col): `outline`
-    bool, `layers` float32 NaN = no data (classes as codes), `label` uint8. `areas` are those of the slides in
-    m2. `names` tells how the user calls a file, by the path that it was read from.
-    """
+@dataclass(kw_only=True)
+class CheckedSite:
+    """What was found about a site of any kind. `names` tells how the user calls a file, by the path that it
+    was read from."""
 
     name: str
     title: str
     card: str
-    grid: Grid
-    view: Grid
-    outline: np.ndarray
     names: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    layers: dict[str, np.ndarray] = field(default_factory=dict)
-    units: dict[str, str] = field(default_factory=dict)
-    images: list[str] = field(default_factory=list)
-    elevation: np.ndarray | None = None
-    label: np.ndarray | None = None
-    areas: np.ndarray | None = None
-    tail: Tail | None = None
-    alignment: Alignment | None = None
     landslides: dict[str, Any] = field(default_factory=dict)
     split: dict[str, Any] = field(default_factory=dict)
 
     def tell(self, level: str, topic: str, subject: str, text: str) -> None:
-        for path, name in self.names.items():
-            text = text.replace(path, name)
+        for path in sorted(self.names, key=len, reverse=True):  # one may begin as another
+            text = text.replace(path, self.names[path])
         self.findings.append(Finding(level, topic, subject, text))
+
+    @property
+    def heading(self) -> str:
+        """The first line of the report."""
+        return f"{self.title} ({self.card})"
 
     @property
     def status(self) -> str:
@@ -71,6 +62,71 @@ class Checked:
             for level in (ERROR, WARNING, NOTE)
         }
         return ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items())
+
+    def record(self) -> dict[str, Any]:
+        """The content of check.json."""
+        return {
+            "site": self.name,
+            "card": self.card,
+            "status": self.status,
+            "findings": [vars(finding) for finding in self.findings],
+            "files": self.files,
+            "landslides": self.landslides,
+            "split": self.split,
+        }
+
+
+@dataclass(frozen=True)
+class ShownPatch:
+    """A patch for the page: its name, image (row, col, 3) float32, NaN = no data, and label (row, col), both
+    thinned where it is large, and its share of landslides (None: no label)."""
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+    share: float | None
+
+
+@dataclass(kw_only=True)
+class CheckedPatches(CheckedSite):
+    """What was found about a set of patches, and some of them to be shown."""
+
+    shown: list[ShownPatch] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Checked(CheckedSite):
+    """What was found about a site of rasters on one grid.
+
+    `grid` is the site's; `view` the one, thinned where that is large, of the arrays (row, col): `outline`
+    bool, `layers` float32 NaN = no data (classes as codes), `label` uint8. `areas` are those of the slides in
+    m2. `said` is the part `layers` of the card.
+    """
+
+    said: Mapping[str, Any]
+    grid: Grid
+    view: Grid
+    outline: np.ndarray
+    layers: dict[str, np.ndarray] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
+    elevation: np.ndarray | None = None
+    label: np.ndarray | None = None
+    areas: np.ndarray | None = None
+    tail: Tail | None = None
+    alignment: Alignment | None = None
+
+    @property
+    def heading(self) -> str:
+        """The first line of the report."""
+        grid = self.grid
+        size = f"{grid.height} x {grid.width} cells of {grid.resolution:g} m, {grid.crs}"
+        return f"{super().heading}: {size}"
+
+    @property
+    def thinning(self) -> float:
+        """How many times longer the cells of the view are than those of the grid."""
+        return float(np.sqrt(self.grid.height * self.grid.width / (self.view.height * self.view.width)))
 
     def image_after(self) -> list[str]:
         """Bands of one image, after the event where there are two, of the last date of a series."""
@@ -92,14 +148,8 @@ class Checked:
     def record(self) -> dict[str, Any]:
         """The content of check.json."""
         aligned = self.alignment
-        return {
-            "site": self.name,
-            "card": self.card,
-            "status": self.status,
+        return super().record() | {
             "grid": self.grid.to_record(),
-            "findings": [vars(finding) for finding in self.findings],
-            "files": self.files,
-            "landslides": self.landslides,
             "alignment": None
             if aligned is None
             else {
@@ -111,17 +161,12 @@ class Checked:
                 "clearness": round(aligned.clearness, 2),
                 "is_told": aligned.is_told,
             },
-            "split": self.split,
         }
 
 
-def report(checked: Checked) -> str:
+def report(checked: CheckedSite) -> str:
     """Findings for people, topic by topic."""
-    grid = checked.grid
-    lines = [
-        f"{checked.title} ({checked.card}): {grid.height} x {grid.width} cells of {grid.resolution:g} "
-        f"m, {grid.crs}"
-    ]
+    lines = [checked.heading]
     topics = dict.fromkeys(finding.topic for finding in checked.findings)
     width = max((len(finding.subject) for finding in checked.findings), default=0)
     for topic in topics:

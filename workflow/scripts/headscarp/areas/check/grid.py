@@ -13,7 +13,7 @@ from headscarp.geo.outline import grid_around
 from headscarp.site.labels import rasterise_numbers
 from headscarp.site.layers import PART_KEYS, site_grid
 
-# of the grid on which values are looked at and the split is tried; a larger one is thinned and not split
+# of the grid on which values are looked at and the split is tried; a larger one is thinned
 MOST_CELLS = 4_000_000
 
 

@@ -113,18 +113,25 @@ def tell_share(checked: Checked, file: str, labels: Mapping[str, Any]) -> None:
     share = float(slide.sum() / mapped.sum())
     checked.landslides |= {"share": round(share, 6), "mapped_share": round(float(mapped.mean()), 4)}
     text = f"{share:.2%} of the mapped land is landslide; {mapped.mean():.0%} of the grid is mapped"
-    level = ERROR if share in (0, 1) else WARNING if share < 0.001 or share > 0.5 else OK
+    level, hint = level_of_share(share, remedy_of_share(share, labels))
+    checked.tell(level, "landslides", file, text + hint)
+
+
+def level_of_share(share: float, remedy: str) -> tuple[str, str]:
+    """How bad a share of landslides is, and what to say of it.
+
+    Args:
+        remedy: where there are no landslides, or nothing else.
+    """
     if share in (0, 1):
-        text += f"; nothing can be learnt or scored: {remedy_of_share(share, labels)}"
-    elif share < 0.001:
-        text += "; few cells to learn from"
-    elif share > 0.5:
-        text += "; are landslides and background swapped?"
-    checked.tell(level, "landslides", file, text)
+        return ERROR, f"; nothing can be learnt or scored: {remedy}"
+    if share < 0.001:
+        return WARNING, "; few cells to learn from"
+    return (WARNING, "; are landslides and background swapped?") if share > 0.5 else (OK, "")
 
 
 def remedy_of_share(share: float, labels: Mapping[str, Any]) -> str:
-    """What to do where there is no landslide (share 0) or no background (1)."""
+    """What to do where there is no landslide (share 0) or no background."""
     area = f"`labels.area` ({labels['area']})" if "area" in labels else "`labels.area`"
     if share == 0:
         return (

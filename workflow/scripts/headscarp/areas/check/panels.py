@@ -10,7 +10,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
 
 from headscarp.areas.alignment import REACH
-from headscarp.areas.check.findings import Checked
+from headscarp.areas.check.findings import Checked, ShownPatch
 from headscarp.areas.slide_areas import area_density
 from headscarp.codes import LANDSLIDE
 from headscarp.exhibits.panels import palette
@@ -63,6 +63,18 @@ def draw_image(axes: Axes, checked: Checked, view: View) -> None:
         borderpad=0.3,
     )
     axes.set_title(f"(a) Image: {', '.join(dict.fromkeys(names))}")
+
+
+def draw_patch(axes: Axes, patch: ShownPatch) -> None:
+    """A patch with the outlines of its landslides."""
+    share = "no label" if patch.share is None else f"{patch.share:.0%} landslide"
+    axes.set_title(f"{textwrap.shorten(patch.name, 24, placeholder='…')}: {share}", fontsize=6, pad=2)
+    axes.imshow(stretch(patch.image), interpolation="nearest")
+    slides = np.pad(patch.label == LANDSLIDE, 1)
+    if slides.any():
+        rows, cols = (np.arange(-1, side - 1) for side in slides.shape)
+        axes.contour(cols, rows, slides.astype(float), [0.5], colors=[palette.IMAGE_SLIDE], linewidths=0.7)
+    axes.set(xticks=[], yticks=[])
 
 
 def bands_to_show(names: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from headscarp.areas.guess.vectors import layer_named
 from headscarp.areas.init.card import card_text, drafted
 from headscarp.areas.init.draft import PLACEHOLDER, Draft
 from headscarp.areas.init.outline import LOOK_M, read_outline
+from headscarp.areas.init.pictures import PictureDraft, drafted_pictures, write_pictures
 from headscarp.areas.init.susceptibility import drafted_susceptibility, susceptibility_text
 from headscarp.errors import HeadscarpError
 from headscarp.files import atomic_path
@@ -56,10 +57,7 @@ def write_card(
     """
     folder = Path(folder)
     name = name or name_of(layer_named(outline)[0])
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise HeadscarpError(
-            f"--name '{name}' cannot name an area: use lower-case letters, digits and _, a letter first"
-        )
+    target = target_of(name, folder)
     if year and not susceptibility:
         raise HeadscarpError(
             f"--year {year} dates the landslides of --susceptibility; add that, or leave it out"
@@ -76,11 +74,6 @@ def write_card(
         raise HeadscarpError(
             f"--dates {' '.join(dates)} do not rise; give each date once, the earliest first"
         )
-    target = folder / AREAS / f"{name}.yaml"
-    if target.exists():
-        raise HeadscarpError(
-            f"{target} exists already and stays as it is; edit it, remove it, or give another --name"
-        )
     read = read_outline(outline)
     paths = [Path(one) for one in files]
     if susceptibility:
@@ -92,6 +85,50 @@ def write_card(
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target, draft
+
+
+def write_picture_card(
+    images: str | Path,
+    masks: str | Path,
+    name: str,
+    pixel: float | None = None,
+    folder: str | Path = ".",
+) -> tuple[Path, PictureDraft]:
+    """Write `areas/<name>.yaml` below `folder`, the working folder, for two folders of pictures and their
+    masks; returns its path and what it says.
+
+    Args:
+        pixel: the size of a pixel in metres, where the pictures do not tell it.
+
+    Raises:
+        HeadscarpError: the name or the size is unfit, the card exists already, or the folders are no pictures
+            with masks (see `drafted_pictures`).
+    """
+    folder = Path(folder)
+    target = target_of(name, folder)
+    if pixel is not None and not (math.isfinite(pixel) and pixel > 0):
+        raise HeadscarpError(f"--pixel {pixel} is no size of a pixel; give metres above 0")
+    draft = drafted_pictures(name, Path(images), Path(masks), pixel, folder)
+    write_pictures(draft, target)
+    return target, draft
+
+
+def target_of(name: str, folder: Path) -> Path:
+    """Where the card of a new area is written.
+
+    Raises:
+        HeadscarpError: the name is unfit, or there is such a card.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise HeadscarpError(
+            f"--name '{name}' cannot name an area: use lower-case letters, digits and _, a letter first"
+        )
+    target = folder / AREAS / f"{name}.yaml"
+    if target.exists():
+        raise HeadscarpError(
+            f"{target} exists already and stays as it is; edit it, remove it, or give another --name"
+        )
+    return target
 
 
 def write_config(name: str, folder: str | Path = ".") -> Path | None:

@@ -5,17 +5,21 @@ Red, green and blue of 8 bits (JPEG, PNG or GeoTIFF), of any size in pixels; mas
 255), or of the classes that `values` of the record names. Several sets may stand together (`sets`), each with
 folders and values of its own, so that one may tell of landslides alone and another of all other classes. What
 shows one place is a group and is never parted: pictures whose names begin alike, as far as `group` of the
-record, a regular expression, says; each picture for itself without it. There is no published split.
+record, a regular expression, says; each picture for itself without it. There is no published split. A mask is
+called as its picture, or with `_mask` behind that.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from headscarp.codes import BACKGROUND, CODES_OF_GROUND, NOT_A_LANDSLIDE
 from headscarp.errors import HeadscarpError
-from headscarp.sources.patch_sets.patch import TRAIN, Channel, Patch
+from headscarp.sources.patch_sets.ground import tells_in_part
+from headscarp.sources.patch_sets.patch import TRAIN, Channel, Patch, codes_of_mask, label_of_mask
 from headscarp.sources.patch_sets.tiles import CHANNELS, SUFFIXES, size_of, tiles_below
 
 RESOLUTION_M = None  # pictures do not tell it
@@ -34,15 +38,18 @@ def read(folder: Path, record: Mapping[str, Any]) -> tuple[list[Channel], list[P
         HeadscarpError: there is no picture, a mask has none, or `group` is no regular expression or does not
             fit a picture's name.
     """
-    sets = record.get("sets", [{}])
-    return CHANNELS, [patch for one in sets for patch in patches_of(folder, {**record, **one})]
+    sets, codes = record.get("sets", [{}]), CODES_OF_GROUND
+    if not tells_in_part(record):
+        codes = codes | {NOT_A_LANDSLIDE: BACKGROUND}
+    return CHANNELS, [patch for one in sets for patch in patches_of(folder, {**record, **one}, codes)]
 
 
-def patches_of(folder: Path, record: Mapping[str, Any]) -> list[Patch]:
-    """The patches of one pair of folders."""
+def patches_of(folder: Path, record: Mapping[str, Any], codes: Mapping[str, int]) -> list[Patch]:
+    """The patches of one pair of folders; `codes` are the labels of classes by name."""
     images, masks = record.get("images", "images"), record.get("masks", "masks")
     values = {int(value): name for value, name in record.get("values", {}).items()}
-    found = tiles_below(folder, images, masks, TRAIN, "", folder, PICTURES, values)
+    label_of = partial(codes_of_mask, values=values, codes=codes) if values else label_of_mask
+    found = tiles_below(folder, images, masks, TRAIN, "", folder, PICTURES, label_of)
     places = f"{images}/" if "sets" in record else ""  # two sets may have names in common
     return [
         replace(

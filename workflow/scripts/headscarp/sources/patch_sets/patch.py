@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headscarp.codes import CODES_OF_GROUND, UNMAPPED
+from headscarp.codes import UNMAPPED
 from headscarp.errors import HeadscarpError
 from headscarp.geo.grid import Grid
 
@@ -123,9 +123,13 @@ def label_of_mask(mask: np.ndarray, path: str | Path) -> np.ndarray:
     return (mask > 0).astype(np.uint8)
 
 
-def codes_of_mask(mask: np.ndarray, path: str | Path, values: Mapping[int, str]) -> np.ndarray:
-    """The label uint8 (row, col) of a mask (row, col) whose values stand for the classes of
-    `codes.CODES_OF_GROUND`.
+def codes_of_mask(
+    mask: np.ndarray, path: str | Path, values: Mapping[int, str], codes: Mapping[str, int]
+) -> np.ndarray:
+    """The label uint8 (row, col) of a mask (row, col) whose values stand for classes by name.
+
+    Args:
+        codes: the label of each class.
 
     Raises:
         HeadscarpError: the mask holds a value that `values` does not name.
@@ -137,8 +141,8 @@ def codes_of_mask(mask: np.ndarray, path: str | Path, values: Mapping[int, str])
             f"{path} holds {listed}, which patch_set, values does not name (it names "
             f"{', '.join(f'{value}: {name}' for value, name in values.items())}); add what they stand for"
         )
-    codes = np.array([CODES_OF_GROUND[values[value]] for value in found.tolist()], np.uint8)
-    return codes[np.searchsorted(found, mask)]
+    labels = np.array([codes[values[value]] for value in found.tolist()], np.uint8)
+    return labels[np.searchsorted(found, mask)]
 
 
 def unmapped(shape: tuple[int, int]) -> np.ndarray:

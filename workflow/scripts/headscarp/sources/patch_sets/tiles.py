@@ -1,12 +1,12 @@
 """Image tiles and masks of one name in two folders beside each other, as GDCLD and CAS have them."""
 
+import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import rasterio
@@ -20,7 +20,6 @@ from headscarp.sources.patch_sets.patch import (
     Channel,
     Patch,
     Pixels,
-    codes_of_mask,
     label_of_mask,
     numbered_or_named,
     require_images,
@@ -28,7 +27,9 @@ from headscarp.sources.patch_sets.patch import (
 )
 
 SUFFIXES = (".tif", ".tiff", ".png")
-NO_VALUES: Mapping[int, str] = MappingProxyType({})
+PNG_END = b"IEND\xaeB`\x82"  # the last bytes of a PNG
+MASK = "_mask"  # what the name of a mask may have more than its picture's
+LabelOf = Callable[[np.ndarray, Path], np.ndarray]  # (values of a mask, its file) -> label
 CHANNELS = [Channel(name, "DN", f"{name}, 8 bits as published") for name in ("red", "green", "blue")]
 
 
@@ -50,14 +51,13 @@ def tiles_below(
     group: str,
     folder: Path,
     suffixes: Sequence[str] = SUFFIXES,
-    values: Mapping[int, str] = NO_VALUES,
+    label_of: LabelOf = label_of_mask,
 ) -> list[Patch]:
     """The patches of every folder called `images` below `root`, with the masks in the folder `masks` beside
-    it.
+    it (see `masks_in`).
 
     Without `group` it is the path from `root` to the folder that holds both: an event's or area's name, or
-    "". `values` says what those of masks stand for (see `patch.codes_of_mask`); without any they hold
-    landslides.
+    "". `label_of` makes labels of masks; as it is they hold landslides.
 
     Raises:
         HeadscarpError: there is no such folder or image, or a mask has no image.
@@ -65,14 +65,18 @@ def tiles_below(
     patches = []
     for place in sorted(path for path in [root / images, *root.rglob(f"*/{images}")] if path.is_dir()):
         own = group or place.parent.relative_to(root).as_posix().removeprefix(".")
-        pictures, labels = tiles_in(place, suffixes), tiles_in(place.with_name(masks), suffixes)
+        pictures, labels = tiles_in(place, suffixes), masks_in(place.with_name(masks), suffixes)
         require_images(labels, pictures, place.parent)
         for stem, path in pictures.items():
             source = path.relative_to(folder)
             name = "_".join([*source.parent.parts, stem])
             patches.append(
                 Patch(
-                    name, split, own, source.as_posix(), partial(read_pixels, path, labels.get(stem), values)
+                    name,
+                    split,
+                    own,
+                    source.as_posix(),
+                    partial(read_pixels, path, labels.get(stem), label_of),
                 )
             )
     if not patches:
@@ -102,28 +106,69 @@ def tiles_in(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     return tiles
 
 
-def read_pixels(image: Path, mask: Path | None, values_of_mask: Mapping[int, str] = NO_VALUES) -> Pixels:
-    """An RGB image (a fourth band is alpha) and its mask."""
+def masks_in(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """{stem of its picture: file} of the masks of a folder: img_1.png, or img_1_mask.png, is that of img_1.
+
+    Raises:
+        HeadscarpError: two files stand for one mask.
+    """
+    found: dict[str, Path] = {}
+    for stem, path in tiles_in(folder, suffixes).items():
+        other = found.setdefault(stem.removesuffix(MASK), path)
+        if other != path:
+            raise HeadscarpError(
+                f"{folder} has {other.name} and {path.name}, which stand for one mask; keep one of them"
+            )
+    return found
+
+
+def read_pixels(image: Path, mask: Path | None, label_of: LabelOf = label_of_mask) -> Pixels:
+    """An RGB image (a fourth band is alpha) and its mask.
+
+    Raises:
+        HeadscarpError: one cannot be read, they differ in size, the image has other bands, or the mask has
+        several that differ or values that have no label.
+    """
     tile = read_tile(image)
-    if len(tile.bands) not in (3, 4):
-        raise HeadscarpError(
-            f"{image} has {len(tile.bands)} bands; it must have 3, red, green and blue (or 4 with alpha)"
-        )
+    require_colours(image, len(tile.bands))
     values = np.where(tile.known, tile.bands[:3].astype(np.float32), np.float32(np.nan))[None]
     if mask is None:
         return Pixels(values, unmapped(tile.known.shape), tile.place)
-    bands = read_tile(mask).bands
-    if (bands[:3] != bands[0]).any():  # grey saved as colours is fine
+    return Pixels(values, label_of(read_mask(mask, image, tile.known.shape), mask), tile.place)
+
+
+def require_colours(image: Path, bands: int) -> None:
+    """Refuse an image of another number of bands than colours have.
+
+    Raises:
+        HeadscarpError: it has.
+    """
+    if bands not in (3, 4):
         raise HeadscarpError(
-            f"{mask} has {len(bands)} bands that differ; a mask must have one band, or be grey"
+            f"{image} has {bands} bands; it must have 3, red, green and blue (or 4 with alpha)"
         )
-    if bands.shape[1:] != tile.known.shape:
+
+
+def read_mask(path: Path, image: Path, shape: tuple[int, int]) -> np.ndarray:
+    """The values (row, col) of a mask of one band, or of grey saved as colours.
+
+    Args:
+        image: the image that it belongs to, of `shape` rows and columns.
+
+    Raises:
+        HeadscarpError: it cannot be read, has several bands that differ, or another size than its image.
+    """
+    bands = read_tile(path).bands
+    if (bands[:3] != bands[0]).any():
         raise HeadscarpError(
-            f"{mask} has {bands.shape[1:]} rows and columns, {image.name} "
-            f"{tile.known.shape}: they do not belong together"
+            f"{path} has {len(bands)} bands that differ; a mask must have one band, or be grey"
         )
-    label = codes_of_mask(bands[0], mask, values_of_mask) if values_of_mask else label_of_mask(bands[0], mask)
-    return Pixels(values, label, tile.place)
+    if bands.shape[1:] != shape:
+        raise HeadscarpError(
+            f"{path} has {bands.shape[1:]} rows and columns, {image.name} "
+            f"{shape}: they do not belong together"
+        )
+    return bands[0]
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -146,6 +191,13 @@ def read_tile(path: Path) -> Tile:
         return Tile(source.read(), source.dataset_mask() > 0, grid_of(source) if source.crs else None)
 
 
+def has_end(path: Path) -> bool:
+    """Whether a PNG is whole."""
+    with open(path, "rb") as stream:
+        stream.seek(-min(len(PNG_END), path.stat().st_size), os.SEEK_END)
+        return stream.read() == PNG_END
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[rasterio.DatasetReader]:
     """An image that may have no place on Earth, open in the block; what is wrong with it is said in words."""
@@ -153,6 +205,8 @@ def opened(path: Path) -> Iterator[rasterio.DatasetReader]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path) as source:
+                if source.driver == "PNG" and not has_end(path):
+                    raise RasterioError("its end is missing")  # which GDAL fills with 0
                 yield source
     except (RasterioError, CPLE_BaseError) as error:
         cause = error.__cause__ or error
