@@ -27,7 +27,7 @@ from headscarp.sources.patch_sets.patch import (
 )
 
 SUFFIXES = (".tif", ".tiff", ".png")
-PNG_END = b"IEND\xaeB`\x82"  # the last bytes of a PNG
+PNG_END, TAIL = b"IEND\xaeB`\x82", 65536  # the end of a PNG, and how many bytes may hold it: some add notes
 MASK = "_mask"  # what the name of a mask may have more than its picture's
 LabelOf = Callable[[np.ndarray, Path], np.ndarray]  # (values of a mask, its file) -> label
 CHANNELS = [Channel(name, "DN", f"{name}, 8 bits as published") for name in ("red", "green", "blue")]
@@ -194,8 +194,8 @@ def read_tile(path: Path) -> Tile:
 def has_end(path: Path) -> bool:
     """Whether a PNG is whole."""
     with open(path, "rb") as stream:
-        stream.seek(-min(len(PNG_END), path.stat().st_size), os.SEEK_END)
-        return stream.read() == PNG_END
+        stream.seek(-min(TAIL, path.stat().st_size), os.SEEK_END)
+        return PNG_END in stream.read()
 
 
 @contextmanager
