@@ -4,7 +4,7 @@ in the folder beside it."""
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,8 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
     pyramid = Pyramid.of(site_grid(site), layers)
     ground = list(ground_drawings(site, record["composite"], pyramid, truth))
     with atomic_path(folder) as temporary:
-        write_parts(temporary)
-        for drawing in ground:
-            write_tiles(temporary / drawing.name, drawing, pyramid)
+        write_parts(temporary, ground, {key: run_drawings(run, truth) for key, run in runs.items()}, pyramid)
         for key, run in runs.items():
-            for drawing in run_drawings(run, truth):
-                write_tiles(temporary / key / drawing.name, drawing, pyramid)
             write_outlines(temporary / key / "landslides.js", key, run, site)
     described = page_record(site, record["citation"], pyramid, Path(folder).name) | {
         "heading": "map of landslides",
@@ -100,12 +96,19 @@ def build_map(record: Mapping[str, Any], page: str | Path, folder: str | Path) -
     write_page(page, described)
 
 
-def write_parts(folder: Path) -> None:
-    """The scripts and styles of a page, in the folder of its tiles."""
+def write_parts(
+    folder: Path, ground: Iterable[Drawing], of_runs: Mapping[str, Iterable[Drawing]], pyramid: Pyramid
+) -> None:
+    """The scripts and styles of a page, and the tiles of its ground and, by key, of its runs."""
     for file in COPIED:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(FILES / file, folder / file)
     (folder / "map.css").write_text(fill("delivery/templates/map.css"), encoding="utf-8")
+    for drawing in ground:
+        write_tiles(folder / drawing.name, drawing, pyramid)
+    for key, drawings in of_runs.items():
+        for drawing in drawings:
+            write_tiles(folder / key / drawing.name, drawing, pyramid)
 
 
 def write_page(page: str | Path, described: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from headscarp.delivery.map_page import (
     write_page,
     write_parts,
 )
-from headscarp.delivery.map_tiles import Drawing, Pyramid, write_tiles
+from headscarp.delivery.map_tiles import Drawing, Pyramid
 from headscarp.delivery.mapped_runs import PROTOCOLS
 from headscarp.delivery.susceptibility import METRICS
 from headscarp.delivery.susceptibility_page import DELIVERED, validation
@@ -48,31 +48,22 @@ def build_susceptibility_map(record: Mapping[str, Any], page: str | Path, folder
         HeadscarpError: a file is missing, unreadable or not on the grid of its site.
     """
     site = SiteFiles.from_record(dict(record))
-    runs = [RunFiles.from_record(run) for run in record["runs"]]
-    shown = dict(zip(map("run{}".format, range(1, len(runs) + 1)), blocked_first(runs), strict=True))
+    found = sorted(map(RunFiles.from_record, record["runs"]), key=lambda run: run.protocol != "blocked")
+    runs = {f"run{number}": run for number, run in enumerate(found, start=1)}
     truth = label_path(site)
     pyramid = Pyramid.of(site_grid(site), count_of_ground(site, None, truth) + LAYERS_OF_RUN * len(runs))
     ground = list(ground_drawings(site, None, pyramid, truth))
-    widest = max(largest_spread(run, pyramid) for run in runs)
+    widest = max(largest_spread(run, pyramid) for run in found)
     with atomic_path(folder) as temporary:
-        write_parts(temporary)
-        for drawing in ground:
-            write_tiles(temporary / drawing.name, drawing, pyramid)
-        for key, run in shown.items():
-            for drawing in run_drawings(run, widest):
-                write_tiles(temporary / key / drawing.name, drawing, pyramid)
+        write_parts(temporary, ground, {key: run_drawings(run, widest) for key, run in runs.items()}, pyramid)
     described = page_record(site, record["citation"], pyramid, Path(folder).name) | {
         "heading": "map of susceptibility",
         "more": {"page": "susceptibility.html", "text": "Scores, classes, factors, files"},
         "layers": [vars(layer) for layer in (*ground_layers(ground, None), *run_layers(widest))],
-        "runs": [run_record(key, run) for key, run in shown.items()],
+        "runs": [run_record(key, run) for key, run in runs.items()],
         "columns": [],
     }
     write_page(page, described)
-
-
-def blocked_first(runs: list[RunFiles]) -> list[RunFiles]:
-    return sorted(runs, key=lambda run: run.protocol != "blocked")
 
 
 def largest_spread(run: RunFiles, pyramid: Pyramid) -> float:
