@@ -291,24 +291,6 @@ def test_the_command_writes_the_card_once_and_says_what_to_do(tmp_path, monkeypa
     assert (tmp_path / "areas/slopes.yaml").read_bytes() == before
 
 
-def test_one_picture_is_refused_with_the_commands_that_cut_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    write_picture(tmp_path / "slope.jpg", np.zeros((3, 600, 1000), np.uint8))
-    write_picture(tmp_path / "mask.png", a_mask(3, (600, 1000))[None])
-    call = ["init", "slope.jpg", "mask.png", "--name", "x"]
-    assert main([*call, "--pixel", "0.2"]) == 2
-    told = capsys.readouterr().err
-    assert "-ps 167 100 -targetDir pictures slope.jpg`" in told
-    assert "headscarp init pictures masks --name x --pixel 0.2" in told
-    assert main(call) == 2 and "--pixel METRES" in capsys.readouterr().err
-    (tmp_path / "slope.jgw").write_text("0.25\n0\n0\n-0.25\n100\n200\n")
-    assert main(call) == 2 and "--pixel 0.25`" in capsys.readouterr().err
-    write_picture(tmp_path / "slope.tif", np.zeros((3, 60, 60), np.uint8), crs="EPSG:32649", transform=METRES)
-    assert main(["init", "slope.tif", "mask.png"]) == 2
-    assert "slope.tif is a raster and no outline" in capsys.readouterr().err
-    assert not (tmp_path / "areas").exists()
-
-
 def test_tiles_as_they_are_cut_from_one_picture_stay_together_row_by_row(tmp_path):
     """Names that gdal_retile.py gives."""
     rng = np.random.default_rng(0)
@@ -334,7 +316,6 @@ def test_tiles_as_they_are_cut_from_one_picture_stay_together_row_by_row(tmp_pat
         (["pictures", "truth", "--name", "x", "--resolution", "10"], "--resolution: not for folders of"),
         (["pictures", "truth", "--name", "x", "--event", "2018-09-06"], "--event: not for folders of"),
         (["pictures", "truth", "--name", "x", "--susceptibility"], "--susceptibility: not for folders of"),
-        (["outline.geojson", "--pixel", "2"], "--pixel is for folders of pictures and masks"),
     ],
 )
 def test_bad_calls_say_what_to_do(tmp_path, monkeypatch, capsys, arguments, message):

@@ -31,6 +31,7 @@ RECORD = {
     "citation": "Kita (2018)",
     "site": "atsuma",
     "site_title": "Atsuma, Hokkaido",
+    "placeless": False,
     "experiment": "unet+factors",
     "label": "U-Net, all factors",
     "protocol": "blocked",
@@ -44,7 +45,9 @@ def records_of(run):
     return run / "run.json", run / "scores.json"
 
 
-def make_results(root, protocols=("blocked", "published"), data="real", dates=("2018-09-06",)):
+def make_results(
+    root, protocols=("blocked", "published"), data="real", dates=("2018-09-06",), placeless=False
+):
     """A site with a mapped run of each protocol, their items and the site's collection; the path of the
     collection."""
     layers = write_layers(root / "sites/atsuma/layers", data=data, dates=dates)
@@ -60,7 +63,9 @@ def make_results(root, protocols=("blocked", "published"), data="real", dates=("
         write_style(run / "probability.qml", probability_style())
         write_style(run / "mask.qml", class_style())
         write_style(run / "landslides.qml", landslide_style())
-        write_item(run, *records_of(run), layers, collection, RECORD | {"protocol": protocol})
+        write_item(
+            run, *records_of(run), layers, collection, RECORD | {"protocol": protocol, "placeless": placeless}
+        )
         items.append(run / "item.json")
     write_collection(
         collection, items, {"site": "atsuma", "title": "Atsuma, Hokkaido", "citation": "Kita (2018)"}
@@ -95,6 +100,14 @@ def core_schemas_accept(path):
 class TestItem:
     def test_schema(self, item):
         assert core_schemas_accept(item.get_self_href())
+
+    def test_a_made_up_corner_is_no_place(self, tmp_path):
+        collection = make_results(tmp_path, placeless=True)
+        (found, _) = pystac.read_file(str(collection)).get_items()
+        assert found.geometry is None and found.bbox is None
+        assert core_schemas_accept(found.get_self_href()) and core_schemas_accept(collection)
+        assert not {"proj:code", "proj:bbox", "proj:transform"} & found.properties.keys()
+        assert json.loads(collection.read_text())["extent"]["spatial"]["bbox"] == [[-180, -90, 180, 90]]
 
     def test_the_check_can_fail(self, item, tmp_path):
         record = json.loads(Path(item.get_self_href()).read_text())

@@ -181,7 +181,9 @@ class TestPage:
     @pytest.mark.parametrize("placeless", [False, True])
     def test_a_made_up_corner_tells_no_centre(self, results, tmp_path, placeless):
         build_page(record_of(results, placeless=placeless), tmp_path / "summary.html")
-        assert ("centre" in (tmp_path / "summary.html").read_text().split("px of")[0]) is not placeless
+        text = (tmp_path / "summary.html").read_text()
+        assert ("centre" in text.split("px of")[0]) is not placeless
+        assert ("Latitude" in text) is not placeless and ("no place on Earth" in text) is placeless
 
     def test_links_lead_to_files(self, page, results):
         assert len(page.links) > 5

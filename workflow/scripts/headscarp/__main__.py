@@ -26,7 +26,8 @@ the card. A layer of a file of several is named as QGIS does: 'project.gpkg|laye
 image, Sentinel-2 before and after the event (Landsat where it is older) is named to be fetched; of an
 inventory with dates, the landslides of the event are taken. With --susceptibility the card maps where
 landslides may come: OUTLINE, then the inventory, then elevation model, class rasters, lines and polygons as
-factors. Two folders of pictures and their masks, which need no CRS, make a set of pictures. No card is
+factors. What has no CRS needs no outline: a picture and its mask (and what else shows the same frame) make an
+area whose place is made up, two folders of pictures and their masks a set of pictures. No card is
 overwritten."""
 CHECK = """\
 Check the files of a study area before any training: CRS, overlap, resolution, missing data, ranges of
@@ -70,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "outline",
         type=Path,
         metavar="OUTLINE",
-        help="vector file with the polygon of the study area; or a folder of pictures, and then that of "
-        "their masks",
+        help="vector file with the polygon of the study area; or a picture without CRS, and then its mask; "
+        "or a folder of pictures, and then that of their masks",
     )
     command.add_argument("files", type=Path, nargs="*", metavar="FILES", help="rasters and vectors")
     command.add_argument("--name", help="of the area (default: that of the outline's file)")
@@ -156,11 +157,22 @@ def init(chosen: argparse.Namespace) -> int:
     """Write the card of an area or of a set of pictures and say what to do next."""
     from headscarp.areas.init.pictures import summary_of_pictures
     from headscarp.areas.init.summary import summary
-    from headscarp.areas.init.write import snakefile_option, write_card, write_config, write_picture_card
+    from headscarp.areas.init.write import (
+        snakefile_option,
+        write_card,
+        write_config,
+        write_framed_card,
+        write_picture_card,
+    )
 
-    if is_of_pictures(chosen):
+    if is_of_folders(chosen):
         card, pictures = write_picture_card(chosen.outline, *chosen.files, chosen.name, chosen.pixel)
         print("\n".join(summary_of_pictures(pictures)))
+    elif is_of_one_frame(chosen):
+        card, draft = write_framed_card(
+            [chosen.outline, *chosen.files], chosen.name, chosen.pixel, chosen.event, chosen.resolution
+        )
+        print("\n".join(summary(draft)))
     else:
         card, draft = write_card(
             chosen.outline,
@@ -180,23 +192,14 @@ def init(chosen: argparse.Namespace) -> int:
     return POSSIBLE
 
 
-def is_of_pictures(chosen: argparse.Namespace) -> bool:
+def is_of_folders(chosen: argparse.Namespace) -> bool:
     """Whether `init` is asked for a set of pictures: its first path is a folder, but for a geodatabase.
 
     Raises:
-        HeadscarpError: it is, and lacks what that needs or has what it cannot use; or it is not, and has.
+        HeadscarpError: it is, and lacks what that needs or has what it cannot use.
     """
-    from headscarp.areas.guess.pictures import refuse_single
-    from headscarp.sources.patch_sets.images import PICTURES
-
     folders = [path.is_dir() and path.suffix.lower() != ".gdb" for path in (chosen.outline, *chosen.files)]
-    if chosen.outline.is_file() and chosen.outline.suffix.lower() in PICTURES:
-        refuse_single(chosen.outline, chosen.name, chosen.pixel)
     if not folders[0]:
-        if chosen.pixel is not None:
-            raise HeadscarpError(
-                "--pixel is for folders of pictures and masks; the cells of an area are those of --resolution"
-            )
         return False
     if folders != [True, True]:
         raise HeadscarpError(
@@ -206,12 +209,39 @@ def is_of_pictures(chosen: argparse.Namespace) -> bool:
     if not chosen.name:
         raise HeadscarpError("a set of pictures has no outline to be called after; give it a --name")
     unused = ("event", "resolution", "dates", "susceptibility", "year")
+    refuse_options(chosen, unused, "folders of pictures and masks, which have no dates and no grid")
+    return True
+
+
+def is_of_one_frame(chosen: argparse.Namespace) -> bool:
+    """Whether `init` is asked for pictures without CRS that show one frame: its first path is a raster.
+
+    Raises:
+        HeadscarpError: it is, and has options that it cannot use; or it is not, and has that of pictures.
+    """
+    from headscarp.sources.patch_sets.images import PICTURES
+
+    if chosen.outline.suffix.lower() in PICTURES:
+        unused = ("dates", "susceptibility", "year")
+        refuse_options(chosen, unused, "pictures of one frame, which need an outline and a CRS for that")
+        return True
+    if chosen.pixel is not None:
+        raise HeadscarpError(
+            "--pixel is for pictures without CRS; the cells of an area are those of --resolution"
+        )
+    return False
+
+
+def refuse_options(chosen: argparse.Namespace, unused: Sequence[str], what: str) -> None:
+    """Refuse options of `init` that `what` it is asked for cannot use.
+
+    Raises:
+        HeadscarpError: one is given.
+    """
     if given := [f"--{key}" for key in unused if getattr(chosen, key)]:
         raise HeadscarpError(
-            f"{', '.join(given)}: not for folders of pictures and masks, which have no dates and no grid; "
-            "leave it out (the size of a pixel is --pixel)"
+            f"{', '.join(given)}: not for {what}; leave it out (the size of a pixel is --pixel)"
         )
-    return True
 
 
 def check(chosen: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 EDGE_POINTS = 8  # pieces of each edge of a footprint: straight lines of a projection are curved in degrees
 THUMBNAIL_SIDE = 512
+ANYWHERE = (-180.0, -90.0, 180.0, 90.0)  # a collection must have a box
 LICENCE = "other"  # what STAC says where no SPDX name fits: the terms are those of the data that went in
 STYLE_TYPE = "application/xml"
 
@@ -85,8 +86,9 @@ def write_item(
         layers_folder: the layers of the mapped site, of which layers.json is read.
         collection: where `write_collection` writes the collection of the mapped site.
         record: `card`, `citation` (None: none), `site`, `site_title`, `experiment`, `label`, `protocol`,
-            `seeds` (those of the trainings, of which it is the mean), `scale`. `site` is the mapped one: of a
-            collage, the scene.
+            `seeds` (those of the trainings, of which it is the mean), `scale`, `placeless` (the corner of the
+            grid is made up, so that the item has no geometry). `site` is the mapped one: of a collage, the
+            scene.
 
     Raises:
         HeadscarpError: a file is missing or unreadable, or the site has no dates.
@@ -99,7 +101,7 @@ def write_item(
     with open_raster(folder / "probability.tif") as source:
         grid = grid_of(source)
     dates = dates_of(layers, layers_folder / "layers.json")
-    place = footprint(grid)
+    place = None if record["placeless"] else footprint(grid)
     item = pystac.Item(
         id="-".join(
             [
@@ -108,7 +110,7 @@ def write_item(
             ]
         ),
         geometry=place,
-        bbox=[round(bound, 7) for bound in shapely.geometry.shape(place).bounds],
+        bbox=place and [round(bound, 7) for bound in shapely.geometry.shape(place).bounds],
         datetime=dates[-1],
         start_datetime=dates[0] if len(dates) > 1 else None,
         end_datetime=dates[-1] if len(dates) > 1 else None,
@@ -116,9 +118,11 @@ def write_item(
         collection=record["site"],
     )
     projection = ProjectionExtension.ext(item, add_if_missing=True)
-    projection.apply(
-        **crs_of(grid), transform=list(grid.transform)[:6], shape=list(grid.shape), bbox=list(grid.bounds)
-    )
+    projection.shape = list(grid.shape)
+    if place:
+        projection.apply(
+            **crs_of(grid), transform=list(grid.transform)[:6], shape=list(grid.shape), bbox=list(grid.bounds)
+        )
     if record["citation"]:
         ScientificExtension.ext(item, add_if_missing=True).citation = record["citation"]
     item.stac_extensions += [PROCESSING] + ([CLASSIFICATION] if (folder / MASK).exists() else [])
@@ -297,7 +301,7 @@ def write_collection(target: str | Path, items: Iterable[str | Path], record: Ma
             raise HeadscarpError(
                 f"{path} is an item of site {item['collection']}, not of {record['site']}; make it again"
             )
-    bounds = np.array([item["bbox"] for item in found])
+    bounds = np.array([item.get("bbox", ANYWHERE) for item in found])
     times = [
         datetime.fromisoformat(item["properties"][key])
         for item in found

@@ -107,7 +107,7 @@ def shown_map(
         "threshold": run.scores["threshold"],
         "polygons": link(run.maps / "landslides.gpkg", folder),
         "choice": run.choice and chosen(run.choice),
-        "largest": largest(polygons),
+        "largest": largest(polygons, site.placeless),
     }
 
 
@@ -135,19 +135,23 @@ def rule_text(rule: str | Mapping[str, float]) -> str:
     return f"for a {name} of {wanted:g}"
 
 
-def largest(polygons: Any) -> dict[str, Any]:
-    """Heads and lines of the table of the largest landslides."""
+def largest(polygons: Any, placeless: bool) -> dict[str, Any]:
+    """Heads and lines of the table of the largest landslides, with their places unless these are made up."""
     listed = polygons.head(LISTED)
-    centres = listed.geometry.representative_point().to_crs("EPSG:4326")
     columns = {name: COLUMNS[name] for name in COLUMNS if name in listed}
+    heads = [head for head, _ in columns.values()]
     lines = [
-        [
-            *(number(line[name], digits) for name, (_, digits) in columns.items()),
-            f"{point.y:.5f}, {point.x:.5f}",
-        ]
-        for (_, line), point in zip(listed.iterrows(), centres, strict=True)
+        [number(line[name], digits) for name, (_, digits) in columns.items()] for _, line in listed.iterrows()
     ]
-    return {"heads": [*(head for head, _ in columns.values()), "Latitude, longitude"], "lines": lines}
+    if placeless:
+        return {"heads": heads, "lines": lines}
+    centres = listed.geometry.representative_point().to_crs("EPSG:4326")
+    return {
+        "heads": [*heads, "Latitude, longitude"],
+        "lines": [
+            [*cells, f"{point.y:.5f}, {point.x:.5f}"] for cells, point in zip(lines, centres, strict=True)
+        ],
+    }
 
 
 def score_groups(runs: Sequence[MappedRun], folder: Path) -> Iterator[dict[str, Any]]:

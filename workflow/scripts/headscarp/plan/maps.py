@@ -235,6 +235,7 @@ class Maps:
             "citation": card.citation,
             "site": place,
             "site_title": self.plan.sites[place].title,
+            "placeless": self.plan.sites[place].placeless,
             "experiment": run.experiment,
             "label": card.experiments[run.experiment].label,
             "protocol": run.protocol,
@@ -251,6 +252,7 @@ class Maps:
             "citation": card.citation,
             "site": site,
             "site_title": self.plan.sites[site].title,
+            "placeless": self.plan.sites[site].placeless,
             "protocol": BLOCKED,
             "scale": self.plan.scale,
         }

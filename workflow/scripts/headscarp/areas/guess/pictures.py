@@ -26,7 +26,6 @@ ALIKE = 0.01  # share by which sizes of pixels may differ that are one
 CRS, WORLD_FILE = "CRS", "world file"
 SUBSETS = 3
 SMALLEST = 16  # pixels a side of a picture
-TILES = 6  # a side, into which one picture is proposed to be cut
 # A name that begins with that of its place: tile1_part003, tile1_r02_c05. The shorter place comes first.
 PLACES = (".+?(?=([_-][A-Za-z]*[0-9]+)+$)", ".+(?=[_-][A-Za-z]*[0-9]+$)")
 
@@ -125,35 +124,6 @@ def counted(mask: np.ndarray, path: Path) -> dict[int, int]:
             "0 to 255"
         )
     return dict(zip(values.astype(int).tolist(), counts.tolist(), strict=True))
-
-
-def refuse_single(path: Path, name: str | None, given: float | None) -> None:
-    """Refuse one picture in place of an outline or a folder: it cannot be parted into what trains and what is
-    tested, so that it is to be cut, or to be given a place.
-
-    Args:
-        name: of the set that it may become.
-        given: the size of a pixel in metres, if it is known.
-
-    Raises:
-        HeadscarpError: always; the message has the commands.
-    """
-    with opened(path) as source:
-        (height, width), crs, (pixel_m, _) = source.shape, source.crs, pixel_of(source)
-    if crs:
-        raise HeadscarpError(
-            f"{path} is a raster and no outline; give the polygon of the study area first. `gdaltindex "
-            f"outline.gpkg {path}` makes one of its frame"
-        )
-    size = given or pixel_m
-    rows, cols = (max(SMALLEST, -(-side // TILES)) for side in (height, width))
-    raise HeadscarpError(
-        f"{path} is one picture without a CRS, of which no part could be kept for the test. Cut it and its "
-        f"mask, under one name, into tiles in a folder each: `gdal_retile.py -ps {cols} {rows} -targetDir "
-        f"pictures {path}`, the same of the mask, then `headscarp init pictures masks --name "
-        f"{name or 'NAME'} --pixel {f'{size:g}' if size else 'METRES'}` (tiles of one row stay "
-        "together, those of two rows touch). Or give both a CRS in a GIS and name an outline first"
-    )
 
 
 def meaning_of_masks(pictures: Sequence[Picture]) -> MeaningOfMasks:

@@ -43,8 +43,24 @@ def drafted(
     series: list[str],
     resolution: float | None,
     folder: Path,
+    is_placeless: bool = False,
 ) -> Draft:
+    """What the card will say.
+
+    Args:
+        found: what the user's files hold.
+        is_placeless: the place of the outline is made up, so that nothing can be fetched.
+
+    Raises:
+        HeadscarpError: as `dates_of` and `satellite_for`, no landslide of a dated inventory is of the event,
+            or without a place there is no image.
+    """
     images = [band for band in found.bands if band.is_optical]
+    if is_placeless and not images:
+        raise HeadscarpError(
+            "none of the files is a picture of red, green and blue, and without a place none can be fetched"
+            + "".join(f"; not used: {reason}" for reason in found.unused)
+        )
     dates, why_dates = dates_of(images, event, series, outline.path, found.unused)
     satellite = None if images else satellite_for(fetched_windows(dates).values())
     label = first_label([one for one in found.vectors if one.on_site], dates[-1])
@@ -61,6 +77,7 @@ def drafted(
         why_dates=why_dates,
         resolution=cells.told,
         is_resolution_guess=cells.is_guess,
+        is_placeless=is_placeless,
         unused=list(found.unused),
         outline_notes=outline.notes,
     )

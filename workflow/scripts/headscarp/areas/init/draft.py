@@ -35,6 +35,7 @@ class Draft:
     cover: bool = False
     resolution: str = ""  # in words: what it is, why, and what others cost
     is_resolution_guess: bool = False
+    is_placeless: bool = False
     not_fetched: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     outline_notes: list[str] = field(default_factory=list)

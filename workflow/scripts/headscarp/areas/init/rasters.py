@@ -59,8 +59,13 @@ def add_elevation(draft: Draft, models: Sequence[Band], folder: Path) -> None:
 def add_elevation_that_fits(draft: Draft, models: Sequence[Band], folder: Path) -> None:
     """The same, but no model is fetched that is too coarse for the grid."""
     size = draft.grid.resolution
-    if models or not is_too_fine(size, ELEVATION_M):
+    if models or not (draft.is_placeless or is_too_fine(size, ELEVATION_M)):
         add_elevation(draft, models, folder)
+        return
+    if draft.is_placeless:
+        draft.not_fetched.append(
+            "an elevation model: nobody knows where this is; give one of the same frame to `headscarp init`"
+        )
         return
     draft.not_fetched.append(
         f"an elevation model: cells of {ELEVATION_M:g} m (Copernicus) tell nothing of the terrain in those "

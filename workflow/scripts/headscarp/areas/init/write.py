@@ -4,13 +4,16 @@ import datetime
 import math
 import re
 import shlex
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from headscarp.areas.guess.files import look_at
 from headscarp.areas.guess.vectors import layer_named
 from headscarp.areas.init.card import card_text, drafted
 from headscarp.areas.init.draft import PLACEHOLDER, Draft
+from headscarp.areas.init.frame import Frame, frame_of, with_mask, write_frame
 from headscarp.areas.init.outline import LOOK_M, read_outline
 from headscarp.areas.init.pictures import PictureDraft, drafted_pictures, write_pictures
 from headscarp.areas.init.susceptibility import drafted_susceptibility, susceptibility_text
@@ -31,6 +34,7 @@ def write_card(
     folder: str | Path = ".",
     susceptibility: bool = False,
     year: str | None = None,
+    frame: Frame | None = None,
 ) -> tuple[Path, Draft]:
     """Write `areas/<name>.yaml` below `folder`, the working folder; returns its path and what it says.
 
@@ -48,6 +52,7 @@ def write_card(
         susceptibility: the card maps where landslides may come; the first of the files is the inventory, the
         others are factors.
         year: column of the inventory with the years of landslides, for susceptibility.
+        frame: of pictures whose place, and with it the outline, is made up (see `write_framed_card`).
 
     Raises:
         HeadscarpError: the outline or a file is missing, the outline has no polygons or no CRS, a date, the
@@ -80,11 +85,53 @@ def write_card(
         draft = drafted_susceptibility(name, read, paths, event, year, resolution or CELL, folder)
         text = susceptibility_text(draft)
     else:
-        draft = drafted(name, read, look_at(paths, read.grid(LOOK_M)), event, dates, resolution, folder)
+        found = look_at(paths, read.grid(LOOK_M))
+        if frame:
+            read, found = replace(read, notes=[frame.told]), with_mask(found)
+        draft = drafted(name, read, found, event, dates, resolution, folder, frame is not None)
         text = card_text(draft)
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target, draft
+
+
+def write_framed_card(
+    pictures: Sequence[str | Path],
+    name: str | None = None,
+    pixel: float | None = None,
+    event: str | None = None,
+    resolution: float | None = None,
+    folder: str | Path = ".",
+) -> tuple[Path, Draft]:
+    """Write `areas/<name>.yaml` below `folder`, the working folder, for pictures without CRS that show one
+    frame, such as a photo and its mask, and `areas/<name>/`, their made-up place; returns the path of the
+    card and what it says.
+
+    Args:
+        name: of the area; that of the first picture unless given.
+        pixel: the size of its pixels in metres, where its world file does not tell it.
+        event, resolution: as `write_card` takes them.
+
+    Raises:
+        HeadscarpError: as `frame_of`, `write_frame` and `write_card`, the size of a pixel is unfit, or the
+            folder of the made-up place exists.
+    """
+    folder, paths = Path(folder), [Path(one) for one in pictures]
+    name = name or name_of(paths[0])
+    target = target_of(name, folder)
+    require_size(pixel)
+    if target.with_suffix("").exists():
+        raise HeadscarpError(
+            f"{target.with_suffix('')} exists already, and the place of the pictures would be written there; "
+            "remove it, or give another --name"
+        )
+    frame = frame_of(paths, pixel)
+    outline, *files = write_frame(paths, frame, target.with_suffix(""))
+    try:
+        return write_card(outline, files, name, event, resolution, folder=folder, frame=frame)
+    except BaseException:
+        shutil.rmtree(outline.parent)
+        raise
 
 
 def write_picture_card(
@@ -106,11 +153,20 @@ def write_picture_card(
     """
     folder = Path(folder)
     target = target_of(name, folder)
-    if pixel is not None and not (math.isfinite(pixel) and pixel > 0):
-        raise HeadscarpError(f"--pixel {pixel} is no size of a pixel; give metres above 0")
+    require_size(pixel)
     draft = drafted_pictures(name, Path(images), Path(masks), pixel, folder)
     write_pictures(draft, target)
     return target, draft
+
+
+def require_size(pixel: float | None) -> None:
+    """Refuse a size of a pixel in metres that is none.
+
+    Raises:
+        HeadscarpError: it is given and not above 0.
+    """
+    if pixel is not None and not (math.isfinite(pixel) and pixel > 0):
+        raise HeadscarpError(f"--pixel {pixel} is no size of a pixel; give metres above 0")
 
 
 def target_of(name: str, folder: Path) -> Path:

@@ -13,10 +13,10 @@ from headscarp.geo.grid import Grid
 
 
 def locator(grid: Grid, placeless: bool = False) -> str:
-    """Where a grid lies: its centre in degrees (unless its corner is made up), its size in pixels and its
+    """Where a grid lies: its centre in degrees (or that its corner is made up), its size in pixels and its
     resolution."""
-    centre = "" if placeless else f"centre {place_label(*grid.centre_degrees)} · "
-    return f"{centre}{grid.height} × {grid.width} px of {grid.resolution:g} m"
+    where = "no place on Earth" if placeless else f"centre {place_label(*grid.centre_degrees)}"
+    return f"{where} · {grid.height} × {grid.width} px of {grid.resolution:g} m"
 
 
 def place_records(spec: ExhibitSpec) -> Iterator[dict[str, Any]]:
