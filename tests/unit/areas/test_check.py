@@ -218,6 +218,20 @@ def test_what_is_not_fetched_yet_is_listed_and_nothing_is_fetched(tmp_path, monk
     assert (tmp_path / "results/sites/hill/check.png").exists()
 
 
+def test_images_from_before_their_satellite_cannot_be_fetched(tmp_path):
+    write_shapes(tmp_path / "hill.geojson", [shapely.box(*GRID.bounds)])
+    write_card(tmp_path / "hill.geojson", event=EVENT, folder=tmp_path)
+    card = tmp_path / "areas/hill.yaml"
+    card.write_text(card.read_text().replace("2018-", "2005-"))
+    (checked,) = examine_card("hill", tmp_path)
+    assert told(
+        checked, "error", "before.tif", "2005-05-09 to 2005-09-05 cannot be fetched, since Sentinel-2"
+    )
+    card.write_text(card.read_text().replace("stac: sentinel2", "stac: landsat"))
+    (checked,) = examine_card("hill", tmp_path)
+    assert checked.status != "error"
+
+
 def test_windows_that_hold_the_event_and_placeholders_are_told(tmp_path):
     write_shapes(tmp_path / "hill.geojson", [shapely.box(*GRID.bounds)])
     write_card(tmp_path / "hill.geojson", event=EVENT, folder=tmp_path)

@@ -105,6 +105,14 @@ def test_every_kind_of_factor_becomes_a_channel(tmp_path, files, monkeypatch):
     assert len(plan.maps.susceptibility_record("valley")["runs"]) == 8
 
 
+@pytest.mark.parametrize(("resolution", "is_told"), [(30.0, False), (5.0, False), (2.0, True)])
+def test_fetched_terrain_that_is_coarser_than_cells_is_warned_of(tmp_path, files, resolution, is_told):
+    options = {"folder": tmp_path, "susceptibility": True, "resolution": resolution}
+    path, _ = write_card(files["outline"], [files["slides"]], **options)
+    text = path.read_text()
+    assert "stac: dem" in text and ("WARNING its cells of 30 m tell nothing" in text) is is_told
+
+
 def test_years_ask_for_the_temporal_protocol(tmp_path, files, monkeypatch):
     record, _ = card_of(tmp_path, files, year="jahr")
     cells = record["cells"]["valley"]

@@ -23,6 +23,7 @@ from headscarp.areas.check.scene import ready_scene
 from headscarp.areas.check.split import check_split
 from headscarp.areas.guess.names import date_in
 from headscarp.areas.init.draft import PLACEHOLDER
+from headscarp.areas.init.satellites import LANDSAT, SATELLITES
 from headscarp.errors import HeadscarpError
 from headscarp.files import write_json
 from headscarp.plan.plan import data_folder
@@ -238,6 +239,17 @@ def check_dates(checked: Checked, entry: Mapping[str, Any]) -> None:
         return
     checked.tell(OK, "card", "dates", ", ".join(map(str, dates)))
     origins = entry["files"] if isinstance(entry.get("files"), dict) else {}
+    for file, origin in origins.items():
+        satellite = SATELLITES.get(origin.get("stac"))
+        if satellite and "to" in origin and str(origin["to"]) < satellite.begins:
+            checked.tell(
+                ERROR,
+                "card",
+                file,
+                f"images of {origin['from']} to {origin['to']} cannot be fetched, since {satellite.title} "
+                f"begins on {satellite.begins}; correct the dates, take `stac: {LANDSAT.stac}` (from "
+                f"{LANDSAT.begins} on), or give images of your own",
+            )
     for layer, raster in entry["layers"]["rasters"].items():
         time = layer.split("_")[0]
         origin = origins.get(raster.get("file"), {})

@@ -33,11 +33,13 @@ def add_elevation(draft: Draft, models: Sequence[Band], folder: Path) -> None:
     """The user's elevation model, the one that covers most with the tiles that go on beside it, or
     Copernicus'."""
     if not models:
-        draft.add_file(
-            DEM_FILE,
-            {"stac": "dem", "margin_m": DEM_MARGIN_M},
-            "Copernicus DEM, fetched: no file is an elevation model",
-        )
+        told = ["Copernicus DEM, fetched: no file is an elevation model"]
+        if is_too_fine(draft.grid.resolution, ELEVATION_M):
+            told.append(
+                f"WARNING its cells of {ELEVATION_M:g} m tell nothing of one cell of "
+                f"{draft.grid.resolution:g} m from the next: give a finer model or a coarser --resolution"
+            )
+        draft.add_file(DEM_FILE, {"stac": "dem", "margin_m": DEM_MARGIN_M}, "; ".join(told))
         return
     best = max(models, key=lambda band: (band.cover or 0, -models.index(band)))
     likely = [band.path for band in models if band.spec == best.spec and band is not best]

@@ -28,6 +28,7 @@ class Satellite:
 
 SENTINEL2 = Satellite("sentinel2", "Sentinel-2", "2015-07-01", 10.0)
 LANDSAT = Satellite("landsat", "Landsat", "1982-08-22", 30.0)
+SATELLITES = {one.stac: one for one in (SENTINEL2, LANDSAT)}
 
 
 def satellite_for(windows: Iterable[Window]) -> Satellite:
