@@ -13,9 +13,18 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+import rasterio
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from headscarp.delivery.styles import DOUBT, DOUBTFUL, uncertainty_style, write_style
+from headscarp.delivery.susceptibility_styles import (
+    OUTSIDE,
+    write_classes_style,
+    write_dissimilarity_style,
+    write_steps_style,
+)
+from headscarp.exhibits.levels import LEVELS
 from headscarp.exhibits.panels import palette
 from tests.delivered_site import FOLDS, THRESHOLDS, write_delivered
 from tests.deploy import apt
@@ -29,6 +38,7 @@ CELL = 10  # pixels of a drawn map a pixel of the site
 MM = 96 / 25.4  # pixels of the drawn page
 CIVIDIS = matplotlib.colormaps["cividis"]
 RUN = "headscarp_run1_"
+BOUNDS, THRESHOLD = (0.1, 0.3, 0.5, 0.75, 1.0), 0.2
 SLIDE, LOW_SLIDE, PLAIN = (15, 12), (41, 40), (25, 30)  # rows and columns with 0.8, 0.6 and 0.05
 
 
@@ -64,7 +74,8 @@ def drawn(qgis, tmp_path_factory):
     shutil.move(root / "here", root / "there")
     folder = Path(os.environ.get("HEADSCARP_SCREENSHOTS", root)) / "qgis"
     folder.mkdir(parents=True, exist_ok=True)
-    styles = sorted((root / "there/runs/blocked").glob("*.qml"))
+    write_styled(root / "there/runs/styled")
+    styles = [path for name in ("blocked", "styled") for path in (root / "there/runs" / name).glob("*.qml")]
     done = call(SCRIPT, root / "there" / project, folder, GRID.resolution / CELL, *styles, folder=qgis)
     assert not done.returncode, done.stderr[-3000:]
     return folder
@@ -73,6 +84,34 @@ def drawn(qgis, tmp_path_factory):
 @pytest.fixture(scope="module")
 def told(drawn):
     return json.loads((drawn / "report.json").read_text())
+
+
+def ramp(last):
+    """Values from 0 in the west to `last` in the east."""
+    return np.broadcast_to(np.linspace(0, last, GRID.width, dtype=np.float32), GRID.shape)
+
+
+STYLED = {
+    "uncertainty": ramp(0.6),
+    "susceptibility": ramp(1.0),
+    "classes": np.broadcast_to(np.arange(GRID.width, dtype=np.uint8) // 16 + 1, GRID.shape),
+    "applicability": ramp(0.5),
+}
+
+
+def write_styled(folder):
+    """Maps that no project holds, each with its style beside it."""
+    folder.mkdir()
+    for name, values in STYLED.items():
+        profile = {"count": 1, "dtype": values.dtype, "crs": GRID.crs, "transform": GRID.transform}
+        size = {"height": GRID.height, "width": GRID.width}
+        with rasterio.open(folder / f"{name}.tif", "w", driver="GTiff", **size, **profile) as file:
+            file.write(values, 1)
+    write_style(folder / "uncertainty.qml", uncertainty_style())
+    steps = zip(BOUNDS, LEVELS, palette.SUSCEPTIBILITY, strict=True)
+    write_steps_style(folder / "susceptibility.qml", list(steps))
+    write_classes_style(folder / "classes.qml", LEVELS, palette.SUSCEPTIBILITY)
+    write_dissimilarity_style(folder / "applicability.qml", THRESHOLD)
 
 
 def picture(drawn, name):
@@ -120,7 +159,9 @@ class TestProject:
         assert told["shown"] == [f"{RUN}landslides", f"{RUN}probability", "headscarp_image"]
 
     def test_every_style_file_is_read(self, told):
-        kinds = {"landslides": "graduatedSymbol", "mask": "paletted", "probability": "singlebandpseudocolor"}
+        ramps = ("probability", "uncertainty", "susceptibility", "applicability")
+        kinds = {"landslides": "graduatedSymbol", "mask": "paletted", "classes": "paletted"}
+        kinds |= dict.fromkeys(ramps, "singlebandpseudocolor")
         assert set(told["styles"]) == {f"{name}.qml" for name in kinds}
         for name, kind in kinds.items():
             style = told["styles"][f"{name}.qml"]
@@ -178,6 +219,28 @@ class TestMaps:
         for cell, value in ((SLIDE, 0.8), (LOW_SLIDE, 0.6)):
             np.testing.assert_allclose(seen[cell], 255 * np.array(CIVIDIS(value)[:3]), atol=3)
         np.testing.assert_allclose(seen[PLAIN], image_colours()[PLAIN], atol=2)
+
+
+class TestStyles:
+    """Maps as a user drops them into QGIS."""
+
+    def test_what_models_doubt_hides_the_ground(self, drawn):
+        alpha = np.clip(STYLED["uncertainty"] / DOUBTFUL, 0, 1)[..., None]
+        expected = 255 * (1 - alpha) + colour(DOUBT) * alpha
+        np.testing.assert_allclose(cells(drawn, "style_uncertainty"), expected, atol=3)
+
+    def test_susceptibility_has_the_colour_of_its_class(self, drawn):
+        levels = np.array([colour(one) for one in palette.SUSCEPTIBILITY])
+        expected = levels[np.searchsorted(np.float32(BOUNDS), STYLED["susceptibility"])]
+        np.testing.assert_allclose(cells(drawn, "style_susceptibility"), expected, atol=1)
+        np.testing.assert_allclose(cells(drawn, "style_classes"), levels[STYLED["classes"] - 1], atol=1)
+
+    def test_ground_outside_the_area_of_applicability_stands_out(self, drawn):
+        share = STYLED["applicability"] / THRESHOLD
+        tenths = np.linspace(0, 1, 11)
+        inside = [np.interp(share, tenths, channel) for channel in 255 * CIVIDIS(tenths)[:, :3].T]
+        expected = np.where((share <= 1)[..., None], np.stack(inside, axis=-1), colour(OUTSIDE))
+        np.testing.assert_allclose(cells(drawn, "style_applicability"), expected, atol=2)
 
 
 class TestPage:

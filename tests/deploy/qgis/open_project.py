@@ -2,7 +2,7 @@
 page, and tells what it found.
 
 python3 open_project.py PROJECT FOLDER METRES STYLES…: FOLDER gets report.json and the pictures; a pixel of
-maps is METRES wide; STYLES are style files beside the files that they are of.
+maps is METRES wide; STYLES are style files beside the files that they are of, drawn as `style_<name>.png`.
 """
 
 import json
@@ -60,12 +60,14 @@ def box_of(item):
     return [place.x(), place.y(), item.rect().width(), item.rect().height()]
 
 
-def styled(path):
-    """What a style file makes of the layer beside it."""
+def styled(path, folder, pixel_m):
+    """What a style file makes of the layer beside it, and a picture of that."""
     file = next(path.with_suffix(ending) for ending in (".tif", ".gpkg") if path.with_suffix(ending).exists())
     is_vector = file.suffix == ".gpkg"
     layer = QgsVectorLayer(str(file), file.stem, "ogr") if is_vector else QgsRasterLayer(str(file), file.stem)
     message, read = layer.loadNamedStyle(str(path))
+    extent = layer.extent()
+    render([layer], extent, layer.crs(), round(extent.width() / pixel_m), folder / f"style_{path.stem}.png")
     return {"valid": layer.isValid(), "read": read, "message": message, "renderer": layer.renderer().type()}
 
 
@@ -83,7 +85,7 @@ def main(path, folder, pixel_m, styles):
         "extent": [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()],
         "tree": tree_of(project.layerTreeRoot()),
         "layers": {},
-        "styles": {style.name: styled(style) for style in styles},
+        "styles": {style.name: styled(style, folder, pixel_m) for style in styles},
     }
     for key, layer in project.mapLayers().items():
         report["layers"][key] = {

@@ -37,7 +37,7 @@ def write_steps_style(path: str | Path, steps: Sequence[Step], kind: str = "DISC
 
 
 def write_dissimilarity_style(path: str | Path, threshold: float) -> None:
-    """Style of the dissimilarity index: cividis up to the threshold of the area of applicability, red
+    """Style of the dissimilarity index: cividis up to the threshold of the area of applicability, violet
     beyond it."""
     inside = [
         (threshold * tenth / 10, f"{threshold * tenth / 10:.3f}", CIVIDIS[tenth]) for tenth in range(11)
