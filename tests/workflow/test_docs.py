@@ -127,6 +127,9 @@ def checkout(tmp_path, monkeypatch):
         mask[:, 8:20, number : 12 + number] = 1
         write_picture(folder / f"my/pictures/img_{number}.png", np.repeat(50 + 100 * mask, 3, axis=0))
         write_picture(folder / f"my/masks/img_{number}.png", mask)
+    slopes = np.kron(np.eye(6, dtype=np.uint8), np.ones((1, 40, 40), np.uint8))
+    write_picture(folder / "photo.jpg", np.repeat(50 + 100 * slopes, 3, axis=0))
+    write_picture(folder / "photo_mask.png", slopes)
     (folder / "table.csv").write_text(
         "row,metric,protocol,value,sd,ci_low,ci_high,n_seeds,published,difference,data,note\nunet,f1,blocked,0.5,,0.4,0.6,1,,,real,\n"
     )
