@@ -145,3 +145,23 @@ def test_one_batch_is_learnt_by_heart(residual, attention):
         loss.backward()
         optimiser.step()
     assert loss < 0.2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_narrow_head_can_call_a_landslide_whatever_the_seed(seed):
+    """Four maps after a ReLU: with negative weights alone (seed 1) no pixel came above 0.2."""
+    torch.manual_seed(seed)
+    model = networks.build("resu_cbnet", 3, width=0.125)
+    weights = model.head.weight.flatten()
+    assert (weights > 0).any() and (weights < 0).any()
+    label = torch.zeros(4, 1, 32, 32)
+    label[:, :, 8:20, 10:24] = 1
+    windows = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) + 2 * label
+    optimiser = torch.optim.Adam(model.parameters(), 2e-3)
+    for _ in range(60):
+        loss = functional.binary_cross_entropy_with_logits(model(windows), label)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    probability = model(windows).sigmoid()
+    assert probability[label > 0].median() > 0.7 and probability[label == 0].median() < 0.2
