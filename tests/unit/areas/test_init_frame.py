@@ -102,6 +102,18 @@ def test_a_world_file_tells_the_size_of_a_pixel(tmp_path):
     assert frame_of(files, 0.5).pixel_m == 0.5
 
 
+@pytest.mark.parametrize(("east", "is_refused"), [(100.1, False), (130, True)])
+def test_world_files_that_lay_pictures_apart_are_refused(tmp_path, east, is_refused):
+    files = write_frame_files(tmp_path)
+    (tmp_path / "slope.jgw").write_text("0.25\n0\n0\n-0.25\n100\n200\n")
+    (tmp_path / "slope_mask.pgw").write_text(f"0.25\n0\n0\n-0.25\n{east}\n200\n")
+    if is_refused:
+        with pytest.raises(HeadscarpError, match=r"slope_mask.png and .*slope.jpg have world files that lay"):
+            frame_of(files, 0.5)
+    else:
+        assert frame_of(files, 0.5).shape == SHAPE
+
+
 def test_a_card_that_cannot_be_written_leaves_nothing(tmp_path):
     (photo, mask, dsm) = write_frame_files(tmp_path)
     with pytest.raises(HeadscarpError, match="none of the files is a picture of red, green and blue"):

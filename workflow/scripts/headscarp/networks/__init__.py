@@ -10,7 +10,7 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -90,20 +90,31 @@ def let_one_logit_rise_and_fall(model: nn.Module) -> None:
     eight; no pixel then reaches a probability of 0.2). `TwoStepHead`, of two maps, starts with both signs by
     itself.
     """
+    for layer in last_of_heads(model, is_last_of_maps):
+        weight = layer.weight
+        if not weight.is_meta and ((weight > 0).all() or (weight < 0).all()):
+            with torch.no_grad():
+                weight[:, 1::2] *= -1
+
+
+def is_last_of_maps(module: nn.Module) -> bool:
+    """Whether a layer can be the last one, which adds up maps to one logit."""
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.out_channels == 1 < module.in_channels
+    )
+
+
+def last_of_heads(model: nn.Module, fits: Callable[[nn.Module], bool]) -> Iterator[nn.Module]:
+    """The last layer that fits of the network, and that of its auxiliary head if it has one."""
     for auxiliary in (False, True):
-        last = [
-            module.weight
+        found = [
+            module
             for name, module in model.named_modules()
-            if isinstance(module, nn.Conv2d)
-            and ("auxiliary" in name) == auxiliary
-            and module.weight.shape[0] == 1
-            and module.weight[0].numel() == module.in_channels > 1
-            and not module.weight.is_meta
-        ][-1:]
-        for weight in last:
-            if (weight > 0).all() or (weight < 0).all():
-                with torch.no_grad():
-                    weight[:, 1::2] *= -1
+            if ("auxiliary" in name) == auxiliary and fits(module)
+        ]
+        yield from found[-1:]
 
 
 def start_where_landslides_are_rare(model: nn.Module) -> None:
@@ -114,14 +125,14 @@ def start_where_landslides_are_rare(model: nn.Module) -> None:
     FC-DenseNet) thousands would, since nothing else moves their mean. It is the same for all networks: a
     start that some lacked would decide precision and recall at 0.5 after the papers' few steps.
     """
-    for auxiliary in (False, True):
-        biases = [
-            module.bias
-            for name, module in model.named_modules()
-            if ("auxiliary" in name) == auxiliary and getattr(module, "bias", None) is not None
-        ]
-        if last := [bias for bias in biases if tuple(bias.shape) == (1,)][-1:]:
-            nn.init.constant_(last[0], LOGIT_OF_RARE)
+    for layer in last_of_heads(model, has_one_bias):
+        nn.init.constant_(layer.bias, LOGIT_OF_RARE)
+
+
+def has_one_bias(module: nn.Module) -> bool:
+    """Whether a layer has a bias of one number."""
+    bias = getattr(module, "bias", None)
+    return bias is not None and tuple(bias.shape) == (1,)
 
 
 def takes_dates(name: str) -> bool:

@@ -241,7 +241,7 @@ def check_dates(checked: Checked, entry: Mapping[str, Any]) -> None:
     origins = entry["files"] if isinstance(entry.get("files"), dict) else {}
     for file, origin in origins.items():
         satellite = SATELLITES.get(origin.get("stac"))
-        if satellite and "to" in origin and str(origin["to"]) < satellite.begins:
+        if satellite and {"from", "to"} <= origin.keys() and str(origin["to"]) < satellite.begins:
             checked.tell(
                 ERROR,
                 "card",

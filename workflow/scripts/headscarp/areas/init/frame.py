@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import rasterio
 import shapely
 from affine import Affine
@@ -63,10 +64,10 @@ def frame_of(pictures: Sequence[Path], pixel: float | None) -> Frame:
         pixel: the size of a pixel of the first one in metres; None: what its world file says.
 
     Raises:
-        HeadscarpError: one is missing or no raster, or has a CRS or other proportions than the first, or
-            nothing tells the size of a pixel.
+        HeadscarpError: one is missing or no raster, or has a CRS or other proportions than the first, world
+            files lay two at different places, or nothing tells the size of a pixel.
     """
-    shapes, told = {}, {}
+    shapes, told, placed = {}, {}, {}
     for path in pictures:
         if not path.is_file():
             raise HeadscarpError(f"{path} does not exist or is no file; check the path")
@@ -88,8 +89,17 @@ def frame_of(pictures: Sequence[Path], pixel: float | None) -> Frame:
                     "for example with `gdal_translate -a_srs`, and name an outline first, or leave out the "
                     "other"
                 )
-            shapes[path], told[path] = source.shape, pixel_of(source)
+            shapes[path], (told[path], _) = source.shape, pixel_of(source)
+            if told[path] is not None:
+                placed[path] = source.bounds
     first = pictures[0]
+    for path, bounds in placed.items():
+        other = next(iter(placed))
+        if not np.allclose(bounds, placed[other], rtol=0, atol=max(told[path], told[other])):
+            raise HeadscarpError(
+                f"{path} and {other} have world files that lay them at different places; cut them alike and "
+                "remove the world files, or give each its CRS and name an outline first"
+            )
     for path, (height, width) in shapes.items():
         across, down = width / shapes[first][1], height / shapes[first][0]
         if abs(across / down - 1) > ALIKE:
@@ -98,13 +108,13 @@ def frame_of(pictures: Sequence[Path], pixel: float | None) -> Frame:
                 "without a CRS all must show one frame: cut them alike, or give each its CRS and name an "
                 "outline first"
             )
-    size, by = (pixel, "--pixel") if pixel is not None else told[first]
+    size, why = (pixel, "as given by --pixel") if pixel is not None else (told[first], "by the world file")
     if size is None:
         raise HeadscarpError(
             f"nothing tells how large a pixel of {first} is, which areas and lengths are counted by; give it "
             "as --pixel METRES"
         )
-    return Frame(first, shapes[first], size, f"{'as given by' if pixel is not None else 'by the'} {by}")
+    return Frame(first, shapes[first], size, why)
 
 
 def write_frame(pictures: Sequence[Path], frame: Frame, folder: Path) -> list[Path]:
